@@ -1,0 +1,420 @@
+"""`preprocess`: parallel text to a store, streaming; memory grows with the words, not the pairs.
+
+Training text is read once: every new word gets the next provisional id, and when the vocabulary
+is known the ids on disk are mapped to final ones in chunks.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from s2st import durable
+from s2st.config import option
+from s2st.data.arrays import ArrayWriter, open_array
+from s2st.data.store import FORMAT, MANIFEST, VERSION
+from s2st.data.workers import PairTokens, tokenize_pairs
+from s2st.errors import DataError, InputMissingError, OutputError, UsageError
+from s2st.text.lines import read_aligned, read_lines
+from s2st.text.tokenizers import (
+    TokenizerSpec,
+    load_spec,
+    read_model,
+    save_models,
+    train_sentencepiece,
+)
+from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
+
+log = logging.getLogger("s2st")
+REMAP_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """Options of `preprocess`, apart from the tokeniser's own."""
+
+    source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
+    target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
+    trainpref: str | None = option(None, "training text: PREFIX.LANG or PREFIX.LANG.gz")
+    validpref: tuple[str, ...] = option((), "validation text; may be repeated")
+    testpref: tuple[str, ...] = option((), "test text; may be repeated")
+    tsv: str | None = option(
+        None, "training text instead of --trainpref: source TAB target lines, - for a pipe"
+    )
+    destdir: str = option("data-bin", "folder to write; must not exist yet")
+    nwordssrc: int | None = option(None, "keep this many source words", minimum=0)
+    nwordstgt: int | None = option(None, "keep this many target words", minimum=0)
+    thresholdsrc: int = option(0, "source words seen less often are unknown", minimum=0)
+    thresholdtgt: int = option(0, "target words seen less often are unknown", minimum=0)
+    srcdict: str | None = option(
+        None, "take the source vocabulary from this dict file, checkpoint or store"
+    )
+    tgtdict: str | None = option(
+        None, "take the target vocabulary from this dict file, checkpoint or store"
+    )
+    joined_dictionary: bool = option(False, "one vocabulary for both sides")
+    source_sentencepiece: str | None = option(None, "use this SentencePiece model, train none")
+    target_sentencepiece: str | None = option(None, "use this SentencePiece model, train none")
+    max_length: int = option(
+        250, "skip training pairs with a side of more tokens than this", minimum=1
+    )
+    workers: int = option(1, "processes that tokenise", minimum=1)
+    encoding_errors: str = option(
+        "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
+    )
+
+
+@dataclass(frozen=True)
+class SideCounts:
+    """What one side of a split holds, EOS not counted."""
+
+    tokens: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """Counts of one split: pairs kept, and why training pairs were skipped."""
+
+    name: str
+    pairs: int
+    source: SideCounts
+    target: SideCounts
+    skipped_empty: int
+    skipped_long: int
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` wrote."""
+
+    folder: Path
+    source_words: int
+    target_words: int
+    splits: tuple[SplitReport, ...]
+
+
+def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec) -> PrepareReport:
+    """Writes the store that `config` asks for.
+
+    Args:
+        config: files, vocabulary limits, destination.
+        source, target: the tokenisers; a sentencepiece one without a model is trained here.
+
+    Raises:
+        UsageError: options that do not fit together.
+        InputMissingError, DataError: text that is missing, unequal or not UTF-8.
+        OutputError: the destination exists or cannot be written.
+    """
+    _check(config)
+    final = Path(config.destdir)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise OutputError(f"{final}: exists already; remove it or name another --destdir")
+    durable.make_folder(final.parent)
+    temporary = final.parent / f".{final.name}.tmp-{os.getpid()}"
+    durable.make_folder(temporary)
+    try:
+        report = _Preparation(config, temporary, source, target).run()
+        durable.publish(temporary, final)
+    finally:
+        durable.remove_folder(temporary)
+    return replace(report, folder=final)
+
+
+def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
+    """The tokeniser that goes with `--srcdict`/`--tgtdict FOLDER`; None for a plain file."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    try:
+        record = json.loads((folder / MANIFEST).read_bytes())["tokenizers"]
+        sides = [load_spec(record[side], folder) for side in ("source", "target")]
+    except OSError as error:
+        raise InputMissingError(f"{path}: neither a checkpoint nor a store") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("damaged manifest", str(folder / MANIFEST)) from error
+    for spec in sides:
+        if spec.language == language:
+            return spec
+    raise UsageError(f"{path}: has no vocabulary for language {language!r}")
+
+
+def _check(config: PrepareConfig) -> None:
+    if not config.source_lang or not config.target_lang:
+        raise UsageError("--source-lang and --target-lang are needed")
+    if config.source_lang == config.target_lang:
+        raise UsageError("--source-lang and --target-lang must differ")
+    for language in (config.source_lang, config.target_lang):
+        if "/" in language or language.startswith("."):
+            raise UsageError(f"language {language!r}: a plain suffix such as en is needed")
+    if config.trainpref is not None and config.tsv is not None:
+        raise UsageError("give --trainpref or --tsv, not both")
+    has_training = config.trainpref is not None or config.tsv is not None
+    if not has_training and not (config.srcdict and config.tgtdict):
+        raise UsageError(
+            "no training text: give --trainpref or --tsv, or both --srcdict and --tgtdict"
+        )
+    if config.joined_dictionary and (config.srcdict is None) != (config.tgtdict is None):
+        raise UsageError("--joined-dictionary with one dictionary file needs it for both sides")
+
+
+def text_file(prefix: str, language: str) -> str:
+    """PREFIX.LANG, or PREFIX.LANG.gz where only that exists."""
+    plain = f"{prefix}.{language}"
+    if not os.path.exists(plain) and os.path.exists(plain + ".gz"):
+        return plain + ".gz"
+    return plain
+
+
+class _Preparation:
+    """One run of `prepare` within its temporary folder."""
+
+    def __init__(
+        self, config: PrepareConfig, folder: Path, source: TokenizerSpec, target: TokenizerSpec
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.languages = (config.source_lang, config.target_lang)
+        self.specs = [source, target]
+        self.reports: list[SplitReport] = []
+
+    def run(self) -> PrepareReport:
+        config = self.config
+        has_training = config.trainpref is not None or config.tsv is not None
+        tsv = config.tsv
+        if tsv is not None and any(self._needs_model(side) for side in (0, 1)):
+            tsv = self._spool(tsv)  # the text is read twice: a pipe cannot be
+        for side, given in enumerate((config.source_sentencepiece, config.target_sentencepiece)):
+            if self.specs[side].name == "sentencepiece" and self.specs[side].model is None:
+                self.specs[side] = self._with_model(side, given, tsv)
+        self.vocabularies = self._given_vocabularies()
+        if has_training:
+            self._training_split(tsv)
+        for kind, prefixes in (("valid", config.validpref), ("test", config.testpref)):
+            for number, prefix in enumerate(prefixes):
+                self._held_out_split(kind + (str(number) if number else ""), prefix)
+        if tsv is not None and tsv != config.tsv:
+            os.unlink(tsv)
+        self._write_manifest()
+        sizes = [len(v) - len(SPECIALS) for v in self.vocabularies if v is not None]
+        return PrepareReport(self.folder, sizes[0], sizes[1], tuple(self.reports))
+
+    # tokenisers
+
+    def _needs_model(self, side: int) -> bool:
+        given = (self.config.source_sentencepiece, self.config.target_sentencepiece)[side]
+        spec = self.specs[side]
+        return spec.name == "sentencepiece" and spec.model is None and given is None
+
+    def _with_model(self, side: int, given: str | None, tsv: str | None) -> TokenizerSpec:
+        spec = self.specs[side]
+        if given is not None:
+            return replace(spec, model=read_model(given))
+        log.info("training SentencePiece for %s", spec.language)
+        if self.config.joined_dictionary:
+            if side == 1 and self.specs[0].model is not None:
+                return replace(spec, model=self.specs[0].model)
+            pairs: Iterable[tuple[str, ...]] = self._training_pairs(tsv)
+            lines: Iterable[str] = chain.from_iterable(pairs)
+        else:
+            lines = (pair[side] for pair in self._training_pairs(tsv))
+        return replace(spec, model=train_sentencepiece(lines, spec.config))
+
+    def _spool(self, tsv: str) -> str:
+        spool = self.folder / "spool.tsv"
+        with open(spool, "wb") as stream:
+            for source, target in self._training_pairs(tsv):
+                stream.write(f"{source}\t{target}\n".encode())
+        return str(spool)
+
+    # text
+
+    def _training_pairs(self, tsv: str | None) -> Iterator[tuple[str, ...]]:
+        errors = self.config.encoding_errors
+        if tsv is None:
+            assert self.config.trainpref is not None
+            prefix = self.config.trainpref
+            yield from read_aligned([text_file(prefix, x) for x in self.languages], errors)
+            return
+        for number, line in enumerate(read_lines(tsv, errors), start=1):
+            fields = line.split("\t")
+            if len(fields) != 2:
+                message = f"{len(fields)} tab-separated fields, expected source TAB target"
+                raise DataError(message, tsv, number)
+            yield fields[0], fields[1]
+
+    def _tokenized(self, pairs: Iterable[tuple[str, ...]]) -> Iterator[list[PairTokens]]:
+        return tokenize_pairs(pairs, self.specs[0], self.specs[1], self.config.workers)
+
+    # splits
+
+    def _training_split(self, tsv: str | None) -> None:
+        writers = [self._writers("train", language) for language in self.languages]
+        words = [_GrowingIndex(), _GrowingIndex()]
+        limit = self.config.max_length
+        empty = long = pairs = 0
+        for chunk in self._tokenized(self._training_pairs(tsv)):
+            kept = []
+            for pair in chunk:
+                if not pair[0] or not pair[1]:
+                    empty += 1
+                elif len(pair[0]) > limit or len(pair[1]) > limit:
+                    long += 1
+                else:
+                    kept.append(pair)
+            pairs += len(kept)
+            for side in (0, 1):
+                index = words[side]
+                writers[side].append([[index[token] for token in pair[side]] for pair in kept])
+        for writer in writers:
+            writer.close()
+        name = self.config.trainpref or self.config.tsv or ""
+        if pairs == 0:
+            raise DataError("no usable training pairs (every one is empty or over-long)", name)
+        provisional = [list(index) for index in words]
+        counts = [self._count(side, len(provisional[side])) for side in (0, 1)]
+        self._build_vocabularies(provisional, counts)
+        sides = [self._remap(side, provisional[side]) for side in (0, 1)]
+        self.reports.append(SplitReport("train", pairs, sides[0], sides[1], empty, long))
+
+    def _held_out_split(self, name: str, prefix: str) -> None:
+        writers = [self._writers(name, language) for language in self.languages]
+        unknown = [0, 0]
+        pairs = 0
+        files = [text_file(prefix, language) for language in self.languages]
+        for chunk in self._tokenized(read_aligned(files, self.config.encoding_errors)):
+            pairs += len(chunk)
+            for side in (0, 1):
+                vocabulary = self.vocabularies[side]
+                assert vocabulary is not None
+                rows = [vocabulary.encode(pair[side]) for pair in chunk]
+                unknown[side] += sum(row.count(UNK_ID) for row in rows)
+                writers[side].append(rows)
+        for writer in writers:
+            writer.close()
+        if pairs == 0:
+            raise DataError("no lines", files[0])
+        tokens = [writer.ids.length for writer in writers]
+        source, target = (SideCounts(tokens[i], unknown[i]) for i in (0, 1))
+        self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
+
+    def _writers(self, split: str, language: str) -> "_SideWriter":
+        return _SideWriter(self.folder, split, language)
+
+    # vocabularies
+
+    def _given_vocabularies(self) -> list[Vocabulary | None]:
+        given = (self.config.srcdict, self.config.tgtdict)
+        found: list[Vocabulary | None] = []
+        for path, language in zip(given, self.languages, strict=True):
+            if path is None:
+                found.append(None)
+                continue
+            folder = Path(path)
+            found.append(
+                Vocabulary.load(folder / f"dict.{language}.txt" if folder.is_dir() else folder)
+            )
+        return found
+
+    def _build_vocabularies(
+        self, words: Sequence[list[str]], counts: Sequence[npt.NDArray[np.int64]]
+    ) -> None:
+        config = self.config
+        tables = [dict(zip(words[side], counts[side].tolist(), strict=True)) for side in (0, 1)]
+        if config.joined_dictionary:
+            joined = dict(tables[0])
+            for word, count in tables[1].items():
+                joined[word] = joined.get(word, 0) + count
+            tables = [joined, joined]
+        limits = (config.nwordssrc, config.nwordstgt)
+        thresholds = (config.thresholdsrc, config.thresholdtgt)
+        for side in (0, 1):
+            if self.vocabularies[side] is None:
+                self.vocabularies[side] = Vocabulary.build(
+                    tables[side], limits[side], thresholds[side]
+                )
+
+    def _count(self, side: int, words: int) -> npt.NDArray[np.int64]:
+        total = np.zeros(words, dtype=np.int64)
+        for part in _parts(self._ids_path(side)):
+            total += np.bincount(part, minlength=words)
+        return total
+
+    def _remap(self, side: int, words: list[str]) -> SideCounts:
+        """Turns the provisional ids of a side into final ones, in place."""
+        vocabulary = self.vocabularies[side]
+        assert vocabulary is not None
+        table = np.array(vocabulary.encode(words), dtype=np.int32)
+        tokens = unknown = 0
+        for part in _parts(self._ids_path(side)):
+            part[:] = table[part]
+            tokens += len(part)
+            unknown += int(np.count_nonzero(part == UNK_ID))
+        return SideCounts(tokens, unknown)
+
+    def _ids_path(self, side: int) -> Path:
+        return self.folder / f"train.{self.languages[side]}.ids.npy"
+
+    # files
+
+    def _write_manifest(self) -> None:
+        for vocabulary, language in zip(self.vocabularies, self.languages, strict=True):
+            assert vocabulary is not None
+            vocabulary.save(self.folder / f"dict.{language}.txt")
+        save_models(self.folder, self.specs)
+        files: dict[str, Any] = {}
+        for path in sorted(self.folder.iterdir()):
+            durable.sync_path(path)
+            files[path.name] = {"size": path.stat().st_size, "sha256": durable.sha256_of(path)}
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "source_language": self.languages[0],
+            "target_language": self.languages[1],
+            "tokenizers": {"source": self.specs[0].record(), "target": self.specs[1].record()},
+            "splits": {report.name: asdict(report) for report in self.reports},
+            "files": files,
+        }
+        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        durable.write_file(self.folder / MANIFEST, text.encode())
+
+
+class _GrowingIndex(dict[str, int]):
+    """Gives every new word the next id."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number
+
+
+class _SideWriter:
+    """The two arrays of one side of a split."""
+
+    def __init__(self, folder: Path, split: str, language: str) -> None:
+        self.ids = ArrayWriter(folder / f"{split}.{language}.ids.npy", np.int32)
+        self.offsets = ArrayWriter(folder / f"{split}.{language}.offsets.npy", np.int64)
+        self.offsets.append([0])
+
+    def append(self, rows: Sequence[Sequence[int]]) -> None:
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        self.offsets.append(self.ids.length + np.cumsum(lengths))
+        self.ids.append(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())))
+
+    def close(self) -> None:
+        self.ids.close()
+        self.offsets.close()
+
+
+def _parts(path: Path) -> Iterator[npt.NDArray[np.int32]]:
+    """Writable pieces of an array on disk, one mapped at a time."""
+    length = len(open_array(path, np.int32))
+    for start in range(0, length, REMAP_CHUNK):
+        mapped = open_array(path, np.int32, mode="r+")
+        yield mapped[start : start + REMAP_CHUNK]

@@ -1,0 +1,176 @@
+"""The corpus of ``s2st demo``: English and French pairs drawn from a seeded bilingual grammar.
+
+A random tree (``clauses``, ``phrases``) is put into words twice, by ``english`` and by
+``french``. An English sentence has one French translation, whatever the seed.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from . import english, french
+from . import lexicon as lex
+from .clauses import BACKGROUND, FUTURE, PAST, PRESENT, ClauseSampler, head
+from .trees import (
+    HE,
+    SHE,
+    WE,
+    Clause,
+    Compound,
+    Existence,
+    I,
+    NounPhrase,
+    Phrase,
+    Pronoun,
+    Report,
+    Sentence,
+    Tense,
+)
+
+#: Pairs that ``generate_corpus`` will draw at most; the grammar gives more, but ever more slowly.
+MAX_PAIRS = 500_000
+#: Tokens of a sentence of either language, the final stop included.
+MIN_TOKENS, MAX_TOKENS = 4, 22
+
+_FOUND = lex.nouns_with(
+    ("person", "animal", "food", "dish", "object", "clothing", "text", "furniture", "vehicle")
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An English sentence and its French translation: lower-case, space-tokenised."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class DemoCorpus:
+    """The three splits; no source sentence is in two of them, nor twice in one."""
+
+    train: tuple[Pair, ...]
+    valid: tuple[Pair, ...]
+    test: tuple[Pair, ...]
+
+
+def generate_corpus(
+    train_size: int = 20000, valid_size: int = 500, test_size: int = 500, seed: int = 1
+) -> DemoCorpus:
+    """Draw a parallel corpus of distinct sentences, the same for the same arguments.
+
+    The test pairs are drawn first, then the validation pairs: a larger training set of the same
+    seed leaves both as they are. Raises ValueError for a negative size, or for more than
+    ``MAX_PAIRS`` pairs in all.
+    """
+    sizes = (test_size, valid_size, train_size)
+    if min(sizes) < 0:
+        raise ValueError(f"the sizes of the demo corpus must not be negative: {min(sizes)}")
+    total = sum(sizes)
+    if total > MAX_PAIRS:
+        raise ValueError(f"the demo grammar gives at most {MAX_PAIRS} pairs, not {total}")
+    sampler = SentenceSampler(random.Random(seed))
+    targets: dict[str, str] = {}
+    while len(targets) < total:
+        pair = sampler.pair()
+        if pair is not None:
+            targets.setdefault(pair.source, pair.target)
+    pairs = tuple(Pair(source, target) for source, target in targets.items())
+    first, second = test_size, test_size + valid_size
+    return DemoCorpus(train=pairs[second:], valid=pairs[first:second], test=pairs[:first])
+
+
+def pronoun_for(phrase: Phrase) -> Pronoun:
+    """The pronoun that stands for a subject said before ("the door" is it, and "elle")."""
+    if isinstance(phrase, Pronoun):
+        return phrase
+    agreement = phrase.agreement
+    if agreement.plural:
+        return Pronoun("they", agreement)
+    if isinstance(phrase, NounPhrase) and phrase.noun.is_person:
+        return SHE if agreement.gender == "f" else HE
+    return Pronoun("it", agreement)
+
+
+class SentenceSampler(ClauseSampler):
+    """Whole sentences, and the pairs they give."""
+
+    def pair(self) -> Pair | None:
+        """A pair, or None when a draw came to nothing or to too few or too many words."""
+        tree = self.sentence()
+        if tree is None:
+            return None
+        pair = Pair(english.sentence(tree), french.sentence(tree))
+        lengths = (len(pair.source.split()), len(pair.target.split()))
+        return pair if min(lengths) >= MIN_TOKENS and max(lengths) <= MAX_TOKENS else None
+
+    def sentence(self) -> Sentence | None:
+        """A random sentence."""
+        if self.chance(0.06):
+            return self._existence()
+        if self.chance(0.28):
+            return self._compound()
+        if self.chance(0.1):
+            return self._report()
+        return self.clause(self.subject(), self.pick((PRESENT, PRESENT, PAST, FUTURE)), timed=True)
+
+    def _existence(self) -> Sentence:
+        noun = self.pick(_FOUND)
+        absent = self.chance(0.25)
+        phrase = self.noun_phrase(noun)
+        while phrase.determiner not in ("a", "many", "several", "") or noun.proper:
+            noun = self.pick(_FOUND)
+            phrase = self.noun_phrase(noun)
+        absent = absent and phrase.determiner == "a"
+        return Existence(phrase, self.place_of(noun), past=self.chance(0.4), absent=absent)
+
+    def _second_subject(self, first: Phrase) -> tuple[Phrase, bool]:
+        """The subject of a second clause, and whether it is the first's, as a pronoun.
+
+        Another plural pronoun than the first's could not be told from it, nor he and she from a
+        person named before: a new subject is I, we or a noun.
+        """
+        if self.chance(0.5):
+            return pronoun_for(first), True
+        return self.subject(pronouns=(I, WE)), False
+
+    def _second_clause(self, first: Phrase, frame: str) -> Clause | None:
+        subject, same = self._second_subject(first)
+        if not same:
+            return self.clause(subject, frame)
+        # The clause is drawn for the noun, then said of the pronoun.
+        clause = self.clause(first, frame)
+        return clause and Clause(subject, clause.predicate)
+
+    def _compound(self) -> Sentence | None:
+        conjunction = self.pick((lex.AND, lex.BUT, lex.BECAUSE, lex.WHEN, lex.WHILE, lex.IF))
+        frame = self.pick((PRESENT, PAST))
+        other = frame
+        if conjunction is lex.IF:
+            frame, other = PRESENT, self.pick((PRESENT, FUTURE))
+        elif conjunction is lex.WHILE:
+            frame = BACKGROUND if frame == PAST else PRESENT
+        elif conjunction is lex.WHEN and frame == PAST and self.chance(0.5):
+            other = BACKGROUND
+        first = self.clause(self.subject(), frame)
+        if first is None:
+            return None
+        second = self._second_clause(first.subject, other)
+        if second is None:
+            return None
+        if conjunction in (lex.AND, lex.BUT, lex.BECAUSE):
+            return Compound(first, conjunction, second)
+        # The first clause drawn is the circumstance: it keeps its noun and is said first.
+        return Compound(second, conjunction, first, fronted=True)
+
+    def _report(self) -> Sentence | None:
+        subject = self.subject()
+        verbs = lex.verbs_of_subject("reporting", head(subject))
+        if not verbs:
+            return None
+        verb = self.pick(verbs)
+        past = self.chance(0.4)
+        frame = BACKGROUND if past else self.pick((PRESENT, PRESENT, FUTURE, PAST))
+        clause = self._second_clause(subject, frame)
+        return clause and Report(subject, verb, Tense.PAST if past else Tense.PRESENT, clause)

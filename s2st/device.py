@@ -1,0 +1,67 @@
+"""Devices, number formats and threads: what the machine offers, and what the user asked for.
+
+torch is imported inside the functions: this module is imported for `--help` too.
+"""
+
+import contextlib
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s2st.config import option
+from s2st.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """Where and in which numbers to compute."""
+
+    device: str = option(
+        "auto", "auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
+    )
+    precision: str = option(
+        "float32",
+        "number format of the matrix products; bfloat16 pays on GPUs only",
+        choices=("float32", "bfloat16"),
+    )
+    threads: int | None = option(None, "CPU threads; all cores when left out", minimum=1)
+
+
+def setup_device(config: DeviceConfig) -> "torch.device":
+    """Picks the device and sets threads and the allocator; raises UsageError if it is missing."""
+    import torch
+
+    keep_freed_pages()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no GPU here; use --device cpu or auto")
+    if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda")
+    return torch.device("cpu")
+
+
+def autocast(device: "torch.device", precision: str) -> "contextlib.AbstractContextManager[None]":
+    """A context in which matrix products run in the asked format."""
+    import torch
+
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def keep_freed_pages() -> None:
+    """Tells glibc to keep large freed blocks: returning them costs page faults every update."""
+    if not sys.platform.startswith("linux") or "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -1,0 +1,65 @@
+"""Every error that a user can cause, each with its exit code and one clear line."""
+
+
+class S2STError(Exception):
+    """Base of all errors that s2st raises on purpose; `str()` of it is one line for the user."""
+
+    exit_code = 1
+
+
+class UsageError(S2STError):
+    """Options that do not fit together, or a name that is not registered."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration value, key or file that cannot be used."""
+
+
+class DataError(S2STError):
+    """Bad input data. `path` and `line` (from 1) say where, and open the message.
+
+    Attributes:
+        path: the file, "-" for standard input, or None.
+        line: line number from 1, or None.
+    """
+
+    exit_code = 65
+
+    def __init__(self, message: str, path: str | None = None, line: int | None = None) -> None:
+        where = ""
+        if path is not None:
+            where = "standard input" if path == "-" else path
+            if line is not None:
+                where += f", line {line}"
+            where += ": "
+        elif line is not None:
+            where = f"line {line}: "
+        super().__init__(where + message)
+        self.path = path
+        self.line = line
+
+
+class CheckpointError(DataError):
+    """A checkpoint, store or ensemble file that is incomplete, damaged or of another kind."""
+
+
+class InputMissingError(S2STError):
+    """An input file or folder that does not exist or cannot be read."""
+
+    exit_code = 66
+
+
+class OutputError(S2STError):
+    """An output that cannot be written (exists already, no space, no permission)."""
+
+    exit_code = 74
+
+
+class Interrupted(S2STError):
+    """A signal stopped the work after its state was saved; the exit code is 128 + the signal."""
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,226 @@
+"""Vanilla RNN, GRU and LSTM encoder-decoders without attention (Sutskever et al. 2014).
+
+The encoder's final state (every layer) is the decoder's first state; `context="every-step"` also
+feeds the encoder's top hidden state to every decoder step (Cho et al. 2014). The softmax has no
+output bias, as in the paper.
+
+Cells, as torch computes them (x_t the layer's input, biases left out):
+    rnn   h_t = tanh(W x_t + U h_{t-1})
+    gru   r, z = sigmoid(W x_t + U h_{t-1});  n = tanh(W_n x_t + r * (U_n h_{t-1}))
+          h_t = (1 - z) * n + z * h_{t-1}
+    lstm  i, f, o = sigmoid(W x_t + U h_{t-1});  g = tanh(W_g x_t + U_g h_{t-1})
+          c_t = f * c_{t-1} + i * g;  h_t = o * tanh(c_t)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from s2st.data.batch import SourceBatch
+from s2st.models.base import (
+    DecoderState,
+    EncoderOutput,
+    ModelSizes,
+    ModelStep,
+    Seq2SeqModel,
+    reverse_tokens,
+)
+from s2st.models.registry import RecurrentConfig
+from s2st.text.vocabulary import PAD_ID
+
+CELLS: dict[str, Callable[[int, int], nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+@dataclass(frozen=True)
+class RecurrentState(DecoderState):
+    """Hidden and, for the LSTM, cell states.
+
+    Attributes:
+        memory: (P, N, H), the layers' hidden states, then their cell states.
+        context: (N, H) the encoder's summary where every step reads it, else None.
+    """
+
+    memory: torch.Tensor
+    context: torch.Tensor | None
+
+    def select(self, rows: torch.Tensor) -> "RecurrentState":
+        """Rows of the state, in a new one."""
+        context = None if self.context is None else self.context.index_select(0, rows)
+        return RecurrentState(self.memory.index_select(1, rows), context)
+
+
+class Stack(nn.Module):
+    """Recurrent layers with dropout between them, each an nn.RNNBase of one layer.
+
+    Single layers keep dropout's random draws torch's own, so that a resumed run repeats them.
+    """
+
+    def __init__(self, cell: str, input_size: int, hidden_size: int, layers: int) -> None:
+        super().__init__()
+        self.cell = cell
+        sizes = [input_size] + [hidden_size] * (layers - 1)
+        self.layers = nn.ModuleList(CELLS[cell](size, hidden_size) for size in sizes)
+
+    @property
+    def planes(self) -> int:
+        """First dimension of a state's memory."""
+        return len(self.layers) * (2 if self.cell == "lstm" else 1)
+
+    def run(
+        self, inputs: torch.Tensor, memory: torch.Tensor | None, dropout: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Runs over time-first inputs (T, B, E); returns top states (T, B, H) and the memory."""
+        hiddens, cells = [], []
+        for index, layer in enumerate(self.layers):
+            if index:
+                inputs = F.dropout(inputs, dropout, self.training)
+            inputs, final = layer(inputs, self._layer_memory(memory, index))
+            hiddens.append(final[0] if self.cell == "lstm" else final)
+            if self.cell == "lstm":
+                cells.append(final[1])
+        return inputs, torch.cat(hiddens + cells)
+
+    def run_packed(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+    ) -> torch.Tensor:
+        """Runs over time-first padded inputs (S, B, E); the memory after each one's last token."""
+        packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
+        hiddens, cells = [], []
+        for index, layer in enumerate(self.layers):
+            if index:
+                packed = PackedSequence(F.dropout(packed.data, dropout, self.training), *packed[1:])
+            packed, final = layer(packed)
+            hiddens.append(final[0] if self.cell == "lstm" else final)
+            if self.cell == "lstm":
+                cells.append(final[1])
+        return torch.cat(hiddens + cells)
+
+    def step(self, inputs: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """One step of every layer on inputs (N, E), without dropout; the new memory."""
+        count = len(self.layers)
+        hiddens, cells = [], []
+        for index, layer in enumerate(self.layers):
+            weights = _weights(layer)
+            if self.cell == "lstm":
+                previous = memory[index], memory[count + index]
+                inputs, cell = torch.lstm_cell(inputs, previous, *weights)
+                cells.append(cell)
+            elif self.cell == "gru":
+                inputs = torch.gru_cell(inputs, memory[index], *weights)
+            else:
+                inputs = torch.rnn_tanh_cell(inputs, memory[index], *weights)
+            hiddens.append(inputs)
+        return torch.stack(hiddens + cells)
+
+    def _layer_memory(
+        self, memory: torch.Tensor | None, index: int
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor] | None:
+        if memory is None:
+            return None
+        hidden = memory[index : index + 1].contiguous()
+        if self.cell != "lstm":
+            return hidden
+        count = len(self.layers)
+        return hidden, memory[count + index : count + index + 1].contiguous()
+
+
+def _weights(layer: nn.Module) -> tuple[torch.Tensor, ...]:
+    """Input and recurrent weights and biases of one layer."""
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    return tuple(layer.get_parameter(name) for name in names)
+
+
+class RecurrentModel(Seq2SeqModel):
+    """Encoder and decoder stacks of one cell kind, with embeddings and a softmax matrix.
+
+    Args:
+        cell: "lstm", "gru" or "rnn".
+        config: sizes; every one must be set.
+        sizes: vocabulary sizes.
+    """
+
+    def __init__(self, cell: str, config: RecurrentConfig, sizes: ModelSizes) -> None:
+        super().__init__()
+        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
+        if layers is None or hidden is None or embedding is None or config.dropout is None:
+            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        self.config = config
+        self.dropout = config.dropout
+        every_step = config.context == "every-step"
+        self.source_embedding = nn.Embedding(sizes.source_vocabulary, embedding, PAD_ID)
+        self.target_embedding = nn.Embedding(sizes.target_vocabulary, embedding, PAD_ID)
+        self.encoder = Stack(cell, embedding, hidden, layers)
+        self.decoder = Stack(cell, embedding + (hidden if every_step else 0), hidden, layers)
+        self.softmax = nn.Linear(hidden, sizes.target_vocabulary, bias=False)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        if self.config.init == "uniform":
+            bound = self.config.init_range
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -bound, bound)
+        else:
+            for table in (self.source_embedding, self.target_embedding):
+                nn.init.normal_(table.weight, std=0.1)
+        for table in (self.source_embedding, self.target_embedding):
+            with torch.no_grad():
+                table.weight[PAD_ID].zero_()
+
+    def encode(self, source: SourceBatch) -> EncoderOutput:
+        """The encoder's memory after each source's EOS."""
+        tokens = reverse_tokens(source) if self.config.reverse_source else source.tokens
+        inputs = self.source_embedding(tokens.t())
+        inputs = F.dropout(inputs, self.dropout, self.training)
+        return EncoderOutput((self.encoder.run_packed(inputs, source.lengths, self.dropout),))
+
+    def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
+        """The encoder's memory, and its top hidden state where every step reads it."""
+        (memory,) = encoder_output.final
+        top = len(self.encoder.layers) - 1
+        context = memory[top] if self.config.context == "every-step" else None
+        return RecurrentState(memory, context)
+
+    def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
+        """Top hidden states (B, T, H) after each token of target_in (B, T)."""
+        assert isinstance(state, RecurrentState)
+        inputs = self.target_embedding(target_in.t())
+        inputs = F.dropout(inputs, self.dropout, self.training)
+        if state.context is not None:
+            context = state.context.unsqueeze(0).expand(len(inputs), -1, -1)
+            inputs = torch.cat([inputs, context], dim=2)
+        outputs, _ = self.decoder.run(inputs, state.memory, self.dropout)
+        return F.dropout(outputs, self.dropout, self.training).transpose(0, 1)
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits by the softmax matrix."""
+        logits: torch.Tensor = self.softmax(features)
+        return logits
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
+        """One token in each row."""
+        assert isinstance(state, RecurrentState)
+        inputs = self.target_embedding(tokens)
+        if state.context is not None:
+            inputs = torch.cat([inputs, state.context], dim=1)
+        memory = self.decoder.step(inputs, state.memory)
+        top = memory[len(self.decoder.layers) - 1]
+        return ModelStep(self.project(top), RecurrentState(memory, state.context), None)
+
+
+def build_lstm(config: RecurrentConfig, sizes: ModelSizes) -> RecurrentModel:
+    """The architecture `lstm`."""
+    return RecurrentModel("lstm", config, sizes)
+
+
+def build_gru(config: RecurrentConfig, sizes: ModelSizes) -> RecurrentModel:
+    """The architecture `gru`."""
+    return RecurrentModel("gru", config, sizes)
+
+
+def build_rnn(config: RecurrentConfig, sizes: ModelSizes) -> RecurrentModel:
+    """The architecture `rnn`."""
+    return RecurrentModel("rnn", config, sizes)

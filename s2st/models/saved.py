@@ -1,0 +1,222 @@
+"""A model on disk: a folder complete in itself, with weights, config, vocabularies, tokenisers.
+
+`manifest.json` holds the record and the size and sha256 of every other file; it is written last.
+Training adds files of its own under `training/`; without them the folder is a release.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2st import durable
+from s2st.config import config_values, make_config
+from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.registry import ARCHITECTURES
+from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
+from s2st.text.vocabulary import Vocabulary
+
+FORMAT = "s2st-checkpoint"
+VERSION = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a model is, apart from its weights. `config` is the architecture's config record."""
+
+    architecture: str
+    config: Any
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    source_tokenizer: TokenizerSpec
+    target_tokenizer: TokenizerSpec
+    plugins: tuple[str, ...] = ()
+
+    def build(self) -> Seq2SeqModel:
+        """The model with fresh weights."""
+        return build_model(self.architecture, self.config, self.sizes)
+
+    @property
+    def sizes(self) -> ModelSizes:
+        """Rows of the embedding tables."""
+        return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary))
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A checkpoint that was read: `summary` is what training noted of itself."""
+
+    folder: Path
+    record: ModelRecord
+    summary: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    def load(self, device: torch.device) -> Seq2SeqModel:
+        """The model with its weights, on the device; raises CheckpointError if they do not fit."""
+        model = self.record.build()
+        weights = load_tensors(self.folder / WEIGHTS)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            message = f"the weights do not fit the architecture: {reason}"
+            raise CheckpointError(message, str(self.folder / WEIGHTS)) from error
+        return model.to(device)
+
+
+def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
+    """A model with fresh weights; raises UsageError for an architecture that is not trained."""
+    model = ARCHITECTURES.get(architecture).build(config, sizes)
+    if not isinstance(model, Seq2SeqModel):
+        raise UsageError(f"architecture {architecture!r} is not a model that can be trained")
+    return model
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Writes named tensors as safetensors, synced."""
+    from safetensors.torch import save
+
+    durable.write_file(path, save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}))
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Reads safetensors; raises CheckpointError for a damaged file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
+
+
+def write_model_files(
+    folder: Path, record: ModelRecord, weights: Mapping[str, torch.Tensor]
+) -> None:
+    """Writes everything but the manifest into an existing folder."""
+    save_tensors(folder / WEIGHTS, weights)
+    specs = (record.source_tokenizer, record.target_tokenizer)
+    save_models(folder, specs)
+    for spec, vocabulary in zip(
+        specs, (record.source_vocabulary, record.target_vocabulary), strict=True
+    ):
+        vocabulary.save(folder / f"dict.{spec.language}.txt")
+        durable.sync_path(folder / f"dict.{spec.language}.txt")
+
+
+def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]) -> None:
+    """Writes the manifest over all files that are in the folder."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            name = path.relative_to(folder).as_posix()
+            files[name] = {"size": path.stat().st_size, "sha256": durable.sha256_of(path)}
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "architecture": {"name": record.architecture, "options": config_values(record.config)},
+        "source_language": record.source_tokenizer.language,
+        "target_language": record.target_tokenizer.language,
+        "tokenizers": {
+            "source": record.source_tokenizer.record(),
+            "target": record.target_tokenizer.record(),
+        },
+        "plugins": list(record.plugins),
+        "summary": dict(summary),
+        "files": files,
+    }
+    text = json.dumps(manifest, indent=1, ensure_ascii=False)
+    durable.write_file(folder / MANIFEST, text.encode())
+
+
+def read_saved(folder: str | Path) -> SavedModel:
+    """Reads and verifies a checkpoint, weights not loaded yet.
+
+    Raises:
+        InputMissingError: no such folder, or one without a manifest.
+        CheckpointError: a file that is missing, damaged or of another format.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    verify_files(path, manifest)
+    plugins = tuple(str(name) for name in manifest.get("plugins", []))
+    try:
+        name = manifest["architecture"]["name"]
+        options = manifest["architecture"]["options"]
+        tokenizers = manifest["tokenizers"]
+        specs = [load_spec(tokenizers[side], path) for side in ("source", "target")]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError("damaged: incomplete record", str(path / MANIFEST)) from error
+    try:
+        entry = ARCHITECTURES.get(name)
+    except UsageError as error:
+        hint = f" (it was trained with --plugin {plugins[0]}: name it again)" if plugins else ""
+        raise UsageError(f"{path}: {error}{hint}") from error
+    config: Any = make_config(entry.config_type, options, str(path / MANIFEST))
+    source, target = (Vocabulary.load(path / f"dict.{spec.language}.txt") for spec in specs)
+    record = ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
+    summary = manifest.get("summary")
+    return SavedModel(path, record, summary if isinstance(summary, dict) else {}, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder as plain JSON values."""
+    path = folder / MANIFEST
+    if not folder.exists():
+        raise InputMissingError(f"{folder}: no such checkpoint folder")
+    if not folder.is_dir():
+        raise CheckpointError("a checkpoint is a folder, this is a file", str(folder))
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        inside = sorted(item.name for item in folder.glob("checkpoint_*"))
+        hint = f"; did you mean {folder / inside[-1]}?" if inside else ""
+        raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
+    except OSError as error:
+        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError("damaged: not JSON", str(path)) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        kind = manifest.get("format") if isinstance(manifest, dict) else None
+        what = "this is a store of `s2st preprocess`" if kind == "s2st-store" else "unknown format"
+        raise CheckpointError(f"{what}, not a checkpoint", str(folder))
+    if manifest.get("version") != VERSION:
+        message = f"checkpoint version {manifest.get('version')}, this s2st reads {VERSION}"
+        raise CheckpointError(message, str(path))
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Compares size and sha256 of every file with the manifest; raises CheckpointError."""
+    files = manifest.get("files")
+    if not isinstance(files, dict) or WEIGHTS not in files:
+        raise CheckpointError("damaged: no list of files", str(folder / MANIFEST))
+    for name, facts in files.items():
+        path = folder / name
+        if ".." in Path(name).parts or Path(name).is_absolute() or not isinstance(facts, dict):
+            raise CheckpointError(f"damaged: file name {name[:80]!r}", str(folder / MANIFEST))
+        try:
+            size = path.stat().st_size
+            if size == facts.get("size") and durable.sha256_of(path) == facts.get("sha256"):
+                continue
+        except OSError as error:
+            message = f"missing or unreadable ({error.strerror})"
+            raise CheckpointError(message, str(path)) from error
+        raise CheckpointError("damaged: its checksum is not the manifest's", str(path))
+
+
+def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
+    """sha256 over all tensors, by name."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Layer 7: one file a job: train, translate, score, rescore, evaluate."""

@@ -1,0 +1,350 @@
+"""The evaluation room: score a system's lines against references, and compare systems.
+
+Reached from `s2st score`; reading files and printing are done there. All counting is
+sacreBLEU's (Post, 2018, "A Call for Clarity in Reporting BLEU Scores"), so that a figure can be
+compared with other people's. Tokenized BLEU, the figure of the 2014 LSTM paper, is that of
+Moses' multi-bleu.pl: cased, on tokens split at white space, without smoothing.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s2st.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
+    from sacrebleu.metrics.bleu import BLEU, BLEUScore
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+    from sacrebleu.significance import Result
+
+_logger = logging.getLogger("s2st")
+
+# What Python's str.split() takes for white space and perl's split (on bytes) does not. Each goes
+# to a lone surrogate of its own, which no decoded text holds, so tokens stay distinct and whole.
+_NOT_SPACE_IN_PERL = (
+    "\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+_KEEP_INSIDE_TOKEN = {ord(char): 0xD800 + i for i, char in enumerate(_NOT_SPACE_IN_PERL)}
+
+_TEXT_DECIMALS = 2
+# sacreBLEU's own limit for saying that a file looks tokenized.
+_TOKENIZED_LINES_TO_WARN = 100
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """One figure of one system.
+
+    Attributes:
+        name: sacreBLEU's name of the metric ("BLEU", "chrF2", "TER"), or "tokenized BLEU".
+        score: in percent, not rounded; higher is better, except for TER.
+        text: one line as the metric's own program prints it (`sacrebleu -f text -w 2`, or
+            multi-bleu.pl).
+        signature: sacreBLEU's signature: what has to be equal for two figures to be compared.
+    """
+
+    name: str
+    score: float
+    text: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class SystemScores:
+    """All figures of one system; `ter` is None when it was not asked for."""
+
+    name: str
+    bleu: MetricScore
+    tokenized_bleu: MetricScore
+    chrf: MetricScore
+    ter: MetricScore | None
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """One system under one metric in a paired bootstrap test against the baseline.
+
+    Attributes:
+        system: the name given by the caller.
+        metric: sacreBLEU's name of the metric ("BLEU", "chrF2", "TER").
+        score: on the whole test set, in percent, not rounded.
+        mean: mean score over the resampled test sets.
+        half_width: half the width of the 95% interval of the resampled scores.
+        p_value: of the difference from the baseline; None for the baseline itself. It is
+            sacreBLEU's, but 1 where the scores are equal (see `_p_value`).
+        signature: sacreBLEU's signature, with the number of samples and the seed.
+    """
+
+    system: str
+    metric: str
+    score: float
+    mean: float
+    half_width: float
+    p_value: float | None
+    signature: str
+
+
+def evaluate_system(
+    name: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    tokenize: str = "13a",
+    lowercase: bool = False,
+    with_ter: bool = False,
+) -> SystemScores:
+    """Score one system under every metric.
+
+    Args:
+        name: what to call the system in the result.
+        hypotheses: its lines.
+        references: one sequence of lines per reference set, each as long as `hypotheses`.
+        tokenize: sacreBLEU's tokenizer for BLEU ("13a", "none", "intl", "char", ...).
+        lowercase: lowercase both sides for BLEU. The other metrics keep the defaults of their
+            programs: tokenized BLEU and chrF are cased, TER is not.
+        with_ter: compute TER too, which takes far longer than the rest.
+
+    Raises:
+        DataError: if the line counts differ, or there is no line or no reference set.
+        UsageError: if the tokenizer is unknown or cannot be loaded.
+    """
+    _check_lines(name, hypotheses, references)
+    if tokenize != "none":
+        _warn_if_tokenized(name, hypotheses)
+    bleu = _bleu_metric(tokenize, lowercase)
+    return SystemScores(
+        name=name,
+        bleu=_corpus_score(bleu, hypotheses, references),
+        tokenized_bleu=tokenized_bleu(hypotheses, references),
+        chrf=_corpus_score(_chrf_metric(), hypotheses, references),
+        ter=_corpus_score(_ter_metric(), hypotheses, references) if with_ter else None,
+    )
+
+
+def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> MetricScore:
+    """Score lines as multi-bleu.pl does: cased, tokens as they stand, no smoothing.
+
+    Tokens are split at ASCII white space only, so U+00A0 or U+2028 stays inside its token. Of
+    several references, the closest length counts for the brevity penalty, the shorter on a tie.
+    The score is 0 when one of the four n-gram precisions is 0. Where multi-bleu.pl divides by
+    zero (all hypotheses empty, references not) the score is 0 too.
+
+    Args:
+        hypotheses: a system's tokenized lines.
+        references: one sequence of tokenized lines per reference set.
+
+    Raises:
+        DataError: if the line counts differ, or there is no line or no reference set.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    _check_lines("the hypotheses", hypotheses, references)
+    metric = BLEU(tokenize="none", smooth_method="none", force=True)
+    result = metric.corpus_score(
+        _protect_spaces(hypotheses), [_protect_spaces(reference) for reference in references]
+    )
+    score, text = _multi_bleu_line(result)
+    return MetricScore("tokenized BLEU", score, text, metric.get_signature().format())
+
+
+def compare_systems(
+    systems: Sequence[tuple[str, Sequence[str]]],
+    references: Sequence[Sequence[str]],
+    samples: int = 1000,
+    seed: int = 12345,
+    tokenize: str = "13a",
+    *,
+    lowercase: bool = False,
+    with_ter: bool = False,
+) -> tuple[PairedResult, ...]:
+    """Compare systems with the first one by paired bootstrap resampling (Koehn, 2004).
+
+    Args:
+        systems: name and lines of each system, the baseline first; at least two.
+        references: one sequence of lines per reference set, each as long as every system.
+        samples: how many resampled test sets, at least 1.
+        seed: of the resampling, at least 1 (sacreBLEU takes 0 for "not seeded").
+        tokenize: sacreBLEU's tokenizer for BLEU.
+        lowercase: lowercase both sides for BLEU.
+        with_ter: compare under TER too, which takes far longer than the rest.
+
+    Returns:
+        The results metric by metric (BLEU, chrF2, then TER), in each the systems as given.
+
+    Raises:
+        DataError: if the line counts differ, or there is no line or no reference set.
+        UsageError: if there are fewer than two systems, a name is given twice, `samples` or
+            `seed` is below 1, or the tokenizer is unknown or cannot be loaded.
+    """
+    _check_comparison([name for name, _ in systems], samples, seed)
+    for name, hypotheses in systems:
+        _check_lines(name, hypotheses, references)
+    from sacrebleu.significance import PairedTest, Result
+
+    metrics: dict[str, Metric] = {"BLEU": _bleu_metric(tokenize, lowercase), "CHRF": _chrf_metric()}
+    if with_ter:
+        metrics["TER"] = _ter_metric()
+    with _sacrebleu_seed(seed):
+        test = PairedTest(
+            list(systems),
+            metrics,
+            references,
+            test_type="bs",
+            n_samples=samples,
+        )
+        signatures, columns = test()
+    results = []
+    for metric, signature in signatures.items():
+        # Only the column of names holds str.
+        column = [result for result in columns[metric] if isinstance(result, Result)]
+        for (name, _), result in zip(systems, column, strict=True):
+            assert result.mean is not None
+            assert result.ci is not None
+            results.append(
+                PairedResult(
+                    system=name,
+                    metric=metric,
+                    score=float(result.score),
+                    mean=float(result.mean),
+                    half_width=float(result.ci),
+                    p_value=_p_value(result, baseline=column[0]),
+                    signature=signature.format(),
+                )
+            )
+    return tuple(results)
+
+
+def _p_value(result: "Result", baseline: "Result") -> float | None:
+    """Return sacreBLEU's p-value, or 1 if there is no difference to explain.
+
+    For two equal files sacreBLEU 2.6 gives 1 / (samples + 1), which reads as a significant
+    difference: it counts the samples whose centered difference is strictly above the real one,
+    and none is when both are 0.
+    """
+    if result.p_value is not None and result.score == baseline.score:
+        return 1.0
+    return result.p_value
+
+
+def _check_lines(name: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    if not references:
+        raise DataError("no reference is given")
+    if not hypotheses:
+        raise DataError(f"{name}: there is no line to score")
+    for number, reference in enumerate(references, start=1):
+        if len(reference) != len(hypotheses):
+            raise DataError(
+                f"{name} has {len(hypotheses)} lines but reference {number} has {len(reference)}"
+            )
+
+
+def _check_comparison(names: Sequence[str], samples: int, seed: int) -> None:
+    if len(names) < 2:
+        raise UsageError("a comparison needs at least two systems")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise UsageError(f"system {name} is given twice")
+    if samples < 1:
+        raise UsageError(f"the number of bootstrap samples must be at least 1, not {samples}")
+    if seed < 1:
+        raise UsageError(f"the seed of the bootstrap must be at least 1, not {seed}")
+
+
+def _protect_spaces(lines: Sequence[str]) -> list[str]:
+    return [line.translate(_KEEP_INSIDE_TOKEN) for line in lines]
+
+
+def _warn_if_tokenized(name: str, lines: Sequence[str]) -> None:
+    count = sum(line.rstrip().endswith(" .") for line in lines)
+    if count >= _TOKENIZED_LINES_TO_WARN:
+        _logger.warning(
+            "%s: %d lines end in a tokenized period; sacreBLEU tokenizes by itself and its BLEU "
+            "on tokenized lines cannot be compared with published figures",
+            name,
+            count,
+        )
+
+
+def _bleu_metric(tokenize: str, lowercase: bool) -> "BLEU":
+    from sacrebleu.metrics.bleu import BLEU
+
+    if tokenize not in BLEU.TOKENIZERS:
+        raise UsageError(
+            f"unknown sacreBLEU tokenizer {tokenize!r}; it knows {', '.join(BLEU.TOKENIZERS)}"
+        )
+    try:
+        # force only silences sacreBLEU's own warning of tokenized lines, which is given here.
+        return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    except (ImportError, OSError, RuntimeError, SystemExit) as error:
+        # Some tokenizers need another package or a file that sacreBLEU downloads; when that
+        # fails for want of a certificate, sacreBLEU exits.
+        reason = " ".join(str(error).split())
+        raise UsageError(f"sacreBLEU tokenizer {tokenize!r} cannot be loaded: {reason}") from error
+
+
+def _chrf_metric() -> "CHRF":
+    from sacrebleu.metrics.chrf import CHRF
+
+    return CHRF()
+
+
+def _ter_metric() -> "TER":
+    from sacrebleu.metrics.ter import TER
+
+    return TER()
+
+
+def _corpus_score(
+    metric: "Metric", hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> MetricScore:
+    result = metric.corpus_score(hypotheses, references)
+    signature = metric.get_signature().format()
+    text = result.format(width=_TEXT_DECIMALS, signature=signature)
+    return MetricScore(result.name, float(result.score), text, signature)
+
+
+def _multi_bleu_line(result: "BLEUScore") -> tuple[float, str]:
+    """Return the score in percent and multi-bleu.pl's line, from sacreBLEU's counts.
+
+    The last steps follow the script's order of operations, because 100 * (c / t) and 100 * c / t
+    may differ in the last bit and then round to different printed digits.
+    """
+    if result.ref_len == 0:
+        return 0.0, "BLEU = 0, 0/0/0/0 (BP=0, ratio=0, hyp_len=0, ref_len=0)"
+    precisions = [
+        correct / total if total else 0.0
+        for correct, total in zip(result.counts, result.totals, strict=True)
+    ]
+    score = 0.0
+    if all(precisions):
+        log_sum = 0.0  # not sum(), which compensates for rounding from Python 3.12 on
+        for precision in precisions:
+            log_sum += math.log(precision)
+        score = 100 * (result.bp * math.exp(log_sum / 4))
+    percents = "/".join(f"{100 * p:.1f}" for p in precisions)
+    lengths = f"hyp_len={result.sys_len}, ref_len={result.ref_len}"
+    text = (
+        f"BLEU = {score:.2f}, {percents} (BP={result.bp:.3f}, ratio={result.ratio:.3f}, {lengths})"
+    )
+    return score, text
+
+
+@contextmanager
+def _sacrebleu_seed(seed: int) -> Iterator[None]:
+    # The environment is the only way in which sacreBLEU takes a seed.
+    before = os.environ.get("SACREBLEU_SEED")
+    os.environ["SACREBLEU_SEED"] = str(seed)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SACREBLEU_SEED"]
+        else:
+            os.environ["SACREBLEU_SEED"] = before

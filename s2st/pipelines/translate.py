@@ -1,0 +1,85 @@
+"""The job of `s2st generate`: lines of text in, translations out, line i for line i."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from s2st.data.batch import make_source
+from s2st.data.batching import BatchingConfig, plan_in_order
+from s2st.scoring.base import Scorer
+from s2st.search.base import Hypothesis, Search
+
+MAX_PADDED_TOKENS = 20_000  # of a batch: bounds the encoder's memory on very long lines
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One input line and its hypotheses, best first; an empty line has one empty hypothesis.
+
+    Attributes:
+        line: index of the line from 0.
+        texts: the hypotheses as text, detokenised or not.
+    """
+
+    line: int
+    source: str
+    hypotheses: tuple[Hypothesis, ...]
+    texts: tuple[str, ...]
+
+
+EMPTY = Hypothesis((), (), 0.0, 0.0, True)
+
+
+def translate(
+    scorer: Scorer,
+    search: Search,
+    chunks: Iterable[Sequence[str]],
+    batch_size: int,
+    detokenize: bool,
+) -> Iterator[Translation]:
+    """Yields one Translation a line, in the order of the lines.
+
+    Args:
+        scorer, search: the models and the strategy.
+        chunks: lines, as many at a time as may wait for each other; each chunk is sorted by
+            length into batches.
+        batch_size: sentences decoded together at most.
+        detokenize: join tokens to text, or leave a space between them.
+    """
+    first = 0
+    for chunk in chunks:
+        yield from _translate_chunk(scorer, search, chunk, first, batch_size, detokenize)
+        first += len(chunk)
+
+
+def _translate_chunk(
+    scorer: Scorer,
+    search: Search,
+    lines: Sequence[str],
+    first: int,
+    batch_size: int,
+    detokenize: bool,
+) -> Iterator[Translation]:
+    encode = scorer.source.tokenizer.encode
+    rows = [scorer.source.vocabulary.encode(encode(line)) for line in lines]
+    found: dict[int, tuple[Hypothesis, ...]] = {
+        index: (EMPTY,) for index, row in enumerate(rows) if not row
+    }
+    todo = np.array([index for index, row in enumerate(rows) if row], dtype=np.int64)
+    lengths = np.array([len(rows[index]) for index in todo], dtype=np.int64)
+    config = BatchingConfig(batch_size=batch_size, max_tokens=MAX_PADDED_TOKENS)
+    for batch in plan_in_order(lengths, config):
+        indices = todo[batch].tolist()
+        source = make_source([rows[i] for i in indices], [first + i for i in indices])
+        for index, hypotheses in zip(indices, search(scorer, source), strict=True):
+            found[index] = tuple(hypotheses)
+    for index, line in enumerate(lines):
+        texts = tuple(hypothesis_text(scorer, h, detokenize) for h in found[index])
+        yield Translation(first + index, line, found[index], texts)
+
+
+def hypothesis_text(scorer: Scorer, hypothesis: Hypothesis, detokenize: bool) -> str:
+    """The text of a hypothesis; without detokenizing, its tokens with a space between."""
+    words = scorer.target.vocabulary.decode(hypothesis.tokens)
+    return scorer.target.tokenizer.decode(words) if detokenize else " ".join(words)

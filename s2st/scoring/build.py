@@ -1,0 +1,115 @@
+"""Scorers from what the user names: checkpoint folders and ensemble files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from s2st.config import make_config, read_option_file
+from s2st.errors import UsageError
+from s2st.models.registry import EnsembleConfig
+from s2st.models.saved import ModelRecord, read_saved
+from s2st.scoring.base import Scorer, TextSide
+from s2st.scoring.ensemble import EnsembleScorer
+from s2st.scoring.model import ModelScorer
+
+MAX_DEPTH = 4  # of ensemble files that name ensemble files
+
+
+def load_scorer(
+    paths: Sequence[str],
+    device: torch.device,
+    precision: str = "float32",
+    weights: Sequence[float] = (),
+    mode: str = "probability",
+) -> Scorer:
+    """One scorer over all the paths: a plain one for one path, an ensemble for several.
+
+    Args:
+        paths: checkpoint folders, or TOML files with the options of the architecture `ensemble`.
+        device, precision: where and in which numbers to compute.
+        weights, mode: of the ensemble, where there are several paths.
+
+    Raises:
+        InputMissingError, CheckpointError, ConfigError: a path that cannot be used.
+        UsageError: members that do not fit together.
+    """
+    members = load_members(paths, device, precision)
+    if len(members) == 1:
+        if weights and len(weights) != 1:
+            raise UsageError(f"{len(weights)} weights for one checkpoint")
+        return members[0]
+    return join(members, weights, mode)
+
+
+def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
+    """One scorer a path, checked to read the same text."""
+    members = [_load(Path(path), device, precision, 0) for path in paths]
+    for member, path in zip(members, paths, strict=True):
+        _check_text(members[0], member, paths[0], path)
+    return members
+
+
+def join(members: Sequence[Scorer], weights: Sequence[float], mode: str) -> EnsembleScorer:
+    """The ensemble of scorers that are loaded already."""
+    return EnsembleScorer(members, weights, mode)
+
+
+def build_ensemble(config: EnsembleConfig, folder: Path, device: torch.device) -> EnsembleScorer:
+    """The architecture `ensemble`: its members are found from `folder`."""
+    return _ensemble(config, folder, device, "float32", 1)
+
+
+def _load(path: Path, device: torch.device, precision: str, depth: int) -> Scorer:
+    if path.suffix == ".toml" and not path.is_dir():
+        if depth >= MAX_DEPTH:
+            raise UsageError(f"{path}: ensemble files name each other more than {MAX_DEPTH} deep")
+        values = read_option_file(path)
+        if values.pop("arch", "ensemble") != "ensemble":
+            raise UsageError(f'{path}: arch must be "ensemble" in a file given as a checkpoint')
+        config = make_config(EnsembleConfig, values, str(path))
+        if not config.members:
+            raise UsageError(f'{path}: members = ["checkpoint", ...] is missing')
+        return _ensemble(config, path.parent, device, precision, depth + 1)
+    saved = read_saved(path)
+    source, target = text_sides(saved.record)
+    return ModelScorer(saved.load(device), source, target, precision)
+
+
+def _ensemble(
+    config: EnsembleConfig, folder: Path, device: torch.device, precision: str, depth: int
+) -> EnsembleScorer:
+    paths = [folder / member for member in config.members]
+    members = [_load(path, device, precision, depth) for path in paths]
+    for member, path in zip(members, paths, strict=True):
+        _check_text(members[0], member, str(paths[0]), str(path))
+    return join(members, config.weights, config.mode)
+
+
+def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
+    """Tokenisers and vocabularies of a model, ready to use."""
+    source, target = record.source_tokenizer, record.target_tokenizer
+    return (
+        TextSide(source.language, source.build(), record.source_vocabulary),
+        TextSide(target.language, target.build(), record.target_vocabulary),
+    )
+
+
+def _check_text(first: Scorer, other: Scorer, first_path: str, path: str) -> None:
+    """Members must cut text alike; their source vocabularies may differ."""
+    for side, mine, its in (
+        ("source", first.source, other.source),
+        ("target", first.target, other.target),
+    ):
+        if mine.language != its.language:
+            message = f"{side} language {its.language}, but {first_path} has {mine.language}"
+            raise UsageError(f"{path}: {message}")
+        same = type(mine.tokenizer) is type(its.tokenizer)
+        if not same or mine.tokenizer.model != its.tokenizer.model:
+            raise UsageError(f"{path}: its {side} tokenizer is not that of {first_path}")
+    if set(first.target.vocabulary.tokens) != set(other.target.vocabulary.tokens):
+        differing = set(first.target.vocabulary.tokens) ^ set(other.target.vocabulary.tokens)
+        raise UsageError(
+            f"{path}: its target vocabulary is not that of {first_path} ({len(differing)} words "
+            f"differ, such as {min(differing)!r}); an ensemble needs the same target words"
+        )

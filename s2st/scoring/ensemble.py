@@ -1,0 +1,154 @@
+"""Several scorers as one: members may differ in architecture, direction and source vocabulary."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from s2st.data.batch import Batch, SourceBatch
+from s2st.errors import UsageError
+from s2st.models.base import DecoderState
+from s2st.scoring.base import Scorer, ScorerStep, TextSide
+from s2st.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class EnsembleState(DecoderState):
+    """The members' states, in order."""
+
+    members: tuple[DecoderState, ...]
+
+    def select(self, rows: torch.Tensor) -> "EnsembleState":
+        """Selects in every member."""
+        return EnsembleState(tuple(state.select(rows) for state in self.members))
+
+
+class EnsembleScorer(Scorer):
+    """The log of the weighted mean of the members' probabilities, at every step.
+
+    With mode "log-probability" it is the weighted mean of log-probabilities, renormalised over
+    the vocabulary (a geometric mean). Its source ids are those of the union of the members'
+    source vocabularies; its target ids those of the first member, words matched by string.
+
+    Args:
+        members: at least one scorer, all on one device.
+        weights: one positive number a member; they are divided by their sum. Equal by default.
+        mode: "probability" or "log-probability".
+
+    Raises:
+        UsageError: weights that do not fit; members whose target words or tokenisers differ.
+    """
+
+    def __init__(
+        self, members: Sequence[Scorer], weights: Sequence[float] = (), mode: str = "probability"
+    ) -> None:
+        if not members:
+            raise UsageError("an ensemble needs at least one member")
+        weights = weights or [1.0] * len(members)
+        if len(weights) != len(members):
+            raise UsageError(f"{len(weights)} weights for {len(members)} ensemble members")
+        if not all(math.isfinite(weight) and weight > 0 for weight in weights):
+            raise UsageError("ensemble weights must be positive numbers")
+        self.members = tuple(members)
+        self.weights = tuple(weight / sum(weights) for weight in weights)
+        self.mode = mode
+        self.device = members[0].device
+        self.target = members[0].target
+        self.source = _union_source([member.source for member in members])
+        self._source_maps = [self._map(self.source.vocabulary, m.source) for m in members]
+        self._target_maps = [self._target_map(m.target) for m in members]
+
+    def start(self, source: SourceBatch) -> DecoderState:
+        """Starts every member on its own ids of the sources."""
+        states = []
+        for member, table in zip(self.members, self._source_maps, strict=True):
+            tokens = source.tokens.to(self.device)
+            own = replace(source, tokens=tokens if table is None else table[tokens])
+            states.append(member.start(own))
+        return EnsembleState(tuple(states))
+
+    @torch.inference_mode()
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
+        """Steps every member and averages; attention is the weighted mean where all have one."""
+        assert isinstance(state, EnsembleState)
+        columns, states, attentions = [], [], []
+        for member, inner, table in zip(
+            self.members, state.members, self._target_maps, strict=True
+        ):
+            result = member.step(tokens if table is None else table[tokens], inner)
+            log_probs = result.log_probs
+            columns.append(log_probs if table is None else log_probs[:, table])
+            states.append(result.state)
+            if result.attention is not None:
+                attentions.append(result.attention)
+        attention = None
+        if len(attentions) == len(self.members):
+            parts = zip(self.weights, attentions, strict=True)
+            attention = torch.stack([weight * part for weight, part in parts]).sum(0)
+        return ScorerStep(self._combine(columns), EnsembleState(tuple(states)), attention)
+
+    @torch.inference_mode()
+    def score(self, batch: Batch) -> torch.Tensor:
+        """Fast in mode "probability", where each member need only score the given words."""
+        if self.mode != "probability":
+            return super().score(batch)
+        parts = []
+        for member, sources, targets in zip(
+            self.members, self._source_maps, self._target_maps, strict=True
+        ):
+            parts.append(member.score(_translate(batch, sources, targets)))
+        return self._combine(parts)
+
+    def _combine(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        if len(parts) == 1:
+            return parts[0]
+        if self.mode == "probability":
+            # in place on one running sum: log(sum of w p) without stacking M x N x V
+            total = parts[0] + math.log(self.weights[0])
+            for weight, part in zip(self.weights[1:], parts[1:], strict=True):
+                total = torch.logaddexp(total, part + math.log(weight))
+            return total
+        total = self.weights[0] * parts[0]
+        for weight, part in zip(self.weights[1:], parts[1:], strict=True):
+            total = total + weight * part
+        return total.log_softmax(dim=-1)
+
+    def _target_map(self, target: TextSide) -> torch.Tensor | None:
+        own = self.target.vocabulary
+        if set(own.tokens) != set(target.vocabulary.tokens):
+            differing = sorted(set(own.tokens) ^ set(target.vocabulary.tokens))
+            raise UsageError(
+                f"the ensemble's members have different target vocabularies: {len(differing)} "
+                f"words are not in all of them, such as {differing[0]!r}; train them on one store"
+            )
+        return self._map(own, target)
+
+    def _map(self, vocabulary: Vocabulary, side: TextSide) -> torch.Tensor | None:
+        if vocabulary == side.vocabulary:
+            return None
+        return torch.from_numpy(vocabulary.mapping_to(side.vocabulary)).to(self.device)
+
+
+def _union_source(sides: Sequence[TextSide]) -> TextSide:
+    first = sides[0]
+    if all(side.vocabulary == first.vocabulary for side in sides):
+        return first
+    words: dict[str, int] = {}
+    for side in sides:
+        for word in side.vocabulary.tokens[4:]:
+            words[word] = 1
+    return replace(first, vocabulary=Vocabulary(list(words), list(words.values())))
+
+
+def _translate(batch: Batch, sources: torch.Tensor | None, targets: torch.Tensor | None) -> Batch:
+    if sources is not None:
+        tokens = sources[batch.source.tokens.to(sources.device)]
+        batch = replace(batch, source=replace(batch.source, tokens=tokens))
+    if targets is not None:
+        batch = replace(
+            batch,
+            target_in=targets[batch.target_in.to(targets.device)],
+            target_out=targets[batch.target_out.to(targets.device)],
+        )
+    return batch

@@ -1,0 +1,124 @@
+"""Prefix-shared scoring of hypothesis lists: each distinct prefix of a source is stepped once.
+
+Hypotheses, EOS at the end, are sorted, so that those with a common prefix are neighbours; rows
+of one decoding step are then runs of neighbours. Works over any Scorer by `step` and `select`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from s2st.data.batch import SourceBatch
+from s2st.models.base import DecoderState
+from s2st.scoring.base import Scorer
+from s2st.text.vocabulary import BOS_ID, EOS_ID
+
+Matrix = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ListScores:
+    """Log-probabilities of the hypotheses of each source.
+
+    Attributes:
+        token_log_probs: [source][hypothesis] -> array of one value a word, EOS last (nats).
+        rows_stepped: distinct prefixes that were computed.
+        positions: word positions of all hypotheses, EOS counted: what plain scoring computes.
+    """
+
+    token_log_probs: list[list[npt.NDArray[np.float32]]]
+    rows_stepped: int
+    positions: int
+
+
+def score_lists(
+    scorer: Scorer,
+    source: SourceBatch,
+    hypotheses: Sequence[Sequence[Sequence[int]]],
+    max_rows: int,
+) -> ListScores:
+    """Scores every hypothesis of every source.
+
+    Args:
+        scorer: one model or an ensemble.
+        source: B sources; each is encoded once.
+        hypotheses: for each source its hypotheses as ids without EOS.
+        max_rows: rows of one step at most; bounds the memory (max_rows x V log-probabilities).
+
+    Returns:
+        The scores in the order given; equal hypotheses of a source are computed once.
+    """
+    flat = [(i, hypothesis) for i, group in enumerate(hypotheses) for hypothesis in group]
+    if not flat:
+        return ListScores([[] for _ in hypotheses], 0, 0)
+    table, lengths = _table(flat)
+    order = np.lexsort(table.T[::-1])  # by source, then word by word
+    table, lengths = table[order], lengths[order]
+    start = scorer.start(source)
+    scores = np.zeros((len(flat), table.shape[1] - 1), dtype=np.float32)
+    stepped = 0
+    for first in range(0, len(flat), max_rows):
+        part = slice(first, first + max_rows)
+        walk = _Walk(scorer, table[part], lengths[part])
+        scores[part, : walk.width], rows = walk.run(start)
+        stepped += rows
+    back = np.empty(len(flat), dtype=np.int64)
+    back[order] = np.arange(len(flat))
+    result: list[list[npt.NDArray[np.float32]]] = [[] for _ in hypotheses]
+    for position, (index, hypothesis) in enumerate(flat):
+        result[index].append(scores[back[position], : len(hypothesis) + 1])
+    return ListScores(result, stepped, int(lengths.sum()))
+
+
+def _table(flat: Sequence[tuple[int, Sequence[int]]]) -> tuple[Matrix, Matrix]:
+    """Rows `source, words, EOS, -1 ...` and the number of words, EOS counted."""
+    lengths = np.array([len(hypothesis) + 1 for _, hypothesis in flat], dtype=np.int64)
+    table = np.full((len(flat), int(lengths.max()) + 1), -1, dtype=np.int64)
+    for row, (index, hypothesis) in enumerate(flat):
+        table[row, 0] = index
+        table[row, 1 : len(hypothesis) + 1] = hypothesis
+        table[row, len(hypothesis) + 1] = EOS_ID
+    return table, lengths
+
+
+class _Walk:
+    """Breadth first over the prefixes of some sorted rows of the table."""
+
+    def __init__(self, scorer: Scorer, table: Matrix, lengths: Matrix) -> None:
+        self.scorer = scorer
+        self.lengths = lengths
+        self.width = int(lengths.max())
+        self.table = table[:, : self.width + 1]
+        # column where each row first differs from the one before it: a prefix that ends before
+        # that column is shared. Equal rows differ nowhere.
+        differs = self.table[1:] != self.table[:-1]
+        first = np.where(differs.any(axis=1), differs.argmax(axis=1), self.width + 1)
+        self.first_difference = np.concatenate([[0], first])
+
+    @torch.inference_mode()
+    def run(self, start: DecoderState) -> tuple[npt.NDArray[np.float32], int]:
+        """(rows, width) log-probabilities, and how many prefixes were stepped."""
+        device = self.scorer.device
+        scores = np.zeros((len(self.table), self.width), dtype=np.float32)
+        parent_of_row = self.table[:, 0]  # at depth 0 the parent is the source's own row
+        state = start
+        stepped = 0
+        for depth in range(self.width):
+            alive = np.flatnonzero(self.lengths > depth)
+            prefix = np.cumsum(self.first_difference <= depth)[alive]
+            _, first, group = np.unique(prefix, return_index=True, return_inverse=True)
+            leaders = alive[first]
+            parents = torch.from_numpy(parent_of_row[leaders]).to(device)
+            tokens = np.full(len(leaders), BOS_ID) if depth == 0 else self.table[leaders, depth]
+            result = self.scorer.step(torch.from_numpy(tokens).to(device), state.select(parents))
+            words = torch.from_numpy(self.table[alive, depth + 1]).to(device)
+            rows = torch.from_numpy(group).to(device)
+            scores[alive, depth] = result.log_probs[rows, words].float().cpu().numpy()
+            parent_of_row = np.zeros(len(self.table), dtype=np.int64)
+            parent_of_row[alive] = group
+            state = result.state
+            stepped += len(leaders)
+        return scores, stepped

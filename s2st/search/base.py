@@ -1,0 +1,69 @@
+"""The Search interface and what all searches share: records, length limits, banned words."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from s2st.data.batch import SourceBatch
+from s2st.scoring.base import Scorer
+from s2st.search.registry import SearchConfig
+from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation.
+
+    Attributes:
+        tokens: ids without EOS.
+        token_log_probs: one natural log-probability a word and, last, EOS's.
+        log_prob: their sum.
+        score: log_prob after length normalisation; what hypotheses are ranked by.
+        finished: False if the length limit forced EOS.
+    """
+
+    tokens: tuple[int, ...]
+    token_log_probs: tuple[float, ...]
+    log_prob: float
+    score: float
+    finished: bool
+
+
+class Search(ABC):
+    """Finds hypotheses for sources."""
+
+    @abstractmethod
+    def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
+        """For each source at most `nbest` hypotheses, best first; never an empty list."""
+
+
+def length_limits(config: SearchConfig, source: SourceBatch) -> torch.Tensor:
+    """(B,) the most words of each hypothesis; after so many only EOS may follow."""
+    words = (source.lengths - 1).double()
+    limits = (config.max_len_a * words + config.max_len_b).floor().long()
+    return limits.clamp(min=config.min_len)
+
+
+def forbid(
+    log_probs: torch.Tensor, config: SearchConfig, step: int, at_limit: torch.Tensor
+) -> torch.Tensor:
+    """Sets words that may not follow to -inf, in place.
+
+    Args:
+        log_probs: (N, V) of the words at this position.
+        config: min_len and unk.
+        step: words before this position.
+        at_limit: (N,) True where only EOS may follow.
+    """
+    log_probs[:, PAD_ID] = -torch.inf
+    log_probs[:, BOS_ID] = -torch.inf
+    if not config.unk:
+        log_probs[:, UNK_ID] = -torch.inf
+    if step < config.min_len:
+        log_probs[:, EOS_ID] = -torch.inf
+    if bool(at_limit.any()):
+        eos = log_probs[at_limit, EOS_ID]
+        log_probs[at_limit] = -torch.inf
+        log_probs[at_limit, EOS_ID] = eos
+    return log_probs

@@ -1,0 +1,51 @@
+"""Exhaustive search: scores every sequence up to the length limit; the tests' oracle."""
+
+from itertools import product
+
+import torch
+
+from s2st.data.batch import SourceBatch, make_batch
+from s2st.errors import UsageError
+from s2st.scoring.base import Scorer
+from s2st.search.base import Hypothesis, Search, length_limits
+from s2st.search.registry import ExhaustiveConfig
+from s2st.text.vocabulary import UNK_ID
+
+MOST_HYPOTHESES = 200_000
+
+
+class ExhaustiveSearch(Search):
+    """Enumerates hypotheses and ranks them by `Scorer.score`, not by stepping."""
+
+    def __init__(self, config: ExhaustiveConfig) -> None:
+        self.config = config
+
+    @torch.inference_mode()
+    def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
+        """The true n best of each source; raises UsageError where there are too many."""
+        size = len(scorer.target.vocabulary)
+        words = range(UNK_ID if self.config.unk else UNK_ID + 1, size)
+        limits = length_limits(self.config, source).tolist()
+        results = []
+        for row, limit in enumerate(limits):
+            if len(words) ** limit > MOST_HYPOTHESES:
+                raise UsageError(
+                    f"exhaustive search over {len(words)} words and length {limit} is out of "
+                    "reach; lower --max-len-a and --max-len-b, or use --search beam"
+                )
+            tokens = [
+                sequence
+                for length in range(self.config.min_len, limit + 1)
+                for sequence in product(words, repeat=length)
+            ]
+            sentence = source.tokens[row, : int(source.lengths[row]) - 1].tolist()
+            batch = make_batch([sentence] * len(tokens), tokens, [0] * len(tokens))
+            scores = scorer.score(batch).tolist()
+            made = []
+            for sequence, log_probs in zip(tokens, scores, strict=True):
+                own = tuple(log_probs[: len(sequence) + 1])
+                total = sum(own)
+                made.append(Hypothesis(sequence, own, total, total, len(sequence) < limit))
+            made.sort(key=lambda h: -h.score)
+            results.append(made[: self.config.nbest])
+        return results

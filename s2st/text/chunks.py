@@ -1,0 +1,63 @@
+"""Lines in chunks for decoding: as many as are there, without ever waiting for more.
+
+A file is read `size` lines at a time. On a pipe or a terminal a chunk holds the lines that have
+arrived, so that line i is answered before line i + 1 is typed.
+"""
+
+import os
+import select
+import stat
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from s2st.text.lines import LineDecoder, open_input, read_lines
+
+READ_SIZE = 1 << 16
+GRACE = 0.002  # seconds that a chunk waits for a writer that is in the middle of its lines
+
+
+def read_chunks(path: str | Path, size: int, errors: str = "strict") -> Iterator[list[str]]:
+    """Yields lists of 1 to `size` lines; errors as `read_lines`."""
+    if str(path) == "-" and _is_stream():
+        yield from _stream_chunks(size, errors)
+        return
+    lines = read_lines(path, errors)
+    while chunk := list(islice(lines, size)):
+        yield chunk
+
+
+def _is_stream() -> bool:
+    try:
+        return not stat.S_ISREG(os.fstat(open_input("-").fileno()).st_mode)
+    except (OSError, ValueError):
+        return False  # a test's stand-in for standard input
+
+
+def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
+    descriptor = open_input("-").fileno()
+    decoder = LineDecoder("-", errors)
+    lines: list[bytes] = []
+    rest: list[bytes] = []  # pieces of a line that has not ended yet
+    ended = False
+    while not ended:
+        # with lines in hand, take only what is there already
+        wait = GRACE if lines else None
+        if len(lines) < size and select.select([descriptor], [], [], wait)[0]:
+            data = os.read(descriptor, READ_SIZE)
+            ended = not data
+            first, newline, more = data.partition(b"\n")
+            rest.append(first)
+            if newline:
+                lines.append(b"".join(rest) + b"\n")
+                *whole, last = more.split(b"\n")
+                lines.extend(line + b"\n" for line in whole)
+                rest = [last]
+            continue
+        yield [decoder.decode(line) for line in lines[:size]]
+        lines = lines[size:]
+    if b"".join(rest):
+        lines.append(b"".join(rest))  # the last line, without a newline
+    while lines:
+        yield [decoder.decode(line) for line in lines[:size]]
+        lines = lines[size:]

@@ -1,0 +1,109 @@
+"""The vocabulary: target or source words and their ids, and the `dict.LANG.txt` file.
+
+Ids 0 to 3 are `<pad> <s> </s> <unk>`; the file holds the other words, one `token count` line
+each, most frequent first, so that line i (from 0) is id i + 4.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from s2st.errors import DataError
+from s2st.text.lines import open_output, read_lines
+
+SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
+
+
+class Vocabulary:
+    """Words with ids. Words that look like a special token are never words: they map to unk.
+
+    Args:
+        words: the words in order of id, from id 4.
+        counts: how often each occurred in training, same length.
+    """
+
+    def __init__(self, words: Sequence[str], counts: Sequence[int]) -> None:
+        if len(words) != len(counts):
+            raise ValueError(f"{len(words)} words but {len(counts)} counts")
+        self.tokens: tuple[str, ...] = SPECIALS + tuple(words)
+        self.counts: tuple[int, ...] = (0, 0, 0, 0, *counts)
+        self._ids = {token: index for index, token in enumerate(self.tokens) if index >= 4}
+        if len(self._ids) != len(words) or any(token in self._ids for token in SPECIALS):
+            raise ValueError("a vocabulary's words must be distinct and not special tokens")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        return hash(self.tokens)
+
+    def __contains__(self, token: str) -> bool:
+        return token in self._ids
+
+    def id(self, token: str) -> int:
+        """The id of a word, unk_id if it is unknown."""
+        return self._ids.get(token, UNK_ID)
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """Ids of words, without EOS."""
+        get = self._ids.get
+        return [get(token, UNK_ID) for token in tokens]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Words of ids; pad, BOS and EOS are left out, unknown words read `<unk>`."""
+        return [self.tokens[i] for i in ids if i not in (PAD_ID, BOS_ID, EOS_ID)]
+
+    def mapping_to(self, other: "Vocabulary") -> npt.NDArray[np.int64]:
+        """For each id here the id of the same word in `other` (unk_id where it has none)."""
+        specials = list(range(4))
+        return np.array(specials + [other.id(token) for token in self.tokens[4:]], dtype=np.int64)
+
+    @classmethod
+    def build(
+        cls, counts: Mapping[str, int], max_words: int | None = None, threshold: int = 0
+    ) -> "Vocabulary":
+        """The `max_words` most frequent words that occur at least `threshold` times.
+
+        Ties are broken by code point order, so that the result does not depend on the order of
+        counting. `max_words` does not count the four special tokens.
+        """
+        items = [(w, c) for w, c in counts.items() if c >= threshold and w not in SPECIALS]
+        items.sort(key=lambda item: (-item[1], item[0]))
+        kept = items if max_words is None else items[:max_words]
+        return cls([word for word, _ in kept], [count for _, count in kept])
+
+    def save(self, path: str | Path) -> None:
+        """Writes the `token count` lines."""
+        with open_output(path) as write:
+            for token, count in zip(self.tokens[4:], self.counts[4:], strict=True):
+                write(f"{token} {count}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Reads a file of `token count` lines; a missing count reads as 1.
+
+        Raises:
+            InputMissingError: no such file.
+            DataError: a line that is empty, a count that is no number, a word twice.
+        """
+        words: dict[str, int] = {}
+        for number, line in enumerate(read_lines(path), start=1):
+            word, space, count = line.rpartition(" ")
+            if not space:
+                word, count = line, "1"
+            if not word or " " in word:
+                raise DataError("expected `token count`", str(path), number)
+            if not (count.isascii() and count.isdigit() and len(count) < 19):
+                raise DataError(f"count {count[:40]!r} is not a whole number", str(path), number)
+            if word in SPECIALS:
+                raise DataError(f"{word} is a special token, not a word", str(path), number)
+            if word in words:
+                raise DataError(f"word {word[:80]!r} occurs twice", str(path), number)
+            words[word] = int(count)
+        return cls(list(words), list(words.values()))

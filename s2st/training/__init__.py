@@ -1,0 +1,1 @@
+"""Layer 6: training: options, optimisers, schedules, checkpoints with training state, trainer."""

@@ -1,0 +1,35 @@
+"""Options of the trainer, importable without torch."""
+
+from dataclasses import dataclass
+
+from s2st.config import option
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long to train, how to normalise, when to validate and save."""
+
+    save_dir: str = option("checkpoints", "folder of the checkpoints; a run there is resumed")
+    max_epoch: float | None = option(
+        40.0, "stop after this many epochs (7.5 is seven and a half)", minimum=0
+    )
+    max_update: int | None = option(None, "stop after this many updates", minimum=1)
+    patience: int | None = option(
+        5, "stop after this many validations without a better perplexity", minimum=1
+    )
+    update_freq: int = option(1, "batches accumulated for one update", minimum=1)
+    clip_norm: float = option(5.0, "scale the gradient down to this norm; 0 never", minimum=0)
+    normalization: str = option(
+        "sentences",
+        "divide the summed gradient by the sentences of the update, as the paper, or its tokens",
+        choices=("sentences", "tokens"),
+    )
+    validate_interval_updates: int | None = option(
+        None, "validate every N updates too, not only after each epoch", minimum=1
+    )
+    save_interval_updates: int | None = option(
+        None, "save every N updates too, not only after validation", minimum=1
+    )
+    keep_last: int = option(2, "numbered checkpoints to keep; the best is always kept", minimum=1)
+    log_interval: int = option(50, "updates between progress lines", minimum=1)
+    seed: int = option(1, "seed of initial weights, batch order and dropout", minimum=0)

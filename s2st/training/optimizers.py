@@ -1,0 +1,75 @@
+"""The optimisers registry: torch's own, by name. A builder takes (config, parameters)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s2st.config import option
+from s2st.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+
+OPTIMIZERS: Registry[Any] = Registry("optimizer")
+
+
+@dataclass(frozen=True)
+class SGDConfig:
+    """Options of plain gradient descent."""
+
+    lr: float = option(0.7, "learning rate", minimum=0)
+    momentum: float = option(0.0, "momentum", minimum=0)
+    weight_decay: float = option(0.0, "L2 penalty", minimum=0)
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Options of Adam and AdamW."""
+
+    lr: float = option(0.001, "learning rate", minimum=0)
+    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=1)
+    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=1)
+    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=0)
+    weight_decay: float = option(
+        0.0, "L2 penalty (adam) or decay of the weights (adamw)", minimum=0
+    )
+
+
+def build_sgd(
+    config: SGDConfig, parameters: Iterable["torch.nn.Parameter"]
+) -> "torch.optim.Optimizer":
+    """torch.optim.SGD."""
+    import torch
+
+    return torch.optim.SGD(
+        parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+
+
+def build_adam(
+    config: AdamConfig, parameters: Iterable["torch.nn.Parameter"]
+) -> "torch.optim.Optimizer":
+    """torch.optim.Adam, fused: one pass over the weights an update."""
+    import torch
+
+    betas = (config.adam_beta1, config.adam_beta2)
+    return torch.optim.Adam(
+        parameters, config.lr, betas, config.adam_eps, config.weight_decay, fused=True
+    )
+
+
+def build_adamw(
+    config: AdamConfig, parameters: Iterable["torch.nn.Parameter"]
+) -> "torch.optim.Optimizer":
+    """torch.optim.AdamW, fused."""
+    import torch
+
+    betas = (config.adam_beta1, config.adam_beta2)
+    return torch.optim.AdamW(
+        parameters, config.lr, betas, config.adam_eps, config.weight_decay, fused=True
+    )
+
+
+OPTIMIZERS.register("adam", AdamConfig, build_adam, "Adam (Kingma & Ba 2015)")
+OPTIMIZERS.register("adamw", AdamConfig, build_adamw, "Adam with decoupled weight decay")
+OPTIMIZERS.register("sgd", SGDConfig, build_sgd, "stochastic gradient descent (the paper's)")

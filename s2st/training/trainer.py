@@ -1,0 +1,307 @@
+"""The training loop: updates, validation, checkpoints, early stopping, exact resume."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from s2st.criteria.cross_entropy import Criterion
+from s2st.data.batch import Batch
+from s2st.data.batching import BatchingConfig, Indices
+from s2st.data.loader import TrainingLoader, validation_batches
+from s2st.data.store import ParallelCorpus
+from s2st.device import autocast
+from s2st.errors import Interrupted, S2STError
+from s2st.models.base import Seq2SeqModel
+from s2st.models.saved import ModelRecord
+from s2st.training.checkpoint import CheckpointFolder, ResumedRun, RunIdentity, TrainingState
+from s2st.training.config import TrainerConfig
+from s2st.training.progress import Observer, UpdateReport, ValidationReport
+from s2st.training.schedules import Schedule
+
+
+class DivergenceError(S2STError):
+    """The loss or the gradient is not a finite number; nothing was applied or saved."""
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """What a trainer is put together from."""
+
+    record: ModelRecord
+    model: Seq2SeqModel
+    criterion: Criterion
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    training: ParallelCorpus
+    validation: ParallelCorpus | None
+    identity: RunIdentity
+
+
+class Trainer:
+    """Trains until an end is reached; every draw follows from (seed, epoch, update).
+
+    Args:
+        parts: model, criterion and so on, on `device`.
+        config: ends, intervals, normalisation.
+        batching: batch sizes.
+        device, precision: where and in which numbers to compute.
+        observer: told of progress.
+        stop_signal: returns the number of a signal that asks to stop, else 0; looked at after
+            every update.
+    """
+
+    def __init__(
+        self,
+        parts: TrainingParts,
+        config: TrainerConfig,
+        batching: BatchingConfig,
+        device: torch.device,
+        precision: str,
+        observer: Observer,
+        stop_signal: Callable[[], int],
+    ) -> None:
+        self.parts = parts
+        self.config = config
+        self.batching = batching
+        self.device = device
+        self.precision = precision
+        self.observer = observer
+        self.stop_signal = stop_signal
+        self.state = TrainingState()
+        self.folder = CheckpointFolder(config.save_dir, config.keep_last)
+        self._loader = TrainingLoader(parts.training, batching, config.seed)
+        self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
+        self._meter = _Meter()
+        self._saved_update = -1
+
+    def restore(self, run: ResumedRun) -> None:
+        """Goes on from a checkpoint."""
+        run.load_into(self.parts.model, self.parts.optimizer)
+        self.state = run.state
+        self.parts.schedule.restore(run.state.schedule)
+        self._saved_update = run.state.update
+
+    def train(self) -> TrainingState:
+        """Runs to the end and returns the final state.
+
+        Raises:
+            DivergenceError: the loss or gradient is not finite; the last checkpoint stays good.
+            Interrupted: a signal came; the state was saved.
+            OutputError: a checkpoint cannot be written.
+        """
+        state, config = self.state, self.config
+        self.folder.prepare()
+        self.observer.started(state.update, config.max_epoch, config.max_update)
+        while not self._at_end():
+            plan = self._loader.plan(state.epoch)
+            while state.position < len(plan) and not self._at_end(len(plan)):
+                self._update(plan)
+                self._after_update(len(plan))
+            if state.position >= len(plan):
+                state.epoch, state.position = state.epoch + 1, 0
+                self._validate(float(state.epoch))
+                self._save()
+                self._stop_if_asked()
+        self._report_updates(self._epoch_now(len(self._loader.plan(state.epoch))))
+        if not state.history or state.history[-1]["update"] != state.update:
+            self._validate(self._epoch_now(len(self._loader.plan(state.epoch))))
+        self._save()
+        return state
+
+    def _at_end(self, batches: int | None = None) -> bool:
+        state, config = self.state, self.config
+        epoch = state.epoch + (state.position / batches if batches else 0.0)
+        return (
+            (config.max_epoch is not None and epoch >= config.max_epoch - 1e-9)
+            or (config.max_update is not None and state.update >= config.max_update)
+            or (config.patience is not None and state.bad_validations >= config.patience)
+        )
+
+    def _epoch_now(self, batches: int) -> float:
+        return self.state.epoch + self.state.position / batches
+
+    # one update
+
+    def _update(self, plan: list[Indices]) -> None:
+        state, parts = self.state, self.parts
+        started = time.perf_counter()
+        chosen = plan[state.position : state.position + self.config.update_freq]
+        batches = [self._loader.load(indices) for indices in chosen]
+        rate_factor = parts.schedule.factor(state.update + 1, self._epoch_now(len(plan)))
+        for group, base in zip(parts.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = base * rate_factor
+        torch.manual_seed(_draw_seed(self.config.seed, state.update))
+        parts.model.train()
+        parts.optimizer.zero_grad(set_to_none=True)
+        loss, nll = self._accumulate(batches)
+        norm = self._gradient_norm()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            lines = ", ".join(str(i + 1) for i in batches[0].source.line_ids[:5])
+            raise DivergenceError(
+                f"update {state.update + 1}: loss {loss:g}, gradient norm {norm:g}; the update "
+                f"was not applied (pairs {lines}, ... of the training split); "
+                "lower --lr or set --clip-norm"
+            )
+        parts.optimizer.step()
+        state.update += 1
+        state.position += len(chosen)
+        tokens = sum(batch.target_tokens for batch in batches)
+        state.train_nll_sum += nll
+        state.train_tokens += tokens
+        sources = sum(batch.source_tokens for batch in batches)
+        self._meter.add(loss, nll, sources, tokens, norm, time.perf_counter() - started)
+
+    def _accumulate(self, batches: list[Batch]) -> tuple[float, float]:
+        """Gradient of the summed loss over the update's normaliser; (loss sum, nll sum)."""
+        if self.config.normalization == "sentences":
+            divisor = sum(len(batch) for batch in batches)
+        else:
+            divisor = sum(batch.target_tokens for batch in batches)
+        losses, nlls = [], []
+        for batch in batches:
+            with autocast(self.device, self.precision):
+                output = self.parts.criterion(self.parts.model, batch.to(self.device))
+            (output.loss_sum / divisor).backward()  # type: ignore[no-untyped-call]
+            losses.append(output.loss_sum.detach())
+            nlls.append(output.nll_sum)
+        return float(torch.stack(losses).sum()), float(torch.stack(nlls).sum())
+
+    def _gradient_norm(self) -> float:
+        """The norm before clipping; clips when the config asks for it (g <- limit g / norm)."""
+        limit = self.config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parts.model.parameters(), limit)
+        return float(norm)
+
+    # between updates
+
+    def _after_update(self, batches: int) -> None:
+        state, config = self.state, self.config
+        epoch = self._epoch_now(batches)
+        if state.update % config.log_interval == 0:
+            self._report_updates(epoch)
+        end_of_epoch = state.position >= batches
+        every = config.validate_interval_updates
+        if every is not None and state.update % every == 0 and not end_of_epoch:
+            self._validate(epoch)
+            self._save()
+        every = config.save_interval_updates
+        if every is not None and state.update % every == 0 and not end_of_epoch:
+            self._save()
+        if not end_of_epoch:
+            self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        signal_number = self.stop_signal()
+        if signal_number:
+            self._save()
+            where = f"update {self.state.update}; saved in {self.folder.folder}"
+            message = f"stopped by a signal at {where}, the same command goes on"
+            raise Interrupted(signal_number, message)
+
+    def _report_updates(self, epoch: float) -> None:
+        if self._meter.updates:
+            rate = self.parts.optimizer.param_groups[0]["lr"]
+            left = self._seconds_left(epoch)
+            self.observer.updated(self._meter.report(self.state.update, epoch, rate, left))
+            self._meter = _Meter()
+
+    def _seconds_left(self, epoch: float) -> float | None:
+        ends = []
+        if self.config.max_update is not None:
+            ends.append(float(self.config.max_update - self.state.update))
+        if self.config.max_epoch is not None and epoch > 0:
+            ends.append((self.config.max_epoch - epoch) * self.state.update / epoch)
+        if not ends:
+            return None
+        return max(0.0, min(ends)) * self._meter.seconds / self._meter.updates
+
+    def _validate(self, epoch: float) -> None:
+        state = self.state
+        self._report_updates(epoch)
+        train_nll = state.train_nll_sum / max(1, state.train_tokens)
+        state.train_nll_sum, state.train_tokens = 0.0, 0
+        if self.parts.validation is None:
+            state.best_update = state.update  # without validation the last is the best
+            state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
+            return
+        nll = validation_nll(
+            self.parts.model, self.parts.criterion, self.parts.validation, self.batching,
+            self.device, self.precision,
+        )  # fmt: skip
+        if not math.isfinite(nll):
+            raise DivergenceError(f"update {state.update}: validation loss is {nll}; not saved")
+        best = state.best_nll is None or nll < state.best_nll
+        if best:
+            state.best_nll, state.best_update, state.bad_validations = nll, state.update, 0
+        else:
+            state.bad_validations += 1
+        rate = self.parts.optimizer.param_groups[0]["lr"]
+        self.parts.schedule.validated(nll)
+        report = ValidationReport(state.update, epoch, nll, train_nll, rate, best)
+        state.history.append(report.record())
+        self.observer.validated(report)
+
+    def _save(self) -> None:
+        state, parts = self.state, self.parts
+        if self._saved_update == state.update:
+            return
+        state.schedule = parts.schedule.state()
+        name = self.folder.save(parts.record, parts.model, parts.optimizer, state, parts.identity)
+        self._saved_update = state.update
+        self.observer.saved(name)
+
+
+class _Meter:
+    """Sums since the last progress report."""
+
+    def __init__(self) -> None:
+        self.updates = self.source = self.target = 0
+        self.loss = self.nll = self.norm = self.seconds = 0.0
+
+    def add(
+        self, loss: float, nll: float, source: int, target: int, norm: float, seconds: float
+    ) -> None:
+        self.updates += 1
+        self.loss += loss
+        self.nll += nll
+        self.source += source
+        self.target += target
+        self.norm += norm
+        self.seconds += seconds
+
+    def report(self, update: int, epoch: float, rate: float, left: float | None) -> UpdateReport:
+        tokens, seconds = max(1, self.target), max(1e-9, self.seconds)
+        return UpdateReport(
+            update, epoch, self.loss / tokens, self.nll / tokens, rate, self.norm / self.updates,
+            self.source / seconds, self.target / seconds, left,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def validation_nll(
+    model: Seq2SeqModel,
+    criterion: Criterion,
+    corpus: ParallelCorpus,
+    batching: BatchingConfig,
+    device: torch.device,
+    precision: str,
+) -> float:
+    """-log p a target token, EOS counted, over a split, in nats."""
+    model.eval()
+    total, tokens = 0.0, 0
+    for batch in validation_batches(corpus, batching):
+        with autocast(device, precision):
+            output = criterion(model, batch.to(device))
+        total += float(output.nll_sum)
+        tokens += output.token_count
+    return total / max(1, tokens)
+
+
+def _draw_seed(seed: int, update: int) -> int:
+    """The seed of an update's random draws."""
+    digest = hashlib.sha256(f"{seed} {update}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")

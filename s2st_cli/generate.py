@@ -1,0 +1,107 @@
+"""`s2st generate`: lines of text to translations, line i for line i."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from s2st.components import Resolved
+from s2st.device import DeviceConfig
+from s2st.errors import UsageError
+from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig, TranslateConfig
+from s2st_cli.options import ConfiguredCommand
+
+if TYPE_CHECKING:
+    from s2st.pipelines.translate import Translation
+
+HELP = """Translate INPUT (a file, .gz, or standard input) line by line.
+
+Line i of the output is line i of the input; an empty line stays empty. Several --checkpoint
+options make an ensemble. --format moses writes n-best lists that `s2st rescore-nbest` reads.
+Scores are natural-log probabilities.
+"""
+
+
+def run(options: Resolved, extra: Mapping[str, Any]) -> None:
+    """Loads the models and translates."""
+    models = options.config(ModelsConfig)
+    config = options.config(TranslateConfig)
+    paths = require_checkpoints(models)
+    from s2st.device import setup_device
+    from s2st.pipelines.translate import translate
+    from s2st.scoring.build import load_scorer
+    from s2st.text.chunks import read_chunks
+    from s2st.text.lines import open_output
+
+    device_config = options.config(DeviceConfig)
+    device = setup_device(device_config)
+    search = options.entries["search"].build(options.configs["search"])
+    chunks = read_chunks(extra["input"], config.buffer_size, config.encoding_errors)
+    scorer = load_scorer(
+        paths, device, device_config.precision, models.ensemble_weight, models.ensemble_mode
+    )
+    # Moses' tools want tokens; so does a list that a model will rescore
+    detokenize = config.detokenize and config.format != "moses"
+    make_lines = _FORMATS[config.format]
+    with open_output(extra["output_file"]) as write:
+        for translation in translate(scorer, search, chunks, config.batch_size, detokenize):
+            for line in make_lines(translation):
+                write(line)
+            if extra["output_file"] == "-":
+                sys.stdout.flush()
+
+
+def require_checkpoints(models: ModelsConfig) -> list[str]:
+    """The checkpoints named; raises UsageError if there is none."""
+    paths = models.paths()
+    if not paths:
+        raise UsageError("no model: --checkpoint FOLDER is needed")
+    return paths
+
+
+def _text(translation: "Translation") -> Iterator[str]:
+    yield from translation.texts
+
+
+def _moses(translation: "Translation") -> Iterator[str]:
+    from s2st.text.nbest import SEPARATOR, format_number
+
+    for hypothesis, text in zip(translation.hypotheses, translation.texts, strict=True):
+        feature = f"S2ST= {format_number(hypothesis.log_prob)}"
+        total = format_number(hypothesis.score)
+        yield SEPARATOR.join([str(translation.line), text, feature, total])
+
+
+def _json(translation: "Translation") -> Iterator[str]:
+    hypotheses = [
+        {
+            "text": text,
+            "score": hypothesis.score,
+            "log_prob": hypothesis.log_prob,
+            "token_log_probs": list(hypothesis.token_log_probs),
+            "finished": hypothesis.finished,
+        }
+        for hypothesis, text in zip(translation.hypotheses, translation.texts, strict=True)
+    ]
+    record = {"line": translation.line, "source": translation.source, "hypotheses": hypotheses}
+    yield json.dumps(record, ensure_ascii=False)
+
+
+_FORMATS: dict[str, Callable[["Translation"], Iterator[str]]] = {
+    "text": _text,
+    "moses": _moses,
+    "json": _json,
+}
+
+command = ConfiguredCommand(
+    "generate",
+    GENERATE_SPEC,
+    run,
+    HELP,
+    extra=[
+        click.Argument(["input"], default="-"),
+        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="where to write"),
+    ],
+)

@@ -1,0 +1,148 @@
+"""`s2st inspect`: what a checkpoint, a store, an architecture or a preset is."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from s2st.components import CommandSpec, Resolved, Role
+from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.models.registry import ARCHITECTURES
+from s2st_cli.options import ConfiguredCommand
+
+SPEC = CommandSpec(
+    fixed=(), roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",)),)
+)
+HELP = """Show what PATH (a checkpoint or a store) is: options, vocabulary sizes, parameters by
+part, training history. Without PATH: the parameters of --arch at vocabularies of --nwordssrc and
+--nwordstgt words, counted without allocating them.
+"""
+
+
+def run(options: Resolved, extra: Mapping[str, Any]) -> None:
+    """Prints to stdout."""
+    if extra["path"] is not None:
+        _inspect_path(Path(extra["path"]))
+        return
+    if extra["nwordssrc"] is None or extra["nwordstgt"] is None:
+        raise UsageError("give PATH, or --arch NAME with --nwordssrc N and --nwordstgt N")
+    from s2st.config import config_values
+    from s2st.models.base import ModelSizes
+    from s2st.models.registry import with_default_sizes
+
+    entry = options.entries["arch"]
+    config = with_default_sizes(options.configs["arch"], 10_000_000)
+    specials = 4
+    sizes = ModelSizes(extra["nwordssrc"] + specials, extra["nwordstgt"] + specials)
+    print(f"architecture {entry.name}: {entry.description}")
+    _print_options(config_values(config))
+    _print_parameters(entry.base, config, sizes)
+
+
+def _inspect_path(path: Path) -> None:
+    kind = _kind(path)
+    if kind == "s2st-store":
+        _inspect_store(path)
+        return
+    from s2st.config import config_values
+    from s2st.models.saved import read_saved
+
+    saved = read_saved(path)
+    record = saved.record
+    print(f"checkpoint {path.resolve().name}: architecture {record.architecture}")
+    _print_options(config_values(record.config))
+    for side, spec, vocabulary in (
+        ("source", record.source_tokenizer, record.source_vocabulary),
+        ("target", record.target_tokenizer, record.target_vocabulary),
+    ):
+        words = len(vocabulary) - 4
+        print(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
+    _print_parameters(record.architecture, record.config, record.sizes)
+    if record.plugins:
+        print(f"plugins: {', '.join(record.plugins)}")
+    _print_history(saved.summary)
+
+
+def _kind(path: Path) -> str:
+    if not path.exists():
+        raise InputMissingError(f"{path}: no such file or folder")
+    if path.is_dir() and (path / "manifest.json").exists():
+        try:
+            manifest = json.loads((path / "manifest.json").read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise CheckpointError("damaged: not JSON", str(path / "manifest.json")) from error
+        if isinstance(manifest, dict):
+            return str(manifest.get("format"))
+    return "s2st-checkpoint"  # its reader says what is wrong
+
+
+def _inspect_store(path: Path) -> None:
+    from s2st.data.store import Store
+
+    store = Store(path)
+    print(f"store {path}: {store.source_language} to {store.target_language}")
+    for side, spec, vocabulary in (
+        ("source", store.source_tokenizer, store.source_vocabulary),
+        ("target", store.target_tokenizer, store.target_vocabulary),
+    ):
+        words = len(vocabulary) - 4
+        print(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
+    for name in store.splits:
+        corpus = store.split(name)
+        source, target = len(corpus.source.ids), len(corpus.target.ids)
+        print(f"{name}: {len(corpus):,} pairs, {source:,} source and {target:,} target tokens")
+
+
+def _print_options(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        print(f"  {name.replace('_', '-')} = {value}")
+
+
+def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
+    import torch
+
+    from s2st.models.base import parameters_by_part
+    from s2st.models.saved import build_model
+
+    with torch.device("meta"):
+        model = build_model(architecture, config, sizes)
+    print(
+        f"vocabulary rows: {sizes.source_vocabulary:,} source, {sizes.target_vocabulary:,} target"
+    )
+    print("parameters by part (weights, biases apart):")
+    parts = parameters_by_part(model)
+    for part, (weights, biases) in parts.items():
+        print(f"  {part:<18} {weights:>13,}  + {biases:,}")
+    weights = sum(part[0] for part in parts.values())
+    biases = sum(part[1] for part in parts.values())
+    print(f"  {'total':<18} {weights:>13,}  + {biases:,}   ({weights / 1e6:.0f} M)")
+
+
+def _print_history(summary: Mapping[str, Any]) -> None:
+    if not summary:
+        return
+    print(f"trained for {summary.get('update')} updates; validations:")
+    for row in summary.get("history", []):
+        line = f"  update {row['update']}, epoch {row['epoch']:.2f}"
+        if "nll" in row:
+            line += f": valid ppl {math.exp(min(700, row['nll'])):.2f}"
+        line += f", train ppl {math.exp(min(700, row['train_nll'])):.2f}"
+        if row["update"] == summary.get("best_update"):
+            line += " (best)"
+        print(line)
+
+
+command = ConfiguredCommand(
+    "inspect",
+    SPEC,
+    run,
+    HELP,
+    extra=[
+        click.Argument(["path"], required=False),
+        click.Option(["--nwordssrc"], type=int, metavar="N", help="source words"),
+        click.Option(["--nwordstgt"], type=int, metavar="N", help="target words"),
+    ],
+)

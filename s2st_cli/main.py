@@ -1,0 +1,139 @@
+"""The program `s2st`: a group whose subcommands are imported when they are called.
+
+Every error a user can cause ends here as one line on stderr and an exit code.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from s2st import __version__
+from s2st.errors import S2STError
+
+COMMANDS = {
+    "preprocess": "turn parallel text into a store of ids",
+    "train": "train a model on a store",
+    "generate": "translate lines of text",
+    "score": "BLEU of hypotheses, or log-probabilities of given pairs",
+    "rescore-nbest": "rescore SMT n-best lists and choose the best hypotheses",
+    "list": "what is registered: architectures, searches, ...",
+    "inspect": "what a checkpoint, store, architecture or preset is",
+    "export": "copy a checkpoint without its training state",
+    "demo": "the whole job on a small corpus made on the spot",
+}
+EXIT_CLOSED_PIPE = 128 + 13
+
+
+class LazyGroup(click.Group):
+    """Imports the module of a subcommand only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of `s2st_cli/NAME.py`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"s2st_cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="s2st")
+def main() -> None:
+    """Sequence-to-sequence translation: LSTMs, ensembles, SMT n-best rescoring.
+
+    Data goes to stdout, everything else to stderr. `s2st COMMAND --help` tells more.
+    """
+
+
+class _Formatter(logging.Formatter):
+    """`s2st: text`, with the level where it is a warning."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "warning: " if record.levelno == logging.WARNING else ""
+        return f"s2st: {level}{record.getMessage()}"
+
+
+def _set_up_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    logger = logging.getLogger("s2st")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _fail(message: str, code: int) -> int:
+    one_line = " ".join(message.split())
+    with contextlib.suppress(OSError, ValueError):
+        print(f"s2st: error: {one_line}", file=sys.stderr, flush=True)
+    return code
+
+
+def _drop_stdout() -> None:
+    """Keeps the interpreter's own flush at exit from failing on a stdout that is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs the program and returns its exit code; never raises what a user can cause."""
+    _set_up_logging()
+    if sys.stdout is None:  # started with stdout closed (`>&-`)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        os.environ["S2ST_NO_STDOUT"] = "1"
+    try:
+        result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        _drop_stdout()
+        return EXIT_CLOSED_PIPE
+    except S2STError as error:
+        _drop_broken_stdout()
+        return _fail(str(error), error.exit_code)
+    except click.UsageError as error:
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        return _fail(error.format_message() + hint, 2)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _drop_broken_stdout()
+        return _fail("interrupted", 130)
+    except OSError as error:
+        _drop_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 74)
+    except MemoryError:
+        return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
+    except Exception as error:
+        if os.environ.get("S2ST_TRACEBACK"):
+            raise
+        if "alloc" in str(error) and "memory" in str(error):
+            return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
+        text = f"internal error: {type(error).__name__}: {error}"
+        return _fail(f"{text} (a defect of s2st; S2ST_TRACEBACK=1 shows where)", 1)
+
+
+def _drop_broken_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop_stdout()
+
+
+def entry_point() -> None:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,195 @@
+"""Command-line options made from config dataclasses: the one bridge between them and click.
+
+Which options a command has depends on the components chosen (`--arch gru`), so the arguments are
+looked through for those choices before click parses them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
+from s2st.config import OptionSpec, option_specs, read_option_file
+from s2st.errors import UsageError
+from s2st.registry import load_plugin
+
+COMMAND_LINE = "command line"
+
+
+class SpecOption(click.Option):
+    """A click option that stands for a config field, shown under its section."""
+
+    section: str = ""
+
+
+class ConfiguredCommand(click.Command):
+    """A command whose options come from a CommandSpec.
+
+    Args:
+        name: the subcommand's name.
+        spec: config records and roles.
+        run: called with the resolved options and the values of `extra`.
+        help: its help text.
+        extra: parameters that are not config fields (arguments, files).
+        recipes: named sets of values for `--recipe`, below a config file in rank.
+        short_flags: further spellings of options of the spec, by option name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: CommandSpec,
+        run: Callable[[Resolved, Mapping[str, Any]], int | None],
+        help: str,
+        extra: Sequence[click.Parameter] = (),
+        recipes: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.run = run
+        self.recipes = recipes or {}
+        self.extra = list(extra)
+        super().__init__(name, params=[*self.extra, *self._general_options()], help=help)
+        self._fixed_params = list(self.params)
+
+    def _general_options(self) -> list[click.Option]:
+        made = [
+            click.Option(
+                ["--config"], metavar="FILE", help="TOML file of options; the command line wins"
+            ),
+            click.Option(
+                ["--plugin"],
+                multiple=True,
+                metavar="MODULE",
+                help="import a module that registers more components",
+            ),
+        ]
+        if self.recipes:
+            names = ", ".join(self.recipes)
+            made.append(click.Option(["--recipe"], metavar="NAME", help=f"preset of all: {names}"))
+        return made
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Finds the chosen components, adds their options, then parses as click does."""
+        for module in _peek_all(args, ["--plugin"]):
+            load_plugin(module)
+        layers = self._layers(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
+        chosen = {}
+        for role in self.spec.roles:
+            value = _peek(args, _role_flags(role))
+            if value is not None:
+                chosen[role.name] = value
+        layers.append(Layer(COMMAND_LINE, chosen))
+        entries = select(self.spec, layers)
+        self.params = [*self._fixed_params]
+        for role in self.spec.roles:
+            self.params.append(_role_option(role))
+        for config_type in self.spec.fixed:
+            self.params += _options(config_type, {}, "")
+        for role in self.spec.roles:
+            entry = entries[role.name]
+            title = f"Options of {role.registry.kind} {entry.name}"
+            if entry.config_type not in self.spec.fixed:
+                self.params += _options(entry.config_type, entry.overrides, title)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Resolves all options and runs the job."""
+        names = {parameter.name for parameter in self._fixed_params}
+        given = {
+            name: value
+            for name, value in ctx.params.items()
+            if name not in names and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        }
+        layers = self._layers(ctx.params.get("recipe"), ctx.params.get("config"))
+        resolved = resolve(self.spec, [*layers, Layer(COMMAND_LINE, given)])
+        extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
+        return self.run(resolved, extra)
+
+    def _layers(self, recipe: str | None, config: str | None) -> list[Layer]:
+        layers = []
+        if recipe is not None:
+            if recipe not in self.recipes:
+                known = ", ".join(self.recipes) or "none"
+                raise UsageError(f"unknown recipe {recipe!r}; known: {known}")
+            # lenient: another architecture than the recipe's may lack some of its options
+            layers.append(Layer(f"recipe {recipe}", self.recipes[recipe], lenient=True))
+        if config is not None:
+            layers.append(Layer(config, read_option_file(config)))
+        return layers
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options by section: general ones first, then those of each chosen component."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                title = getattr(parameter, "section", "") or "Options"
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+        for role in self.spec.roles:
+            names = ", ".join(role.registry.names())
+            with formatter.section(f"--{role.name.replace('_', '-')} is one of"):
+                formatter.write_text(names + "; each has options of its own: name it with --help")
+
+
+def _role_flags(role: Role) -> list[str]:
+    return ["--" + role.name.replace("_", "-"), *role.flags]
+
+
+def _role_option(role: Role) -> click.Option:
+    help = f"{role.help}  [default: {role.default}]"
+    return SpecOption([*_role_flags(role), role.name], metavar="NAME", help=help)
+
+
+def _options(
+    config_type: type, overrides: Mapping[str, Any], section: str
+) -> list[click.Parameter]:
+    made: list[click.Parameter] = []
+    for spec in option_specs(config_type):
+        option = _option(spec, overrides.get(spec.name, spec.default))
+        option.section = section
+        made.append(option)
+    return made
+
+
+def _option(spec: OptionSpec, default: Any) -> SpecOption:
+    help = spec.help
+    if not spec.repeated and default not in (None, ""):
+        shown = {True: "yes", False: "no"}.get(default, default) if spec.kind is bool else default
+        help += f"  [default: {shown}]"
+    if spec.kind is bool:
+        flag = f"{spec.flag}/--no-{spec.flag[2:]}"
+        return SpecOption([flag, spec.name], default=None, help=help)
+    return SpecOption(
+        [spec.flag, *spec.flags, spec.name],
+        type=click.Choice(spec.choices) if spec.choices else spec.kind,
+        default=None,
+        multiple=spec.repeated,
+        help=help,
+        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, "TEXT"),
+    )
+
+
+def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """Values of an option in unparsed arguments: `--flag v`, `--flag=v`, `-fv`."""
+    found = []
+    for position, argument in enumerate(args):
+        if argument == "--":
+            break
+        for flag in flags:
+            if argument == flag and position + 1 < len(args):
+                found.append(args[position + 1])
+            elif argument.startswith(flag + "="):
+                found.append(argument[len(flag) + 1 :])
+            elif len(flag) == 2 and argument.startswith(flag) and len(argument) > 2:
+                found.append(argument[2:])
+    return found
+
+
+def _peek(args: Sequence[str], flags: Sequence[str]) -> str | None:
+    found = _peek_all(args, flags)
+    return found[-1] if found else None

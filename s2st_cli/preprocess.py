@@ -1,0 +1,63 @@
+"""`s2st preprocess`: parallel text to a store."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from s2st.components import CommandSpec, Resolved, Role
+from s2st.data.prepare import PrepareConfig, PrepareReport, dictionary_tokenizer, prepare
+from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
+from s2st_cli.options import ConfiguredCommand
+
+SPEC = CommandSpec(
+    fixed=(PrepareConfig,),
+    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
+)
+HELP = """Turn parallel text into a store of ids that `s2st train` reads.
+
+Text is read from PREFIX.LANG files (or .gz), one sentence a line; --tsv - reads source TAB target
+lines from a pipe. With --srcdict or --tgtdict naming a checkpoint or store, its tokenizer comes
+along.
+"""
+
+
+def run(options: Resolved, extra: Mapping[str, Any]) -> None:
+    """Prepares and prints the counts on stderr."""
+    config = options.config(PrepareConfig)
+    entry, record = options.entries["tokenizer"], options.configs["tokenizer"]
+    sides = []
+    for language, dictionary in (
+        (config.source_lang, config.srcdict),
+        (config.target_lang, config.tgtdict),
+    ):
+        spec = dictionary_tokenizer(dictionary, language) if dictionary else None
+        sides.append(spec or TokenizerSpec(entry.base, record, language))
+    report = prepare(config, sides[0], sides[1])
+    _print(report, config)
+
+
+def _print(report: PrepareReport, config: PrepareConfig) -> None:
+    def say(text: str) -> None:
+        print(f"s2st: {text}", file=sys.stderr)
+
+    for split in report.splits:
+        say(f"{split.name}: {split.pairs:,} pairs")
+        for language, side in (
+            (config.source_lang, split.source),
+            (config.target_lang, split.target),
+        ):
+            share = 100 * side.unknown / max(1, side.tokens)
+            say(f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)")
+        if split.skipped_empty or split.skipped_long:
+            say(
+                f"  skipped: {split.skipped_empty:,} pairs with an empty side, "
+                f"{split.skipped_long:,} longer than {config.max_length} tokens"
+            )
+    say(
+        f"vocabulary: {report.source_words:,} {config.source_lang} words, "
+        f"{report.target_words:,} {config.target_lang} words"
+    )
+    say(f"wrote {report.folder}")
+
+
+command = ConfiguredCommand("preprocess", SPEC, run, HELP)

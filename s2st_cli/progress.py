@@ -1,0 +1,86 @@
+"""Training progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
+
+import math
+import sys
+
+from s2st.training.progress import Observer, UpdateReport, ValidationReport
+
+
+def perplexity(nll: float) -> float:
+    """exp of nats a token, infinite instead of an overflow."""
+    return math.exp(nll) if nll < 700 else math.inf
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def describe_update(report: UpdateReport) -> str:
+    """One line of figures."""
+    left = "" if report.seconds_left is None else f", {duration(report.seconds_left)} left"
+    return (
+        f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
+        f"ppl {perplexity(report.nll):.2f}, lr {report.learning_rate:.3g}, "
+        f"gnorm {report.gradient_norm:.2f}, {report.source_words_per_second:,.0f} source + "
+        f"{report.target_words_per_second:,.0f} target words/s{left}"
+    )
+
+
+def describe_validation(report: ValidationReport) -> str:
+    """One line of a validation."""
+    mark = " (best)" if report.best else ""
+    return (
+        f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
+        f"{perplexity(report.nll):.2f}{mark}, train ppl {perplexity(report.train_nll):.2f}"
+    )
+
+
+class LineObserver(Observer):
+    """A line for every report."""
+
+    def updated(self, report: UpdateReport) -> None:
+        """Prints the figures."""
+        print(f"s2st: {describe_update(report)}", file=sys.stderr, flush=True)
+
+    def validated(self, report: ValidationReport) -> None:
+        """Prints the validation."""
+        print(f"s2st: {describe_validation(report)}", file=sys.stderr, flush=True)
+
+
+class BarObserver(Observer):
+    """A rich progress bar whose text is the newest report; validations stay as lines."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.progress = Progress(
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f}% {task.description}"),
+            console=Console(stderr=True),
+        )
+        self._task = self.progress.add_task("starting", total=None)
+        self._epochs: float | None = None
+        self._updates: int | None = None
+
+    def started(self, update: int, epochs: float | None, updates: int | None) -> None:
+        """Notes the ends of the bar."""
+        self._epochs, self._updates = epochs, updates
+
+    def updated(self, report: UpdateReport) -> None:
+        """Moves the bar to whichever end is nearer."""
+        shares = [0.0]
+        if self._epochs:
+            shares.append(report.epoch / self._epochs)
+        if self._updates:
+            shares.append(report.update / self._updates)
+        self.progress.update(
+            self._task, total=1.0, completed=max(shares), description=describe_update(report)
+        )
+
+    def validated(self, report: ValidationReport) -> None:
+        """Prints the validation above the bar."""
+        self.progress.console.print(describe_validation(report), highlight=False)

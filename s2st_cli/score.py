@@ -1,0 +1,152 @@
+"""`s2st score`: BLEU, chrF and TER of hypotheses, or log-probabilities of pairs under a model."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from s2st.components import Resolved
+from s2st.device import DeviceConfig
+from s2st.errors import DataError, UsageError
+from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
+from s2st_cli.generate import require_checkpoints
+from s2st_cli.options import ConfiguredCommand
+
+HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
+BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the first
+by paired bootstrap.
+
+With --checkpoint, --source and --target: log p(target | source) of each pair (natural log), and
+the perplexity per token, EOS counted, on stderr.
+"""
+
+
+def run(options: Resolved, extra: Mapping[str, Any]) -> None:
+    """Chooses between the two uses."""
+    has_model = bool(options.config(ModelsConfig).paths())
+    if extra["ref"] and not has_model:
+        _score_text(extra)
+    elif has_model and extra["source"] and extra["target"]:
+        _score_pairs(options, extra)
+    elif has_model:
+        raise UsageError("with --checkpoint, --source FILE and --target FILE are needed")
+    else:
+        raise UsageError(
+            "give HYP files and --ref FILE, or --checkpoint with --source and --target"
+        )
+
+
+def _score_text(extra: Mapping[str, Any]) -> None:
+    from s2st.pipelines.evaluate import compare_systems, evaluate_system
+
+    names = list(extra["hyp"]) or ["-"]
+    references = [_lines(path) for path in extra["ref"]]
+    systems = []
+    for name in names:
+        lines = _lines(name)
+        for path, reference in zip(extra["ref"], references, strict=True):
+            if len(lines) != len(reference):
+                message = f"{len(lines)} lines, but {path} has {len(reference)}"
+                raise DataError(message, name, min(len(lines), len(reference)) + 1)
+        systems.append((name, lines))
+    for name, lines in systems:
+        scores = evaluate_system(
+            name, lines, references, tokenize=extra["tokenize"],
+            lowercase=extra["lowercase"], with_ter=extra["ter"],
+        )  # fmt: skip
+        metrics = [scores.bleu, scores.tokenized_bleu, scores.chrf]
+        if scores.ter is not None:
+            metrics.append(scores.ter)
+        if len(systems) > 1:
+            print(name)
+        if extra["json"]:
+            record = {m.name: {"score": m.score, "signature": m.signature} for m in metrics}
+            print(json.dumps({"system": name, **record}, ensure_ascii=False))
+            continue
+        for metric in metrics:
+            print(metric.text if metric.name == "tokenized BLEU" else f"{metric.text}")
+    if len(systems) > 1:
+        print("paired bootstrap against", names[0])
+        results = compare_systems(
+            systems, references, samples=extra["samples"], tokenize=extra["tokenize"],
+            lowercase=extra["lowercase"], with_ter=extra["ter"],
+        )  # fmt: skip
+        for result in results:
+            p_value = "" if result.p_value is None else f"  p = {result.p_value:.4f}"
+            print(
+                f"{result.system}  {result.metric} {result.score:.2f}  "
+                f"95% {result.mean:.2f} +- {result.half_width:.2f}{p_value}"
+            )
+
+
+def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
+    from s2st.device import setup_device
+    from s2st.pipelines.score import score_pairs
+    from s2st.scoring.build import load_scorer
+    from s2st.text.lines import open_output, read_aligned
+
+    models = options.config(ModelsConfig)
+    device_config = options.config(DeviceConfig)
+    scorer = load_scorer(
+        require_checkpoints(models), setup_device(device_config), device_config.precision,
+        models.ensemble_weight, models.ensemble_mode,
+    )  # fmt: skip
+    pairs = read_aligned([extra["source"], extra["target"]])
+    total, tokens, unknown, lines = 0.0, 0, 0, 0
+    with open_output("-") as write:
+        for pair in score_pairs(scorer, pairs):
+            total += pair.log_prob
+            tokens += len(pair.token_log_probs)
+            unknown += pair.unknown
+            lines += 1
+            if extra["json"]:
+                record = {
+                    "line": pair.line,
+                    "log_prob": pair.log_prob,
+                    "tokens": [*pair.tokens, "</s>"],
+                    "token_log_probs": list(pair.token_log_probs),
+                }
+                write(json.dumps(record, ensure_ascii=False))
+            else:
+                write(f"{pair.log_prob:.6f}")
+    if not tokens:
+        raise DataError("no lines", extra["source"])
+    print(
+        f"s2st: {lines:,} pairs, {tokens:,} target tokens with EOS ({unknown:,} unknown), "
+        f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}",
+        file=sys.stderr,
+    )
+
+
+def _lines(path: str) -> Sequence[str]:
+    from s2st.text.lines import read_lines
+
+    return list(read_lines(path))
+
+
+command = ConfiguredCommand(
+    "score",
+    SCORE_SPEC,
+    run,
+    HELP,
+    extra=[
+        click.Argument(["hyp"], nargs=-1),
+        click.Option(["--ref", "-r"], multiple=True, metavar="FILE", help="reference; repeatable"),
+        click.Option(["--source"], metavar="FILE", help="source lines, with --checkpoint"),
+        click.Option(["--target"], metavar="FILE", help="target lines, with --checkpoint"),
+        click.Option(
+            ["--tokenize"], default="13a", show_default=True, metavar="NAME",
+            help="sacreBLEU's tokeniser; none for text that is tokenised already",
+        ),
+        click.Option(["--lowercase"], is_flag=True, help="BLEU without regard to case"),
+        click.Option(["--ter"], is_flag=True, help="TER too; slow on long files"),
+        click.Option(["--json"], is_flag=True, help="JSON lines"),
+        click.Option(
+            ["--samples"], type=int, default=1000, show_default=True, metavar="N",
+            help="resamplings of the paired bootstrap",
+        ),
+    ],
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""`s2st train`: a store to checkpoints."""
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from s2st.components import Resolved
+from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
+from s2st.training.progress import Observer
+from s2st_cli.options import ConfiguredCommand
+from s2st_cli.progress import BarObserver, LineObserver, perplexity
+from s2st_cli.signals import stop_on_signals
+
+HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
+
+With no options: a reversed LSTM sized to the corpus, with dropout, Adam, a learning rate that
+falls when validation gets no better, and early stopping. Running the same command again goes on
+where it stopped. `--recipe sutskever2014` sets everything as the paper does.
+"""
+
+
+def run(options: Resolved, extra: Mapping[str, Any]) -> None:
+    """Trains and says how it ended."""
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        observer: Observer = LineObserver()
+        if sys.stderr.isatty():
+            bar = BarObserver()
+            stack.enter_context(bar.progress)
+            observer = bar
+        result = run_training(extra["data"], options, observer, stop)
+    best = ""
+    if result.best_nll is not None:
+        best = f"; best valid ppl {perplexity(result.best_nll):.2f} at update {result.best_update}"
+    print(
+        f"s2st: done after {result.update} updates, {result.epochs} epochs{best}; "
+        f"translate with --checkpoint {result.save_dir}/checkpoint_best",
+        file=sys.stderr,
+    )
+
+
+command = ConfiguredCommand(
+    "train", TRAIN_SPEC, run, HELP, extra=[click.Argument(["data"])], recipes=RECIPES
+)
