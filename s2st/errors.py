@@ -57,7 +57,7 @@ class OutputError(S2STError):
     exit_code = 74
 
 
-class Interrupted(S2STError):
+class InterruptedBySignalError(S2STError):
     """A signal stopped the work after its state was saved; the exit code is 128 + the signal."""
 
     def __init__(self, signal_number: int, message: str) -> None:

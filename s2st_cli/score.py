@@ -16,8 +16,8 @@ from s2st_cli.generate import require_checkpoints
 from s2st_cli.options import ConfiguredCommand
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
-BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the first
-by paired bootstrap.
+BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
+first by paired bootstrap.
 
 With --checkpoint, --source and --target: log p(target | source) of each pair (natural log), and
 the perplexity per token, EOS counted, on stderr.

@@ -51,6 +51,7 @@ class CrossEntropy(Criterion):
         self.config = config
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
+        """Sums over the batch."""
         logits, words = target_logits(model, batch)
         loss = F.cross_entropy(_at_least_float32(logits), words, reduction="sum")
         return CriterionOutput(loss, loss.detach(), len(words), len(batch))
@@ -63,6 +64,7 @@ class LabelSmoothedCrossEntropy(Criterion):
         self.smoothing = config.label_smoothing
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
+        """Sums over the batch."""
         logits, words = target_logits(model, batch)
         log_probs = F.log_softmax(_at_least_float32(logits), dim=-1)
         nll = -log_probs.gather(1, words.unsqueeze(1)).sum()

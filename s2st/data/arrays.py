@@ -18,7 +18,7 @@ class ArrayWriter:
         self.path = path
         self.dtype = np.dtype(dtype)
         self.length = 0
-        self._stream = open(path, "wb")
+        self._stream = open(path, "wb")  # noqa: SIM115 - closed by close()
         self._stream.write(b"\0" * HEADER_SIZE)
 
     def append(self, values: npt.ArrayLike) -> None:

@@ -145,7 +145,7 @@ def open_output(path: str | Path) -> Iterator[Callable[[str], None]]:
         elif str(path).endswith(".gz"):
             stream = cast(BinaryIO, gzip.GzipFile(path, "wb", mtime=0))
         else:
-            stream = open(path, "wb")
+            stream = open(path, "wb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

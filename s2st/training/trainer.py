@@ -14,7 +14,7 @@ from s2st.data.batching import BatchingConfig, Indices
 from s2st.data.loader import TrainingLoader, validation_batches
 from s2st.data.store import ParallelCorpus
 from s2st.device import autocast
-from s2st.errors import Interrupted, S2STError
+from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import ModelRecord
 from s2st.training.checkpoint import CheckpointFolder, ResumedRun, RunIdentity, TrainingState
@@ -90,7 +90,7 @@ class Trainer:
 
         Raises:
             DivergenceError: the loss or gradient is not finite; the last checkpoint stays good.
-            Interrupted: a signal came; the state was saved.
+            InterruptedBySignalError: a signal came; the state was saved.
             OutputError: a checkpoint cannot be written.
         """
         state, config = self.state, self.config
@@ -200,7 +200,7 @@ class Trainer:
             self._save()
             where = f"update {self.state.update}; saved in {self.folder.folder}"
             message = f"stopped by a signal at {where}, the same command goes on"
-            raise Interrupted(signal_number, message)
+            raise InterruptedBySignalError(signal_number, message)
 
     def _report_updates(self, epoch: float) -> None:
         if self._meter.updates:
