@@ -22,6 +22,9 @@ FEATURE = "S2ST"
 class RescoredList:
     """One list with its new features. Entries are in the order of the file.
 
+    The baseline's total is kept as the feature `Baseline`; features of an earlier rescoring with
+    the same names are replaced.
+
     Attributes:
         id: sentence number from 0.
         entries: the hypotheses with the new features and the new total.
@@ -138,10 +141,14 @@ def _rescore_together(
         made = []
         for row, entry in enumerate(entries):
             values = [column[index][row] for column in columns]
-            new = tuple((name, (value,)) for name, value in zip(names, values, strict=True))
+            new = (
+                (BASELINE, (entry.total,)),
+                *((n, (v,)) for n, v in zip(names, values, strict=True)),
+            )
+            old = tuple(f for f in entry.features if f[0] != BASELINE and f[0] not in names)
             total = weights[BASELINE] * entry.total if weights[BASELINE] else 0.0
             total += sum(weights[n] * v for n, v in zip(names, values, strict=True))
-            made.append(replace(entry, features=entry.features + new, total=total))
+            made.append(replace(entry, features=old + new, total=total))
         best = max(range(len(made)), key=lambda i: (_key(made[i].total), -i))
         share = (stepped, positions) if index == 0 else (0, 0)
         yield RescoredList(ids[index], tuple(made), best, *share)

@@ -1,0 +1,42 @@
+# The two commands of the README make their own virtual environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := s2st-demo
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check fast-test format build clean
+
+demo: $(STAMP)  ## the whole job on a small corpus, in a few minutes
+	rm -rf $(DEMO)
+	$(BIN)/s2st demo --dir $(DEMO)
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(STAMP)  ## format, lint, types, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: $(STAMP)  ## wheel and sdist in dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+# Torch first and by its exact version: a plain `torch` would fetch gigabytes of CUDA libraries
+# where a CPU build of that version is at hand.
+$(STAMP): pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,206 @@
+"""Multi30k English-French from text to a rescored SMT list, by s2st commands that are printed.
+
+    python examples/multi30k/run.py [--data DIR] [--lists DIR] [--run DIR]
+
+Stopped and started again, it goes on where it was. The table ends up in RUN/results.md.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import math
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from choose_weight import choose_weight, first_of_each
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[2] / "shared" / "data"
+TEST = "test_2016_flickr"
+BEAMS = (1, 2, 12)
+VALIDATION_LISTS = 200  # whose references choose the weights of the rescoring
+URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/tok/{}.lc.norm.tok.{}"
+SHA256 = {
+    "train.en": "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119",
+    "train.fr": "8fa41bb718412bcb7c5dfa58603842810a01543eae86a51279f9886b901266e1",
+    "val.en": "46573ce391ae227f1c72f873392436a20ef18e0a6d518098cfbd70b77c8572ec",
+    "val.fr": "b303e301aa21fe7822a846b2b3fb2d5a1121ec807cd5b1d006fb7b2b5507168a",
+    f"{TEST}.en": "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2",
+    f"{TEST}.fr": "1463bd5960f9bfe098ec3cd752d3df0c49c84dc646fb518964a29232658cd836",
+}
+TRAIN_OPTIONS = (
+    "--layers 1 --hidden-size 512 --embedding-size 256 --dropout 0.4 --batch-size 64 "
+    "--max-epoch 14 --patience 3 --log-interval 100"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with train.en, train.fr, val.en, ...")
+    parser.add_argument("--lists", type=Path, help=f"folder with {TEST}.1000best.gz")
+    parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
+    arguments = parser.parse_args()
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    study = Study(arguments.run, find_data(arguments.data, arguments.run / "data"))
+    rows = study.model_rows()
+    lists = arguments.lists or SHARED / "smt-multi30k"
+    if (lists / f"{TEST}.1000best.gz").exists():
+        rows += study.rescoring_rows(lists)
+    else:
+        say(f"no Moses lists in {lists}: rescoring is left out")
+    table = "\n".join(["| system | tokenised BLEU | perplexity |", "|---|---|---|", *rows])
+    (arguments.run / "results.md").write_text(table + "\n", "utf-8")
+    print(table)
+
+
+def find_data(named: Path | None, download_to: Path) -> Path:
+    """A folder with the tokenised files: the named one, the shared one, or a download."""
+    folder = named or SHARED / "multi30k" / "tok"
+    if all(find(folder, name).exists() for name in SHA256):
+        return folder
+    if named is not None:
+        sys.exit(f"{named}: needs {', '.join(SHA256)} (or .gz)")
+    download_to.mkdir(parents=True, exist_ok=True)
+    for name, expected in SHA256.items():
+        path = download_to / name
+        if not path.exists():
+            url = URL.format(*name.rsplit(".", 1))
+            say(f"downloading {url}")
+            try:
+                content = urllib.request.urlopen(url, timeout=60).read()
+            except (urllib.error.URLError, OSError) as error:
+                sys.exit(f"cannot download {url}: {error}; name a folder with --data")
+            if hashlib.sha256(content).hexdigest() != expected:
+                sys.exit(f"{url}: its sha256 is not the one expected; name a folder with --data")
+            path.write_bytes(content)
+    return download_to
+
+
+def find(folder: Path, name: str) -> Path:
+    """The file, or its .gz where only that exists."""
+    plain = folder / name
+    return plain if plain.exists() else folder / f"{name}.gz"
+
+
+class Study:
+    """The commands of the example, each done once."""
+
+    def __init__(self, run: Path, data: Path) -> None:
+        self.run, self.data = run, data
+        self.checkpoint = run / "reversed" / "checkpoint_best"
+
+    def s2st(self, arguments: str, done: Path | None = None) -> str:
+        """Runs a command unless its output is there already; returns its stdout."""
+        if done is not None and done.exists():
+            return ""
+        say(f"$ s2st {arguments}")
+        started = time.perf_counter()
+        words = [sys.executable, "-m", "s2st_cli", *arguments.split()]
+        result = subprocess.run(words, stdout=subprocess.PIPE, text=True)
+        if result.returncode:
+            sys.exit(result.returncode)
+        say(f"  {time.perf_counter() - started:.0f} s")
+        return result.stdout
+
+    def model_rows(self) -> list[str]:
+        """Trains and decodes; table rows with BLEU at each beam and test perplexity."""
+        run, data = self.run, self.data
+        prefixes = f"--trainpref {data}/train --validpref {data}/val --testpref {data}/{TEST}"
+        self.s2st(
+            f"preprocess -s en -t fr {prefixes} --thresholdsrc 2 --thresholdtgt 2 "
+            f"--destdir {run}/bin",
+            run / "bin",
+        )
+        self.s2st(
+            f"train {run}/bin --arch lstm-reversed {TRAIN_OPTIONS} --save-dir {run}/reversed",
+            run / "reversed.done",
+        )
+        (run / "reversed.done").touch()
+        perplexity = self.perplexity()
+        rows = []
+        for beam in BEAMS:
+            output = run / f"beam{beam}.fr"
+            self.translate(beam, output)
+            label = f"reversed LSTM, beam {beam}"
+            rows.append(f"| {label} | {self.bleu(output):.2f} | {perplexity:.2f} |")
+        return rows
+
+    def translate(self, beam: int, output: Path) -> None:
+        source = find(self.data, f"{TEST}.en")
+        part = output.with_suffix(".part")
+        self.s2st(
+            f"generate --checkpoint {self.checkpoint} --beam {beam} -o {part} {source}", output
+        )
+        if part.exists():
+            part.rename(output)
+
+    def perplexity(self) -> float:
+        source, target = find(self.data, f"{TEST}.en"), find(self.data, f"{TEST}.fr")
+        lines = self.s2st(
+            f"score --checkpoint {self.checkpoint} --source {source} --target {target} --json"
+        )
+        values = [v for line in lines.splitlines() for v in json.loads(line)["token_log_probs"]]
+        return math.exp(-sum(values) / len(values))
+
+    def bleu(self, hypotheses: Path) -> float:
+        reference = find(self.data, f"{TEST}.fr")
+        output = self.s2st(f"score {hypotheses} --ref {reference} --tokenize none --json")
+        return float(json.loads(output)["tokenized BLEU"]["score"])
+
+    def rescoring_rows(self, lists: Path) -> list[str]:
+        """Rescores the Moses lists; the weights come from some validation lists."""
+        few = self.run / "val.few.nbest"
+        head_of_lists(lists / "val.1000best.gz", few, VALIDATION_LISTS)
+        for nbest, name, output in (
+            (few, "val", self.run / "val.rescored.nbest"),
+            (lists / f"{TEST}.1000best.gz", TEST, self.run / "test.rescored.nbest"),
+        ):
+            part = output.with_suffix(".part")
+            self.s2st(
+                f"rescore-nbest {nbest} --source {find(self.data, f'{name}.en')} "
+                f"--checkpoint {self.checkpoint} --output nbest -o {part}",
+                output,
+            )
+            if part.exists():
+                part.rename(output)
+        weight = choose_weight(self.run / "val.rescored.nbest", find(self.data, "val.fr"))
+        rescored = self.run / "test.rescored.nbest"
+        rows = []
+        for label, model_weight in (
+            ("Moses baseline", 0.0),
+            ("Moses 1000-best, even average", 1.0),
+            (
+                f"Moses 1000-best, model x {weight:g} (chosen on {VALIDATION_LISTS} val lists)",
+                weight,
+            ),
+        ):
+            output = self.run / f"rescored-{model_weight:g}.fr"
+            output.write_text("".join(f"{x}\n" for x in first_of_each(rescored, model_weight)))
+            rows.append(f"| {label} | {self.bleu(output):.2f} | |")
+        return rows
+
+
+def head_of_lists(source: Path, target: Path, count: int) -> None:
+    """Copies the lists with an id below `count`."""
+    if target.exists():
+        return
+    with gzip.open(source, "rt", encoding="utf-8", newline="\n") as lines:
+        kept = []
+        for line in lines:
+            if int(line.split(" ", 1)[0]) >= count:
+                break
+            kept.append(line)
+    target.write_text("".join(kept), "utf-8")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""`s2st demo`: the whole job on a small corpus made on the spot, by the commands a user types."""
+
+import json
+import math
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from s2st import durable
+from s2st.demo_corpus import Pair, generate_corpus
+from s2st.errors import OutputError, S2STError
+
+DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
+SMALL = "--hidden-size 128 --embedding-size 128 --layers 1 --dropout 0.1 --batch-size 64 --lr 0.003"
+NBEST = 50
+MODELS = ("baseline", "forward", "reversed")
+RESCORERS = ("forward", "reversed", "ensemble")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the final table; None where a figure does not apply."""
+
+    system: str
+    bleu: float
+    perplexity: float | None
+
+
+@click.command()
+@click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to work in")
+@click.option("--train-size", default=20000, show_default=True, help="training pairs")
+@click.option("--test-size", default=500, show_default=True, help="test and validation pairs")
+@click.option("--max-epoch", default=6, show_default=True, help="epochs of the two LSTMs")
+@click.option("--seed", default=1, show_default=True, help="seed of the corpus and the models")
+def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: int) -> None:
+    """Run the whole job on an English-French corpus that a small grammar makes.
+
+    preprocess, train, generate, score, rescore-nbest: every command is printed before it runs.
+    Takes a few minutes on two CPU cores.
+    """
+    started = time.perf_counter()
+    demo = _Demo(Path(folder))
+    demo.make_corpus(train_size, test_size, seed)
+    demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
+    train = f"train bin {SMALL} --seed {seed} --log-interval 200"
+    weak = max(1, max_epoch // 2)  # the baseline: another cell, forward, half the epochs
+    demo.call(f"{train} --arch gru --max-epoch {weak} --save-dir baseline")
+    demo.call(f"{train} --arch lstm-forward --max-epoch {max_epoch} --save-dir forward")
+    demo.call(f"{train} --arch lstm-reversed --max-epoch {max_epoch} --save-dir reversed")
+    for name in MODELS:
+        demo.call(f"generate {_models(name)} --beam 5 -o {name}.fr data/test.en")
+    demo.call(f"generate {_models('ensemble')} --beam 5 -o ensemble.fr data/test.en")
+    demo.call(
+        f"generate {_models('baseline')} --beam {NBEST} --nbest {NBEST} --format moses "
+        "-o baseline.nbest data/test.en"
+    )
+    for name in RESCORERS:
+        demo.call(
+            f"rescore-nbest baseline.nbest --source data/test.en {_models(name)} "
+            f"-o rescored-{name}.fr"
+        )
+    demo.show_samples()
+    rows = demo.table()
+    _print_table(rows, train_size, time.perf_counter() - started)
+
+
+def _models(name: str) -> str:
+    members = ("forward", "reversed") if name == "ensemble" else (name,)
+    return " ".join(f"--checkpoint {member}/checkpoint_best" for member in members)
+
+
+class _Demo:
+    """The working folder and the commands run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make_corpus(self, train_size: int, test_size: int, seed: int) -> None:
+        """Writes data/{train,valid,test}.{en,fr}."""
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            message = "exists already; remove it or name another --dir"
+            raise OutputError(f"{self.folder}: {message}")
+        try:
+            corpus = generate_corpus(train_size, test_size, test_size, seed)
+        except ValueError as error:
+            raise S2STError(f"--train-size or --test-size: {error}") from error
+        durable.make_folder(self.folder / "data")
+        for name, pairs in (
+            ("train", corpus.train),
+            ("valid", corpus.valid),
+            ("test", corpus.test),
+        ):
+            self._write(name, pairs)
+        _say(f"made {train_size:,} training, {test_size:,} validation and test pairs, such as")
+        for pair in corpus.train[:3]:
+            _say(f"    {pair.source}\n    {pair.target}")
+
+    def _write(self, name: str, pairs: Sequence[Pair]) -> None:
+        data = self.folder / "data"
+        for suffix, lines in (
+            ("en", [pair.source for pair in pairs]),
+            ("fr", [pair.target for pair in pairs]),
+        ):
+            durable.write_file(data / f"{name}.{suffix}", ("\n".join(lines) + "\n").encode())
+
+    def call(self, arguments: str) -> subprocess.CompletedProcess[str]:
+        """Prints and runs one s2st command; raises S2STError if it fails."""
+        _say(f"\n$ s2st {arguments}")
+        words = [sys.executable, "-m", "s2st_cli", *shlex.split(arguments)]
+        result = subprocess.run(words, cwd=self.folder, stdout=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            raise S2STError(f"`s2st {arguments}` failed with exit code {result.returncode}")
+        return result
+
+    def show_samples(self) -> None:
+        """A few test sentences with the systems' outputs."""
+        names = ["data/test.en", "data/test.fr", "baseline.fr", "ensemble.fr"]
+        columns = [(self.folder / name).read_text("utf-8").split("\n") for name in names]
+        _say("")
+        for row in zip(*(column[:3] for column in columns), strict=True):
+            for label, text in zip(
+                ("source", "reference", "baseline", "ensemble"), row, strict=True
+            ):
+                _say(f"  {label:<9} {text}")
+            _say("")
+
+    def table(self) -> list[Row]:
+        """BLEU of every output and perplexity of every model on the test set."""
+        files = [f"{name}.fr" for name in (*MODELS, "ensemble")]
+        files += [f"rescored-{name}.fr" for name in RESCORERS]
+        bleu = {}
+        for file in files:
+            found = self.call(f"score {file} --ref data/test.fr --tokenize none --json")
+            bleu[file] = json.loads(found.stdout)["tokenized BLEU"]["score"]
+        rows = []
+        for name in (*MODELS, "ensemble"):
+            rows.append(Row(name, bleu[f"{name}.fr"], self._perplexity(name)))
+        for name in RESCORERS:
+            rows.append(Row(f"baseline, rescored by {name}", bleu[f"rescored-{name}.fr"], None))
+        return rows
+
+    def _perplexity(self, name: str) -> float:
+        arguments = f"score {_models(name)} --source data/test.en --target data/test.fr --json"
+        lines = self.call(arguments).stdout.splitlines()
+        values = [value for line in lines for value in json.loads(line)["token_log_probs"]]
+        return math.exp(-sum(values) / len(values))
+
+
+def _print_table(rows: Sequence[Row], train_size: int, seconds: float) -> None:
+    width = max(len(row.system) for row in rows)
+    print(f"{'system':<{width}}  {'BLEU':>6}  {'perplexity':>10}")
+    for row in rows:
+        perplexity = "" if row.perplexity is None else f"{row.perplexity:.2f}"
+        print(f"{row.system:<{width}}  {row.bleu:6.2f}  {perplexity:>10}")
+    whole = int(seconds)
+    print(f"({train_size:,} training pairs, beam 5, {whole // 60} min {whole % 60:02} s in all)")
+    print()
+    print("The same with your own files:")
+    print("  s2st preprocess -s en -t fr --trainpref T --validpref V --destdir bin")
+    print("  s2st train bin --save-dir model")
+    print("  s2st generate --checkpoint model/checkpoint_best < input.en > output.fr")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
