@@ -66,12 +66,11 @@ def _text(translation: "Translation") -> Iterator[str]:
 
 
 def _moses(translation: "Translation") -> Iterator[str]:
-    from s2st.text.nbest import SEPARATOR, format_number
+    from s2st.text.nbest import NBestEntry, format_entry
 
     for hypothesis, text in zip(translation.hypotheses, translation.texts, strict=True):
-        feature = f"S2ST= {format_number(hypothesis.log_prob)}"
-        total = format_number(hypothesis.score)
-        yield SEPARATOR.join([str(translation.line), text, feature, total])
+        features = (("S2ST", (hypothesis.log_prob,)),)
+        yield format_entry(NBestEntry(translation.line, text, features, hypothesis.score, (), 0))
 
 
 def _json(translation: "Translation") -> Iterator[str]:

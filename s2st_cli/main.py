@@ -66,8 +66,16 @@ class _Formatter(logging.Formatter):
         return f"s2st: {level}{record.getMessage()}"
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to whatever sys.stderr is now: a progress bar stands in for it while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            print(self.format(record), file=sys.stderr, flush=True)
+
+
 def _set_up_logging() -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StderrHandler()
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("s2st")
     logger.handlers[:] = [handler]
@@ -93,7 +101,6 @@ def run(arguments: list[str] | None = None) -> int:
     _set_up_logging()
     if sys.stdout is None:  # started with stdout closed (`>&-`)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        os.environ["S2ST_NO_STDOUT"] = "1"
     try:
         result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
         sys.stdout.flush()

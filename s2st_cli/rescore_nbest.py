@@ -46,7 +46,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     first = next(lists, [])  # an error in the first line comes before the models are loaded
     scorers = load_members(paths, setup_device(device_config), device_config.precision)
     if config.feature_per == "ensemble" and len(scorers) > 1:
-        scorers = [join(scorers, models.ensemble_weight, models.ensemble_mode)]
+        scorers = [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
     all_lists = chain([first], lists) if first else lists
     rescored = rescore(scorers, all_lists, sources, weights, config.max_rows, extra["nbest"])
     report = _Report(weights[BASELINE])

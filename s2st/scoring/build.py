@@ -35,23 +35,22 @@ def load_scorer(
         UsageError: members that do not fit together.
     """
     members = load_members(paths, device, precision)
-    if len(members) == 1:
-        if weights and len(weights) != 1:
-            raise UsageError(f"{len(weights)} weights for one checkpoint")
+    if len(members) == 1 and len(weights) <= 1:
         return members[0]
-    return join(members, weights, mode)
+    return join(members, paths, weights, mode)
 
 
 def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
-    """One scorer a path, checked to read the same text."""
-    members = [_load(Path(path), device, precision, 0) for path in paths]
+    """One scorer a path; they need not fit together unless they are joined."""
+    return [_load(Path(path), device, precision, 0) for path in paths]
+
+
+def join(
+    members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
+) -> EnsembleScorer:
+    """The ensemble of scorers; raises UsageError that names a path whose text does not fit."""
     for member, path in zip(members, paths, strict=True):
         _check_text(members[0], member, paths[0], path)
-    return members
-
-
-def join(members: Sequence[Scorer], weights: Sequence[float], mode: str) -> EnsembleScorer:
-    """The ensemble of scorers that are loaded already."""
     return EnsembleScorer(members, weights, mode)
 
 
@@ -81,9 +80,7 @@ def _ensemble(
 ) -> EnsembleScorer:
     paths = [folder / member for member in config.members]
     members = [_load(path, device, precision, depth) for path in paths]
-    for member, path in zip(members, paths, strict=True):
-        _check_text(members[0], member, str(paths[0]), str(path))
-    return join(members, config.weights, config.mode)
+    return join(members, [str(path) for path in paths], config.weights, config.mode)
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:

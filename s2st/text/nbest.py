@@ -93,11 +93,15 @@ def format_number(value: float) -> str:
 
 
 def format_entry(entry: NBestEntry) -> str:
-    """The line of an entry, without its newline."""
+    """The line of an entry, without its newline.
+
+    A "|||" within the hypothesis, which would split the field, is escaped as Moses escapes "|".
+    """
     features = " ".join(
         " ".join([f"{name}=", *map(format_number, values)]) for name, values in entry.features
     )
-    fields = [str(entry.id), entry.hypothesis, features, format_number(entry.total), *entry.extra]
+    hypothesis = entry.hypothesis.replace("|||", "&#124;" * 3)
+    fields = [str(entry.id), hypothesis, features, format_number(entry.total), *entry.extra]
     return SEPARATOR.join(fields)
 
 
