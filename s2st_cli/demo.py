@@ -17,7 +17,7 @@ from s2st.demo_corpus import Pair, generate_corpus
 from s2st.errors import OutputError, S2STError
 
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
-SMALL = "--hidden-size 128 --embedding-size 128 --layers 1 --dropout 0.1 --batch-size 64 --lr 0.003"
+SMALL = "--hidden-size 128 --embedding-size 128 --dropout 0.1 --lr 0.003"
 NBEST = 50
 MODELS = ("baseline", "forward", "reversed")
 RESCORERS = ("forward", "reversed", "ensemble")

@@ -43,6 +43,9 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 
 def _inspect_path(path: Path) -> None:
+    if path.suffix == ".toml" and path.is_file():
+        _inspect_ensemble(path)
+        return
     kind = _kind(path)
     if kind == "s2st-store":
         _inspect_store(path)
@@ -64,6 +67,17 @@ def _inspect_path(path: Path) -> None:
     if record.plugins:
         print(f"plugins: {', '.join(record.plugins)}")
     _print_history(saved.summary)
+
+
+def _inspect_ensemble(path: Path) -> None:
+    from s2st.scoring.build import read_ensemble
+
+    config = read_ensemble(path)
+    weights = config.weights or (1.0,) * len(config.members)
+    print(f"ensemble {path}: {len(config.members)} members, mode {config.mode}")
+    for member, weight in zip(config.members, weights, strict=False):
+        print(f"\nmember of weight {weight:g}:")
+        _inspect_path(path.parent / member)
 
 
 def _kind(path: Path) -> str:

@@ -28,6 +28,10 @@ COMMANDS = {
 EXIT_CLOSED_PIPE = 128 + 13
 
 
+class _ClosedPipeError(Exception):
+    """The reader of stdout went away (`| head -1`)."""
+
+
 class LazyGroup(click.Group):
     """Imports the module of a subcommand only when it runs."""
 
@@ -42,6 +46,13 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"s2st_cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the subcommand; a closed pipe must not reach click, which exits with 1 for it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ClosedPipeError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the subcommands without importing them."""
@@ -105,7 +116,7 @@ def run(arguments: list[str] | None = None) -> int:
         result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except BrokenPipeError:
+    except (BrokenPipeError, _ClosedPipeError):
         _drop_stdout()
         return EXIT_CLOSED_PIPE
     except S2STError as error:

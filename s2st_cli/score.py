@@ -51,7 +51,7 @@ def _score_text(extra: Mapping[str, Any]) -> None:
             if len(lines) != len(reference):
                 message = f"{len(lines)} lines, but {path} has {len(reference)}"
                 raise DataError(message, name, min(len(lines), len(reference)) + 1)
-        systems.append((name, lines))
+        systems.append(("standard input" if name == "-" else name, lines))
     for name, lines in systems:
         scores = evaluate_system(
             name, lines, references, tokenize=extra["tokenize"],
@@ -67,9 +67,9 @@ def _score_text(extra: Mapping[str, Any]) -> None:
             print(json.dumps({"system": name, **record}, ensure_ascii=False))
             continue
         for metric in metrics:
-            print(metric.text if metric.name == "tokenized BLEU" else f"{metric.text}")
+            print(metric.text)
     if len(systems) > 1:
-        print("paired bootstrap against", names[0])
+        print("paired bootstrap against", systems[0][0])
         results = compare_systems(
             systems, references, samples=extra["samples"], tokenize=extra["tokenize"],
             lowercase=extra["lowercase"], with_ter=extra["ter"],

@@ -92,30 +92,26 @@ class DefaultSizes:
     tokens: float
     layers: int
     hidden_size: int
+    embedding_size: int
     dropout: float
 
 
 # Found on the demo's corpus and on Multi30k; the larger two follow the paper's width and depth.
 DEFAULT_SIZES = (
-    DefaultSizes(3e5, 1, 256, 0.2),
-    DefaultSizes(3e6, 1, 512, 0.3),
-    DefaultSizes(3e7, 2, 1000, 0.2),
-    DefaultSizes(float("inf"), 4, 1000, 0.1),
+    DefaultSizes(3e5, 1, 256, 256, 0.2),
+    DefaultSizes(3e6, 1, 512, 256, 0.4),
+    DefaultSizes(3e7, 2, 1000, 500, 0.2),
+    DefaultSizes(float("inf"), 4, 1000, 1000, 0.1),
 )
 
 
 def with_default_sizes(config: Any, training_tokens: int) -> Any:
     """The config with sizes that were left out (None) filled in for a corpus of that many words.
 
-    Works on any architecture's config: only fields of these names that are None are set, the
-    embedding as wide as the hidden layer.
+    Works on any architecture's config: only fields of these names that are None are set.
     """
     sizes = next(item for item in DEFAULT_SIZES if training_tokens <= item.tokens)
-    values: dict[str, Any] = {}
-    for name in ("layers", "hidden_size", "dropout"):
-        if getattr(config, name, 0) is None:
-            values[name] = getattr(sizes, name)
-    if getattr(config, "embedding_size", 0) is None:
-        hidden = values.get("hidden_size", getattr(config, "hidden_size", sizes.hidden_size))
-        values["embedding_size"] = hidden
-    return replace(config, **values)
+    names = ("layers", "hidden_size", "embedding_size", "dropout")
+    return replace(
+        config, **{name: getattr(sizes, name) for name in names if getattr(config, name, 0) is None}
+    )

@@ -17,7 +17,7 @@ from s2st import durable
 from s2st.config import config_values, make_config
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.registry import ARCHITECTURES
+from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
 
@@ -73,9 +73,12 @@ class SavedModel:
 
 def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
     """A model with fresh weights; raises UsageError for an architecture that is not trained."""
-    model = ARCHITECTURES.get(architecture).build(config, sizes)
-    if not isinstance(model, Seq2SeqModel):
-        raise UsageError(f"architecture {architecture!r} is not a model that can be trained")
+    if isinstance(config, EnsembleConfig):
+        raise UsageError(
+            "an ensemble has no weights of its own: train its members, then list them in a TOML "
+            "file or repeat --checkpoint"
+        )
+    model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
     return model
 
 
@@ -177,8 +180,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        inside = sorted(item.name for item in folder.glob("checkpoint_*"))
-        hint = f"; did you mean {folder / inside[-1]}?" if inside else ""
+        inside = sorted(item.name for item in folder.glob("checkpoint_[bl]*"))  # best, last
+        hint = f"; did you mean {folder / inside[0]}?" if inside else ""
         raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from s2st.config import make_config, read_option_file
-from s2st.errors import UsageError
+from s2st.errors import ConfigError, UsageError
 from s2st.models.registry import EnsembleConfig
 from s2st.models.saved import ModelRecord, read_saved
 from s2st.scoring.base import Scorer, TextSide
@@ -54,30 +54,39 @@ def join(
     return EnsembleScorer(members, weights, mode)
 
 
-def build_ensemble(config: EnsembleConfig, folder: Path, device: torch.device) -> EnsembleScorer:
-    """The architecture `ensemble`: its members are found from `folder`."""
-    return _ensemble(config, folder, device, "float32", 1)
+def read_ensemble(path: Path) -> EnsembleConfig:
+    """The options of an ensemble file; raises ConfigError or InputMissingError."""
+    values = read_option_file(path)
+    if values.pop("arch", "ensemble") != "ensemble":
+        raise ConfigError(f'{path}: arch must be "ensemble" in a file given as a checkpoint')
+    config = make_config(EnsembleConfig, values, str(path))
+    if not config.members:
+        raise ConfigError(f'{path}: members = ["checkpoint", ...] is missing')
+    return config
 
 
 def _load(path: Path, device: torch.device, precision: str, depth: int) -> Scorer:
     if path.suffix == ".toml" and not path.is_dir():
         if depth >= MAX_DEPTH:
             raise UsageError(f"{path}: ensemble files name each other more than {MAX_DEPTH} deep")
-        values = read_option_file(path)
-        if values.pop("arch", "ensemble") != "ensemble":
-            raise UsageError(f'{path}: arch must be "ensemble" in a file given as a checkpoint')
-        config = make_config(EnsembleConfig, values, str(path))
-        if not config.members:
-            raise UsageError(f'{path}: members = ["checkpoint", ...] is missing')
-        return _ensemble(config, path.parent, device, precision, depth + 1)
+        return build_ensemble(read_ensemble(path), path.parent, device, precision, depth + 1)
     saved = read_saved(path)
     source, target = text_sides(saved.record)
     return ModelScorer(saved.load(device), source, target, precision)
 
 
-def _ensemble(
-    config: EnsembleConfig, folder: Path, device: torch.device, precision: str, depth: int
+def build_ensemble(
+    config: EnsembleConfig,
+    folder: Path,
+    device: torch.device,
+    precision: str = "float32",
+    depth: int = 1,
 ) -> EnsembleScorer:
+    """The architecture `ensemble`: its members are found from `folder`, where its file is.
+
+    Args:
+        depth: how many ensemble files lead to this one, to end circles.
+    """
     paths = [folder / member for member in config.members]
     members = [_load(path, device, precision, depth) for path in paths]
     return join(members, [str(path) for path in paths], config.weights, config.mode)

@@ -61,3 +61,4 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
     while lines:
         yield [decoder.decode(line) for line in lines[:size]]
         lines = lines[size:]
+    decoder.tell_replaced()

@@ -30,6 +30,8 @@ def split_words(text: str) -> list[str]:
 def open_input(path: str | Path) -> BinaryIO:
     """Opens a file, a .gz file or "-" for reading bytes; raises InputMissingError."""
     if str(path) == "-":
+        if sys.stdin is None:  # started with it closed (`<&-`)
+            raise InputMissingError("standard input is closed")
         return sys.stdin.buffer
     try:
         if str(path).endswith(".gz"):
@@ -83,6 +85,11 @@ class LineDecoder:
                 self.line,
             ) from error
 
+    def tell_replaced(self) -> None:
+        """Warns, at the end of the input, if bad bytes were replaced."""
+        if self.replaced_lines:
+            log.warning("%s: bad bytes replaced in %d lines", self.path, self.replaced_lines)
+
 
 def read_lines(path: str | Path, errors: str = "strict") -> Iterator[str]:
     """Yields the lines of a file, lazily.
@@ -105,8 +112,7 @@ def read_lines(path: str | Path, errors: str = "strict") -> Iterator[str]:
             if not raw:
                 break
             yield decoder.decode(raw)
-    if decoder.replaced_lines:
-        log.warning("%s: bad bytes replaced in %d lines", path, decoder.replaced_lines)
+    decoder.tell_replaced()
 
 
 def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterator[tuple[str, ...]]:

@@ -210,6 +210,9 @@ def load_spec(record: Any, folder: Path) -> TokenizerSpec:
         name, language, options = record["name"], record["language"], record["options"]
     except (TypeError, KeyError) as error:
         raise CheckpointError("the record of the tokenizer is damaged", str(folder)) from error
+    texts = isinstance(name, str) and isinstance(language, str) and isinstance(options, dict)
+    if not texts or "/" in language or language.startswith("."):
+        raise CheckpointError("the record of the tokenizer is damaged", str(folder))
     entry = TOKENIZERS.get(name)
     config: Any = make_config(entry.config_type, options, f"{folder}: tokenizer {name}")
     model = None

@@ -80,9 +80,12 @@ class Vocabulary:
 
     def save(self, path: str | Path) -> None:
         """Writes the `token count` lines."""
+        # reading takes one byte order mark away: a first word that begins with U+FEFF needs two
+        mark = "\ufeff" if "".join(self.tokens[4:5]).startswith("\ufeff") else ""
         with open_output(path) as write:
             for token, count in zip(self.tokens[4:], self.counts[4:], strict=True):
-                write(f"{token} {count}")
+                write(f"{mark}{token} {count}")
+                mark = ""
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
