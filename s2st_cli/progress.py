@@ -20,13 +20,17 @@ def duration(seconds: float) -> str:
 
 def describe_update(report: UpdateReport) -> str:
     """One line of figures."""
-    left = "" if report.seconds_left is None else f", {duration(report.seconds_left)} left"
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
         f"ppl {perplexity(report.nll):.2f}, lr {report.learning_rate:.3g}, "
         f"gnorm {report.gradient_norm:.2f}, {report.source_words_per_second:,.0f} source + "
-        f"{report.target_words_per_second:,.0f} target words/s{left}"
+        f"{report.target_words_per_second:,.0f} target words/s"
     )
+
+
+def describe_left(report: UpdateReport) -> str:
+    """Time left, empty where it is unknown."""
+    return "" if report.seconds_left is None else f"{duration(report.seconds_left)} left"
 
 
 def describe_validation(report: ValidationReport) -> str:
@@ -43,7 +47,9 @@ class LineObserver(Observer):
 
     def updated(self, report: UpdateReport) -> None:
         """Prints the figures."""
-        print(f"s2st: {describe_update(report)}", file=sys.stderr, flush=True)
+        left = describe_left(report)
+        text = describe_update(report) + (f", {left}" if left else "")
+        print(f"s2st: {text}", file=sys.stderr, flush=True)
 
     def validated(self, report: ValidationReport) -> None:
         """Prints the validation."""
@@ -56,13 +62,16 @@ class BarObserver(Observer):
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
+        one_line = Column(no_wrap=True, overflow="ellipsis")
         self.progress = Progress(
-            BarColumn(bar_width=20),
-            TextColumn("{task.percentage:>3.0f}% {task.description}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.percentage:>3.0f}% {task.fields[left]}"),
+            TextColumn("{task.description}", table_column=one_line),
             console=Console(stderr=True),
         )
-        self._task = self.progress.add_task("starting", total=None)
+        self._task = self.progress.add_task("starting", total=None, left="")
         self._epochs: float | None = None
         self._updates: int | None = None
 
@@ -78,7 +87,11 @@ class BarObserver(Observer):
         if self._updates:
             shares.append(report.update / self._updates)
         self.progress.update(
-            self._task, total=1.0, completed=max(shares), description=describe_update(report)
+            self._task,
+            total=1.0,
+            completed=max(shares),
+            description=describe_update(report),
+            left=describe_left(report),
         )
 
     def validated(self, report: ValidationReport) -> None:

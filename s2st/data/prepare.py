@@ -275,9 +275,11 @@ class _Preparation:
                 writers[side].append([[index[token] for token in pair[side]] for pair in kept])
         for writer in writers:
             writer.close()
-        name = self.config.trainpref or self.config.tsv or ""
         if pairs == 0:
-            raise DataError("no usable training pairs (every one is empty or over-long)", name)
+            prefix = self.config.trainpref
+            name = text_file(prefix, self.languages[0]) if prefix else tsv
+            skipped = f"{empty} with an empty side and {long} over-long ones were skipped"
+            raise DataError(f"no usable training pairs ({skipped})", name)
         provisional = [list(index) for index in words]
         counts = [self._count(side, len(provisional[side])) for side in (0, 1)]
         self._build_vocabularies(provisional, counts)
