@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,8 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     models = options.config(ModelsConfig)
     config = options.config(TranslateConfig)
     paths = require_checkpoints(models)
+    if config.format == "text" and options.configs["search"].nbest > 1:
+        raise UsageError("--nbest needs --format moses or json; text is one line for each line")
     from s2st.device import setup_device
     from s2st.pipelines.translate import translate
     from s2st.scoring.build import load_scorer
@@ -39,6 +42,9 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     device = setup_device(device_config)
     search = options.entries["search"].build(options.configs["search"])
     chunks = read_chunks(extra["input"], config.buffer_size, config.encoding_errors)
+    if extra["input"] != "-":
+        # an input that cannot be read is said before models are loaded and --output-file emptied
+        chunks = chain([next(chunks, [])], chunks)
     scorer = load_scorer(
         paths, device, device_config.precision, models.ensemble_weight, models.ensemble_mode
     )

@@ -66,7 +66,10 @@ def _inspect_path(path: Path) -> None:
     _print_parameters(record.architecture, record.config, record.sizes)
     if record.plugins:
         print(f"plugins: {', '.join(record.plugins)}")
-    _print_history(saved.summary)
+    try:
+        _print_history(saved.summary)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError("damaged training history", str(path / "manifest.json")) from error
 
 
 def _inspect_ensemble(path: Path) -> None:
@@ -156,7 +159,7 @@ command = ConfiguredCommand(
     HELP,
     extra=[
         click.Argument(["path"], required=False),
-        click.Option(["--nwordssrc"], type=int, metavar="N", help="source words"),
-        click.Option(["--nwordstgt"], type=int, metavar="N", help="target words"),
+        click.Option(["--nwordssrc"], type=click.IntRange(min=0), metavar="N", help="source words"),
+        click.Option(["--nwordstgt"], type=click.IntRange(min=0), metavar="N", help="target words"),
     ],
 )

@@ -5,6 +5,7 @@ Every error a user can cause ends here as one line on stderr and an exit code.
 
 import contextlib
 import importlib
+import io
 import logging
 import os
 import sys
@@ -112,6 +113,10 @@ def run(arguments: list[str] | None = None) -> int:
     _set_up_logging()
     if sys.stdout is None:  # started with stdout closed (`>&-`)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names that are no UTF-8 are printed too
+        sys.stdout.reconfigure(errors="surrogateescape")
+    if sys.stderr is None:  # print(file=None) would write to stdout
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
         sys.stdout.flush()

@@ -10,9 +10,10 @@ import click
 
 from s2st.components import Resolved
 from s2st.device import DeviceConfig
+from s2st.errors import UsageError
 from s2st.pipelines.options import RESCORE_SPEC, ModelsConfig, RescoreConfig
 from s2st_cli.generate import require_checkpoints
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 
 if TYPE_CHECKING:
     from s2st.pipelines.rescore import RescoredList
@@ -32,6 +33,9 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     models = options.config(ModelsConfig)
     config = options.config(RescoreConfig)
     paths = require_checkpoints(models)
+    refuse_shared_stdin(extra["nbest"], extra["source"])
+    if models.ensemble_weight and (config.feature_per == "member" or len(paths) == 1):
+        raise UsageError("--ensemble-weight needs several checkpoints and --feature-per ensemble")
     from s2st.device import setup_device
     from s2st.pipelines.rescore import BASELINE, parse_weights, rescore
     from s2st.scoring.build import join, load_members

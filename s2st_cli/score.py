@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from s2st.device import DeviceConfig
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st_cli.generate import require_checkpoints
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
@@ -27,7 +28,10 @@ the perplexity per token, EOS counted, on stderr.
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Chooses between the two uses."""
     has_model = bool(options.config(ModelsConfig).paths())
-    if extra["ref"] and not has_model:
+    has_pairs = bool(extra["source"] or extra["target"])
+    if (extra["ref"] or extra["hyp"]) and (has_model or has_pairs):
+        raise UsageError("HYP and --ref do not go with --checkpoint, --source and --target")
+    if extra["ref"]:
         _score_text(extra)
     elif has_model and extra["source"] and extra["target"]:
         _score_pairs(options, extra)
@@ -43,6 +47,9 @@ def _score_text(extra: Mapping[str, Any]) -> None:
     from s2st.pipelines.evaluate import compare_systems, evaluate_system
 
     names = list(extra["hyp"]) or ["-"]
+    refuse_shared_stdin(*names, *extra["ref"])
+    if len(set(names)) < len(names):
+        raise UsageError("a HYP file is given twice")
     references = [_lines(path) for path in extra["ref"]]
     systems = []
     for name in names:
@@ -60,7 +67,7 @@ def _score_text(extra: Mapping[str, Any]) -> None:
         metrics = [scores.bleu, scores.tokenized_bleu, scores.chrf]
         if scores.ter is not None:
             metrics.append(scores.ter)
-        if len(systems) > 1:
+        if len(systems) > 1 and not extra["json"]:
             print(name)
         if extra["json"]:
             record = {m.name: {"score": m.score, "signature": m.signature} for m in metrics}
@@ -69,12 +76,17 @@ def _score_text(extra: Mapping[str, Any]) -> None:
         for metric in metrics:
             print(metric.text)
     if len(systems) > 1:
-        print("paired bootstrap against", systems[0][0])
+        if not extra["json"]:
+            print("paired bootstrap against", systems[0][0])
         results = compare_systems(
             systems, references, samples=extra["samples"], tokenize=extra["tokenize"],
             lowercase=extra["lowercase"], with_ter=extra["ter"],
         )  # fmt: skip
         for result in results:
+            if extra["json"]:
+                compared = {"baseline": systems[0][0], **asdict(result)}
+                print(json.dumps(compared, ensure_ascii=False))
+                continue
             p_value = "" if result.p_value is None else f"  p = {result.p_value:.4f}"
             print(
                 f"{result.system}  {result.metric} {result.score:.2f}  "
@@ -88,6 +100,7 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
     from s2st.scoring.build import load_scorer
     from s2st.text.lines import open_output, read_aligned
 
+    refuse_shared_stdin(extra["source"], extra["target"])
     models = options.config(ModelsConfig)
     device_config = options.config(DeviceConfig)
     scorer = load_scorer(
@@ -145,7 +158,7 @@ command = ConfiguredCommand(
         click.Option(["--ter"], is_flag=True, help="TER too; slow on long files"),
         click.Option(["--json"], is_flag=True, help="JSON lines"),
         click.Option(
-            ["--samples"], type=int, default=1000, show_default=True, metavar="N",
+            ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
             help="resamplings of the paired bootstrap",
         ),
     ],

@@ -51,11 +51,9 @@ def open_array(
 ) -> npt.NDArray[Any]:
     """Opens a one-dimensional .npy file memory-mapped; raises CheckpointError if it is not one."""
     try:
-        size = path.stat().st_size
-        if size == HEADER_SIZE:
-            return np.zeros(0, dtype=dtype)  # an empty file cannot be mapped
-        array = np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError) as error:
+        empty = path.stat().st_size == HEADER_SIZE  # nothing behind the header cannot be mapped
+        array = np.load(path, mmap_mode=None if empty else mode, allow_pickle=False)
+    except Exception as error:  # numpy's reader of a damaged header raises of many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"not a readable array: {reason}", str(path)) from error
     if array.ndim != 1 or array.dtype != np.dtype(dtype):

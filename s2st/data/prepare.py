@@ -163,6 +163,9 @@ def _check(config: PrepareConfig) -> None:
         )
     if config.joined_dictionary and (config.srcdict is None) != (config.tgtdict is None):
         raise UsageError("--joined-dictionary with one dictionary file needs it for both sides")
+    given = {config.nwordssrc, config.nwordstgt} - {None}
+    if config.joined_dictionary and len(given) > 1:
+        raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
 
 
 def text_file(prefix: str, language: str) -> str:
@@ -335,8 +338,11 @@ class _Preparation:
             for word, count in tables[1].items():
                 joined[word] = joined.get(word, 0) + count
             tables = [joined, joined]
-        limits = (config.nwordssrc, config.nwordstgt)
-        thresholds = (config.thresholdsrc, config.thresholdtgt)
+        limits = [config.nwordssrc, config.nwordstgt]
+        thresholds = [config.thresholdsrc, config.thresholdtgt]
+        if config.joined_dictionary:  # a limit given for one side holds for the one vocabulary
+            limits = [next((limit for limit in limits if limit is not None), None)] * 2
+            thresholds = [max(thresholds)] * 2
         for side in (0, 1):
             if self.vocabularies[side] is None:
                 self.vocabularies[side] = Vocabulary.build(

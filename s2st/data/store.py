@@ -20,6 +20,7 @@ from s2st.text.vocabulary import Vocabulary
 FORMAT = "s2st-store"
 VERSION = 1
 MANIFEST = "manifest.json"
+CHECK_CHUNK = 1 << 20  # ids
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Store:
             raise CheckpointError("the offsets do not fit the ids", name)
         if np.any(np.diff(offsets) < 0):
             raise CheckpointError("the offsets go back", name)
+        for start in range(0, len(ids), CHECK_CHUNK):
+            part = ids[start : start + CHECK_CHUNK]
+            if part.min() < 0 or part.max() >= vocabulary_size:
+                message = "ids that are not in the vocabulary"
+                raise CheckpointError(message, str(self._path(f"{split}.{language}.ids.npy")))
         return Side(ids, offsets)
 
     def _path(self, name: str) -> Path:
@@ -126,6 +132,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     for key, kind in (("files", dict), ("splits", dict), ("tokenizers", dict)):
         if not isinstance(manifest.get(key), kind):
             raise CheckpointError(f"damaged: no {key!r}", str(path))
+    if not all(
+        isinstance(facts, dict) and "sha256" in facts for facts in manifest["files"].values()
+    ):
+        raise CheckpointError("damaged: no checksums", str(path))
+    if not {"source", "target"} <= set(manifest["tokenizers"]):
+        raise CheckpointError("damaged: no tokenizer of each side", str(path))
     for key in ("source_language", "target_language"):
         value = manifest.get(key)
         if not isinstance(value, str) or "/" in value or value.startswith("."):

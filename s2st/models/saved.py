@@ -150,14 +150,17 @@ def read_saved(folder: str | Path) -> SavedModel:
     path = Path(folder)
     manifest = read_manifest(path)
     verify_files(path, manifest)
-    plugins = tuple(str(name) for name in manifest.get("plugins", []))
+    damaged = CheckpointError("damaged: incomplete record", str(path / MANIFEST))
     try:
+        plugins = tuple(str(name) for name in manifest.get("plugins", []))
         name = manifest["architecture"]["name"]
         options = manifest["architecture"]["options"]
         tokenizers = manifest["tokenizers"]
         specs = [load_spec(tokenizers[side], path) for side in ("source", "target")]
     except (KeyError, TypeError) as error:
-        raise CheckpointError("damaged: incomplete record", str(path / MANIFEST)) from error
+        raise damaged from error
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise damaged
     try:
         entry = ARCHITECTURES.get(name)
     except UsageError as error:

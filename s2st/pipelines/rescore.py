@@ -158,11 +158,12 @@ def target_words(scorer: Scorer, entry: NBestEntry) -> list[str]:
     """A hypothesis in the model's own tokens.
 
     SMT lists are tokenised; a model of tokenised text (`none`, `moses`) takes their words as they
-    are, a subword model cuts them.
+    are, a subword model cuts them, unless they are pieces already (our own `--format moses`).
     """
-    from s2st.text.tokenizers import SentencePieceTokenizer
+    from s2st.text.tokenizers import PIECE_START, SentencePieceTokenizer
 
-    if isinstance(scorer.target.tokenizer, SentencePieceTokenizer):
+    is_cut = PIECE_START in entry.hypothesis
+    if isinstance(scorer.target.tokenizer, SentencePieceTokenizer) and not is_cut:
         return scorer.target.tokenizer.encode(entry.hypothesis)
     return entry.hypothesis.split(" ") if entry.hypothesis else []
 

@@ -47,6 +47,16 @@ class LineSearchConfig:
     tuning_seed: int = option(1, "seed of starting points and directions", minimum=0)
 
 
+@dataclass(frozen=True)
+class MiraConfig:
+    """Options of `mira`."""
+
+    mira_c: float = option(0.01, "largest step of an update", minimum=0)
+    mira_epochs: int = option(30, "passes over the lists", minimum=1)
+    mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
+    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0)
+
+
 def choose(lists: Sequence[TuningList], weights: Floats) -> Indices:
     """(lists,) the best hypothesis of each list under the weights, the first of equals."""
     return np.array([int(np.argmax(item.features @ weights)) for item in lists], dtype=np.int64)
@@ -179,4 +189,7 @@ def build_line_search(config: LineSearchConfig) -> Tuner:
 
 TUNERS.register(
     "line-search", LineSearchConfig, build_line_search, "exact line search over BLEU (Och 2003)"
+)
+TUNERS.register(
+    "mira", MiraConfig, "s2st.rescoring.mira:Mira", "batch MIRA (Cherry & Foster 2012)"
 )

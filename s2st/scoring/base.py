@@ -61,4 +61,5 @@ class Scorer(ABC):
             words = batch.target_out[:, position : position + 1]
             columns.append(result.log_probs.gather(1, words))
             state = result.state
-        return torch.cat(columns, dim=1) * batch.target_mask()
+        # filled, not multiplied: a scorer may give padding the log-probability -inf
+        return torch.cat(columns, dim=1).masked_fill(~batch.target_mask(), 0)

@@ -98,7 +98,8 @@ class EnsembleScorer(Scorer):
             self.members, self._source_maps, self._target_maps, strict=True
         ):
             parts.append(member.score(_translate(batch, sources, targets)))
-        return self._combine(parts)
+        mask = batch.target_mask().to(self.device)
+        return self._combine(parts).masked_fill(~mask, 0)
 
     def _combine(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
         if len(parts) == 1:

@@ -5,14 +5,14 @@ log-probability; one that takes EOS leaves the beam for the set of complete ones
 longer win are dropped, so the search of a sentence ends exactly when no open hypothesis can win.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from s2st.data.batch import SourceBatch
-from s2st.errors import CheckpointError
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, Search, forbid, length_limits
+from s2st.search.base import Hypothesis, Search, check_finite, forbid, length_limits
 from s2st.search.registry import BeamConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
@@ -79,8 +79,7 @@ class _Run:
             state = result.state.select(parents)
             step += 1
         for made in self.complete:
-            if not made:
-                raise CheckpointError("the model's scores are not numbers (NaN)")
+            check_finite(made[0].log_prob if made else math.nan)
             made.sort(key=lambda hypothesis: -hypothesis.score)
             del made[self.config.nbest :]
         return self.complete

@@ -4,7 +4,7 @@ import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, Search, forbid, length_limits
+from s2st.search.base import Hypothesis, Search, check_finite, forbid, length_limits
 from s2st.search.registry import GreedyConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
@@ -34,6 +34,7 @@ class GreedySearch(Search):
                 sentences.tolist(), tokens.tolist(), values.tolist(), at_limit.tolist(), strict=True
             )
             for sentence, token, value, forced in rows:
+                check_finite(value)
                 log_probs[sentence].append(value)
                 if token == EOS_ID:
                     finished[sentence] = not forced

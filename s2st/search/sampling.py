@@ -6,7 +6,7 @@ import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, Search, forbid, length_limits
+from s2st.search.base import Hypothesis, Search, check_finite, forbid, length_limits
 from s2st.search.registry import SamplingConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
@@ -52,6 +52,7 @@ class SamplingSearch(Search):
             for row, token, value, forced in zip(
                 alive.tolist(), tokens.tolist(), values.tolist(), at_limit.tolist(), strict=True
             ):
+                check_finite(value)
                 log_probs[row].append(value)
                 if token == EOS_ID:
                     finished[row] = not forced
@@ -97,5 +98,6 @@ def draw_words(
     cumulative = probabilities.cumsum(dim=-1)
     target = (uniform * cumulative[:, -1]).unsqueeze(1)
     positions = torch.searchsorted(cumulative, target, right=True)
-    last = (probabilities > 0).sum(dim=-1, keepdim=True) - 1
+    # a row of NaN has none; any index does for it, as its score is refused afterwards
+    last = ((probabilities > 0).sum(dim=-1, keepdim=True) - 1).clamp(min=0)
     return words.gather(1, torch.minimum(positions, last)).squeeze(1)

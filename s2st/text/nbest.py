@@ -8,6 +8,7 @@ from s2st.errors import DataError
 from s2st.text.lines import split_words
 
 SEPARATOR = " ||| "
+ASCII_SPACE = " \t\n\r\f\v"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
         hypothesis=" ".join(split_words(fields[1])),
         features=tuple(_parse_features(fields[2], path, line)),
         total=number,
-        extra=tuple(field.strip() for field in fields[4:]),
+        extra=tuple(field.strip(ASCII_SPACE) for field in fields[4:]),
         line=line,
     )
 
@@ -61,7 +62,7 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
 def _parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple[float, ...]]]:
     name: str | None = None
     values: list[float] = []
-    for word in text.split():
+    for word in split_words(text):
         if word.endswith("="):
             if name is not None:
                 yield name, tuple(values)

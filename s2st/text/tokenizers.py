@@ -17,6 +17,8 @@ from s2st.errors import CheckpointError, ConfigError, InputMissingError
 from s2st.registry import Registry
 from s2st.text.lines import split_words
 
+PIECE_START = "\u2581"  # what SentencePiece writes for a space
+
 
 class Tokenizer(ABC):
     """Splits lines of one language and joins them again."""
@@ -136,6 +138,8 @@ class SentencePieceTokenizer(Tokenizer):
         self.model = spec.model
         self._lowercase = spec.config.lowercase
         try:
+            if not spec.model:  # the library takes an empty model for none at all
+                raise RuntimeError("empty")
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=spec.model)
             self._processor.get_piece_size()
         except RuntimeError as error:

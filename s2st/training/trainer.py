@@ -96,25 +96,25 @@ class Trainer:
         state, config = self.state, self.config
         self.folder.prepare()
         self.observer.started(state.update, config.max_epoch, config.max_update)
-        while not self._at_end():
-            plan = self._loader.plan(state.epoch)
-            while state.position < len(plan) and not self._at_end(len(plan)):
-                self._update(plan)
-                self._after_update(len(plan))
+        plan = self._loader.plan(state.epoch)
+        while not self._at_end(len(plan)):
+            self._update(plan)
+            self._after_update(len(plan))
             if state.position >= len(plan):
                 state.epoch, state.position = state.epoch + 1, 0
                 self._validate(float(state.epoch))
                 self._save()
                 self._stop_if_asked()
-        self._report_updates(self._epoch_now(len(self._loader.plan(state.epoch))))
+                plan = self._loader.plan(state.epoch)
+        self._report_updates(self._epoch_now(len(plan)))
         if not state.history or state.history[-1]["update"] != state.update:
-            self._validate(self._epoch_now(len(self._loader.plan(state.epoch))))
+            self._validate(self._epoch_now(len(plan)))
         self._save()
         return state
 
-    def _at_end(self, batches: int | None = None) -> bool:
+    def _at_end(self, batches: int) -> bool:
         state, config = self.state, self.config
-        epoch = state.epoch + (state.position / batches if batches else 0.0)
+        epoch = self._epoch_now(batches)
         return (
             (config.max_epoch is not None and epoch >= config.max_epoch - 1e-9)
             or (config.max_update is not None and state.update >= config.max_update)
@@ -221,6 +221,7 @@ class Trainer:
 
     def _validate(self, epoch: float) -> None:
         state = self.state
+        self._saved_update = -1  # a checkpoint of this update would lack the result
         self._report_updates(epoch)
         train_nll = state.train_nll_sum / max(1, state.train_tokens)
         state.train_nll_sum, state.train_tokens = 0.0, 0

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("s2st", deadline=None)  # a busy machine is no failure
+settings.load_profile("s2st")
 
 
 @pytest.fixture

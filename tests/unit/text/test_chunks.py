@@ -38,9 +38,7 @@ def pipe(monkeypatch) -> Iterator[int]:
     stdin.buffer.close()
 
 
-@pytest.mark.parametrize(
-    ("size", "lengths"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (100, [5])]
-)
+@pytest.mark.parametrize(("size", "lengths"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (100, [5])])
 def test_a_file_comes_in_full_chunks(put, size, lengths):
     chunks = list(read_chunks(put(b"a\nb\n\nc\nd"), size))
     assert [len(chunk) for chunk in chunks] == lengths
@@ -96,7 +94,7 @@ def test_line_i_is_answered_before_line_i_plus_1_is_written():
 def test_bad_utf8_on_a_pipe_names_the_line(pipe):
     os.write(pipe, b"a\nb\n\xff\n")
     os.close(pipe)
-    with pytest.raises(DataError, match="^standard input, line 3: ") as caught:
+    with pytest.raises(DataError, match=r"^standard input, line 3: ") as caught:
         list(read_chunks("-", 10))
     assert caught.value.line == 3
 

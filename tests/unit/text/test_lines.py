@@ -163,12 +163,13 @@ def test_output_that_cannot_be_opened(tmp_path):
 
 
 def test_full_disk_is_an_output_error():
-    with (
-        pytest.raises(OutputError, match="No space left"),
-        open_output("/dev/full") as write,
-    ):
-        for _ in range(10_000):
-            write("some text")
+    def fill():
+        with open_output("/dev/full") as write:
+            for _ in range(10_000):
+                write("some text")
+
+    with pytest.raises(OutputError, match="No space left"):
+        fill()
 
 
 def test_aligned_files(tmp_path):

@@ -1,0 +1,187 @@
+"""Small models, scorers, batches and stores for tests; sizes differ from each other on purpose."""
+
+from dataclasses import fields, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fakes import text_side
+
+from s2st.config import option_specs
+from s2st.data.batch import Batch, SourceBatch, make_batch, make_source
+from s2st.data.prepare import PrepareConfig, prepare
+from s2st.data.store import ParallelCorpus, Side
+from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.registry import ARCHITECTURES, EnsembleConfig
+from s2st.models.saved import ModelRecord, build_model
+from s2st.scoring.base import Scorer
+from s2st.scoring.ensemble import EnsembleScorer
+from s2st.scoring.model import ModelScorer
+from s2st.text.tokenizers import NoneConfig, TokenizerSpec
+from s2st.text.vocabulary import Vocabulary
+
+SOURCE_WORDS = "a b c d e f"
+TARGET_WORDS = "v w x y"
+# dropout is not zero: whoever forgets model.eval() is found out
+TINY = {"layers": 1, "hidden_size": 6, "embedding_size": 4, "dropout": 0.3}
+
+
+def trainable() -> list[str]:
+    """Every registered architecture and preset that has weights of its own."""
+    return [e.name for e in ARCHITECTURES.entries() if e.config_type is not EnsembleConfig]
+
+
+def variants(name: str) -> list[Any]:
+    """Tiny configs of an architecture: depth, direction and context varied where not preset."""
+    entry = ARCHITECTURES.get(name)
+    specs = {spec.name: spec for spec in option_specs(entry.config_type)}
+    choices: dict[str, tuple[Any, ...]] = {"layers": (1, 2), "reverse_source": (False, True)}
+    if "context" in specs:
+        choices["context"] = specs["context"].choices
+    choices = {k: v for k, v in choices.items() if k in specs and k not in entry.overrides}
+    sizes = {k: v for k, v in TINY.items() if k in specs}
+    if "layers" in entry.overrides:
+        sizes.pop("layers", None)
+    made = []
+    for values in product(*choices.values()):
+        chosen = dict(zip(choices, values, strict=True))
+        made.append(entry.config_type(**{**entry.overrides, **sizes, **chosen}))
+    return made
+
+
+def describe(name: str, config: Any) -> str:
+    """A test id such as lstm-2-reversed-every-step."""
+    shown = [name, str(getattr(config, "layers", ""))]
+    if getattr(config, "reverse_source", False):
+        shown.append("reversed")
+    return "-".join([*shown, str(getattr(config, "context", ""))]).strip("-")
+
+
+def model(
+    name: str,
+    config: Any,
+    seed: int = 0,
+    sizes: ModelSizes | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Seq2SeqModel:
+    """A model with large random weights, so that its choices are far from even."""
+    if sizes is None:
+        sizes = ModelSizes(4 + len(SOURCE_WORDS.split()), 4 + len(TARGET_WORDS.split()))
+    made = build_model(name, config, sizes).to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            values = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(2 * values - 1)
+    return made
+
+
+def scorer(
+    name: str,
+    config: Any,
+    seed: int = 0,
+    source_words: str = SOURCE_WORDS,
+    target_words: str = TARGET_WORDS,
+) -> ModelScorer:
+    """A tiny model as a Scorer in float64."""
+    source, target = text_side(source_words, "en"), text_side(target_words, "fr")
+    sizes = ModelSizes(len(source.vocabulary), len(target.vocabulary))
+    return ModelScorer(model(name, config, seed, sizes), source, target)
+
+
+def mixed_members() -> list[Scorer]:
+    """A forward LSTM, a reversed one with permuted target words, a GRU with other source words."""
+    lstm, gru = ARCHITECTURES.get("lstm").config_type, ARCHITECTURES.get("gru").config_type
+    return [
+        scorer("lstm", lstm(**TINY), 1),
+        scorer("lstm", lstm(**TINY, reverse_source=True), 2, target_words="y v x w"),
+        scorer("gru", gru(**{**TINY, "layers": 2}, context="every-step"), 3, "b z a q"),
+    ]
+
+
+def all_scorers() -> dict[str, Scorer]:
+    """One scorer for each variant of each architecture, and some ensembles."""
+    made: dict[str, Scorer] = {}
+    for name in trainable():
+        for index, config in enumerate(variants(name)):
+            made[describe(name, config)] = scorer(name, config, index)
+    members = mixed_members()
+    for mode in ("probability", "log-probability"):
+        made[f"ensemble-{mode}"] = EnsembleScorer(members, mode=mode)
+        made[f"ensemble-weights-{mode}"] = EnsembleScorer(members, [3.0, 0.5, 1.0], mode)
+    return made
+
+
+def random_sentences(count: int, size: int, seed: int, longest: int = 5) -> list[list[int]]:
+    """Random word ids below `size`, unk included; among them an empty sentence."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, longest + 1, count)
+    lengths[count // 2] = 0
+    return [rng.integers(3, size, length).tolist() for length in lengths]
+
+
+def sources_for(scorer: Scorer, count: int = 5, seed: int = 0) -> list[list[int]]:
+    """Random sources for a scorer."""
+    return random_sentences(count, len(scorer.source.vocabulary), seed)
+
+
+def batch_for(scorer: Scorer, count: int = 5, seed: int = 0) -> Batch:
+    """Random pairs for a scorer."""
+    targets = random_sentences(count, len(scorer.target.vocabulary), seed + 100)
+    targets = targets[1:] + targets[:1]  # the empty target's source is not empty
+    return make_batch(sources_for(scorer, count, seed), targets, range(count))
+
+
+def source_batch(rows: list[list[int]]) -> SourceBatch:
+    """Sources numbered from 0."""
+    return make_source(rows, range(len(rows)))
+
+
+def more_padding(source: SourceBatch, columns: int = 3) -> SourceBatch:
+    """The same sources with more padding."""
+    padding = torch.zeros((len(source), columns), dtype=torch.int64)
+    return replace(source, tokens=torch.cat([source.tokens, padding], dim=1))
+
+
+def corpus(sources: list[list[int]], targets: list[list[int]]) -> ParallelCorpus:
+    """A split held in memory."""
+    return ParallelCorpus(_side(sources), _side(targets))
+
+
+def _side(rows: list[list[int]]) -> Side:
+    ids = np.array([i for row in rows for i in row], dtype=np.int32)
+    offsets = np.cumsum([0] + [len(row) for row in rows]).astype(np.int64)
+    return Side(ids, offsets)
+
+
+def record(name: str, config: Any) -> ModelRecord:
+    """The record of a tiny model over the words above."""
+    sides = []
+    for words in (SOURCE_WORDS.split(), TARGET_WORDS.split()):
+        sides.append(Vocabulary(words, [1] * len(words)))
+    specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
+    return ModelRecord(name, config, sides[0], sides[1], specs[0], specs[1])
+
+
+def store(folder: Path, pairs: int = 24, seed: int = 0) -> str:
+    """A store of random pairs written by `prepare`, with a valid split; its path."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, count in (("train", pairs), ("valid", 5)):
+        for language, words in (("en", SOURCE_WORDS), ("fr", TARGET_WORDS)):
+            lines = [" ".join(rng.choice(words.split(), rng.integers(1, 6))) for _ in range(count)]
+            (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n")
+    config = PrepareConfig(
+        source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
+        validpref=(str(folder / "valid"),), destdir=str(folder / "store"),
+    )  # fmt: skip
+    specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
+    prepare(config, specs[0], specs[1])
+    return str(folder / "store")
+
+
+def has_field(config: Any, name: str) -> bool:
+    """Whether a config has an option of that name."""
+    return any(field.name == name for field in fields(config))

@@ -1,0 +1,115 @@
+"""Prefix-shared scoring of lists equals plain scoring, and steps each prefix once."""
+
+import numpy as np
+import pytest
+from builders import mixed_members, source_batch, sources_for
+
+from s2st.data.batch import make_batch
+from s2st.scoring.base import Scorer
+from s2st.scoring.ensemble import EnsembleScorer
+from s2st.scoring.lists import score_lists
+
+
+def random_lists(scorer, sources, seed, longest=6):
+    """Lists with duplicates, shared prefixes, empty hypotheses, and one list that is empty."""
+    rng = np.random.default_rng(seed)
+    size = len(scorer.target.vocabulary)
+    lists = []
+    for _ in range(sources):
+        stems = [rng.integers(3, size, rng.integers(0, longest)).tolist() for _ in range(3)]
+        group = [stem + rng.integers(3, size, rng.integers(0, 3)).tolist() for stem in stems * 4]
+        group += [[], group[0], group[0], stems[1], []]
+        rng.shuffle(group)
+        lists.append(group)
+    lists[1] = []
+    return lists
+
+
+def distinct_prefixes(lists):
+    """(source, prefix) pairs after which some word or EOS is asked for, counted with a set."""
+    return len(
+        {
+            (index, tuple(hypothesis[:length]))
+            for index, group in enumerate(lists)
+            for hypothesis in group
+            for length in range(len(hypothesis) + 1)
+        }
+    )
+
+
+def assert_equal_to_plain(scorer, sources, lists, max_rows):
+    """Returned values are float32 by contract, so that 1e-5 is what can be asked of them."""
+    scores = score_lists(scorer, source_batch(sources), lists, max_rows)
+    assert scores.positions == sum(len(h) + 1 for group in lists for h in group)
+    assert [len(group) for group in scores.token_log_probs] == [len(group) for group in lists]
+    flat = [(i, h) for i, group in enumerate(lists) for h in group]
+    batch = make_batch([sources[i] for i, _ in flat], [h for _, h in flat], range(len(flat)))
+    plain = Scorer.score(scorer, batch).numpy()
+    found = [values for group in scores.token_log_probs for values in group]
+    for row, (_, hypothesis) in enumerate(flat):
+        assert found[row].dtype == np.float32
+        np.testing.assert_allclose(
+            found[row], plain[row, : len(hypothesis) + 1], rtol=1e-6, atol=1e-5
+        )
+    return scores
+
+
+@pytest.mark.parametrize("max_rows", [10_000, 7, 1])
+def test_lists_score_as_plain_pairs(scorer, max_rows):
+    sources = sources_for(scorer, 4)
+    lists = random_lists(scorer, 4, seed=max_rows)
+    scores = assert_equal_to_plain(scorer, sources, lists, max_rows)
+    if max_rows == 10_000:
+        assert scores.rows_stepped == distinct_prefixes(lists)
+    else:  # a prefix shared across two parts is computed in each
+        assert distinct_prefixes(lists) <= scores.rows_stepped <= scores.positions
+    assert scores.rows_stepped > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_many_random_lists(seed):
+    ensemble = EnsembleScorer(mixed_members())
+    lists = random_lists(ensemble, 5, seed, longest=1 + seed % 9)
+    sources = sources_for(ensemble, 5, seed)
+    scores = assert_equal_to_plain(ensemble, sources, lists, 10_000)
+    assert scores.rows_stepped == distinct_prefixes(lists)
+
+
+def test_only_the_stated_prefixes_reach_the_scorer_and_each_source_is_encoded_once():
+    class Counting(Scorer):
+        def __init__(self, inner):
+            self.inner, self.started, self.rows = inner, [], []
+            self.source, self.target, self.device = inner.source, inner.target, inner.device
+
+        def start(self, source):
+            self.started.append(len(source))
+            return self.inner.start(source)
+
+        def step(self, tokens, state):
+            self.rows.append(len(tokens))
+            return self.inner.step(tokens, state)
+
+    counting = Counting(mixed_members()[0])
+    lists = random_lists(counting, 4, 0)
+    scores = score_lists(counting, source_batch(sources_for(counting, 4)), lists, 10_000)
+    assert counting.started == [4]
+    assert sum(counting.rows) == scores.rows_stepped == distinct_prefixes(lists)
+    counting.started, counting.rows = [], []
+    score_lists(counting, source_batch(sources_for(counting, 4)), lists, 5)
+    assert counting.started == [4]
+    assert max(counting.rows) <= 5
+
+
+def test_no_hypotheses_at_all():
+    member = mixed_members()[0]
+    scores = score_lists(member, source_batch(sources_for(member, 2)), [[], []], 8)
+    assert scores.token_log_probs == [[], []]
+    assert (scores.rows_stepped, scores.positions) == (0, 0)
+
+
+def test_equal_hypotheses_of_different_sources_are_not_mixed_up(scorer):
+    sources = [[4, 5, 6], [6, 6]]
+    lists = [[[4, 5], [4]], [[4, 5], [4]]]
+    scores = assert_equal_to_plain(scorer, sources, lists, 100)
+    first, second = (group[0] for group in scores.token_log_probs)
+    assert np.abs(first - second).max() > 1e-4

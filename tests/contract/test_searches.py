@@ -1,0 +1,163 @@
+"""What every search must keep over every scorer."""
+
+from itertools import product
+
+import pytest
+import torch
+from builders import (
+    more_padding,
+    source_batch,
+    sources_for,
+    trainable,
+    variants,
+)
+from builders import scorer as tiny_scorer
+
+from s2st.data.batch import make_batch, make_source
+from s2st.scoring.base import Scorer
+from s2st.scoring.ensemble import EnsembleScorer
+from s2st.search.registry import SEARCHES
+from s2st.text.vocabulary import UNK_ID
+
+SETTINGS = {
+    "greedy": {},
+    "beam": {"beam": 3, "nbest": 3},
+    "sampling": {"nbest": 3, "top_k": 4, "temperature": 1.3},
+    "exhaustive": {"nbest": 4},
+}
+SHORT = {"max_len_a": 0.5, "max_len_b": 1}  # at most 3 words for 5 source words
+SIZE = 5  # words that a hypothesis is made of: four, and unk
+
+
+def search(name, **options):
+    entry = SEARCHES.get(name)
+    return entry.build(entry.config_type(**options))
+
+
+def found(hypotheses):
+    return [[(h.tokens, h.finished) for h in group] for group in hypotheses]
+
+
+def assert_same(left, right):
+    assert found(left) == found(right)
+    for mine, its in zip(left, right, strict=True):
+        assert [h.score for h in mine] == pytest.approx([h.score for h in its], abs=1e-9)
+
+
+def brute_force(scorer, sources, *, limit, nbest=1, min_len=0, unk=True, lenpen=0.0):
+    """The n best (tokens, score) of each source by scoring every sequence there is, plainly."""
+    words = range(UNK_ID if unk else UNK_ID + 1, len(scorer.target.vocabulary))
+    best = []
+    for source in sources:
+        most = limit(len(source))
+        every = [w for n in range(min_len, most + 1) for w in product(words, repeat=n)]
+        pairs = make_batch([source] * len(every), every, range(len(every)))
+        totals = Scorer.score(scorer, pairs).sum(1).tolist()
+        scored = [
+            (tokens, total / (len(tokens) + 1) ** lenpen)
+            for tokens, total in zip(every, totals, strict=True)
+        ]
+        best.append(sorted(scored, key=lambda item: -item[1])[:nbest])
+    return best
+
+
+@pytest.mark.parametrize("name", SEARCHES.names())
+def test_log_probs_are_the_scores_of_the_tokens(scorer, name):
+    sources = sources_for(scorer, 4)
+    groups = search(name, **SETTINGS[name], **SHORT)(scorer, source_batch(sources))
+    assert len(groups) == len(sources)
+    flat = [(i, h) for i, group in enumerate(groups) for h in group]
+    batch = make_batch([sources[i] for i, _ in flat], [h.tokens for _, h in flat], range(len(flat)))
+    expected = scorer.score(batch)
+    for row, (index, hypothesis) in enumerate(flat):
+        length = len(hypothesis.tokens) + 1
+        assert len(hypothesis.token_log_probs) == length
+        assert hypothesis.token_log_probs == pytest.approx(expected[row, :length].tolist())
+        assert hypothesis.log_prob == pytest.approx(float(expected[row].sum()))
+        assert hypothesis.score == hypothesis.log_prob
+        most = len(sources[index]) // 2 + 1
+        assert len(hypothesis.tokens) <= most
+        assert hypothesis.finished == (len(hypothesis.tokens) < most)
+    for group in groups:
+        assert group
+        assert [h.score for h in group] == sorted((h.score for h in group), reverse=True)
+
+
+def test_beam_1_is_greedy(scorer):
+    sources = source_batch(sources_for(scorer, 6))
+    for options in ({}, {"unk": False}, {"min_len": 3}, SHORT):
+        greedy = search("greedy", **options)(scorer, sources)
+        assert_same(search("beam", beam=1, **options)(scorer, sources), greedy)
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+def test_nothing_changes_with_neighbours_order_and_padding(scorer, name):
+    rows = sources_for(scorer, 6, seed=2)
+    run = search(name, **SETTINGS[name], max_len_a=1.0, max_len_b=2)
+    together = run(scorer, source_batch(rows))
+    order = [4, 1, 5, 0, 3, 2]
+    shuffled = run(scorer, make_source([rows[i] for i in order], order))
+    assert_same(shuffled, [together[i] for i in order])
+    for index in (0, 3, 5):
+        assert_same(run(scorer, make_source([rows[index]], [index])), [together[index]])
+    assert_same(run(scorer, more_padding(source_batch(rows))), together)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"nbest": 5},
+        {"min_len": 2, "nbest": 3},
+        {"unk": False, "nbest": 4},
+        {"lenpen": 1.0, "nbest": 6},
+        {"lenpen": 0.4, "min_len": 1, "unk": False, "nbest": 200},
+    ],
+    ids=str,
+)
+def test_a_wide_beam_finds_the_true_best(scorer, options):
+    sources = sources_for(scorer, 4, seed=3)
+    wide = SIZE**3 * 2
+    groups = search("beam", beam=wide, **options, **SHORT)(scorer, source_batch(sources))
+    expected = brute_force(
+        scorer,
+        sources,
+        limit=lambda words: max(words // 2 + 1, options.get("min_len", 0)),
+        **options,
+    )
+    for group, best in zip(groups, expected, strict=True):
+        assert [h.tokens for h in group] == [tokens for tokens, _ in best]
+        assert [h.score for h in group] == pytest.approx([score for _, score in best])
+
+
+@pytest.mark.parametrize("options", [{}, {"nbest": 7}, {"min_len": 2}, {"unk": False}], ids=str)
+def test_exhaustive_search_is_the_true_best(scorer, options):
+    sources = sources_for(scorer, 4, seed=4)
+    groups = search("exhaustive", **options, **SHORT)(scorer, source_batch(sources))
+    expected = brute_force(
+        scorer,
+        sources,
+        limit=lambda words: max(words // 2 + 1, options.get("min_len", 0)),
+        **options,
+    )
+    for group, best in zip(groups, expected, strict=True):
+        assert [h.tokens for h in group] == [tokens for tokens, _ in best]
+        assert [h.score for h in group] == pytest.approx([score for _, score in best])
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("architecture", trainable())
+def test_an_ensemble_of_one_model_searches_as_that_model(architecture, name):
+    member = tiny_scorer(architecture, variants(architecture)[0])
+    sources = source_batch(sources_for(member))
+    run = search(name, **SETTINGS[name])
+    assert_same(run(EnsembleScorer([member, member]), sources), run(member, sources))
+
+
+def test_search_leaves_the_sources_as_they_were(scorer):
+    source = source_batch(sources_for(scorer))
+    before = source.tokens.clone(), source.lengths.clone()
+    for name in ("greedy", "beam", "sampling"):
+        search(name, **SETTINGS[name])(scorer, source)
+    assert torch.equal(source.tokens, before[0])
+    assert torch.equal(source.lengths, before[1])

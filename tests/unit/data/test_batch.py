@@ -1,0 +1,64 @@
+"""Tests of batches: ids, padding, masks."""
+
+import numpy as np
+import pytest
+import torch
+
+from s2st.data.batch import make_batch, make_source, pad_rows
+from s2st.data.batching import BatchingConfig
+from s2st.data.loader import TrainingLoader, load_batch, validation_batches
+from s2st.data.store import ParallelCorpus, Side
+
+
+def test_a_batch_by_hand():
+    batch = make_batch([[7, 8, 9], []], [[5], [6, 4]], [3, 1])
+    assert batch.source.tokens.tolist() == [[7, 8, 9, 2], [2, 0, 0, 0]]
+    assert batch.source.lengths.tolist() == [4, 1]
+    assert batch.source.line_ids == (3, 1)
+    assert batch.target_in.tolist() == [[1, 5, 0], [1, 6, 4]]
+    assert batch.target_out.tolist() == [[5, 2, 0], [6, 4, 2]]
+    assert batch.target_lengths.tolist() == [2, 3]
+    assert batch.target_mask().tolist() == [[True, True, False], [True, True, True]]
+    assert (len(batch), batch.source_tokens, batch.target_tokens) == (2, 5, 5)
+    assert batch.source.tokens.dtype == batch.target_in.dtype == torch.int64
+
+
+def test_no_rows():
+    tokens, lengths = pad_rows([])
+    assert tokens.shape == (0, 0)
+    assert lengths.shape == (0,)
+    assert len(make_source([], [])) == 0
+
+
+@pytest.fixture
+def corpus() -> ParallelCorpus:
+    """Sentence i has i + 1 source words and 10 - i target words, all of them id 4 + i."""
+
+    def side(lengths):
+        ids = np.concatenate([np.full(n, 4 + i, np.int32) for i, n in enumerate(lengths)])
+        return Side(ids, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    return ParallelCorpus(side(range(1, 11)), side(range(10, 0, -1)))
+
+
+def test_batches_of_chosen_sentences(corpus):
+    batch = load_batch(corpus, np.array([2, 0]))
+    assert batch.source.tokens.tolist() == [[6, 6, 6, 2], [4, 2, 0, 0]]
+    assert batch.target_lengths.tolist() == [9, 11]
+    assert batch.source.line_ids == (2, 0)
+
+
+def test_validation_is_every_sentence_once(corpus):
+    batches = list(validation_batches(corpus, BatchingConfig(batch_size=3)))
+    lines = [line for batch in batches for line in batch.source.line_ids]
+    assert sorted(lines) == list(range(10))
+    assert [len(batch) for batch in batches] == [3, 3, 3, 1]
+
+
+def test_the_loader_gives_the_same_epoch_again(corpus):
+    loaders = [TrainingLoader(corpus, BatchingConfig(batch_size=3), seed=4) for _ in range(2)]
+    for epoch in (0, 1):
+        plans = [loader.plan(epoch) for loader in loaders]
+        assert [p.tolist() for p in plans[0]] == [p.tolist() for p in plans[1]]
+        lines = [i for indices in plans[0] for i in loaders[0].load(indices).source.line_ids]
+        assert sorted(lines) == list(range(10))

@@ -1,0 +1,88 @@
+"""Tests of the batch planner: a partition within limits, decided by seed and epoch alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s2st.data.batching import BatchingConfig, plan_batches, plan_in_order
+
+LENGTHS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=60)
+CONFIGS = st.builds(
+    BatchingConfig,
+    batch_size=st.integers(1, 12),
+    max_tokens=st.none() | st.integers(1, 200),
+    batching=st.sampled_from(["bucketed", "random"]),
+)
+
+
+def sides(pairs):
+    return tuple(np.array([pair[i] for pair in pairs], dtype=np.int64) for i in (0, 1))
+
+
+def check_partition(batches, widths, config):
+    """Every sentence once; both limits kept, but for one sentence alone."""
+    together = [int(i) for batch in batches for i in batch]
+    assert sorted(together) == list(range(len(widths)))
+    for batch in batches:
+        assert 1 <= len(batch) <= config.batch_size
+        if config.max_tokens is not None and len(batch) > 1:
+            assert len(batch) * (1 + max(widths[int(i)] for i in batch)) <= config.max_tokens
+
+
+@given(LENGTHS, CONFIGS, st.integers(0, 2**32), st.integers(0, 1000))
+def test_an_epoch_is_every_sentence_once_within_the_limits(pairs, config, seed, epoch):
+    source, target = sides(pairs)
+    batches = plan_batches(source, target, config, seed, epoch)
+    check_partition(batches, [max(pair) for pair in pairs], config)
+    again = plan_batches(source, target, config, seed, epoch)
+    assert [b.tolist() for b in batches] == [b.tolist() for b in again]
+
+
+@given(LENGTHS, CONFIGS)
+def test_in_order_is_every_sentence_once_longest_first(pairs, config):
+    lengths, _ = sides(pairs)
+    batches = plan_in_order(lengths, config)
+    check_partition(batches, lengths.tolist(), config)
+    flat = [int(lengths[i]) for batch in batches for i in batch]
+    assert flat == sorted(flat, reverse=True)
+
+
+@pytest.fixture
+def corpus():
+    generator = np.random.default_rng(5)
+    source = generator.integers(1, 50, 2000)
+    return source, np.maximum(1, source + generator.integers(-4, 5, 2000))
+
+
+@pytest.mark.parametrize("batching", ["bucketed", "random"])
+def test_epochs_and_seeds_differ(corpus, batching):
+    config = BatchingConfig(batch_size=16, batching=batching)
+    plans = [
+        [b.tolist() for b in plan_batches(*corpus, config, seed, epoch)]
+        for seed, epoch in ((1, 0), (1, 1), (2, 0), (0, 1))
+    ]
+    for index, plan in enumerate(plans):
+        assert plan not in plans[:index]
+        # not the same batches in another order either
+        assert all(sorted(map(sorted, plan)) != sorted(map(sorted, p)) for p in plans[:index])
+
+
+def padded(batches, widths):
+    return sum(len(batch) * int(widths[batch].max()) for batch in batches)
+
+
+def test_buckets_pad_less_than_random_batches(corpus):
+    totals = {}
+    for batching in ("bucketed", "random"):
+        batches = plan_batches(*corpus, BatchingConfig(64, batching=batching), 1, 0)
+        totals[batching] = sum(padded(batches, side) for side in corpus)
+    real = int(sum(side.sum() for side in corpus))
+    assert totals["bucketed"] < 1.2 * real
+    assert totals["random"] > 1.5 * real
+
+
+def test_bucketed_batches_do_not_come_short_to_long(corpus):
+    batches = plan_batches(*corpus, BatchingConfig(16), 1, 0)
+    means = [float(corpus[1][batch].mean()) for batch in batches]
+    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.3

@@ -1,0 +1,173 @@
+"""RNN, GRU and LSTM cells against the equations of `recurrent.py` written out in NumPy."""
+
+import numpy as np
+import pytest
+import torch
+from builders import TINY, model, source_batch
+
+from s2st.models.base import ModelSizes, reverse_tokens
+from s2st.models.recurrent import RecurrentModel
+from s2st.models.registry import ARCHITECTURES, RecurrentConfig
+from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
+
+CELLS = ["lstm", "gru", "rnn"]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def cell_step(cell, weights, x, hidden, memory):
+    """One step of one layer on one row: (h_t, c_t); c_t is carried along unused but for LSTMs.
+
+    torch stacks the gates: i, f, g, o for the LSTM; r, z, n for the GRU.
+    """
+    w, u, b, d = weights
+    size = len(hidden)
+
+    def gate(matrix, bias, vector, index):
+        rows = slice(index * size, (index + 1) * size)
+        return matrix[rows] @ vector + bias[rows]
+
+    if cell == "rnn":
+        return np.tanh(w @ x + b + u @ hidden + d), memory
+    if cell == "gru":
+        r = sigmoid(gate(w, b, x, 0) + gate(u, d, hidden, 0))
+        z = sigmoid(gate(w, b, x, 1) + gate(u, d, hidden, 1))
+        n = np.tanh(gate(w, b, x, 2) + r * gate(u, d, hidden, 2))
+        return (1 - z) * n + z * hidden, memory
+    i, f, g, o = (gate(w, b, x, k) + gate(u, d, hidden, k) for k in range(4))
+    memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(memory), memory
+
+
+def array(parameter):
+    return parameter.detach().numpy()
+
+
+def layers_of(stack):
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    return [[array(getattr(layer, name)) for name in names] for layer in stack.layers]
+
+
+def run_stack(cell, stack, x, state):
+    """All layers on one input vector: the new list of (hidden, memory)."""
+    after = []
+    for weights, (hidden, memory) in zip(layers_of(stack), state, strict=True):
+        hidden, memory = cell_step(cell, weights, x, hidden, memory)
+        after.append((hidden, memory))
+        x = hidden
+    return after
+
+
+def numpy_translation(cell, tiny, source, target_in):
+    """Logits after each word of target_in, for one source given with its EOS."""
+    zero = np.zeros(tiny.config.hidden_size)
+    state = [(zero, zero)] * tiny.config.layers
+    for word in source:
+        state = run_stack(cell, tiny.encoder, array(tiny.source_embedding.weight)[word], state)
+    context = state[-1][0]
+    logits = []
+    for word in target_in:
+        x = array(tiny.target_embedding.weight)[word]
+        if tiny.config.context == "every-step":
+            x = np.concatenate([x, context])
+        state = run_stack(cell, tiny.decoder, x, state)
+        logits.append(array(tiny.softmax.weight) @ state[-1][0])
+    return np.array(logits)
+
+
+def variant(layers, context, reverse):
+    sizes = {**TINY, "layers": layers}
+    return RecurrentConfig(**sizes, context=context, reverse_source=reverse)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("context", ["first-state", "every-step"])
+@pytest.mark.parametrize("reverse", [False, True])
+@torch.no_grad()
+def test_encoder_and_steps_follow_the_equations(cell, layers, context, reverse):
+    tiny = model(cell, variant(layers, context, reverse), seed=layers).eval()
+    sources = [[4, 5, 6, 9], [7], [], [8, 8, 3]]
+    state = tiny.initial_state(tiny.encode(source_batch(sources)))
+    target_in = [BOS_ID, 4, 3, 7]
+    steps = []
+    for word in target_in:
+        result = tiny.step(torch.full((4,), word), state)
+        assert result.attention is None
+        steps.append(result.logits.numpy())
+        state = result.state
+    for row, source in enumerate(sources):
+        words = [*(source[::-1] if reverse else source), EOS_ID]
+        expected = numpy_translation(cell, tiny, words, target_in)
+        np.testing.assert_allclose(np.array(steps)[:, row], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@torch.no_grad()
+def test_the_encoders_state_is_every_layers_hidden_and_cell_state(cell):
+    """The paper's 4 layers x 2 x 1000 = 8000 numbers: here 2 layers x 2 (LSTM) x 6."""
+    tiny = model(cell, variant(2, "first-state", False)).eval()
+    (memory,) = tiny.encode(source_batch([[4, 5]])).final
+    zero = np.zeros(6)
+    state = [(zero, zero)] * 2
+    for word in (4, 5, EOS_ID):
+        state = run_stack(cell, tiny.encoder, array(tiny.source_embedding.weight)[word], state)
+    planes = [hidden for hidden, _ in state]
+    if cell == "lstm":
+        planes += [memory_ for _, memory_ in state]
+    np.testing.assert_allclose(memory[:, 0].numpy(), np.array(planes), rtol=0, atol=1e-12)
+
+
+def test_reversal_keeps_eos_and_padding_in_place():
+    batch = source_batch([[4, 5, 6], [], [7], [8, 9]])
+    assert reverse_tokens(batch).tolist() == [
+        [6, 5, 4, EOS_ID],
+        [EOS_ID, PAD_ID, PAD_ID, PAD_ID],
+        [7, EOS_ID, PAD_ID, PAD_ID],
+        [9, 8, EOS_ID, PAD_ID],
+    ]
+    assert batch.tokens[0].tolist() == [4, 5, 6, EOS_ID]
+
+
+def test_uniform_init_stays_in_its_range_and_fills_it():
+    config = RecurrentConfig(2, 40, 30, 0.0, init="uniform", init_range=0.08)
+    torch.manual_seed(0)
+    made = RecurrentModel("lstm", config, ModelSizes(50, 60))
+    for name, parameter in made.named_parameters():
+        assert parameter.abs().max() <= 0.08, name
+        # of so many uniform draws the largest is near the bound
+        assert parameter.abs().max() > 0.07, name
+    for table in (made.source_embedding, made.target_embedding):
+        assert not table.weight[PAD_ID].any()
+
+
+def test_training_draws_dropout_and_evaluation_does_not():
+    tiny = model("lstm", RecurrentConfig(**{**TINY, "layers": 2, "dropout": 0.5}))
+    source = source_batch([[4, 5, 6]])
+    target_in = torch.tensor([[BOS_ID, 4, 5]])
+
+    def features():
+        return tiny.decode(target_in, tiny.initial_state(tiny.encode(source)))
+
+    torch.manual_seed(1)
+    first = features()
+    assert not torch.equal(first, features())
+    torch.manual_seed(1)
+    assert torch.equal(first, features())
+    tiny.eval()
+    assert torch.equal(features(), features())
+
+
+def test_sizes_must_be_set():
+    with pytest.raises(ValueError, match="must be set"):
+        RecurrentModel("lstm", RecurrentConfig(), ModelSizes(9, 9))
+
+
+def test_the_equations_are_registered_under_their_names():
+    for cell in CELLS:
+        entry = ARCHITECTURES.get(cell)
+        made = entry.build(variant(1, "first-state", False), ModelSizes(9, 9))
+        kinds = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
+        assert type(made.encoder.layers[0]) is kinds[cell]

@@ -1,0 +1,114 @@
+"""Going on with a run through the job of `s2st train`: what may change, what may not."""
+
+import json
+import os
+
+import pytest
+from builders import store
+
+from s2st.components import Layer, resolve
+from s2st.errors import CheckpointError, InterruptedBySignalError, UsageError
+from s2st.models.saved import load_tensors
+from s2st.pipelines.train import TRAIN_SPEC, run_training
+from s2st.training.progress import Observer
+
+BASE = {
+    "arch": "gru", "layers": 1, "hidden_size": 5, "embedding_size": 4, "dropout": 0.2,
+    "batch_size": 5, "max_epoch": 2.0, "optimizer": "adam", "lr": 0.01, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return store(tmp_path_factory.mktemp("data"))
+
+
+def train(data, folder, stop=lambda: 0, **options):
+    values = BASE | options | {"save_dir": str(folder)}
+    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    return run_training(data, resolved, Observer(), stop)
+
+
+def stop_after(calls):
+    seen = []
+
+    def stop():
+        seen.append(1)
+        return 15 if len(seen) == calls else 0
+
+    return stop
+
+
+def test_the_same_command_goes_on_and_ends_as_a_straight_run(tmp_path, data):
+    straight = train(data, tmp_path / "straight")
+    with pytest.raises(InterruptedBySignalError):
+        train(data, tmp_path / "stopped", stop_after(3))
+    resumed = train(data, tmp_path / "stopped")
+    assert resumed.update == straight.update == 10
+    for name in ("weights.safetensors", "training/optimizer.safetensors"):
+        left = (tmp_path / "straight" / "checkpoint_last" / name).read_bytes()
+        assert left == (tmp_path / "stopped" / "checkpoint_last" / name).read_bytes()
+
+
+def test_options_that_change_the_mathematics_are_refused_by_name(tmp_path, data):
+    train(data, tmp_path, max_epoch=1.0)
+    before = os.readlink(tmp_path / "checkpoint_last")
+    for name, value, shown in (
+        ("lr", 0.02, "--lr was 0.01, is 0.02"),
+        ("hidden_size", 6, "--hidden-size was 5, is 6"),
+        ("arch", "lstm", "--arch was gru, is lstm"),
+        ("batch_size", 6, "--batch-size was 5, is 6"),
+        ("seed", 2, "--seed was 1, is 2"),
+        ("clip_norm", 1.0, "--clip-norm was 5.0, is 1.0"),
+        ("normalization", "tokens", "--normalization was sentences, is tokens"),
+        ("reverse_source", True, "--reverse-source was False, is True"),
+        ("plateau_factor", 0.1, "--plateau-factor was 0.5, is 0.1"),
+        ("update_freq", 2, "--update-freq was 1, is 2"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            train(data, tmp_path, **{"max_epoch": 2.0, name: value})
+        assert shown in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        train(data, tmp_path, lr=0.5, optimizer="sgd", dropout=0.0)
+    for shown in ("--lr was", "--optimizer was adam, is sgd", "--dropout was 0.2, is 0.0"):
+        assert shown in str(caught.value)
+    assert os.readlink(tmp_path / "checkpoint_last") == before
+
+
+def test_options_that_only_say_how_long_may_change(tmp_path, data):
+    assert train(data, tmp_path, max_epoch=1.0).update == 5
+    longer = train(data, tmp_path, max_epoch=1.6, patience=9, keep_last=7, log_interval=3)
+    assert longer.update == 8
+
+
+def test_other_data_is_refused(tmp_path, data):
+    train(data, tmp_path / "run", max_epoch=1.0)
+    other = store(tmp_path / "other", seed=1)
+    with pytest.raises(UsageError, match="other data"):
+        train(other, tmp_path / "run")
+
+
+def test_damaged_weights_are_a_checkpoint_error_not_a_fresh_start(tmp_path, data):
+    train(data, tmp_path, max_epoch=1.0)
+    path = tmp_path / "checkpoint_last" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 255
+    path.write_bytes(bytes(content))
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors"):
+        train(data, tmp_path, max_epoch=2.0)
+    # also where the manifest vouches for a file that is no safetensors at all
+    path.write_bytes(b"not weights")
+    with pytest.raises(CheckpointError, match="not readable weights"):
+        load_tensors(path)
+
+
+def test_damaged_training_state_is_a_checkpoint_error(tmp_path, data):
+    train(data, tmp_path, max_epoch=1.0)
+    folder = tmp_path / "checkpoint_last"
+    (folder / "training" / "state.json").write_text("{}")
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    del manifest["files"]["training/state.json"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="damaged training state"):
+        train(data, tmp_path, max_epoch=2.0)

@@ -1,0 +1,422 @@
+"""The trainer: normalisation, clipping, accumulation, ends, checkpoints, divergence, resuming."""
+
+import json
+import math
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from builders import TINY, corpus, model, random_sentences, record
+
+from s2st.criteria.registry import CRITERIA
+from s2st.data.batching import BatchingConfig
+from s2st.data.loader import TrainingLoader, load_batch
+from s2st.errors import CheckpointError, InterruptedBySignalError
+from s2st.models.registry import RecurrentConfig
+from s2st.models.saved import load_tensors, read_saved
+from s2st.training.checkpoint import OPTIMIZER, CheckpointFolder, RunIdentity, read_run
+from s2st.training.config import TrainerConfig
+from s2st.training.optimizers import OPTIMIZERS
+from s2st.training.progress import Observer
+from s2st.training.schedules import SCHEDULES
+from s2st.training.trainer import DivergenceError, Trainer, TrainingParts
+
+PAIRS = 22
+TRAIN = corpus(random_sentences(PAIRS, 10, 1), random_sentences(PAIRS, 8, 2))
+VALID = corpus(random_sentences(5, 10, 3), random_sentences(5, 8, 4))
+CONFIG = RecurrentConfig(**{**TINY, "layers": 2})  # with dropout
+STILL = replace(CONFIG, dropout=0.0)
+CPU = torch.device("cpu")
+
+
+class Recorder(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.saved_names, self.validations, self.updates = [], [], []
+
+    def saved(self, name):
+        self.saved_names.append(name)
+
+    def validated(self, report):
+        self.validations.append(report)
+
+    def updated(self, report):
+        self.updates.append(report)
+
+
+def trainer(
+    folder, *, config=CONFIG, optimizer="sgd", lr=0.1, schedule="fixed", batch_size=4,
+    valid=VALID, stop=lambda: 0, dtype=torch.float32, training=TRAIN, criterion="cross_entropy",
+    **options,
+):  # fmt: skip
+    made = model("lstm", config, dtype=dtype)
+    options = {"max_epoch": 2.0, "clip_norm": 0.0, "patience": None, "log_interval": 1} | options
+    entry, plan = OPTIMIZERS.get(optimizer), SCHEDULES.get(schedule)
+    parts = TrainingParts(
+        record("lstm", config),
+        made,
+        CRITERIA.get(criterion).build(CRITERIA.get(criterion).config_type()),
+        entry.build(entry.config_type(lr=lr), made.parameters()),
+        plan.build(plan.config_type()),
+        training,
+        valid,
+        RunIdentity({"lr": lr}, "data"),
+    )
+    return Trainer(
+        parts, TrainerConfig(save_dir=str(folder), **options), BatchingConfig(batch_size),
+        CPU, "float32", Recorder(), stop,
+    )  # fmt: skip
+
+
+def weights(run):
+    return {name: p.detach().clone() for name, p in run.parts.model.named_parameters()}
+
+
+def gradient_of(run, batch, divisor):
+    """The gradient of sum / divisor by autograd alone, and what the run's model holds now."""
+    run.parts.model.zero_grad()
+    (run.parts.criterion(run.parts.model, batch).loss_sum / divisor).backward()
+    return {n: p.grad.clone() for n, p in run.parts.model.named_parameters()}
+
+
+def first_batch(run):
+    plan = TrainingLoader(TRAIN, run.batching, run.config.seed).plan(0)
+    return load_batch(TRAIN, plan[0])
+
+
+def assert_step(before, after, gradient, rate):
+    for name, old in before.items():
+        torch.testing.assert_close(after[name], old - rate * gradient[name], rtol=0, atol=1e-12)
+
+
+# one update
+
+
+@pytest.mark.parametrize("normalization", ["sentences", "tokens"])
+def test_the_gradient_is_the_sum_over_sentences_or_tokens(tmp_path, normalization):
+    run = trainer(
+        tmp_path, config=STILL, dtype=torch.float64, max_update=1, normalization=normalization
+    )
+    batch = first_batch(run)
+    divisor = len(batch) if normalization == "sentences" else int(batch.target_lengths.sum())
+    assert divisor in ((4,) if normalization == "sentences" else range(5, 25))
+    gradient, before = gradient_of(run, batch, divisor), weights(run)
+    run.train()
+    assert_step(before, weights(run), gradient, 0.1)
+
+
+@pytest.mark.parametrize("limit", [0.5, 1e6])
+def test_clipping_scales_the_whole_gradient_to_the_limit(tmp_path, limit):
+    """The paper: with s = ||g||, if s > 5 then g <- 5 g / s."""
+    run = trainer(tmp_path, config=STILL, dtype=torch.float64, max_update=1, clip_norm=limit)
+    gradient, before = gradient_of(run, first_batch(run), 4), weights(run)
+    norm = math.sqrt(sum(float((g**2).sum()) for g in gradient.values()))
+    assert norm > 0.5
+    scale = min(1.0, limit / norm)
+    run.train()
+    after = weights(run)
+    for name, old in before.items():
+        expected = old - 0.1 * scale * gradient[name]
+        torch.testing.assert_close(after[name], expected, rtol=0, atol=1e-6)
+    moved = math.sqrt(sum(float(((after[n] - old) ** 2).sum()) for n, old in before.items()))
+    assert moved == pytest.approx(0.1 * min(limit, norm), rel=1e-4)
+    assert run.observer.updates[0].gradient_norm == pytest.approx(norm)
+
+
+@pytest.mark.parametrize("normalization", ["sentences", "tokens"])
+def test_two_half_batches_equal_one_whole(tmp_path, normalization):
+    """Batches of 3 in the order of the plan, two an update, against both given as one batch."""
+    run = trainer(
+        tmp_path, config=STILL, dtype=torch.float64, batch_size=3, update_freq=2, max_update=1,
+        normalization=normalization,
+    )  # fmt: skip
+    plan = TrainingLoader(TRAIN, run.batching, 1).plan(0)
+    whole = load_batch(TRAIN, [*plan[0], *plan[1]])
+    divisor = 6 if normalization == "sentences" else whole.target_tokens
+    assert len(whole) == 6
+    gradient, before = gradient_of(run, whole, divisor), weights(run)
+    state = run.train()
+    assert_step(before, weights(run), gradient, 0.1)
+    assert (state.update, state.position) == (1, 2)
+
+
+def test_an_odd_last_group_of_batches_is_normalised_by_its_own_size(tmp_path):
+    run = trainer(
+        tmp_path, config=STILL, dtype=torch.float64, batch_size=8, update_freq=2, max_epoch=1.0
+    )
+    plan = TrainingLoader(TRAIN, run.batching, 1).plan(0)
+    assert len(plan) == 3
+    twin = trainer(tmp_path, config=STILL, dtype=torch.float64)
+    for group in ([*plan[0], *plan[1]], list(plan[2])):
+        gradient = gradient_of(twin, load_batch(TRAIN, group), len(group))
+        with torch.no_grad():
+            for name, parameter in twin.parts.model.named_parameters():
+                parameter -= 0.1 * gradient[name]
+    assert run.train().update == 2
+    for name, value in weights(run).items():
+        torch.testing.assert_close(value, weights(twin)[name], rtol=0, atol=1e-12)
+
+
+# ends
+
+
+@pytest.mark.parametrize(
+    ("options", "updates"),
+    [
+        ({"max_epoch": 2.0}, 12),  # 22 pairs in batches of 4: 6 updates an epoch
+        ({"max_epoch": 1.5}, 9),
+        ({"max_epoch": None, "max_update": 7}, 7),
+        ({"max_epoch": 1.0, "max_update": 7}, 6),
+        ({"max_epoch": 2.5, "update_freq": 4}, 5),  # 2 updates an epoch of 6 batches
+    ],
+    ids=str,
+)
+def test_training_ends_where_asked(tmp_path, options, updates):
+    run = trainer(tmp_path, **options)
+    assert run.train().update == updates
+    assert read_run(tmp_path / "checkpoint_last").state.update == updates
+    assert run.state.history[-1]["update"] == updates
+
+
+def test_patience_counts_validations_that_are_no_better(tmp_path):
+    """A learning rate of zero never gets better: the first is the best, then 3 bad ones."""
+    run = trainer(tmp_path, lr=0.0, max_epoch=50.0, patience=3)
+    state = run.train()
+    assert (state.epoch, state.update, state.best_update) == (4, 24, 6)
+    assert [report.best for report in run.observer.validations] == [True, False, False, False]
+    assert os.readlink(tmp_path / "checkpoint_best") == "checkpoint_0000006"
+    assert os.readlink(tmp_path / "checkpoint_last") == "checkpoint_0000024"
+
+
+def test_validation_loss_is_nats_a_token_of_the_whole_split(tmp_path):
+    run = trainer(tmp_path, config=STILL, max_epoch=1.0, batch_size=2)
+    run.train()
+    whole = load_batch(VALID, range(5))
+    output = run.parts.criterion(run.parts.model.eval(), whole)
+    expected = float(output.nll_sum.detach()) / whole.target_tokens
+    assert run.observer.validations[-1].nll == pytest.approx(expected, rel=1e-5)
+    assert run.state.best_nll == run.observer.validations[-1].nll
+
+
+def test_intervals_within_an_epoch(tmp_path):
+    run = trainer(
+        tmp_path, max_epoch=1.0, validate_interval_updates=4, save_interval_updates=3, keep_last=9
+    )
+    state = run.train()
+    assert [entry["update"] for entry in state.history] == [4, 6]
+    assert run.observer.saved_names == [f"checkpoint_000000{u}" for u in (3, 4, 6)]
+
+
+def test_a_validation_after_an_interval_save_of_the_same_update_is_saved_too(tmp_path):
+    run = trainer(tmp_path, max_epoch=None, max_update=4, save_interval_updates=2)
+    state = run.train()
+    assert state.best_update == 4
+    kept = read_run(tmp_path / "checkpoint_last").state
+    assert [entry["update"] for entry in kept.history] == [4]
+    assert kept.best_nll == state.best_nll
+    assert os.readlink(tmp_path / "checkpoint_best") == "checkpoint_0000004"
+
+
+# checkpoints
+
+
+def test_the_last_few_and_the_best_are_kept(tmp_path):
+    run = trainer(tmp_path, lr=0.0, max_epoch=5.0, keep_last=2)
+    run.train()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    kept = [f"checkpoint_{u:07d}" for u in (6, 24, 30)]
+    assert names == [*kept, "checkpoint_best", "checkpoint_last"]
+    assert os.readlink(tmp_path / "checkpoint_best") == kept[0]
+    assert os.readlink(tmp_path / "checkpoint_last") == kept[-1]
+
+
+def test_the_best_link_moves_with_a_better_validation(tmp_path):
+    run = trainer(tmp_path, config=STILL, lr=0.05, max_epoch=3.0)
+    state = run.train()
+    losses = {entry["update"]: entry["nll"] for entry in state.history}
+    assert state.best_update == min(losses, key=losses.get)
+    assert os.readlink(tmp_path / "checkpoint_best") == f"checkpoint_{state.best_update:07d}"
+    assert read_run(tmp_path / "checkpoint_best").state.update == state.best_update
+
+
+def test_without_validation_the_last_is_the_best(tmp_path):
+    run = trainer(tmp_path, valid=None, max_epoch=2.0)
+    state = run.train()
+    assert state.best_update == 12
+    assert state.best_nll is None
+    assert os.readlink(tmp_path / "checkpoint_best") == "checkpoint_0000012"
+
+
+def test_a_checkpoint_holds_the_models_very_weights(tmp_path):
+    run = trainer(tmp_path, optimizer="adam", lr=0.01)
+    run.train()
+    loaded = read_saved(tmp_path / "checkpoint_last").load(CPU).state_dict()
+    for name, value in run.parts.model.state_dict().items():
+        assert torch.equal(loaded[name], value)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", OPTIMIZER, "dict.en.txt"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, name, damage):
+    trainer(tmp_path, max_epoch=1.0).train()
+    path = tmp_path / "checkpoint_last" / name
+    data = bytearray(path.read_bytes()) if name != OPTIMIZER or path.exists() else bytearray()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(bytes(data[:-1]))
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match=name.rpartition("/")[2]) as caught:
+        read_saved(tmp_path / "checkpoint_last")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_release_cannot_be_resumed(tmp_path):
+    trainer(tmp_path, max_epoch=1.0).train()
+    folder = tmp_path / "checkpoint_last"
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    for name in [name for name in manifest["files"] if name.startswith("training/")]:
+        del manifest["files"][name]
+        (folder / name).unlink()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert read_saved(folder).load(CPU) is not None
+    with pytest.raises(CheckpointError, match="holds no training state"):
+        read_run(folder)
+
+
+def test_leftovers_of_a_killed_save_are_swept(tmp_path):
+    (tmp_path / ".checkpoint_0000003.tmp-1" / "training").mkdir(parents=True)
+    CheckpointFolder(tmp_path, 2).prepare()
+    assert list(tmp_path.iterdir()) == []
+
+
+# divergence
+
+
+def test_nan_stops_the_run_and_leaves_the_last_checkpoint_good(tmp_path):
+    """Update 8's loss is NaN; the checkpoint of update 6 stays as it was."""
+
+    class Poisoned:
+        def __init__(self, inner):
+            self.inner, self.calls = inner, 0
+
+        def __call__(self, tiny, batch):
+            output = self.inner(tiny, batch)
+            if not tiny.training:
+                return output
+            self.calls += 1
+            return (
+                replace(output, loss_sum=output.loss_sum * math.nan) if self.calls == 8 else output
+            )
+
+    run = trainer(tmp_path, optimizer="adam", lr=0.01)
+    run.parts = replace(run.parts, criterion=Poisoned(run.parts.criterion))
+    with pytest.raises(DivergenceError, match="update 8: loss nan"):
+        run.train()
+    assert os.readlink(tmp_path / "checkpoint_last") == "checkpoint_0000006"
+    last = read_run(tmp_path / "checkpoint_last")
+    assert last.state.update == 6
+    assert all(w.isfinite().all() for w in last.saved.load(CPU).state_dict().values())
+    # nothing of the bad update was applied to the model either
+    assert all(value.isfinite().all() for value in weights(run).values())
+    assert run.state.update == 7
+
+
+def test_an_infinite_gradient_is_divergence_too(tmp_path):
+    run = trainer(tmp_path, lr=1e38, config=STILL)
+    with pytest.raises(DivergenceError):
+        run.train()
+
+
+# interruption
+
+
+SETTINGS = {
+    "adam": {"optimizer": "adam", "lr": 0.02, "schedule": "plateau"},
+    "sgd": {"optimizer": "sgd", "lr": 0.5, "schedule": "halve-after", "clip_norm": 1.0},
+    "often": {
+        "optimizer": "adamw", "lr": 0.02, "schedule": "plateau", "validate_interval_updates": 4,
+        "save_interval_updates": 3, "update_freq": 2, "batch_size": 2,
+    },
+    "to an update": {"optimizer": "adam", "max_epoch": None, "max_update": 16},
+}  # fmt: skip
+
+
+def outcome(folder):
+    """Everything that a run leaves: weights, optimiser, state, by the last checkpoint."""
+    run = read_run(folder / "checkpoint_last")
+    state = json.loads((folder / "checkpoint_last" / "training" / "state.json").read_bytes())
+    tensors = load_tensors(folder / "checkpoint_last" / "weights.safetensors")
+    optimizer = load_tensors(folder / "checkpoint_last" / OPTIMIZER)
+    links = [os.readlink(folder / f"checkpoint_{name}") for name in ("last", "best")]
+    return tensors, optimizer, state, links, run.saved.summary["history"]
+
+
+def assert_same_outcome(left, right):
+    for mine, its in zip(left[:2], right[:2], strict=True):
+        assert mine.keys() == its.keys()
+        for name, value in mine.items():
+            assert torch.equal(value, its[name]), name
+    assert left[2:] == right[2:]
+
+
+def stopped_and_resumed(folder, stops, **options):
+    """Stops a run after each of these updates by SIGTERM and goes on with a fresh trainer."""
+    for stop in [*stops, None]:
+        run = trainer(folder, max_epoch=3.0) if not options else trainer(folder, **options)
+        run.stop_signal = lambda run=run, stop=stop: 15 if run.state.update == stop else 0
+        last = CheckpointFolder(folder, 2).last
+        if last is not None:
+            with torch.no_grad():  # nothing may be left of fresh weights
+                for parameter in run.parts.model.parameters():
+                    parameter.fill_(7.0)
+            run.restore(read_run(last))
+        if stop is None:
+            run.train()
+        else:
+            with pytest.raises(InterruptedBySignalError, match=f"update {stop}") as caught:
+                run.train()
+            assert caught.value.exit_code == 143
+            assert read_run(folder / "checkpoint_last").state.update == stop
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("stops", [[1], [4], [5], [6], [12], [15], [2, 3, 6, 9], [16]], ids=str)
+def test_a_run_stopped_and_resumed_ends_as_the_straight_one(tmp_path, setting, stops):
+    """Bit for bit: weights, optimiser tensors, history and links; with dropout."""
+    options = {"max_epoch": 3.0} | SETTINGS[setting]
+    trainer(tmp_path / "straight", **options).train()
+    stopped_and_resumed(tmp_path / "resumed", stops, **options)
+    assert_same_outcome(outcome(tmp_path / "resumed"), outcome(tmp_path / "straight"))
+
+
+def test_runs_with_one_seed_agree_and_with_another_differ(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trainer(tmp_path / name, max_epoch=1.0, seed=seed).train()
+    assert_same_outcome(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
+    first, other = outcome(tmp_path / "a")[0], outcome(tmp_path / "c")[0]
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_going_on_to_a_later_end_equals_a_straight_run(tmp_path):
+    """Epoch ends are validated either way, so that only the end differs."""
+    trainer(tmp_path / "straight", max_epoch=3.0, optimizer="adam", lr=0.01).train()
+    trainer(tmp_path / "two", max_epoch=1.0, optimizer="adam", lr=0.01).train()
+    longer = trainer(tmp_path / "two", max_epoch=3.0, optimizer="adam", lr=0.01)
+    longer.restore(read_run(tmp_path / "two" / "checkpoint_last"))
+    longer.train()
+    assert_same_outcome(outcome(tmp_path / "two"), outcome(tmp_path / "straight"))
+
+
+def test_a_finished_run_resumed_changes_nothing(tmp_path):
+    trainer(tmp_path, max_epoch=1.5).train()
+    before = outcome(tmp_path)
+    again = trainer(tmp_path, max_epoch=1.5)
+    again.restore(read_run(tmp_path / "checkpoint_last"))
+    again.train()
+    assert_same_outcome(outcome(tmp_path), before)
+    assert again.observer.saved_names == []
