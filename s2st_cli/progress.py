@@ -2,6 +2,8 @@
 
 import math
 import sys
+import time
+from types import TracebackType
 
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
 
@@ -97,3 +99,67 @@ class BarObserver(Observer):
     def validated(self, report: ValidationReport) -> None:
         """Prints the validation above the bar."""
         self.progress.console.print(describe_validation(report), highlight=False)
+
+
+class ListProgress:
+    """Progress over n-best lists: a bar on a terminal, a line every half minute elsewhere.
+
+    Args:
+        label: what is counted.
+        total: how many there will be.
+    """
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label = label
+        self._total = total
+        self._lists = self._hypotheses = self._stepped = self._positions = 0
+        self._started = self._told = time.perf_counter()
+        self._bar: object = None
+
+    def __enter__(self) -> "ListProgress":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._rich = Progress(console=Console(stderr=True))
+            self._rich.start()
+            self._bar = self._task = self._rich.add_task(self._label, total=self._total)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._rich.stop()
+        if error is None:
+            print(f"s2st: {self.summary()}", file=sys.stderr, flush=True)
+
+    def add(self, hypotheses: int, stepped: int, positions: int) -> None:
+        """One list was done."""
+        self._lists += 1
+        self._hypotheses += hypotheses
+        self._stepped += stepped
+        self._positions += positions
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._rich.update(self._task, completed=self._lists, description=self._rate())
+        elif now - self._told > 30:
+            self._told = now
+            left = (now - self._started) / self._lists * (self._total - self._lists)
+            text = f"{self._lists:,} of {self._total:,} {self._rate()}, {duration(left)} left"
+            print(f"s2st: {text}", file=sys.stderr, flush=True)
+
+    def summary(self) -> str:
+        """What was done, at which rate, and what shared prefixes saved."""
+        return (
+            f"{self._hypotheses:,} hypotheses in {self._lists:,} {self._rate()}; "
+            f"{self._stepped:,} of {self._positions:,} positions computed (shared prefixes once)"
+        )
+
+    def _rate(self) -> str:
+        seconds = max(1e-9, time.perf_counter() - self._started)
+        lists, hypotheses = self._lists / seconds, self._hypotheses / seconds
+        return f"{self._label}, {lists:.1f} lists/s, {hypotheses:,.0f} hypotheses/s"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from s2st.components import CommandSpec, Role
 from s2st.config import option
 from s2st.device import DeviceConfig
+from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 
 
@@ -50,20 +51,45 @@ class TranslateConfig:
 
 @dataclass(frozen=True)
 class RescoreConfig:
-    """Weights, batches and output of `rescore-nbest`."""
+    """Features, weights, batches and output of `rescore-nbest`."""
 
     feature_per: str = option(
         "ensemble",
         "one new feature for all checkpoints together, or one for each member",
         choices=("ensemble", "member"),
     )
+    baseline_features: str = option(
+        "total",
+        "the baseline as one feature, its total, or as its own features apart",
+        choices=("total", "own"),
+    )
+    length_feature: bool = option(False, "add the number of words as a feature")
+    normalize: str = option(
+        "none",
+        "list: divide each feature by its spread within the lists before weighting",
+        choices=("none", "list"),
+    )
     weight: tuple[str, ...] = option(
         (),
-        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ...; "
+        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STLength; "
         "left out, the baseline and the models' mean have equal weight",
     )
+    weights: str | None = option(None, "weights from a Moses weights file")
+    weights_out: str | None = option(None, "write the weights that were used to this file")
+    tune: tuple[str, ...] = option(
+        (), "reference of the development lists: learn the weights on them; may be repeated"
+    )
+    dev_nbest: str | None = option(None, "development lists; NBEST itself when left out")
+    dev_source: str | None = option(None, "source lines of the development lists")
+    folds: int = option(5, "folds of the cross-validated gain that tuning reports", minimum=2)
+    oracle: tuple[str, ...] = option(
+        (), "reference of NBEST: report the headroom (oracle, worst, curve); may be repeated"
+    )
+    report: str | None = option(None, "write the reports as JSON to this file")
     output: str = option(
-        "1best", "the best hypotheses, or the re-sorted lists", choices=("1best", "nbest")
+        "1best",
+        "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",
+        choices=("1best", "nbest", "words"),
     )
     max_rows: int = option(2048, "prefixes stepped together; bounds the memory", minimum=1)
     encoding_errors: str = option(
@@ -76,4 +102,7 @@ GENERATE_SPEC = CommandSpec(
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
 SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, DeviceConfig))
-RESCORE_SPEC = CommandSpec(fixed=(ModelsConfig, RescoreConfig, DeviceConfig))
+RESCORE_SPEC = CommandSpec(
+    fixed=(ModelsConfig, RescoreConfig, DeviceConfig),
+    roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
+)

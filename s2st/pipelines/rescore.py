@@ -1,157 +1,190 @@
-"""The job of `s2st rescore-nbest`: model features for SMT lists, averaged with the baseline.
+"""Scoring and ranking SMT n-best lists, the work behind `s2st rescore-nbest`.
 
 The paper's way (section 3.3): the log-probability of every hypothesis under the model, an even
-average with the system's own score, the best one wins.
+average with the system's own score, the best one wins. Lists are streamed: a few are in memory at
+a time, and which ones are scored together does not depend on where a run starts.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from s2st.data.batch import make_source
-from s2st.errors import DataError, UsageError
+from s2st.errors import DataError
+from s2st.rescoring.checks import UnknownWords
+from s2st.rescoring.weights import BASELINE, LENGTH, Features, Weights, model_names
 from s2st.scoring.base import Scorer
 from s2st.scoring.lists import score_lists
+from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
+from s2st.text.tokenizers import PIECE_START, SentencePieceTokenizer
 
-BASELINE = "Baseline"
-FEATURE = "S2ST"
+BLOCK = 64  # source lines; lists of different blocks are never scored together
+TokenScores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class RescoredList:
-    """One list with its new features. Entries are in the order of the file.
-
-    The baseline's total is kept as the feature `Baseline`; features of an earlier rescoring with
-    the same names are replaced.
+class ScoredList:
+    """One list and its models' scores, hypotheses in the order of the file.
 
     Attributes:
-        id: sentence number from 0.
-        entries: the hypotheses with the new features and the new total.
-        best: index of the entry with the highest total, the first of equals.
+        entries: at least one hypothesis, as read.
+        model_scores: (n, K) log p(hypothesis | source) by each of K models, in nats.
+        token_scores: [model][hypothesis] -> one log-probability a token, EOS last.
         rows_stepped, positions: work done and work that plain scoring would do.
     """
 
-    id: int
     entries: tuple[NBestEntry, ...]
-    best: int
+    model_scores: npt.NDArray[np.float64]
+    token_scores: tuple[tuple[TokenScores, ...], ...]
     rows_stepped: int
     positions: int
 
-    def sorted_entries(self) -> list[NBestEntry]:
-        """Best first; equals stay in order."""
-        return sorted(self.entries, key=lambda entry: -_key(entry.total))
+    @property
+    def id(self) -> int:
+        """Sentence number from 0."""
+        return self.entries[0].id
+
+    @property
+    def totals(self) -> list[float]:
+        """The system's own total of every hypothesis."""
+        return [entry.total for entry in self.entries]
 
 
-def feature_names(count: int) -> list[str]:
-    """Names of the new features; none holds "_", which Moses' tuner reads as sparse."""
-    return [f"{FEATURE}{index}" for index in range(count)]
+@dataclass(frozen=True)
+class RankedList:
+    """One list with new features and totals.
 
+    The baseline's total is kept as the feature `Baseline`; features of an earlier rescoring are
+    replaced.
 
-def parse_weights(given: Sequence[str], features: int) -> dict[str, float]:
-    """Weights by name: Baseline and the new features.
-
-    Left out altogether, they are the paper's even average: 1/2 for the baseline and 1/2 shared
-    by the new features. A name that is left out of a list of weights has weight 0.
-
-    Raises:
-        UsageError: not NAME=VALUE, or a name that does not exist.
+    Attributes:
+        entries: the hypotheses with new features and totals, in the order of the file.
+        best: index of the highest total, the first of equals; not a number ranks last.
     """
-    names = feature_names(features)
-    if not given:
-        return {BASELINE: 0.5, **dict.fromkeys(names, 0.5 / features)}
-    weights = dict.fromkeys([BASELINE, *names], 0.0)
-    for item in given:
-        name, equals, text = item.partition("=")
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not equals or not math.isfinite(value):
-            raise UsageError(f"--weight {item!r}: NAME=VALUE is needed, such as {BASELINE}=0.5")
-        if name not in weights:
-            known = ", ".join(weights)
-            raise UsageError(f"--weight {item!r}: no feature {name!r}; there are {known}")
-        weights[name] = value
-    return weights
+
+    scored: ScoredList
+    entries: tuple[NBestEntry, ...]
+    best: int
+
+    @property
+    def id(self) -> int:
+        """Sentence number from 0."""
+        return self.scored.id
+
+    def order(self) -> list[int]:
+        """Indices of the entries, best first; equals stay in order."""
+        return sorted(range(len(self.entries)), key=lambda i: -_key(self.entries[i].total))
 
 
-def rescore(
-    scorers: Sequence[Scorer],
-    lists: Iterable[list[NBestEntry]],
-    sources: Sequence[str],
-    weights: dict[str, float],
-    max_rows: int,
-    path: str,
-) -> Iterator[RescoredList]:
-    """Yields the lists with new features and totals, in order.
+class ListScorer:
+    """Computes the models' scores of n-best lists.
 
     Args:
         scorers: one new feature each.
-        lists: from `read_nbest`; a list's hypotheses are words with spaces between.
         sources: text of source line i at index i.
-        weights: from `parse_weights`.
-        max_rows: prefixes stepped together.
+        max_rows: prefixes stepped together; bounds the memory.
         path: name of the n-best file, for messages.
-
-    Raises:
-        DataError: an id that no source line has, naming the line.
     """
-    pending: list[list[NBestEntry]] = []
-    waiting = 0
-    for entries in lists:
-        if entries[0].id >= len(sources):
-            message = f"id {entries[0].id} but the source has {len(sources)} lines (ids from 0)"
-            raise DataError(message, path, entries[0].line)
-        pending.append(entries)
-        waiting += len(entries)
-        if waiting >= max_rows:
-            yield from _rescore_together(scorers, pending, sources, weights, max_rows)
-            pending, waiting = [], 0
-    if pending:
-        yield from _rescore_together(scorers, pending, sources, weights, max_rows)
 
+    def __init__(
+        self, scorers: Sequence[Scorer], sources: Sequence[str], max_rows: int, path: str
+    ) -> None:
+        self.scorers = scorers
+        self.sources = sources
+        self.max_rows = max_rows
+        self.path = path
+        self._unknown_source = UnknownWords(scorers[0].source.vocabulary)
+        self._unknown_target = UnknownWords(scorers[0].target.vocabulary)
 
-def _rescore_together(
-    scorers: Sequence[Scorer],
-    lists: Sequence[list[NBestEntry]],
-    sources: Sequence[str],
-    weights: dict[str, float],
-    max_rows: int,
-) -> Iterator[RescoredList]:
-    columns: list[list[list[float]]] = []  # [scorer][list][hypothesis]
-    stepped = positions = 0
-    ids = [entries[0].id for entries in lists]
-    for scorer in scorers:
-        encode = scorer.source.vocabulary.encode
-        split = scorer.source.tokenizer.encode
-        source = make_source([encode(split(sources[i])) for i in ids], ids)
-        words = [
-            [scorer.target.vocabulary.encode(target_words(scorer, e)) for e in entries]
-            for entries in lists
-        ]
-        scores = score_lists(scorer, source, words, max_rows)
-        stepped += scores.rows_stepped
-        positions += scores.positions
-        columns.append(
-            [[float(row.sum(dtype="float64")) for row in group] for group in scores.token_log_probs]
+    def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
+        """Yields the lists with their scores, in order.
+
+        Raises:
+            DataError: an id that no source line has, naming the line.
+        """
+        pending: list[list[NBestEntry]] = []
+        waiting = 0
+        for entries in lists:
+            if entries[0].id >= len(self.sources):
+                count = len(self.sources)
+                message = f"id {entries[0].id} but the source has {count} lines (ids from 0)"
+                raise DataError(message, self.path, entries[0].line)
+            new_block = pending and entries[0].id // BLOCK != pending[0][0].id // BLOCK
+            if new_block or waiting >= self.max_rows:
+                yield from self._score_together(pending)
+                pending, waiting = [], 0
+            pending.append(entries)
+            waiting += len(entries)
+        if pending:
+            yield from self._score_together(pending)
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the text that was scored, one line each."""
+        found = (
+            self._unknown_source.warning("the source"),
+            self._unknown_target.warning("the hypotheses"),
         )
-    names = feature_names(len(scorers))
-    for index, entries in enumerate(lists):
-        made = []
-        for row, entry in enumerate(entries):
-            values = [column[index][row] for column in columns]
-            new = (
-                (BASELINE, (entry.total,)),
-                *((n, (v,)) for n, v in zip(names, values, strict=True)),
-            )
-            old = tuple(f for f in entry.features if f[0] != BASELINE and f[0] not in names)
-            total = weights[BASELINE] * entry.total if weights[BASELINE] else 0.0
-            total += sum(weights[n] * v for n, v in zip(names, values, strict=True))
-            made.append(replace(entry, features=old + new, total=total))
-        best = max(range(len(made)), key=lambda i: (_key(made[i].total), -i))
-        share = (stepped, positions) if index == 0 else (0, 0)
-        yield RescoredList(ids[index], tuple(made), best, *share)
+        return [text for text in found if text is not None]
+
+    def _score_together(self, lists: Sequence[list[NBestEntry]]) -> Iterator[ScoredList]:
+        stepped = positions = 0
+        ids = [entries[0].id for entries in lists]
+        tokens: list[list[list[TokenScores]]] = []  # [model][list][hypothesis]
+        for number, scorer in enumerate(self.scorers):
+            words = [scorer.source.tokenizer.encode(self.sources[i]) for i in ids]
+            texts = [[target_words(scorer, entry) for entry in entries] for entries in lists]
+            if number == 0:
+                for sentence in words:
+                    self._unknown_source.add(sentence)
+                for group in texts:
+                    self._unknown_target.add(group[0])
+            source = make_source([scorer.source.vocabulary.encode(s) for s in words], ids)
+            encode = scorer.target.vocabulary.encode
+            encoded = [[encode(text) for text in group] for group in texts]
+            scores = score_lists(scorer, source, encoded, self.max_rows)
+            stepped += scores.rows_stepped
+            positions += scores.positions
+            tokens.append(scores.token_log_probs)
+        for index, entries in enumerate(lists):
+            own = tuple(tuple(model[index]) for model in tokens)
+            sums = [[float(row.sum(dtype=np.float64)) for row in model] for model in own]
+            share = (stepped, positions) if index == 0 else (0, 0)
+            yield ScoredList(tuple(entries), np.array(sums).T, own, *share)
+
+
+def features_of(scored: ScoredList, length: bool) -> list[Features]:
+    """Every hypothesis' features: its own, Baseline, one a model and, if asked, the length."""
+    names = model_names(scored.model_scores.shape[1])
+    replaced = {BASELINE, LENGTH, *names}
+    made = []
+    for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
+        old = tuple(feature for feature in entry.features if feature[0] not in replaced)
+        new: Features = ((BASELINE, (entry.total,)),)
+        new += tuple((name, (value,)) for name, value in zip(names, row, strict=True))
+        if length:
+            new += ((LENGTH, (float(len(split_words(entry.hypothesis))),)),)
+        made.append(old + new)
+    return made
+
+
+def rank(scored: ScoredList, weights: Weights, length: bool, centered: bool) -> RankedList:
+    """Totals of a list's hypotheses under the weights, less the list's mean if `centered`."""
+    features = features_of(scored, length)
+    totals = [weights.total(own) for own in features]
+    if centered:
+        finite = [total for total in totals if math.isfinite(total)]
+        mean = sum(finite) / max(1, len(finite))
+        totals = [total - mean for total in totals]
+    entries = tuple(
+        replace(entry, features=own, total=total)
+        for entry, own, total in zip(scored.entries, features, totals, strict=True)
+    )
+    best = max(range(len(entries)), key=lambda i: (_key(totals[i]), -i))
+    return RankedList(scored, entries, best)
 
 
 def target_words(scorer: Scorer, entry: NBestEntry) -> list[str]:
@@ -160,8 +193,6 @@ def target_words(scorer: Scorer, entry: NBestEntry) -> list[str]:
     SMT lists are tokenised; a model of tokenised text (`none`, `moses`) takes their words as they
     are, a subword model cuts them, unless they are pieces already (our own `--format moses`).
     """
-    from s2st.text.tokenizers import PIECE_START, SentencePieceTokenizer
-
     is_cut = PIECE_START in entry.hypothesis
     if isinstance(scorer.target.tokenizer, SentencePieceTokenizer) and not is_cut:
         return scorer.target.tokenizer.encode(entry.hypothesis)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from s2st.rescoring.registry import MiraConfig
 from s2st.rescoring.statistics import COLUMNS, Floats, Statistics, bleu
 from s2st.rescoring.tuning import (
-    MiraConfig,
     TunedWeights,
     TuningList,
     corpus_bleu,
@@ -50,9 +50,7 @@ class Mira:
         unscaled = best.weights / scale
         return TunedWeights(unscaled / np.abs(unscaled).sum(), best.bleu)
 
-    def _update(
-        self, item: TuningList, weights: Floats, background: Floats
-    ) -> tuple[Floats, int]:
+    def _update(self, item: TuningList, weights: Floats, background: Floats) -> tuple[Floats, int]:
         """New weights, and the hypothesis that the old ones choose."""
         scores = item.features @ weights
         gains = pseudo_corpus_gain(item.statistics, background)

@@ -60,7 +60,7 @@ def ngrams(tokens: Sequence[str], order: int) -> "zip[tuple[str, ...]]":
     return zip(*(tokens[start:] for start in range(order)), strict=False)
 
 
-def bleu(statistics: Statistics) -> Floats:
+def bleu(statistics: Statistics | Floats) -> Floats:
     """Corpus BLEU in percent of summed statistics (..., 9); 0 where a precision is 0."""
     totals = statistics.astype(np.float64)
     matches, counts = totals[..., :ORDERS], totals[..., ORDERS : 2 * ORDERS]

@@ -1,4 +1,4 @@
-"""Tuners (registry): weights of features that maximise BLEU of the chosen hypotheses.
+"""Tuning: weights of features that maximise BLEU of the chosen hypotheses; Och's line search.
 
 A tuner sees, for each list, a matrix of features and BLEU statistics; it never sees text.
 """
@@ -6,12 +6,10 @@ A tuner sees, for each list, a matrix of features and BLEU statistics; it never 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-
 import numpy as np
 import numpy.typing as npt
 
-from s2st.config import option
-from s2st.registry import Registry
+from s2st.rescoring.registry import LineSearchConfig
 from s2st.rescoring.statistics import COLUMNS, Statistics, bleu
 
 Floats = npt.NDArray[np.float64]
@@ -35,26 +33,6 @@ class TunedWeights:
 
 
 Tuner = Callable[[Sequence[TuningList], Floats], TunedWeights]
-TUNERS: Registry[Tuner] = Registry("tuner")
-
-
-@dataclass(frozen=True)
-class LineSearchConfig:
-    """Options of `line-search`."""
-
-    restarts: int = option(5, "random starting points beside the given one", minimum=0)
-    directions: int = option(10, "random directions tried beside the coordinates", minimum=0)
-    tuning_seed: int = option(1, "seed of starting points and directions", minimum=0)
-
-
-@dataclass(frozen=True)
-class MiraConfig:
-    """Options of `mira`."""
-
-    mira_c: float = option(0.01, "largest step of an update", minimum=0)
-    mira_epochs: int = option(30, "passes over the lists", minimum=1)
-    mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
-    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0)
 
 
 def choose(lists: Sequence[TuningList], weights: Floats) -> Indices:
@@ -81,7 +59,7 @@ def upper_envelope(slopes: Floats, intercepts: Floats) -> tuple[list[int], list[
     """
     lowest = slopes.min()
     current = int(np.argmax(np.where(slopes == lowest, intercepts, -np.inf)))
-    chosen, starts = [current], []
+    chosen, starts = [current], list[float]()
     while True:
         steeper = np.flatnonzero(slopes > slopes[current])
         if not len(steeper):
@@ -180,16 +158,3 @@ def spreads(lists: Sequence[TuningList]) -> Floats:
     variances = np.mean([item.features.var(axis=0) for item in lists], axis=0)
     result: Floats = np.sqrt(variances)
     return np.where(result > 0, result, 1.0)
-
-
-def build_line_search(config: LineSearchConfig) -> Tuner:
-    """The tuner `line-search`."""
-    return LineSearch(config)
-
-
-TUNERS.register(
-    "line-search", LineSearchConfig, build_line_search, "exact line search over BLEU (Och 2003)"
-)
-TUNERS.register(
-    "mira", MiraConfig, "s2st.rescoring.mira:Mira", "batch MIRA (Cherry & Foster 2012)"
-)

@@ -52,14 +52,15 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
     return NBestEntry(
         id=int(identifier),
         hypothesis=" ".join(split_words(fields[1])),
-        features=tuple(_parse_features(fields[2], path, line)),
+        features=tuple(parse_features(fields[2], path, line)),
         total=number,
         extra=tuple(field.strip(ASCII_SPACE) for field in fields[4:]),
         line=line,
     )
 
 
-def _parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple[float, ...]]]:
+def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """(name, values) of each feature in `Name= v v Name= v`; raises DataError."""
     name: str | None = None
     values: list[float] = []
     for word in split_words(text):

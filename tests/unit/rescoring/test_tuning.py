@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from nbest_lists import random_lists
 
+from s2st.rescoring.registry import LineSearchConfig
 from s2st.rescoring.statistics import bleu
 from s2st.rescoring.tuning import (
     LineSearch,
-    LineSearchConfig,
     TuningList,
     best_on_line,
     choose,

@@ -1,0 +1,40 @@
+"""The tuners registry: configs, importable without numpy.
+
+A builder takes (config) and returns a callable (lists, start weights) -> TunedWeights.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from s2st.config import option
+from s2st.registry import Registry
+
+TUNERS: Registry[Any] = Registry("tuner")
+
+
+@dataclass(frozen=True)
+class LineSearchConfig:
+    """Options of `line-search`."""
+
+    restarts: int = option(5, "random starting points beside the given one", minimum=0)
+    directions: int = option(10, "random directions tried beside the coordinates", minimum=0)
+    tuning_seed: int = option(1, "seed of starting points and directions", minimum=0)
+
+
+@dataclass(frozen=True)
+class MiraConfig:
+    """Options of `mira`."""
+
+    mira_c: float = option(0.01, "largest step of an update", minimum=0)
+    mira_epochs: int = option(30, "passes over the lists", minimum=1)
+    mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
+    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0)
+
+
+TUNERS.register(
+    "line-search",
+    LineSearchConfig,
+    "s2st.rescoring.tuning:LineSearch",
+    "exact line search over BLEU (Och 2003)",
+)
+TUNERS.register("mira", MiraConfig, "s2st.rescoring.mira:Mira", "batch MIRA (Cherry & Foster 2012)")
