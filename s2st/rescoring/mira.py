@@ -50,9 +50,7 @@ class Mira:
         unscaled = best.weights / scale
         return TunedWeights(unscaled / np.abs(unscaled).sum(), best.bleu)
 
-    def _update(
-        self, item: TuningList, weights: Floats, background: Floats
-    ) -> tuple[Floats, int]:
+    def _update(self, item: TuningList, weights: Floats, background: Floats) -> tuple[Floats, int]:
         """New weights, and the hypothesis that the old ones choose."""
         scores = item.features @ weights
         gains = pseudo_corpus_gain(item.statistics, background)

@@ -6,7 +6,6 @@ A tuner sees, for each list, a matrix of features and BLEU statistics; it never 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-
 import numpy as np
 import numpy.typing as npt
 
@@ -190,6 +189,4 @@ def build_line_search(config: LineSearchConfig) -> Tuner:
 TUNERS.register(
     "line-search", LineSearchConfig, build_line_search, "exact line search over BLEU (Och 2003)"
 )
-TUNERS.register(
-    "mira", MiraConfig, "s2st.rescoring.mira:Mira", "batch MIRA (Cherry & Foster 2012)"
-)
+TUNERS.register("mira", MiraConfig, "s2st.rescoring.mira:Mira", "batch MIRA (Cherry & Foster 2012)")

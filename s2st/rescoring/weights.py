@@ -1,8 +1,8 @@
 """Weights of features by name, in Moses' own file format, and the sums they make.
 
-    [weight]
-    LM0= 0.05
-    TranslationModel0= 0.1 0.02 0.1 0.03
+[weight]
+LM0= 0.05
+TranslationModel0= 0.1 0.02 0.1 0.03
 """
 
 import math
@@ -68,7 +68,7 @@ def model_names(count: int) -> list[str]:
 
 def even_average(models: int) -> Weights:
     """The paper's: half for the baseline, half shared by the models."""
-    return Weights({BASELINE: (0.5,), **{name: (0.5 / models,) for name in model_names(models)}})
+    return Weights({BASELINE: (0.5,), **dict.fromkeys(model_names(models), (0.5 / models,))})
 
 
 def parse_weights(given: Sequence[str], models: int) -> Weights:
