@@ -129,7 +129,10 @@ def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
 def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
     kind: Any = spec.kind
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{where}: {spec.flag} is too large a number") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigError(f"{where}: {spec.flag} takes {_kind_name(kind)}, not {value!r}")
     if isinstance(value, float) and math.isnan(value):
@@ -137,9 +140,9 @@ def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
     if spec.choices and value not in spec.choices:
         allowed = ", ".join(spec.choices)
         raise ConfigError(f"{where}: {spec.flag} is {value!r}; choose from {allowed}")
-    if spec.minimum is not None and float(value) < spec.minimum:
+    if spec.minimum is not None and value < spec.minimum:
         raise ConfigError(f"{where}: {spec.flag} is {value}; the least is {spec.minimum}")
-    if spec.maximum is not None and float(value) > spec.maximum:
+    if spec.maximum is not None and value > spec.maximum:
         raise ConfigError(f"{where}: {spec.flag} is {value}; the most is {spec.maximum}")
     return value
 
@@ -163,7 +166,10 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
     for key, value in read_toml(path).items():
         if isinstance(value, dict):
             raise ConfigError(f"{path}: [{key}] is a table; options stand at the top level")
-        values[key.replace("-", "_")] = value
+        name = key.replace("-", "_")
+        if name in values:
+            raise ConfigError(f"{path}: {key} is given twice, once with - and once with _")
+        values[name] = value
     return values
 
 

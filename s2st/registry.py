@@ -113,7 +113,7 @@ def load_plugin(module: str) -> None:
         return
     try:
         importlib.import_module(module)
-    except Exception as error:  # a plugin is foreign code: anything may come out of it
+    except (Exception, SystemExit) as error:  # foreign code: anything may come out of it
         reason = str(error).splitlines()[0] if str(error) else ""
         message = f"plugin {module!r} cannot be loaded: {type(error).__name__}: {reason}"
         raise UsageError(message) from error

@@ -75,7 +75,7 @@ def _moses(translation: "Translation") -> Iterator[str]:
     from s2st.text.nbest import NBestEntry, format_entry
 
     for hypothesis, text in zip(translation.hypotheses, translation.texts, strict=True):
-        features = (("S2ST", (hypothesis.log_prob,)),)
+        features = (("LogProb", (hypothesis.log_prob,)),)
         yield format_entry(NBestEntry(translation.line, text, features, hypothesis.score, (), 0))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from s2st.rescoring.statistics import Floats, ReferenceCounts, Statistics
 from s2st.rescoring.tuning import TuningList, spreads
@@ -95,11 +94,11 @@ class Collector:
         matrix = np.zeros((len(rows), len(self._columns)))
         for position, row in enumerate(rows):
             matrix[position, list(row)] = list(row.values())
-        finite: npt.NDArray[np.bool_] = np.isfinite(matrix).all(axis=1)
+        finite = np.all(np.isfinite(matrix), axis=1)
         self._dropped += int((~finite).sum())
         if not finite.any():
             return
-        kept = [hypotheses[int(i)] for i in np.flatnonzero(finite)]
+        kept = [hypotheses[int(i)] for i in np.nonzero(finite)[0]]
         self._matrices.append(matrix[finite])
         self._statistics.append(self._compare(identifier, kept))
 

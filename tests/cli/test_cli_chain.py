@@ -238,4 +238,4 @@ def test_a_model_scores_its_own_lists_as_its_search_did(s2st, texts, tiny, token
     for group in read_nbest(rescored.lines, "x"):
         for entry in group:
             features = dict(entry.features)
-            assert features["S2ST0"] == pytest.approx(features["S2ST"], rel=1e-4)
+            assert features["S2ST0"] == pytest.approx(features["LogProb"], rel=1e-4)

@@ -126,7 +126,7 @@ def test_moses_lists_parse_and_feed_rescoring(generate, s2st, world, text, tmp_p
     assert [group[0].id for group in groups] == list(range(13))
     for group in groups:
         assert len({entry.hypothesis for entry in group}) == len(group) <= 3
-        assert [name for name, _ in group[0].features] == ["S2ST"]
+        assert [name for name, _ in group[0].features] == ["LogProb"]
         totals = [entry.total for entry in group]
         assert totals == sorted(totals, reverse=True)
     (tmp_path / "list").write_bytes(outcome.data)

@@ -1,6 +1,6 @@
 """Beam search on tables of known probabilities, against the paper's rule written out plainly."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -161,7 +161,7 @@ def test_a_wide_beam_is_brute_force(unk, min_len, lenpen):
     for length in range(min_len, 5):
         for tokens in product(words, repeat=length):
             path = [BOS_ID, *tokens, EOS_ID]
-            total = sum(log[i, a, b] for i, (a, b) in enumerate(zip(path, path[1:], strict=False)))
+            total = sum(log[i, a, b] for i, (a, b) in enumerate(pairwise(path)))
             every.append((tokens, total / (length + 1) ** lenpen))
     every.sort(key=lambda item: -item[1])
     config = BeamConfig(

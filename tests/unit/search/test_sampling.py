@@ -1,6 +1,7 @@
 """Sampling: the distribution of the draws, the cuts by hand, seeds, independence of the batch."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,10 +102,7 @@ def test_token_log_probs_are_the_models_own_whatever_the_cuts():
     (group,) = sample([[4, 5]], [3], {4: table}, nbest=30, top_k=3, temperature=2.0)
     for hypothesis in group:
         path = [1, *hypothesis.tokens, 2]
-        expected = [
-            math.log(table[min(i, 11), a, b])
-            for i, (a, b) in enumerate(zip(path, path[1:], strict=False))
-        ]
+        expected = [math.log(table[min(i, 11), a, b]) for i, (a, b) in enumerate(pairwise(path))]
         assert hypothesis.token_log_probs == pytest.approx(expected)
         assert hypothesis.score == pytest.approx(sum(expected))
     assert [h.score for h in group] == sorted((h.score for h in group), reverse=True)

@@ -127,15 +127,15 @@ def test_clipping_scales_the_whole_gradient_to_the_limit(tmp_path, limit):
 
 @pytest.mark.parametrize("normalization", ["sentences", "tokens"])
 def test_two_half_batches_equal_one_whole(tmp_path, normalization):
-    """Batches of 3 in the order of the plan, two an update, against both given as one batch."""
+    """Batches of 2 in the order of the plan, two an update, against both given as one batch."""
     run = trainer(
-        tmp_path, config=STILL, dtype=torch.float64, batch_size=3, update_freq=2, max_update=1,
+        tmp_path, config=STILL, dtype=torch.float64, batch_size=2, update_freq=2, max_update=1,
         normalization=normalization,
     )  # fmt: skip
     plan = TrainingLoader(TRAIN, run.batching, 1).plan(0)
     whole = load_batch(TRAIN, [*plan[0], *plan[1]])
-    divisor = 6 if normalization == "sentences" else whole.target_tokens
-    assert len(whole) == 6
+    divisor = 4 if normalization == "sentences" else whole.target_tokens
+    assert len(whole) == 4
     gradient, before = gradient_of(run, whole, divisor), weights(run)
     state = run.train()
     assert_step(before, weights(run), gradient, 0.1)
@@ -260,9 +260,9 @@ def test_a_checkpoint_holds_the_models_very_weights(tmp_path):
 @pytest.mark.parametrize("name", ["weights.safetensors", OPTIMIZER, "dict.en.txt"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, name, damage):
-    trainer(tmp_path, max_epoch=1.0).train()
+    trainer(tmp_path, max_epoch=1.0, optimizer="adam").train()
     path = tmp_path / "checkpoint_last" / name
-    data = bytearray(path.read_bytes()) if name != OPTIMIZER or path.exists() else bytearray()
+    data = bytearray(path.read_bytes())
     if damage == "gone":
         path.unlink()
     elif damage == "cut":
@@ -337,6 +337,7 @@ def test_an_infinite_gradient_is_divergence_too(tmp_path):
 
 SETTINGS = {
     "adam": {"optimizer": "adam", "lr": 0.02, "schedule": "plateau"},
+    "too fast": {"optimizer": "adam", "lr": 1.0, "schedule": "plateau"},
     "sgd": {"optimizer": "sgd", "lr": 0.5, "schedule": "halve-after", "clip_norm": 1.0},
     "often": {
         "optimizer": "adamw", "lr": 0.02, "schedule": "plateau", "validate_interval_updates": 4,
@@ -367,7 +368,7 @@ def assert_same_outcome(left, right):
 def stopped_and_resumed(folder, stops, **options):
     """Stops a run after each of these updates by SIGTERM and goes on with a fresh trainer."""
     for stop in [*stops, None]:
-        run = trainer(folder, max_epoch=3.0) if not options else trainer(folder, **options)
+        run = trainer(folder, **options)
         run.stop_signal = lambda run=run, stop=stop: 15 if run.state.update == stop else 0
         last = CheckpointFolder(folder, 2).last
         if last is not None:
@@ -384,14 +385,34 @@ def stopped_and_resumed(folder, stops, **options):
             assert read_run(folder / "checkpoint_last").state.update == stop
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("stops", [[1], [4], [5], [6], [12], [15], [2, 3, 6, 9], [16]], ids=str)
-def test_a_run_stopped_and_resumed_ends_as_the_straight_one(tmp_path, setting, stops):
-    """Bit for bit: weights, optimiser tensors, history and links; with dropout."""
-    options = {"max_epoch": 3.0} | SETTINGS[setting]
-    trainer(tmp_path / "straight", **options).train()
-    stopped_and_resumed(tmp_path / "resumed", stops, **options)
-    assert_same_outcome(outcome(tmp_path / "resumed"), outcome(tmp_path / "straight"))
+@pytest.fixture(scope="module", params=SETTINGS)
+def straight(request, tmp_path_factory):
+    """Options, and what a run with them that nobody stops leaves."""
+    options = {"max_epoch": 3.0, "lr": 0.1} | SETTINGS[request.param]
+    folder = tmp_path_factory.mktemp("straight")
+    trainer(folder, **options).train()
+    return options, outcome(folder)
+
+
+@pytest.mark.parametrize("stops", [[1], [4], [6], [2, 3, 6, 9], [16]], ids=str)
+def test_a_run_stopped_and_resumed_ends_as_the_straight_one(tmp_path, straight, stops):
+    """Bit for bit: weights, optimiser tensors, history and links; with dropout.
+
+    6 updates an epoch: the stops fall at the start, on validations and saves, on the end of an
+    epoch, several times, and on the last update.
+    """
+    options, expected = straight
+    stopped_and_resumed(tmp_path, stops, **options)
+    assert_same_outcome(outcome(tmp_path), expected)
+
+
+def test_the_rate_of_the_too_fast_run_was_lowered_before_its_last_stop(straight):
+    """Else the runs above would not show that the schedule's state is restored."""
+    options, (_, _, state, _, history) = straight
+    if options["lr"] != 1.0:
+        pytest.skip("learns well")
+    assert history[-1]["learning_rate"] < 1
+    assert state["state"]["schedule"]["scale"] < 1
 
 
 def test_runs_with_one_seed_agree_and_with_another_differ(tmp_path):

@@ -1,0 +1,153 @@
+"""Config records: types, limits, choices, TOML files, and messages."""
+
+import json
+from dataclasses import FrozenInstanceError, dataclass
+
+import pytest
+
+from s2st.config import (
+    config_values,
+    make_config,
+    option,
+    option_specs,
+    read_option_file,
+    unknown_option_message,
+)
+from s2st.errors import ConfigError, InputMissingError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One option of every kind."""
+
+    count: int = option(3, "a whole number", minimum=1, maximum=10)
+    rate: float = option(0.5, "a number", minimum=0, flags=("-r",))
+    loud: bool = option(False, "yes or no")
+    mode: str = option("soft", "a choice", choices=("soft", "hard"))
+    limit: int | None = option(None, "may be left out", minimum=0)
+    names: tuple[str, ...] = option((), "a list")
+    weights: tuple[float, ...] = option((), "a list of numbers", minimum=0)
+
+
+@dataclass(frozen=True)
+class Needy:
+    """An option without a default."""
+
+    path: str
+
+
+def make(**values):
+    return make_config(Sample, values, "here")
+
+
+def refused(**values):
+    with pytest.raises(ConfigError) as caught:
+        make(**values)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults_and_values():
+    assert make() == Sample(3, 0.5, False, "soft", None, (), ())
+    made = make(count=10, rate=0, loud=True, mode="hard", limit=0, names=["a", "b"], weights=[1, 2])
+    assert made == Sample(10, 0.0, True, "hard", 0, ("a", "b"), (1.0, 2.0))
+    assert isinstance(made.rate, float)
+    assert isinstance(made.weights[0], float)
+    with pytest.raises(FrozenInstanceError):
+        made.count = 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"count": 0}, "here: --count is 0; the least is 1"),
+        ({"count": 11}, "here: --count is 11; the most is 10"),
+        ({"count": 2.0}, "here: --count takes a whole number, not 2.0"),
+        ({"count": True}, "here: --count takes a whole number, not True"),
+        ({"count": "2"}, "here: --count takes a whole number, not '2'"),
+        ({"count": None}, "here: --count needs a value"),
+        ({"count": [1]}, "here: --count takes a whole number, not [1]"),
+        ({"rate": "fast"}, "here: --rate takes a number, not 'fast'"),
+        ({"rate": float("nan")}, "here: --rate is not a number"),
+        ({"rate": -0.1}, "here: --rate is -0.1; the least is 0"),
+        ({"rate": True}, "here: --rate takes a number, not True"),
+        ({"loud": 1}, "here: --loud takes true or false, not 1"),
+        ({"mode": "medium"}, "here: --mode is 'medium'; choose from soft, hard"),
+        ({"limit": -1}, "here: --limit is -1; the least is 0"),
+        ({"names": "abc"}, "here: --names takes a list, not 'abc'"),
+        ({"names": ["a", 1]}, "here: --names takes text, not 1"),
+        ({"weights": [1.0, -2.0]}, "here: --weights is -2.0; the least is 0"),
+    ],
+    ids=str,
+)
+def test_values_that_do_not_fit(values, message):
+    assert refused(**values) == message
+
+
+def test_numbers_too_large_for_floating_point():
+    assert refused(count=10**400).endswith("the most is 10")
+    assert refused(count=-(10**400)).endswith("the least is 1")
+    assert make(limit=10**400).limit == 10**400
+    assert "rate" in refused(rate=10**400)
+
+
+def test_unknown_options_suggest_the_nearest():
+    assert refused(cuont=1) == "here: unknown option 'cuont'; did you mean count?"
+    assert refused(zzz=1) == "here: unknown option 'zzz'"
+    message = unknown_option_message("batch_sise", ["batch_size", "seed"], "x.toml")
+    assert message == "x.toml: unknown option 'batch-sise'; did you mean batch-size?"
+
+
+def test_a_required_option():
+    with pytest.raises(ConfigError, match="here: option 'path' is required"):
+        make_config(Needy, {}, "here")
+    assert make_config(Needy, {"path": "p"}, "here") == Needy("p")
+
+
+def test_specs_say_all_about_an_option():
+    specs = {spec.name: spec for spec in option_specs(Sample)}
+    assert list(specs) == ["count", "rate", "loud", "mode", "limit", "names", "weights"]
+    assert (specs["count"].kind, specs["count"].minimum, specs["count"].maximum) == (int, 1, 10)
+    assert (specs["limit"].kind, specs["limit"].optional) == (int, True)
+    assert (specs["weights"].kind, specs["weights"].repeated) == (float, True)
+    assert specs["mode"].choices == ("soft", "hard")
+    assert specs["rate"].flags == ("-r",)
+    assert specs["names"].flag == "--names"
+    assert specs["rate"].default == 0.5
+
+
+def test_values_go_through_json_and_back():
+    made = make(count=7, names=["a"], weights=[0.25], limit=2, mode="hard", loud=True)
+    assert make_config(Sample, json.loads(json.dumps(config_values(made))), "json") == made
+
+
+def test_option_files(tmp_path):
+    path = tmp_path / "options.toml"
+    path.write_text('batch-size = 3\nmax_epoch = 7.5\nnames = ["a"]\nloud = true\n')
+    assert read_option_file(path) == {
+        "batch_size": 3, "max_epoch": 7.5, "names": ["a"], "loud": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a = ", "not a TOML file"),
+        (b"a = '\xff'", "not a TOML file"),
+        (b"[training]\nlr = 1\n", r"\[training\] is a table"),
+        (b"a = 1\na = 2\n", "not a TOML file"),
+        (b"x = " + b"[" * 5000, "not a TOML file"),
+        (b"max-epoch = 1\nmax_epoch = 2\n", "twice"),
+    ],
+)
+def test_option_files_that_cannot_be_used(tmp_path, content, message):
+    path = tmp_path / "options.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_option_file(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_missing_option_file(tmp_path):
+    with pytest.raises(InputMissingError, match="cannot be read"):
+        read_option_file(tmp_path / "none.toml")
