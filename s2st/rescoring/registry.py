@@ -16,8 +16,8 @@ TUNERS: Registry[Any] = Registry("tuner")
 class LineSearchConfig:
     """Options of `line-search`."""
 
-    restarts: int = option(5, "random starting points beside the given one", minimum=0)
-    directions: int = option(10, "random directions tried beside the coordinates", minimum=0)
+    restarts: int = option(3, "random starting points beside the given one", minimum=0)
+    directions: int = option(4, "random directions tried beside the coordinates", minimum=0)
     tuning_seed: int = option(1, "seed of starting points and directions", minimum=0)
 
 

@@ -47,72 +47,102 @@ def corpus_bleu(lists: Sequence[TuningList], weights: Floats) -> float:
     return float(bleu(np.sum(rows, axis=0)))
 
 
-def upper_envelope(slopes: Floats, intercepts: Floats) -> tuple[list[int], list[float]]:
-    """The lines that are highest somewhere, from left to right.
+@dataclass(frozen=True)
+class Envelopes:
+    """Which hypothesis of each list is best along a line in weight space.
+
+    Attributes:
+        first: (L,) the best where the line starts, at gamma = -infinity.
+        lists, gammas, before, after: (E,) in list `lists` the best changes at `gammas`.
+    """
+
+    first: Indices
+    lists: Indices
+    gammas: Floats
+    before: Indices
+    after: Indices
+
+
+def upper_envelopes(slopes: Floats, intercepts: Floats) -> Envelopes:
+    """Upper envelopes of the lines intercept + gamma * slope, of many lists at once.
+
+    From the line that is highest at -infinity, each step goes to the line that crosses the
+    present one first, the steepest of those that cross there. Of equal lines the first is taken.
 
     Args:
-        slopes, intercepts: (n,) line i is intercepts[i] + gamma * slopes[i].
-
-    Returns:
-        Indices of lines, and the gammas where each but the first takes over. Of equal lines the
-        first is taken.
+        slopes, intercepts: (L, n); a list of fewer hypotheses is padded with slope -inf.
     """
-    lowest = slopes.min()
-    current = int(np.argmax(np.where(slopes == lowest, intercepts, -np.inf)))
-    chosen, starts = [current], list[float]()
-    while True:
-        steeper = np.flatnonzero(slopes > slopes[current])
-        if not len(steeper):
-            return chosen, starts
-        with np.errstate(over="ignore"):
-            crossings = (intercepts[current] - intercepts[steeper]) / (
-                slopes[steeper] - slopes[current]
-            )
-        first = crossings.min()
-        if not np.isfinite(first):
-            return chosen, starts
-        meeting = steeper[crossings == first]
-        current = int(meeting[np.argmax(slopes[meeting])])
-        if starts and first <= starts[-1]:  # rounding: the line before it is highest nowhere
-            chosen.pop()
-            first = starts.pop()
-        chosen.append(current)
-        starts.append(float(first))
+    real = np.where(np.isfinite(slopes), slopes, np.inf)
+    lowest = slopes == real.min(axis=1, keepdims=True)
+    first = np.where(lowest, intercepts, -np.inf).argmax(axis=1)
+    rows = np.arange(len(slopes))
+    current = first
+    found: list[tuple[Indices, Floats, Indices, Indices]] = []
+    while len(rows):
+        here = np.arange(len(rows))
+        rise = slopes - slopes[here, current][:, None]
+        drop = intercepts[here, current][:, None] - intercepts
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            crossings = np.where(rise > 0, drop / rise, np.inf)
+        gammas = crossings.min(axis=1)
+        after = np.where(crossings == gammas[:, None], slopes, -np.inf).argmax(axis=1)
+        going = np.isfinite(gammas)
+        found.append((rows[going], gammas[going], current[going], after[going]))
+        rows, current = rows[going], after[going]
+        slopes, intercepts = slopes[going], intercepts[going]
+    parts = [np.concatenate(column) for column in zip(*found, strict=True)]
+    return Envelopes(first, *parts)
 
 
-def best_on_line(
-    lists: Sequence[TuningList], weights: Floats, direction: Floats
-) -> tuple[float, float]:
-    """The gamma that maximises corpus BLEU of weights + gamma * direction (Och 2003).
+class PaddedLists:
+    """Lists of unequal length in arrays: features (L, n, F), statistics (L, n, 9)."""
 
-    BLEU is constant between the gammas where some list's best hypothesis changes, so the search
-    is exact: every interval is looked at, and the middle of the best one returned.
+    def __init__(self, lists: Sequence[TuningList]) -> None:
+        longest = max(len(item.features) for item in lists)
+        width = lists[0].features.shape[1]
+        self.features = np.zeros((len(lists), longest, width))
+        self.statistics = np.zeros((len(lists), longest, COLUMNS), dtype=np.int32)
+        self.present = np.zeros((len(lists), longest), dtype=bool)
+        for row, item in enumerate(lists):
+            self.features[row, : len(item.features)] = item.features
+            self.statistics[row, : len(item.features)] = item.statistics
+            self.present[row, : len(item.features)] = True
 
-    Returns:
-        (gamma, corpus BLEU in percent).
-    """
-    total = np.zeros(COLUMNS, dtype=np.int64)
-    gammas: list[float] = []
-    changes: list[Statistics] = []
-    for item in lists:
-        chosen, starts = upper_envelope(item.features @ direction, item.features @ weights)
-        rows = item.statistics[chosen]
-        total += rows[0]
-        gammas += starts
-        changes += list(rows[1:] - rows[:-1])
-    if not gammas:
-        return 0.0, float(bleu(total))
-    order = np.argsort(gammas, kind="stable")
-    edges = np.array(gammas)[order]
-    sums = np.vstack([total, total + np.cumsum(np.array(changes)[order], axis=0)])
-    # an interval between two equal edges is empty
-    real = np.concatenate([[True], np.diff(edges) > 0, [True]])
-    scores = np.where(real, bleu(sums), -1.0)
-    middles = np.concatenate([[edges[0] - 1], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1]])
-    best = float(scores.max())
-    equal = np.flatnonzero(scores >= best - 1e-12)
-    nearest = equal[np.argmin(np.abs(middles[equal]))]  # stay close where there is a choice
-    return float(middles[nearest]), best
+    def bleu(self, weights: Floats) -> float:
+        """Corpus BLEU (percent) of the best hypotheses under the weights."""
+        scores = np.where(self.present, self.features @ weights, -np.inf)
+        rows = np.arange(len(scores))
+        chosen = self.statistics[rows, scores.argmax(axis=1)]
+        return float(bleu(chosen.sum(axis=0, dtype=np.int64)))
+
+    def best_on_line(self, weights: Floats, direction: Floats) -> tuple[float, float]:
+        """The gamma that maximises corpus BLEU of weights + gamma * direction (Och 2003).
+
+        BLEU is constant between the gammas where some list's best hypothesis changes, so the
+        search is exact: every interval is looked at, and the middle of the best one returned.
+
+        Returns:
+            (gamma, corpus BLEU in percent).
+        """
+        slopes = np.where(self.present, self.features @ direction, -np.inf)
+        found = upper_envelopes(slopes, self.features @ weights)
+        rows = np.arange(len(slopes))
+        total = self.statistics[rows, found.first].sum(axis=0, dtype=np.int64)
+        if not len(found.gammas):
+            return 0.0, float(bleu(total))
+        changes = self.statistics[found.lists, found.after].astype(np.int64)
+        changes -= self.statistics[found.lists, found.before]
+        order = np.argsort(found.gammas, kind="stable")
+        edges = found.gammas[order]
+        sums = np.vstack([total, total + np.cumsum(changes[order], axis=0)])
+        # an interval between two equal edges is empty
+        real = np.concatenate([[True], np.diff(edges) > 0, [True]])
+        scores = np.where(real, bleu(sums), -1.0)
+        middles = np.concatenate([[edges[0] - 1], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1]])
+        best = float(scores.max())
+        equal = np.flatnonzero(scores >= best - 1e-12)
+        nearest = equal[np.argmin(np.abs(middles[equal]))]  # stay close where there is a choice
+        return float(middles[nearest]), best
 
 
 class LineSearch:
@@ -125,29 +155,30 @@ class LineSearch:
         """The best weights over all starting points, scaled so that |w| sums to 1."""
         generator = np.random.Generator(np.random.PCG64(self.config.tuning_seed))
         scale = spreads(lists)
-        results = [self._climb(lists, start, scale, generator)]
+        padded = PaddedLists(lists)
+        results = [self._climb(padded, start, scale, generator)]
         for _ in range(self.config.restarts):
             point = np.abs(generator.normal(size=len(start))) * np.sign(start + (start == 0))
-            results.append(self._climb(lists, point / scale, scale, generator))
+            results.append(self._climb(padded, point / scale, scale, generator))
         best = max(results, key=lambda result: result.bleu)
         return TunedWeights(best.weights / np.abs(best.weights).sum(), best.bleu)
 
     def _climb(
         self,
-        lists: Sequence[TuningList],
+        lists: PaddedLists,
         weights: Floats,
         scale: Floats,
         generator: np.random.Generator,
     ) -> TunedWeights:
-        score = corpus_bleu(lists, weights)
+        score = lists.bleu(weights)
         while True:
             directions = [row / scale for row in np.eye(len(weights))]
             for _ in range(self.config.directions):
                 directions.append(generator.normal(size=len(weights)) / scale)
-            found = [(*best_on_line(lists, weights, d), d) for d in directions]
+            found = [(*lists.best_on_line(weights, d), d) for d in directions]
             gamma, _, direction = max(found, key=lambda item: item[1])
             moved = weights + gamma * direction
-            reached = corpus_bleu(lists, moved)
+            reached = lists.bleu(moved)
             if reached <= score + 1e-9:
                 return TunedWeights(weights, score)
             weights, score = moved, reached

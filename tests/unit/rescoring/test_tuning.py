@@ -10,12 +10,12 @@ from s2st.rescoring.registry import LineSearchConfig
 from s2st.rescoring.statistics import bleu
 from s2st.rescoring.tuning import (
     LineSearch,
+    PaddedLists,
     TuningList,
-    best_on_line,
     choose,
     corpus_bleu,
     spreads,
-    upper_envelope,
+    upper_envelopes,
 )
 
 
@@ -23,8 +23,14 @@ from s2st.rescoring.tuning import (
 def test_envelope_is_the_highest_line_everywhere(seed):
     rng = np.random.default_rng(seed)
     slopes, intercepts = rng.integers(-5, 6, size=(2, 15)).astype(float)
-    chosen, starts = upper_envelope(slopes, intercepts)
+    padding = np.full(3, -np.inf)  # of a shorter list
+    found = upper_envelopes(
+        np.concatenate([slopes, padding])[None], np.concatenate([intercepts, np.zeros(3)])[None]
+    )
+    starts = found.gammas.tolist()
+    chosen = [int(found.first[0]), *found.after.tolist()]
     assert starts == sorted(starts)
+    assert found.before.tolist() == chosen[:-1]
     for gamma in rng.uniform(-20, 20, size=200):
         index = chosen[int(np.searchsorted(starts, gamma))]
         assert intercepts[index] + gamma * slopes[index] == pytest.approx(
@@ -36,7 +42,7 @@ def test_envelope_is_the_highest_line_everywhere(seed):
 def test_line_search_is_no_worse_than_any_point_of_the_line(seed):
     lists = random_lists(seed, 2)
     weights, direction = np.array([1.0, 0.3]), np.array([-0.4, 1.0])
-    gamma, score = best_on_line(lists, weights, direction)
+    gamma, score = PaddedLists(lists).best_on_line(weights, direction)
     assert corpus_bleu(lists, weights + gamma * direction) == pytest.approx(score)
     # brute force: between all neighbouring crossings of any two lines of any list
     crossings = []
@@ -73,7 +79,7 @@ def test_never_worse_than_the_start_and_seeded():
 
 def test_one_hypothesis_lists_leave_nothing_to_choose():
     lists = [TuningList(np.ones((1, 2)), np.array([[3, 2, 1, 1, 4, 3, 2, 1, 4]]))]
-    gamma, score = best_on_line(lists, np.ones(2), np.array([1.0, 0.0]))
+    gamma, score = PaddedLists(lists).best_on_line(np.ones(2), np.array([1.0, 0.0]))
     assert gamma == 0
     assert score == pytest.approx(float(bleu(lists[0].statistics[0])))
 
