@@ -1,0 +1,218 @@
+"""Tests of `s2st rescore-nbest` with weights files, normalising, tuning and reports."""
+
+import json
+import random
+import statistics
+
+import pytest
+
+from s2st.pipelines.evaluate import tokenized_bleu
+from s2st.rescoring.weights import read_weights
+from s2st.text.nbest import read_nbest
+
+LISTS, SIZE = 12, 8
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, world):
+    """Made-up lists for the test sentences: references with words left out or swapped."""
+    folder = tmp_path_factory.mktemp("tuning")
+    rng = random.Random(5)
+    references = world.target.read_text().split("\n")[:LISTS]
+    lines = []
+    for number, reference in enumerate(references):
+        for _ in range(SIZE):
+            words = reference.split()
+            wrong = 0
+            for position in range(len(words)):
+                if rng.random() < 0.25:
+                    words[position] = rng.choice(["le", "la", "chat", "."])
+                    wrong += 1
+            good = -0.3 * wrong + rng.gauss(0, 0.5)
+            noise = rng.gauss(0, 1)
+            lines.append(
+                f"{number} ||| {' '.join(words)}  ||| LM0= {good:.4f} TM0= {noise:.4f} -1 ||| "
+                f"{0.05 * good + 0.1 * noise - 0.02:.6f}"
+            )
+    (folder / "list").write_text("".join(line + "\n" for line in lines))
+    (folder / "src").write_text(
+        "".join(x + "\n" for x in world.source.read_text().split("\n")[:LISTS])
+    )
+    (folder / "ref").write_text("".join(x + "\n" for x in references))
+    return folder
+
+
+@pytest.fixture
+def rescore(s2st, files, world):
+    def run(*options, stdin=b"", name=None):
+        return s2st(
+            "rescore-nbest", name or files / "list", "--source", files / "src",
+            "--checkpoint", world.reversed, "--threads", "1", *options, stdin=stdin,
+        )  # fmt: skip
+
+    return run
+
+
+def entries(outcome):
+    assert outcome.code == 0, outcome.err
+    return [entry for group in read_nbest(outcome.lines, "out") for entry in group]
+
+
+def bleu_of(lines, files):
+    return tokenized_bleu(lines, [(files / "ref").read_text().split("\n")[:-1]]).score
+
+
+def test_weights_file_equals_weights_by_hand(rescore, tmp_path):
+    path = tmp_path / "w.ini"
+    path.write_text("[weight]\nLM0= 0.5\nTM0= 0.2 0.1  # two values\nS2ST0= 0.3\n")
+    for entry in entries(rescore("--weights", path, "--output", "nbest")):
+        own = dict(entry.features)
+        expected = 0.5 * own["LM0"][0] + 0.2 * own["TM0"][0] + 0.1 * own["TM0"][1]
+        assert entry.total == pytest.approx(expected + 0.3 * own["S2ST0"][0], abs=1e-3)
+
+
+def test_normalize_divides_by_the_spread_within_lists_and_centers(rescore):
+    found = entries(rescore("--normalize", "list", "--output", "nbest"))
+    groups = [[e for e in found if e.id == i] for i in range(LISTS)]
+    spread = {}
+    for name in ("Baseline", "S2ST0"):
+        variances = [statistics.pvariance([dict(e.features)[name][0] for e in g]) for g in groups]
+        spread[name] = statistics.fmean(variances) ** 0.5
+    for group in groups:
+        scaled = [
+            sum(0.5 * dict(e.features)[name][0] / spread[name] for name in spread) for e in group
+        ]
+        mean = statistics.fmean(scaled)
+        for entry, value in zip(group, scaled, strict=True):
+            assert entry.total == pytest.approx(value - mean, abs=1e-3)
+        assert [e.total for e in group] == sorted((e.total for e in group), reverse=True)
+
+
+def test_lopsided_spreads_are_said_once_and_not_after_normalizing(rescore):
+    plain = rescore()
+    assert plain.err.count("nearly the model's choice alone") == 1
+    assert "nearly" not in rescore("--normalize", "list").err
+
+
+def test_tuning_raises_bleu_and_its_weights_give_the_same_choice_again(rescore, files, tmp_path):
+    weights = tmp_path / "w"
+    tuned = rescore("--tune", files / "ref", "--weights-out", weights, "--length-feature")
+    assert tuned.code == 0, tuned.err
+    plain = rescore()
+    assert bleu_of(tuned.lines, files) >= bleu_of(plain.lines, files)
+    assert "held out (5 folds)" in tuned.err
+    again = rescore("--weights", weights, "--length-feature")
+    assert again.lines == tuned.lines
+    assert set(read_weights(str(weights)).values) == {"Baseline", "S2ST0", "S2STLength"}
+
+
+def test_own_features_recover_the_baseline_and_can_be_tuned(rescore, files):
+    found = entries(rescore("--baseline-features", "own", "--output", "nbest"))
+    # LM0 and TM0 weigh 0.05 and 0.1 in the made-up totals; half of that beside half of the model
+    for group in ([e for e in found if e.id == i] for i in range(LISTS)):
+        by_spread = [e.total for e in group]
+        assert by_spread == sorted(by_spread, reverse=True)
+    tuned = rescore("--baseline-features", "own", "--tune", files / "ref")
+    assert bleu_of(tuned.lines, files) >= bleu_of(rescore().lines, files)
+
+
+def test_development_lists_apart_never_read_the_test_reference(rescore, files):
+    apart = rescore(
+        "--dev-nbest", files / "list", "--dev-source", files / "src", "--tune", files / "ref"
+    )
+    assert apart.code == 0, apart.err
+    assert apart.lines == rescore("--tune", files / "ref").lines
+
+
+@pytest.mark.parametrize("tuner", ["line-search", "mira"])
+def test_tuners_by_name(rescore, files, tuner):
+    outcome = rescore("--tune", files / "ref", "--tuner", tuner)
+    assert outcome.code == 0, outcome.err
+    assert bleu_of(outcome.lines, files) >= bleu_of(rescore().lines, files) - 1e-6
+
+
+def test_oracle_report(rescore, files, tmp_path):
+    report = tmp_path / "report.json"
+    outcome = rescore("--oracle", files / "ref", "--report", report)
+    values = json.loads(report.read_text())
+    rows = {name: interval["value"] for name, interval in values["headroom"]["rows"]}
+    assert rows["weights used"] == pytest.approx(bleu_of(outcome.lines, files))
+    baseline = []
+    for group in read_nbest((files / "list").read_text().split("\n")[:-1], "list"):
+        baseline.append(max(group, key=lambda e: e.total).hypothesis)
+    assert rows["baseline 1-best"] == pytest.approx(bleu_of(baseline, files))
+    assert rows["oracle by corpus BLEU"] >= rows["oracle by sentence BLEU"] >= rows["weights used"]
+    assert rows["worst by corpus BLEU"] <= rows["baseline 1-best"]
+    assert values["headroom"]["lists"] == LISTS
+    curve = dict(map(tuple, values["headroom"]["curve"]))
+    assert curve[0.0] == pytest.approx(rows["baseline 1-best"])
+
+
+def test_words_output_sums_to_the_feature(rescore, files):
+    found = {
+        (e.id, e.hypothesis): dict(e.features)["S2ST0"][0]
+        for e in entries(rescore("--output", "nbest"))
+    }
+    for line in rescore("--output", "words").lines:
+        record = json.loads(line)
+        scores = record["token_log_probs"]["S2ST0"]
+        assert len(scores) == len(record["hypothesis"].split()) + 1
+        key = (record["id"], record["hypothesis"])
+        assert sum(scores) == pytest.approx(found[key], rel=1e-4)
+
+
+def test_two_passes_over_standard_input(rescore, files):
+    data = (files / "list").read_bytes()
+    piped = rescore("--normalize", "list", stdin=data, name="-")
+    assert piped.lines == rescore("--normalize", "list").lines
+
+
+def test_not_finite_totals_are_left_out_of_tuning_and_said(rescore, files, tmp_path):
+    lines = (files / "list").read_text().split("\n")[:-1]
+    lines[3] = lines[3].rpartition(" ||| ")[0] + " ||| nan"
+    (tmp_path / "list").write_text("".join(line + "\n" for line in lines))
+    outcome = rescore("--tune", files / "ref", name=tmp_path / "list")
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.lines) == LISTS
+    assert "1 hypotheses have a total or feature that is not finite" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "part"),
+    [
+        (["--weights", "missing.ini"], 66, "missing.ini"),
+        (["--weight", "S2ST4=1"], 2, "S2ST4"),
+        (["--weight", "Baseline=1", "--weights", "missing.ini"], 2, "not both"),
+        (["--dev-nbest", "x"], 2, "--dev-source"),
+        (["--tuner", "perceptron"], 2, "perceptron"),
+        (["--oracle", "missing"], 66, "missing"),
+    ],
+)
+def test_wrong_options(rescore, options, code, part):
+    rescore(*options).check_error(code, part)
+
+
+def test_a_reference_of_another_length_names_file_and_line(rescore, files, tmp_path):
+    (tmp_path / "ref").write_text("un\ndeux\n")
+    rescore("--tune", tmp_path / "ref").check_error(65, "line 3", "2 lines")
+
+
+@pytest.mark.parametrize(
+    "text", ["LM0= 1\n", "[weight]\nLM0 1\n", "[weight]\nLM0= x\n", "[weight]\nLM0= 1\nLM0= 2\n"]
+)
+def test_malformed_weights_files(rescore, tmp_path, text):
+    (tmp_path / "w").write_text(text)
+    rescore("--weights", tmp_path / "w").check_error(65, str(tmp_path / "w"))
+
+
+def test_cased_lists_are_warned_about_with_figures(rescore, files, tmp_path):
+    text = (files / "list").read_text()
+    (tmp_path / "list").write_text(
+        "".join(
+            " ||| ".join([f[0], f[1].upper(), *f[2:]]) + "\n"
+            for f in (line.split(" ||| ") for line in text.split("\n")[:-1])
+        )
+    )
+    outcome = rescore(name=tmp_path / "list")
+    assert "lower-case it" in outcome.err
+    assert "%" in outcome.err
