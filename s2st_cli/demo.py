@@ -36,7 +36,7 @@ class Row:
 @click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to work in")
 @click.option("--train-size", default=20000, show_default=True, help="training pairs")
 @click.option("--test-size", default=500, show_default=True, help="test and validation pairs")
-@click.option("--max-epoch", default=6, show_default=True, help="epochs of the two LSTMs")
+@click.option("--max-epoch", default=8, show_default=True, help="epochs of the two LSTMs")
 @click.option("--seed", default=1, show_default=True, help="seed of the corpus and the models")
 def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: int) -> None:
     """Run the whole job on an English-French corpus that a small grammar makes.

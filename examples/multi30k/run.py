@@ -6,7 +6,6 @@ Stopped and started again, it goes on where it was. The table ends up in RUN/res
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 import math
@@ -17,13 +16,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from choose_weight import choose_weight, first_of_each
-
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "data"
 TEST = "test_2016_flickr"
 BEAMS = (1, 2, 12)
-VALIDATION_LISTS = 200  # whose references choose the weights of the rescoring
 URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/tok/{}.lc.norm.tok.{}"
 SHA256 = {
     "train.en": "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119",
@@ -33,7 +29,7 @@ SHA256 = {
     f"{TEST}.en": "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2",
     f"{TEST}.fr": "1463bd5960f9bfe098ec3cd752d3df0c49c84dc646fb518964a29232658cd836",
 }
-TRAIN_OPTIONS = "--max-epoch 14 --log-interval 100"  # the rest is what `s2st train` does by itself
+TRAIN_OPTIONS = "--max-epoch 20 --log-interval 100"  # the rest is what `s2st train` does by itself
 
 
 def main() -> None:
@@ -150,49 +146,22 @@ class Study:
         return float(json.loads(output)["tokenized BLEU"]["score"])
 
     def rescoring_rows(self, lists: Path) -> list[str]:
-        """Rescores the Moses lists; the weights come from some validation lists."""
-        few = self.run / "val.few.nbest"
-        head_of_lists(lists / "val.1000best.gz", few, VALIDATION_LISTS)
-        for nbest, name, output in (
-            (few, "val", self.run / "val.rescored.nbest"),
-            (lists / f"{TEST}.1000best.gz", TEST, self.run / "test.rescored.nbest"),
-        ):
-            part = output.with_suffix(".part")
-            self.s2st(
-                f"rescore-nbest {nbest} --source {find(self.data, f'{name}.en')} "
-                f"--checkpoint {self.checkpoint} --output nbest -o {part}",
-                output,
-            )
-            if part.exists():
-                part.rename(output)
-        weight = choose_weight(self.run / "val.rescored.nbest", find(self.data, "val.fr"))
-        rescored = self.run / "test.rescored.nbest"
-        rows = []
-        for label, model_weight in (
-            ("Moses baseline", 0.0),
-            ("Moses 1000-best, even average", 1.0),
-            (
-                f"Moses 1000-best, model x {weight:g} (chosen on {VALIDATION_LISTS} val lists)",
-                weight,
-            ),
-        ):
-            output = self.run / f"rescored-{model_weight:g}.fr"
-            output.write_text("".join(f"{x}\n" for x in first_of_each(rescored, model_weight)))
-            rows.append(f"| {label} | {self.bleu(output):.2f} | |")
-        return rows
-
-
-def head_of_lists(source: Path, target: Path, count: int) -> None:
-    """Copies the lists with an id below `count`."""
-    if target.exists():
-        return
-    with gzip.open(source, "rt", encoding="utf-8", newline="\n") as lines:
-        kept = []
-        for line in lines:
-            if int(line.split(" ", 1)[0]) >= count:
-                break
-            kept.append(line)
-    target.write_text("".join(kept), "utf-8")
+        """Rescores the Moses lists with weights tuned on val; rows of its report."""
+        report, output = self.run / "rescoring.json", self.run / "rescored.fr"
+        self.s2st(
+            f"rescore-nbest {lists}/{TEST}.1000best.gz --source {find(self.data, f'{TEST}.en')} "
+            f"--checkpoint {self.checkpoint} --dev-nbest {lists}/val.1000best.gz "
+            f"--dev-source {find(self.data, 'val.en')} --tune {find(self.data, 'val.fr')} "
+            f"--length-feature --oracle {find(self.data, f'{TEST}.fr')} "
+            f"--weights-out {self.run}/weights.ini --report {report} -o {output}",
+            report,
+        )
+        rows = json.loads(report.read_text())["headroom"]["rows"]
+        return [
+            f"| Moses 1000-best, {name} | {bleu['value']:.2f} "
+            f"[{bleu['low']:.2f}, {bleu['high']:.2f}] | |"
+            for name, bleu in rows
+        ]
 
 
 def say(text: str) -> None:
