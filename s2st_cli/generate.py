@@ -48,8 +48,9 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     scorer = load_scorer(
         paths, device, device_config.precision, models.ensemble_weight, models.ensemble_mode
     )
-    # Moses' tools want tokens; so does a list that a model will rescore
-    detokenize = config.detokenize and config.format != "moses"
+    # Moses' tools want tokens, but pieces mean nothing to them
+    words = config.format == "moses" and not scorer.target.tokenizer.subword
+    detokenize = config.detokenize and not words
     make_lines = _FORMATS[config.format]
     with open_output(extra["output_file"]) as write:
         for translation in translate(scorer, search, chunks, config.batch_size, detokenize):

@@ -1,6 +1,5 @@
 """`s2st inspect`: what a checkpoint, a store, an architecture or a preset is."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES
 from s2st_cli.options import ConfiguredCommand
 
@@ -46,8 +46,9 @@ def _inspect_path(path: Path) -> None:
     if path.suffix == ".toml" and path.is_file():
         _inspect_ensemble(path)
         return
-    kind = _kind(path)
-    if kind == "s2st-store":
+    if not path.exists():
+        raise InputMissingError(f"{path}: no such file or folder")
+    if kind_of(path) == "s2st-store":
         _inspect_store(path)
         return
     from s2st.config import config_values
@@ -81,19 +82,6 @@ def _inspect_ensemble(path: Path) -> None:
     for member, weight in zip(config.members, weights, strict=False):
         print(f"\nmember of weight {weight:g}:")
         _inspect_path(path.parent / member)
-
-
-def _kind(path: Path) -> str:
-    if not path.exists():
-        raise InputMissingError(f"{path}: no such file or folder")
-    if path.is_dir() and (path / "manifest.json").exists():
-        try:
-            manifest = json.loads((path / "manifest.json").read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            raise CheckpointError("damaged: not JSON", str(path / "manifest.json")) from error
-        if isinstance(manifest, dict):
-            return str(manifest.get("format"))
-    return "s2st-checkpoint"  # its reader says what is wrong
 
 
 def _inspect_store(path: Path) -> None:

@@ -8,12 +8,14 @@ import importlib
 import io
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
 from s2st import __version__
-from s2st.errors import S2STError
+from s2st.errors import InterruptedBySignalError, S2STError
 
 COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
@@ -157,6 +159,13 @@ def _drop_broken_stdout() -> None:
         _drop_stdout()
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise InterruptedBySignalError(number, f"stopped by {signal.Signals(number).name}")
+
+
 def entry_point() -> None:
-    """The console script."""
+    """The console script; being told to stop cleans up as an error does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     sys.exit(run())

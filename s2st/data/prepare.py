@@ -19,9 +19,10 @@ import numpy.typing as npt
 from s2st import durable
 from s2st.config import option
 from s2st.data.arrays import ArrayWriter, open_array
-from s2st.data.store import FORMAT, MANIFEST, VERSION
+from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import PairTokens, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
+from s2st.manifest import MANIFEST
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.tokenizers import (
     TokenizerSpec,

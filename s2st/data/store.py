@@ -4,7 +4,6 @@ A split NAME of languages L has `NAME.L.ids.npy` (int32, all sentences end to en
 `NAME.L.offsets.npy` (int64, one more than sentences): sentence i is ids[offsets[i]:offsets[i+1]].
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ import numpy.typing as npt
 
 from s2st.data.arrays import open_array
 from s2st.errors import CheckpointError, InputMissingError
+from s2st.manifest import MANIFEST, read_manifest
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-store"
 VERSION = 1
-MANIFEST = "manifest.json"
 CHECK_CHUNK = 1 << 20  # ids
 
 
@@ -115,20 +114,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputMissingError(f"{folder}: no such folder; `s2st preprocess` makes one")
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = read_manifest(folder, FORMAT, VERSION)
     except OSError as error:
         raise InputMissingError(
             f"{folder}: not a folder that `s2st preprocess` wrote ({MANIFEST} cannot be read)"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError("damaged: not JSON", str(path)) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        kind = manifest.get("format") if isinstance(manifest, dict) else None
-        hint = "this is a checkpoint" if kind == "s2st-checkpoint" else "not a store's manifest"
-        raise CheckpointError(f"{hint}; expected a folder of `s2st preprocess`", str(path))
-    if manifest.get("version") != VERSION:
-        message = f"store version {manifest.get('version')}, this s2st reads {VERSION}"
-        raise CheckpointError(message, str(path))
     for key, kind in (("files", dict), ("splits", dict), ("tokenizers", dict)):
         if not isinstance(manifest.get(key), kind):
             raise CheckpointError(f"damaged: no {key!r}", str(path))

@@ -16,6 +16,7 @@ import torch
 from s2st import durable
 from s2st.config import config_values, make_config
 from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.manifest import MANIFEST, read_manifest
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
@@ -23,7 +24,6 @@ from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-checkpoint"
 VERSION = 1
-MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 
 
@@ -148,7 +148,7 @@ def read_saved(folder: str | Path) -> SavedModel:
         CheckpointError: a file that is missing, damaged or of another format.
     """
     path = Path(folder)
-    manifest = read_manifest(path)
+    manifest = _checkpoint_manifest(path)
     verify_files(path, manifest)
     damaged = CheckpointError("damaged: incomplete record", str(path / MANIFEST))
     try:
@@ -173,7 +173,7 @@ def read_saved(folder: str | Path) -> SavedModel:
     return SavedModel(path, record, summary if isinstance(summary, dict) else {}, manifest)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint folder as plain JSON values."""
     path = folder / MANIFEST
     if not folder.exists():
@@ -181,23 +181,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise CheckpointError("a checkpoint is a folder, this is a file", str(folder))
     try:
-        manifest = json.loads(path.read_bytes())
+        return read_manifest(folder, FORMAT, VERSION)
     except FileNotFoundError as error:
         inside = sorted(item.name for item in folder.glob("checkpoint_[bl]*"))  # best, last
         hint = f"; did you mean {folder / inside[0]}?" if inside else ""
         raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError("damaged: not JSON", str(path)) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        kind = manifest.get("format") if isinstance(manifest, dict) else None
-        what = "this is a store of `s2st preprocess`" if kind == "s2st-store" else "unknown format"
-        raise CheckpointError(f"{what}, not a checkpoint", str(folder))
-    if manifest.get("version") != VERSION:
-        message = f"checkpoint version {manifest.get('version')}, this s2st reads {VERSION}"
-        raise CheckpointError(message, str(path))
-    return manifest
 
 
 def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:

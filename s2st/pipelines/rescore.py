@@ -20,7 +20,6 @@ from s2st.scoring.base import Scorer
 from s2st.scoring.lists import score_lists
 from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
-from s2st.text.tokenizers import PIECE_START, SentencePieceTokenizer
 
 BLOCK = 64  # source lines; lists of different blocks are never scored together
 TokenScores = npt.NDArray[np.float32]
@@ -191,10 +190,9 @@ def target_words(scorer: Scorer, entry: NBestEntry) -> list[str]:
     """A hypothesis in the model's own tokens.
 
     SMT lists are tokenised; a model of tokenised text (`none`, `moses`) takes their words as they
-    are, a subword model cuts them, unless they are pieces already (our own `--format moses`).
+    are, a subword model cuts them.
     """
-    is_cut = PIECE_START in entry.hypothesis
-    if isinstance(scorer.target.tokenizer, SentencePieceTokenizer) and not is_cut:
+    if scorer.target.tokenizer.subword:
         return scorer.target.tokenizer.encode(entry.hypothesis)
     return entry.hypothesis.split(" ") if entry.hypothesis else []
 

@@ -1,13 +1,11 @@
 """The Search interface and what all searches share: records, length limits, banned words."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 
 from s2st.data.batch import SourceBatch
-from s2st.errors import CheckpointError
 from s2st.scoring.base import Scorer
 from s2st.search.registry import SearchConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -38,12 +36,6 @@ class Search(ABC):
     @abstractmethod
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
         """For each source at most `nbest` hypotheses, best first; never an empty list."""
-
-
-def check_finite(log_prob: float) -> None:
-    """Raises CheckpointError where a model's chosen word has no finite log-probability."""
-    if not math.isfinite(log_prob):
-        raise CheckpointError("the model gives no finite probability to any allowed word (NaN?)")
 
 
 def length_limits(config: SearchConfig, source: SourceBatch) -> torch.Tensor:

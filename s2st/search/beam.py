@@ -12,8 +12,9 @@ import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, Search, check_finite, forbid, length_limits
+from s2st.search.base import Hypothesis, Search, forbid, length_limits
 from s2st.search.registry import BeamConfig
+from s2st.search.walk import check_finite
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
 

@@ -6,9 +6,9 @@ import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, Search, check_finite, forbid, length_limits
+from s2st.search.base import Hypothesis, Search
 from s2st.search.registry import SamplingConfig
-from s2st.text.vocabulary import BOS_ID, EOS_ID
+from s2st.search.walk import walk
 
 
 class SamplingSearch(Search):
@@ -25,47 +25,19 @@ class SamplingSearch(Search):
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
         """The sampled hypotheses of each source."""
         draws = self.config.nbest
-        device = scorer.device
-        rows = torch.arange(len(source)).repeat_interleave(draws)
+        sentences = torch.arange(len(source)).repeat_interleave(draws)
         generators = [
             self._generator(source.line_ids[sentence], draw % draws)
-            for draw, sentence in enumerate(rows.tolist())
+            for draw, sentence in enumerate(sentences.tolist())
         ]
-        limits = length_limits(self.config, source)[rows].to(device)
-        state = scorer.start(source).select(rows.to(device))
-        alive = torch.arange(len(rows), device=device)
-        tokens = torch.full_like(alive, BOS_ID)
-        words: list[list[int]] = [[] for _ in rows]
-        log_probs: list[list[float]] = [[] for _ in rows]
-        finished = [True] * len(rows)
-        step = 0
-        while len(alive):
-            result = scorer.step(tokens, state)
-            at_limit = limits[alive] <= step
-            model = result.log_probs
-            allowed = forbid(model.clone(), self.config, step, at_limit)
-            uniform = torch.stack(
-                [torch.rand((), generator=generators[row], dtype=torch.float64) for row in alive]
-            ).to(device)
-            tokens = draw_words(allowed, uniform, self.config)
-            values = model.gather(1, tokens.unsqueeze(1)).squeeze(1)
-            for row, token, value, forced in zip(
-                alive.tolist(), tokens.tolist(), values.tolist(), at_limit.tolist(), strict=True
-            ):
-                check_finite(value)
-                log_probs[row].append(value)
-                if token == EOS_ID:
-                    finished[row] = not forced
-                else:
-                    words[row].append(token)
-            keep = torch.nonzero(tokens != EOS_ID).squeeze(1)
-            alive, tokens = alive[keep], tokens[keep]
-            state = result.state.select(keep)
-            step += 1
-        made = [
-            Hypothesis(tuple(w), tuple(p), sum(p), sum(p), f)
-            for w, p, f in zip(words, log_probs, finished, strict=True)
-        ]
+
+        def pick(allowed: torch.Tensor, rows: list[int]) -> torch.Tensor:
+            uniform = [
+                torch.rand((), generator=generators[row], dtype=torch.float64) for row in rows
+            ]
+            return draw_words(allowed, torch.stack(uniform).to(allowed.device), self.config)
+
+        made = walk(scorer, source, sentences, self.config, pick)
         groups = [made[start : start + draws] for start in range(0, len(made), draws)]
         return [sorted(group, key=lambda h: -h.score) for group in groups]
 

@@ -17,13 +17,17 @@ from s2st.errors import CheckpointError, ConfigError, InputMissingError
 from s2st.registry import Registry
 from s2st.text.lines import split_words
 
-PIECE_START = "\u2581"  # what SentencePiece writes for a space
-
 
 class Tokenizer(ABC):
-    """Splits lines of one language and joins them again."""
+    """Splits lines of one language and joins them again.
+
+    Attributes:
+        model: the trained file, if the tokeniser has one.
+        subword: its tokens are pieces, which mean nothing to other programs.
+    """
 
     model: bytes | None = None
+    subword: bool = False
 
     @abstractmethod
     def encode(self, line: str) -> list[str]:
@@ -129,6 +133,8 @@ class MosesTokenizer(Tokenizer):
 
 class SentencePieceTokenizer(Tokenizer):
     """Subword pieces of a SentencePiece model."""
+
+    subword = True
 
     def __init__(self, spec: TokenizerSpec) -> None:
         import sentencepiece

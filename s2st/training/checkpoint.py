@@ -115,7 +115,8 @@ class CheckpointFolder:
         return name
 
     def _prune(self, best_update: int) -> None:
-        numbered = sorted(self.folder.glob("checkpoint_[0-9]*"))
+        found = self.folder.glob("checkpoint_[0-9]*")
+        numbered = sorted(found, key=lambda path: (len(path.name), path.name))
         for path in numbered[: -self._keep_last]:
             if path.name != f"checkpoint_{best_update:07d}":
                 durable.remove_folder(path)

@@ -1,0 +1,71 @@
+"""Following one word a row to the end: what greedy search and sampling share."""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from s2st.data.batch import SourceBatch
+from s2st.errors import CheckpointError
+from s2st.scoring.base import Scorer
+from s2st.search.base import Hypothesis, forbid, length_limits
+from s2st.search.registry import SearchConfig
+from s2st.text.vocabulary import BOS_ID, EOS_ID
+
+# (allowed log-probabilities (N, V) with -inf where forbidden, number of each row) -> words (N,)
+Pick = Callable[[torch.Tensor, list[int]], torch.Tensor]
+
+
+def walk(
+    scorer: Scorer, source: SourceBatch, sentences: torch.Tensor, config: SearchConfig, pick: Pick
+) -> list[Hypothesis]:
+    """Extends every row by the word that `pick` chooses until it takes EOS.
+
+    Args:
+        scorer, source: the models and the sentences.
+        sentences: (R,) the sentence of each row.
+        config: length limits and banned words.
+        pick: chooses a word for each row that is still open.
+
+    Returns:
+        One hypothesis a row; its log-probabilities are the scorer's own.
+    """
+    device = scorer.device
+    limits = length_limits(config, source)[sentences].to(device)
+    state = scorer.start(source).select(sentences.to(device))
+    alive = torch.arange(len(sentences), device=device)
+    tokens = torch.full_like(alive, BOS_ID)
+    words: list[list[int]] = [[] for _ in sentences]
+    log_probs: list[list[float]] = [[] for _ in sentences]
+    finished = [True] * len(sentences)
+    step = 0
+    while len(alive):
+        result = scorer.step(tokens, state)
+        at_limit = limits[alive] <= step
+        allowed = forbid(result.log_probs, config, step, at_limit)
+        rows = alive.tolist()
+        tokens = pick(allowed, rows)
+        values = allowed.gather(1, tokens.unsqueeze(1)).squeeze(1)
+        for row, token, value, forced in zip(
+            rows, tokens.tolist(), values.tolist(), at_limit.tolist(), strict=True
+        ):
+            check_finite(value)
+            log_probs[row].append(value)
+            if token == EOS_ID:
+                finished[row] = not forced
+            else:
+                words[row].append(token)
+        keep = torch.nonzero(tokens != EOS_ID).squeeze(1)
+        alive, tokens = alive[keep], tokens[keep]
+        state = result.state.select(keep)
+        step += 1
+    return [
+        Hypothesis(tuple(w), tuple(p), sum(p), sum(p), f)
+        for w, p, f in zip(words, log_probs, finished, strict=True)
+    ]
+
+
+def check_finite(log_prob: float) -> None:
+    """Raises CheckpointError where a model's chosen word has no finite log-probability."""
+    if not math.isfinite(log_prob):
+        raise CheckpointError("the model gives no finite probability to any allowed word (NaN?)")

@@ -1,0 +1,134 @@
+"""The examples and the demo run as their READMEs say, on little data."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from s2st.demo_corpus import generate_corpus
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def run(*arguments, cwd, path=None, stdin=""):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=cwd, env=environment, input=stdin,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    corpus = generate_corpus(150, 20, 20, seed=2)
+    for name, pairs in (("train", corpus.train), ("val", corpus.valid), ("test", corpus.test)):
+        for suffix, side in (("en", "source"), ("fr", "target")):
+            lines = "".join(getattr(pair, side) + "\n" for pair in pairs)
+            (folder / f"{name}.{suffix}").write_text(lines, "utf-8")
+    return folder
+
+
+def test_the_plugin_is_one_short_file():
+    assert len((EXAMPLES / "plugin" / "mean_embedding.py").read_text().splitlines()) < 100
+
+
+@pytest.mark.slow
+def test_the_plugin_trains_and_decodes_through_the_commands(texts):
+    plugin = EXAMPLES / "plugin"
+
+    def s2st(*arguments, stdin=""):
+        done = run("-m", "s2st_cli", *arguments, cwd=texts, path=plugin, stdin=stdin)
+        return done
+
+    prepared = s2st("preprocess", "-s", "en", "-t", "fr", "--trainpref", "train", "--validpref",
+                    "val", "--destdir", "bin")  # fmt: skip
+    assert prepared.returncode == 0, prepared.stderr
+    trained = s2st("train", "bin", "--plugin", "mean_embedding", "--arch", "mean-embedding",
+                   "--width", "8", "--max-epoch", "1", "--save-dir", "model")  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    source = (texts / "test.en").read_text()
+    options = ["--checkpoint", "model/checkpoint_best", "--plugin", "mean_embedding"]
+    made = s2st("generate", *options, "--search", "greedy-unk", "--max-len-b", "3", stdin=source)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.count("\n") == source.count("\n")
+    listed = s2st("list", "--plugin", "mean_embedding")
+    assert "mean-embedding" in listed.stdout
+    assert "greedy-unk" in listed.stdout
+    inspected = s2st("inspect", "model/checkpoint_best", "--plugin", "mean_embedding")
+    assert "plugins: mean_embedding" in inspected.stdout
+    # a checkpoint does not import code by itself
+    refused = s2st("generate", "--checkpoint", "model/checkpoint_best", stdin=source)
+    assert refused.returncode == 2
+    assert "name it again" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+def test_the_demo_runs_end_to_end(tmp_path):
+    done = run(
+        "-m", "s2st_cli", "demo", "--dir", "demo", "--train-size", "300", "--test-size", "20",
+        "--max-epoch", "1", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.split("\n\n")[0].splitlines()
+    names = [line[:32].strip() for line in table[1:-1]]
+    assert names == [
+        "baseline", "forward", "reversed", "ensemble", "baseline, rescored by forward",
+        "baseline, rescored by reversed", "baseline, rescored by ensemble",
+    ]  # fmt: skip
+    assert done.stderr.count("\n$ s2st ") >= 15
+    assert len((tmp_path / "demo" / "rescored-ensemble.fr").read_text().splitlines()) == 20
+    again = run("-m", "s2st_cli", "demo", "--dir", "demo", cwd=tmp_path)
+    assert again.returncode == 74
+    assert "exists already" in again.stderr
+
+
+def test_multi30k_says_what_is_missing_from_a_folder(tmp_path):
+    done = run(EXAMPLES / "multi30k" / "run.py", "--data", tmp_path, "--run", tmp_path / "run",
+               cwd=tmp_path)  # fmt: skip
+    assert done.returncode != 0
+    assert "train.en" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_multi30k_trains_rescores_and_goes_on(tmp_path, texts):
+    """The whole script on made-up data, with one epoch and lists of three."""
+    script = (EXAMPLES / "multi30k" / "run.py").read_text()
+    small = "--max-epoch 1 --hidden-size 8 --embedding-size 8 --batch-size 16"
+    assert "--max-epoch 20" in script
+    (tmp_path / "run.py").write_text(script.replace("--max-epoch 20", small))
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, own in (("train", "train"), ("val", "val"), ("test", "test_2016_flickr")):
+        for suffix in ("en", "fr"):
+            (data / f"{own}.{suffix}").write_text((texts / f"{name}.{suffix}").read_text())
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name in ("val", "test_2016_flickr"):
+        lines = []
+        for number, line in enumerate((data / f"{name}.fr").read_text().splitlines()):
+            for rank, text in enumerate([line, "le " + line, line[:-2]]):
+                lines.append(f"{number} ||| {text}  ||| LM0= -{rank} ||| -{rank}.5\n")
+        with gzip.open(lists / f"{name}.1000best.gz", "wt", encoding="utf-8") as stream:
+            stream.writelines(lines)
+    arguments = [tmp_path / "run.py", "--data", data, "--lists", lists, "--run", tmp_path / "run"]
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "reversed LSTM, beam 12" in done.stdout
+    assert "oracle by corpus BLEU" in done.stdout
+    report = json.loads((tmp_path / "run" / "rescoring.json").read_text())
+    assert report["tuning"]["lists"] == 20
+    again = run(*arguments, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    assert "$ s2st train" not in again.stderr
+    assert "$ s2st rescore-nbest" not in again.stderr
