@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from s2st import durable
 from s2st.config import option
-from s2st.data.arrays import ArrayWriter, open_array
+from s2st.data.ids import GrowingIndex, SideWriter, parts_of
 from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import PairTokens, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
@@ -34,7 +34,6 @@ from s2st.text.tokenizers import (
 from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
 
 log = logging.getLogger("s2st")
-REMAP_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -261,7 +260,7 @@ class _Preparation:
 
     def _training_split(self, tsv: str | None) -> None:
         writers = [self._writers("train", language) for language in self.languages]
-        words = [_GrowingIndex(), _GrowingIndex()]
+        words = [GrowingIndex(), GrowingIndex()]
         limit = self.config.max_length
         empty = long = pairs = 0
         for chunk in self._tokenized(self._training_pairs(tsv)):
@@ -311,8 +310,8 @@ class _Preparation:
         source, target = (SideCounts(tokens[i], unknown[i]) for i in (0, 1))
         self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
 
-    def _writers(self, split: str, language: str) -> "_SideWriter":
-        return _SideWriter(self.folder, split, language)
+    def _writers(self, split: str, language: str) -> SideWriter:
+        return SideWriter(self.folder, split, language)
 
     # vocabularies
 
@@ -352,7 +351,7 @@ class _Preparation:
 
     def _count(self, side: int, words: int) -> npt.NDArray[np.int64]:
         total = np.zeros(words, dtype=np.int64)
-        for part in _parts(self._ids_path(side)):
+        for part in parts_of(self._ids_path(side)):
             total += np.bincount(part, minlength=words)
         return total
 
@@ -362,7 +361,7 @@ class _Preparation:
         assert vocabulary is not None
         table = np.array(vocabulary.encode(words), dtype=np.int32)
         tokens = unknown = 0
-        for part in _parts(self._ids_path(side)):
+        for part in parts_of(self._ids_path(side)):
             part[:] = table[part]
             tokens += len(part)
             unknown += int(np.count_nonzero(part == UNK_ID))
@@ -393,37 +392,3 @@ class _Preparation:
         }
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         durable.write_file(self.folder / MANIFEST, text.encode())
-
-
-class _GrowingIndex(dict[str, int]):
-    """Gives every new word the next id."""
-
-    def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        return number
-
-
-class _SideWriter:
-    """The two arrays of one side of a split."""
-
-    def __init__(self, folder: Path, split: str, language: str) -> None:
-        self.ids = ArrayWriter(folder / f"{split}.{language}.ids.npy", np.int32)
-        self.offsets = ArrayWriter(folder / f"{split}.{language}.offsets.npy", np.int64)
-        self.offsets.append([0])
-
-    def append(self, rows: Sequence[Sequence[int]]) -> None:
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        self.offsets.append(self.ids.length + np.cumsum(lengths))
-        self.ids.append(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())))
-
-    def close(self) -> None:
-        self.ids.close()
-        self.offsets.close()
-
-
-def _parts(path: Path) -> Iterator[npt.NDArray[np.int32]]:
-    """Writable pieces of an array on disk, one mapped at a time."""
-    length = len(open_array(path, np.int32))
-    for start in range(0, length, REMAP_CHUNK):
-        mapped = open_array(path, np.int32, mode="r+")
-        yield mapped[start : start + REMAP_CHUNK]

@@ -1,0 +1,280 @@
+"""The job of `s2st rescore-nbest`: score the lists, decide on weights, rank, write, report.
+
+Where the weights are known before, the lists are streamed once. Where they depend on all lists
+(normalising, tuning on them, the oracle), the lists are read twice; between the passes only
+numbers stay in memory.
+"""
+
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s2st import durable
+from s2st.errors import DataError
+from s2st.pipelines.options import RescoreConfig
+from s2st.pipelines.rescore import ListScorer, RankedList, ScoredList, features_of, rank
+from s2st.pipelines.rescore_output import write_ranked
+from s2st.pipelines.tune import HeadroomReport, Tuner, TuningReport, headroom, report_values, tune
+from s2st.rescoring.collection import Collection, Collector
+from s2st.rescoring.spread import SpreadMeter
+from s2st.rescoring.weights import BASELINE, LENGTH, MODEL, Weights, even_average, write_weights
+from s2st.scoring.base import Scorer
+from s2st.text.lines import read_lines
+from s2st.text.nbest import NBestEntry, read_nbest
+
+log = logging.getLogger("s2st")
+LOPSIDED = 3.0  # ratio of two spreads that makes an even average nearly one score's choice alone
+Lists = Iterator[list[NBestEntry]]
+# (what is counted, how many there will be, lists) -> the same lists, watched for progress
+Watch = Callable[[str, int, Iterator[ScoredList]], Iterator[ScoredList]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a job reads and writes; "-" is standard input or output."""
+
+    nbest: str
+    source: str
+    output: str
+
+
+def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
+    """Whether the weights, or a report, depend on all lists of the file."""
+    own = config.baseline_features == "own" and given is None and config.dev_nbest is None
+    tunes_here = bool(config.tune) and config.dev_nbest is None
+    return config.normalize == "list" or bool(config.oracle) or own or tunes_here
+
+
+@contextmanager
+def rereadable(path: str) -> Iterator[str]:
+    """The path, or a copy of standard input that can be read twice."""
+    if path != "-":
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".nbest") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield copy.name
+
+
+class RescoringJob:
+    """One run over one file of lists.
+
+    Args:
+        config: features, weights, output.
+        scorers: one new feature each.
+        tuner: learns weights, where `config.tune` asks for it.
+        given: weights that the user named, else None.
+        inputs: files; `inputs.nbest` stands for the lists in messages.
+        watch: shows progress.
+    """
+
+    def __init__(
+        self,
+        config: RescoreConfig,
+        scorers: Sequence[Scorer],
+        tuner: Tuner,
+        given: Weights | None,
+        inputs: Inputs,
+        watch: Watch,
+    ) -> None:
+        self.config = config
+        self.scorers = scorers
+        self.tuner = tuner
+        self.given = given
+        self.inputs = inputs
+        self.watch = watch
+        self.even = even_average(len(scorers))
+        self.sources = self._lines(inputs.source)
+
+    def run(self, lists: Lists, path: str) -> None:
+        """Does the job.
+
+        Args:
+            lists: the lists of the file, from its start.
+            path: a file with the same lists, where `reads_twice` says that one is needed.
+        """
+        config = self.config
+        tuning = None
+        if config.tune and config.dev_nbest is not None and config.dev_source is not None:
+            tuning = self._tune_on_development(config.dev_nbest, self._lines(config.dev_source))
+        if reads_twice(config, self.given):
+            self._two_passes(lists, path, tuning)
+        else:
+            self._one_pass(lists, tuning)
+
+    def _one_pass(self, lists: Lists, tuning: TuningReport | None) -> None:
+        weights = tuning.weights if tuning is not None else self.given or self.even
+        self._save_weights(weights)
+        meter = SpreadMeter()
+
+        def ranked() -> Iterator[RankedList]:
+            for item in self._scored(lists, self.sources, self.inputs.nbest, "lists"):
+                meter.add(item)
+                yield rank(item, weights, self.config.length_feature, centered=False)
+
+        self._write(ranked())
+        if self.given is None and tuning is None:
+            _warn_if_lopsided(*meter.spreads())
+        self._save_report(tuning, None, weights, {})
+
+    def _two_passes(self, lists: Lists, path: str, tuning: TuningReport | None) -> None:
+        config = self.config
+        kept: list[ScoredList] = []
+
+        def keep(item: ScoredList) -> None:
+            tokens = item.token_scores if config.output == "words" else ()
+            kept.append(replace(item, entries=(), token_scores=tokens))
+
+        scored = self._scored(lists, self.sources, self.inputs.nbest, "lists")
+        references = config.oracle or (config.tune if tuning is None else ())
+        collection = self._collect(scored, references, len(self.sources), keep)
+        if config.tune and tuning is None:
+            tuning = self._tune(collection)
+        weights = self._weights(collection, tuning)
+        self._save_weights(weights)
+        found = None
+        if config.oracle:
+            found = headroom(collection, self.even, weights)
+            for line in found.lines():
+                log.info(line)
+        again = self.lists(path, self.inputs.nbest)
+        centered = config.normalize == "list"
+        self._write(
+            rank(replace(item, entries=tuple(entries)), weights, config.length_feature, centered)
+            for entries, item in zip(again, kept, strict=True)
+        )
+        spread = collection.spread()
+        if self.given is None and tuning is None and config.normalize == "none":
+            _warn_if_lopsided(spread[BASELINE], spread[f"{MODEL}0"])
+        self._save_report(tuning, found, weights, spread)
+
+    # numbers
+
+    def lists(self, path: str, name: str) -> Lists:
+        """The lists of a file, streamed; `name` stands for it in messages."""
+        return read_nbest(read_lines(path, self.config.encoding_errors), name)
+
+    def _lines(self, path: str) -> list[str]:
+        return list(read_lines(path, self.config.encoding_errors))
+
+    def _scored(
+        self, lists: Lists, sources: Sequence[str], name: str, label: str
+    ) -> Iterator[ScoredList]:
+        """The scored lists, with progress and, at the end, warnings about their text."""
+        scorer = ListScorer(self.scorers, sources, self.config.max_rows, name)
+        yield from self.watch(label, len(sources), scorer.score(lists))
+        for text in scorer.warnings():
+            log.warning("%s: %s", name, text)
+
+    def _collect(
+        self,
+        scored: Iterator[ScoredList],
+        references: Sequence[str],
+        sources: int,
+        keep: Callable[[ScoredList], None],
+    ) -> Collection:
+        """The numbers of all lists; `keep` is given each one too."""
+        lines = [self._lines(path) for path in references]
+        for path, own in zip(references, lines, strict=True):
+            if len(own) != sources:
+                message = f"{len(own)} lines, but the source has {sources}"
+                raise DataError(message, path, min(len(own), sources) + 1)
+        collector = Collector(list(zip(*lines, strict=True)) if lines else None)
+        for item in scored:
+            texts = [entry.hypothesis for entry in item.entries]
+            collector.add(item.id, texts, features_of(item, self.config.length_feature))
+            keep(item)
+        collection = collector.finish()
+        if not collection.lists:
+            raise DataError("no lists with finite totals and features", self.inputs.nbest)
+        if collection.dropped:
+            log.warning(
+                "%d hypotheses have a total or feature that is not finite; tuning and reports "
+                "leave them out",
+                collection.dropped,
+            )
+        return collection
+
+    # weights
+
+    def _weights(self, collection: Collection, tuning: TuningReport | None) -> Weights:
+        if tuning is not None:
+            return tuning.weights
+        if self.config.baseline_features == "own":
+            return self._default_weights(collection)
+        weights = self.given or self.even
+        return collection.normalized(weights) if self.config.normalize == "list" else weights
+
+    def _default_weights(self, collection: Collection) -> Weights:
+        """The given weights; else an even average of scores on one scale, own features included."""
+        if self.given is not None:
+            return self.given
+        even = dict(self.even.values)
+        if self.config.length_feature:
+            even[LENGTH] = (0.0,)
+        scaled = dict(collection.normalized(Weights(even)).values)
+        if self.config.baseline_features == "own":
+            share = scaled.pop(BASELINE)[0]
+            for name, numbers in collection.baseline_weights().values.items():
+                scaled.setdefault(name, tuple(share * number for number in numbers))
+        return Weights(scaled)
+
+    def _tune_on_development(self, path: str, sources: Sequence[str]) -> TuningReport:
+        scored = self._scored(self.lists(path, path), sources, path, "development lists")
+        collection = self._collect(scored, self.config.tune, len(sources), lambda item: None)
+        return self._tune(collection)
+
+    def _tune(self, collection: Collection) -> TuningReport:
+        own = self.config.baseline_features == "own"
+        start = self._default_weights(collection)
+        report = tune(collection, self.tuner, start, own, self.config.folds)
+        for line in report.lines():
+            log.info(line)
+        warning = report.warning()
+        if warning is not None:
+            log.warning(warning)
+        return report
+
+    # output
+
+    def _write(self, ranked: Iterator[RankedList]) -> None:
+        write_ranked(ranked, self.config.output, len(self.sources), self.inputs.output)
+
+    def _save_weights(self, weights: Weights) -> None:
+        items = weights.values.items()
+        shown = [" ".join([f"{name}=", *(f"{v:.4g}" for v in own)]) for name, own in items]
+        log.info("weights: %s", "  ".join(shown))
+        if self.config.weights_out is not None:
+            write_weights(self.config.weights_out, weights)
+
+    def _save_report(
+        self,
+        tuning: TuningReport | None,
+        found: HeadroomReport | None,
+        weights: Weights,
+        spread: dict[str, float],
+    ) -> None:
+        if self.config.report is not None:
+            values: dict[str, Any] = report_values(tuning, found, weights, spread)
+            text = json.dumps(values, indent=1) + "\n"
+            durable.write_file(Path(self.config.report), text.encode())
+
+
+def _warn_if_lopsided(baseline: float, model: float) -> None:
+    ratio = max(baseline, model) / max(1e-12, min(baseline, model))
+    if ratio > LOPSIDED:
+        larger = "the model's" if model > baseline else "the baseline's"
+        log.warning(
+            "within a list the baseline's totals spread by %.3g and the model's by %.3g: an even "
+            "average is nearly %s choice alone; --normalize list or --tune REF puts them on one "
+            "scale",
+            baseline, model, larger,
+        )  # fmt: skip
