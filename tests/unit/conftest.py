@@ -1,4 +1,4 @@
-"""Shared fixtures of the data tests."""
+"""Shared fixtures of the unit tests."""
 
 import logging
 from collections.abc import Callable, Iterator
