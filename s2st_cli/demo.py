@@ -46,6 +46,7 @@ def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: 
     """
     started = time.perf_counter()
     demo = _Demo(Path(folder))
+    _say(f"working in {folder}, where the commands below can be repeated; a few minutes in all")
     demo.make_corpus(train_size, test_size, seed)
     demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
     train = f"train bin {SMALL} --seed {seed} --log-interval 200"

@@ -129,6 +129,9 @@ def run(arguments: list[str] | None = None) -> int:
     except S2STError as error:
         _drop_broken_stdout()
         return _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
     except click.UsageError as error:
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
         return _fail(error.format_message() + hint, 2)

@@ -92,7 +92,21 @@ class ConfiguredCommand(click.Command):
             title = f"Options of {role.registry.kind} {entry.name}"
             if entry.config_type not in self.spec.fixed:
                 self.params += _options(entry.config_type, entry.overrides, title)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            owner = self._owner(error.option_name)
+            if owner is None:
+                raise
+            raise UsageError(f"{error.option_name} is an option of {owner}: add that") from error
+
+    def _owner(self, flag: str) -> str | None:
+        """The choice, not made, that would bring an option, such as "--search sampling"."""
+        for role in self.spec.roles:
+            for entry in role.registry.entries():
+                if any(option.flag == flag for option in option_specs(entry.config_type)):
+                    return f"{_role_flags(role)[0]} {entry.name}"
+        return None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Resolves all options and runs the job."""

@@ -1,5 +1,6 @@
 """`s2st rescore-nbest`: SMT n-best lists to rescored 1-best text or re-sorted lists."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from s2st.pipelines.rescore import ScoredList
     from s2st.rescoring.weights import Weights
     from s2st.scoring.base import Scorer
+    from s2st.text.nbest import NBestEntry
 
+log = logging.getLogger("s2st")
 HELP = """Rescore the Moses n-best lists in NBEST (a file, .gz, or - for standard input).
 
 Each hypothesis gets the log-probability of the checkpoints (together, or with --feature-per
@@ -49,10 +52,30 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     with rereadable(inputs.nbest) if twice else nullcontext(inputs.nbest) as path:
         lists = read_nbest(read_lines(path, config.encoding_errors), inputs.nbest)
         first = next(lists, [])  # an error in the first line comes before the models are loaded
+        _check_own_names(given, first, config)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         scorers = _load(options, paths)
         job = RescoringJob(config, scorers, tuner, given, inputs, _watch)
         job.run(chain([first], lists) if first else lists, path)
+
+
+def _check_own_names(
+    given: "Weights | None", first: "Sequence[NBestEntry]", config: RescoreConfig
+) -> None:
+    """Refuses a weight by hand for a feature that the lists do not have; warns of one in a file."""
+    from s2st.rescoring.weights import BASELINE, MODEL
+
+    if given is None or not first:
+        return
+    known = [BASELINE, *(name for name, _ in first[0].features)]
+    for name in given.values:
+        if name not in known and not name.startswith(MODEL):
+            there = ", ".join([*known, f"{MODEL}0"])
+            if config.weights is None:
+                raise UsageError(
+                    f"--weight {name}: no such feature in the lists; there are {there}"
+                )
+            log.warning("%s: the first list has no feature %r", config.weights, name)
 
 
 def _load(options: Resolved, paths: Sequence[str]) -> "Sequence[Scorer]":
@@ -85,6 +108,8 @@ def _check(
         raise UsageError("--ensemble-weight needs several checkpoints and --feature-per ensemble")
     if config.weight and config.weights is not None:
         raise UsageError("give --weight or --weights, not both")
+    if config.weights is not None and config.normalize == "list":
+        raise UsageError("a weights file weighs the raw features: leave --normalize out")
     if (config.dev_nbest is None) != (config.dev_source is None):
         raise UsageError("--dev-nbest and --dev-source go together")
     if config.dev_nbest is not None and not config.tune:

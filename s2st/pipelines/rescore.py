@@ -62,7 +62,7 @@ class RankedList:
 
     Attributes:
         entries: the hypotheses with new features and totals, in the order of the file.
-        best: index of the highest total, the first of equals; not a number ranks last.
+        best: index of the highest total, the first of equals; not finite ranks last.
     """
 
     scored: ScoredList
@@ -198,5 +198,5 @@ def target_words(scorer: Scorer, entry: NBestEntry) -> list[str]:
 
 
 def _key(total: float) -> float:
-    """Totals that are not a number rank last."""
-    return -math.inf if math.isnan(total) else total
+    """Totals that are not finite rank last."""
+    return total if math.isfinite(total) else -math.inf

@@ -269,12 +269,11 @@ class RescoringJob:
 
 
 def _warn_if_lopsided(baseline: float, model: float) -> None:
-    ratio = max(baseline, model) / max(1e-12, min(baseline, model))
-    if ratio > LOPSIDED:
+    if 0 < min(baseline, model) < max(baseline, model) / LOPSIDED:
         larger = "the model's" if model > baseline else "the baseline's"
         log.warning(
             "within a list the baseline's totals spread by %.3g and the model's by %.3g: an even "
-            "average is nearly %s choice alone; --normalize list or --tune REF puts them on one "
-            "scale",
+            "average is nearly %s choice alone; --tune REF learns a balance, --normalize list "
+            "gives both the same spread",
             baseline, model, larger,
         )  # fmt: skip

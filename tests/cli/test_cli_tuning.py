@@ -167,6 +167,14 @@ def test_two_passes_over_standard_input(rescore, files):
     assert piped.lines == rescore("--normalize", "list").lines
 
 
+def test_an_infinite_total_never_wins(rescore, files, tmp_path):
+    lines = (files / "list").read_text().split("\n")[:-1]
+    lines[3] = lines[3].rpartition(" ||| ")[0] + " ||| inf"
+    (tmp_path / "list").write_text("".join(line + "\n" for line in lines))
+    wrong = lines[3].split(" ||| ")[1].strip()
+    assert rescore("--weight", "Baseline=1", name=tmp_path / "list").lines[0] != wrong
+
+
 def test_not_finite_totals_are_left_out_of_tuning_and_said(rescore, files, tmp_path):
     lines = (files / "list").read_text().split("\n")[:-1]
     lines[3] = lines[3].rpartition(" ||| ")[0] + " ||| nan"
@@ -185,6 +193,9 @@ def test_not_finite_totals_are_left_out_of_tuning_and_said(rescore, files, tmp_p
         (["--weight", "Baseline=1", "--weights", "missing.ini"], 2, "not both"),
         (["--dev-nbest", "x"], 2, "--dev-source"),
         (["--tuner", "perceptron"], 2, "perceptron"),
+        (["--weight", "Basline=1"], 2, "there are Baseline, LM0, TM0, S2ST0"),
+        (["--weights", "missing.ini", "--normalize", "list"], 2, "leave --normalize out"),
+        (["--mira-c", "1"], 2, "--tuner mira: add that"),
         (["--oracle", "missing"], 66, "missing"),
     ],
 )
