@@ -34,6 +34,17 @@ class DeviceConfig:
     threads: int | None = option(None, "CPU threads; all cores when left out", minimum=1)
 
 
+@dataclass(frozen=True)
+class ScoringDeviceConfig(DeviceConfig):
+    """Where and in which numbers to compute without training."""
+
+    precision: str = option(
+        "float32",
+        "number format of the matrix products; int8 is the fast one on CPUs, bfloat16 on GPUs",
+        choices=("float32", "bfloat16", "int8"),
+    )
+
+
 def setup_device(config: DeviceConfig) -> "torch.device":
     """Picks the device and sets threads and the allocator; raises UsageError if it is missing."""
     import torch
@@ -52,7 +63,7 @@ def autocast(device: "torch.device", precision: str) -> "contextlib.AbstractCont
     """A context in which matrix products run in the asked format."""
     import torch
 
-    if precision == "float32":
+    if precision != "bfloat16":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 

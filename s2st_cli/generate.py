@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.components import Resolved
-from s2st.device import DeviceConfig
+from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
 from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig, TranslateConfig
 from s2st_cli.options import ConfiguredCommand
@@ -38,7 +38,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     from s2st.text.chunks import read_chunks
     from s2st.text.lines import open_output
 
-    device_config = options.config(DeviceConfig)
+    device_config = options.config(ScoringDeviceConfig)
     device = setup_device(device_config)
     search = options.entries["search"].build(options.configs["search"])
     chunks = read_chunks(extra["input"], config.buffer_size, config.encoding_errors)

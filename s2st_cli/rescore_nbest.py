@@ -1,15 +1,17 @@
 """`s2st rescore-nbest`: SMT n-best lists to rescored 1-best text or re-sorted lists."""
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from s2st.components import Resolved
-from s2st.device import DeviceConfig
+from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
 from s2st.pipelines.options import RESCORE_SPEC, ModelsConfig, RescoreConfig
 from s2st_cli.generate import require_checkpoints
@@ -17,7 +19,8 @@ from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 from s2st_cli.progress import ListProgress
 
 if TYPE_CHECKING:
-    from s2st.pipelines.rescore import ScoredList
+    from s2st.pipelines.journal import Journal
+    from s2st.pipelines.scored import ScoredList
     from s2st.rescoring.weights import Weights
     from s2st.scoring.base import Scorer
     from s2st.text.nbest import NBestEntry
@@ -43,20 +46,68 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     paths = require_checkpoints(models)
     _check(config, models, paths, extra)
     given = _given_weights(config, len(paths) if config.feature_per == "member" else 1)
+    from s2st.pipelines.rescore import shard_lines
     from s2st.pipelines.rescore_job import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.lines import read_lines
     from s2st.text.nbest import read_nbest
 
     inputs = Inputs(extra["nbest"], extra["source"], extra["output_file"])
     twice = reads_twice(config, given)
+    ids = None
+    if config.shard is not None:
+        if twice:
+            raise UsageError(
+                "--shard: these options need all lists (learn the weights once, with --dev-nbest "
+                "or into --weights-out, and give the shards --weights)"
+            )
+        count = sum(1 for _ in read_lines(inputs.source, config.encoding_errors))
+        part = shard_lines(config.shard, count)
+        # the last part also sees ids that no source line has, which are an error
+        ids = range(part.start, sys.maxsize) if part.stop == count else part
     with rereadable(inputs.nbest) if twice else nullcontext(inputs.nbest) as path:
-        lists = read_nbest(read_lines(path, config.encoding_errors), inputs.nbest)
+        lists = read_nbest(read_lines(path, config.encoding_errors), inputs.nbest, ids)
         first = next(lists, [])  # an error in the first line comes before the models are loaded
         _check_own_names(given, first, config)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         scorers = _load(options, paths)
-        job = RescoringJob(config, scorers, tuner, given, inputs, _watch)
-        job.run(chain([first], lists) if first else lists, path)
+        journal = _journal(options, paths, inputs.output)
+        finished = False
+        try:
+            job = RescoringJob(config, scorers, tuner, given, inputs, _watch, journal)
+            job.run(chain([first], lists) if first else lists, path)
+            finished = True
+        finally:
+            if journal is not None:
+                journal.close(finished)
+
+
+def _journal(options: Resolved, paths: Sequence[str], output: str) -> "Journal | None":
+    """The journal of a run that writes a regular file."""
+    config = options.config(RescoreConfig)
+    file = Path(output)
+    if output == "-" or (file.exists() and not file.is_file()):
+        if config.resume:
+            raise UsageError("--resume needs an --output-file that is a file")
+        return None
+    import torch
+
+    from s2st.pipelines.journal import Journal
+    from s2st.scoring.build import fingerprints
+
+    models = options.config(ModelsConfig)
+    identity = {
+        "checkpoints": fingerprints(paths),
+        "--ensemble-weight": models.ensemble_weight,
+        "--ensemble-mode": models.ensemble_mode,
+        "--feature-per": config.feature_per,
+        "--precision": options.config(ScoringDeviceConfig).precision,
+        "--max-rows": config.max_rows,
+        "--shard": config.shard,
+        "whether --output is words": config.output == "words",
+        "number of threads": torch.get_num_threads(),
+        "version of torch": torch.__version__,
+    }
+    return Journal(file, identity, config.resume, config.output == "words")
 
 
 def _check_own_names(
@@ -84,7 +135,7 @@ def _load(options: Resolved, paths: Sequence[str]) -> "Sequence[Scorer]":
     from s2st.scoring.build import join, load_members
 
     models = options.config(ModelsConfig)
-    device_config = options.config(DeviceConfig)
+    device_config = options.config(ScoringDeviceConfig)
     scorers = load_members(paths, setup_device(device_config), device_config.precision)
     if options.config(RescoreConfig).feature_per == "ensemble" and len(scorers) > 1:
         return [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]

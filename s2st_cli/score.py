@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from s2st.components import Resolved
-from s2st.device import DeviceConfig
+from s2st.device import ScoringDeviceConfig
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st_cli.generate import require_checkpoints
@@ -102,7 +102,7 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
 
     refuse_shared_stdin(extra["source"], extra["target"])
     models = options.config(ModelsConfig)
-    device_config = options.config(DeviceConfig)
+    device_config = options.config(ScoringDeviceConfig)
     scorer = load_scorer(
         require_checkpoints(models), setup_device(device_config), device_config.precision,
         models.ensemble_weight, models.ensemble_mode,

@@ -66,7 +66,7 @@ class MeanEmbedding(Seq2SeqModel):
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         assert isinstance(state, HiddenState)
         hidden = self.cell(self.target(tokens), state.hidden)
-        return ModelStep(self.project(hidden), HiddenState(hidden), None)
+        return ModelStep(hidden, HiddenState(hidden), None)
 
 
 class SeveralGreedy(Search):

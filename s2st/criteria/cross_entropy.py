@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from s2st.criteria.registry import CrossEntropyConfig, LabelSmoothingConfig
 from s2st.data.batch import Batch
 from s2st.models.base import Seq2SeqModel
+from s2st.models.output import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class CrossEntropy(Criterion):
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums over the batch."""
         logits, words = target_logits(model, batch)
-        loss = F.cross_entropy(_at_least_float32(logits), words, reduction="sum")
+        loss = F.cross_entropy(at_least_float32(logits), words, reduction="sum")
         return CriterionOutput(loss, loss.detach(), len(words), len(batch))
 
 
@@ -66,13 +67,8 @@ class LabelSmoothedCrossEntropy(Criterion):
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums over the batch."""
         logits, words = target_logits(model, batch)
-        log_probs = F.log_softmax(_at_least_float32(logits), dim=-1)
+        log_probs = F.log_softmax(at_least_float32(logits), dim=-1)
         nll = -log_probs.gather(1, words.unsqueeze(1)).sum()
         uniform = -log_probs.mean(dim=-1).sum()
         loss = (1 - self.smoothing) * nll + self.smoothing * uniform
         return CriterionOutput(loss, nll.detach(), len(words), len(batch))
-
-
-def _at_least_float32(logits: torch.Tensor) -> torch.Tensor:
-    """bf16 logits as float32; float32 and float64 as they are."""
-    return logits if logits.dtype == torch.float64 else logits.float()

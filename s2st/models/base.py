@@ -11,6 +11,10 @@ import torch
 from torch import nn
 
 from s2st.data.batch import SourceBatch
+from s2st.errors import UsageError
+from s2st.models.output import at_least_float32
+
+PROJECTED_ROWS = 256  # whose logits are held at a time
 
 
 class DecoderState(ABC):
@@ -42,16 +46,17 @@ class EncoderOutput:
 
 @dataclass(frozen=True)
 class ModelStep:
-    """One decoding step: logits (N, V), the next state, attention (N, S) or None."""
+    """One decoding step: features (N, H) to project, the next state, attention (N, S) or None."""
 
-    logits: torch.Tensor
+    features: torch.Tensor
     state: DecoderState
     attention: torch.Tensor | None
 
 
 class Seq2SeqModel(nn.Module, ABC):
-    """A trainable p(target | source). `decode` and `project` are apart so that only real target
-    positions need be projected; both together equal a loop over `step`.
+    """A trainable p(target | source). `project` is apart from `decode` and `step`, so that only
+    real target positions are projected, and as many rows at once as fit a cache; `decode` equals
+    a loop over `step`.
     """
 
     @abstractmethod
@@ -69,6 +74,24 @@ class Seq2SeqModel(nn.Module, ABC):
     @abstractmethod
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Logits (..., V) of features (..., H)."""
+
+    def word_log_probs(
+        self, features: torch.Tensor, rows: torch.Tensor, words: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-probabilities (K,) of words (K,) given features[rows], (K, H) of features (N, H).
+
+        This plain version projects some rows at a time; a model may have a faster one.
+        """
+        result = features.new_empty(len(rows), dtype=at_least_float32(features[:0]).dtype)
+        for first in range(0, len(features), PROJECTED_ROWS):
+            logits = at_least_float32(self.project(features[first : first + PROJECTED_ROWS]))
+            mine = (rows >= first) & (rows < first + PROJECTED_ROWS)
+            result[mine] = torch.log_softmax(logits, dim=-1)[rows[mine] - first, words[mine]]
+        return result
+
+    def quantize(self) -> None:
+        """Turns the weights of decoding into int8, for good; raises UsageError if it cannot."""
+        raise UsageError("--precision int8: this architecture has no int8 weights")
 
     @abstractmethod
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:

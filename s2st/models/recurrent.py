@@ -3,17 +3,11 @@
 The encoder's final state (every layer) is the decoder's first state; `context="every-step"` also
 feeds the encoder's top hidden state to every decoder step (Cho et al. 2014). The softmax has no
 output bias, as in the paper.
-
-Cells, as torch computes them (x_t the layer's input, biases left out):
-    rnn   h_t = tanh(W x_t + U h_{t-1})
-    gru   r, z = sigmoid(W x_t + U h_{t-1});  n = tanh(W_n x_t + r * (U_n h_{t-1}))
-          h_t = (1 - z) * n + z * h_{t-1}
-    lstm  i, f, o = sigmoid(W x_t + U h_{t-1});  g = tanh(W_g x_t + U_g h_{t-1})
-          c_t = f * c_{t-1} + i * g;  h_t = o * tanh(c_t)
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -29,10 +23,14 @@ from s2st.models.base import (
     Seq2SeqModel,
     reverse_tokens,
 )
+from s2st.models.cells import CELLS, STEPS
+from s2st.models.int8 import Int8OutputLayer, Int8Weight
+from s2st.models.output import OutputLayer
 from s2st.models.registry import RecurrentConfig
 from s2st.text.vocabulary import PAD_ID
 
-CELLS: dict[str, Callable[[int, int], nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+STEP_ROWS = 512  # rows whose gates are computed together, so that they stay in a cache
+Product = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,7 @@ class Stack(nn.Module):
         self.cell = cell
         sizes = [input_size] + [hidden_size] * (layers - 1)
         self.layers = nn.ModuleList(CELLS[cell](size, hidden_size) for size in sizes)
+        self._int8: list[tuple[Product, Product]] | None = None
 
     @property
     def planes(self) -> int:
@@ -74,6 +73,8 @@ class Stack(nn.Module):
         self, inputs: torch.Tensor, memory: torch.Tensor | None, dropout: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Runs over time-first inputs (T, B, E); returns top states (T, B, H) and the memory."""
+        if self._int8 is not None and memory is not None:
+            return self._run_steps(inputs, memory)
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
             if index:
@@ -83,6 +84,15 @@ class Stack(nn.Module):
             if self.cell == "lstm":
                 cells.append(final[1])
         return inputs, torch.cat(hiddens + cells)
+
+    def _run_steps(
+        self, inputs: torch.Tensor, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tops = []
+        for column in inputs:
+            memory = self.step(column, memory)
+            tops.append(memory[len(self.layers) - 1])
+        return torch.stack(tops), memory
 
     def run_packed(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
@@ -99,22 +109,68 @@ class Stack(nn.Module):
                 cells.append(final[1])
         return torch.cat(hiddens + cells)
 
-    def step(self, inputs: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
-        """One step of every layer on inputs (N, E), without dropout; the new memory."""
+    def step(
+        self, inputs: torch.Tensor, memory: torch.Tensor, rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """One step of every layer, without dropout.
+
+        Args:
+            inputs: (N, E); with `rows` (U, E), distinct inputs whose products are made once.
+            memory: (P, N, H) before the step.
+            rows: (N,) which of the inputs each row reads.
+
+        Returns:
+            (P, N, H) the memory after the step.
+        """
+        products = self._products()
+        first = products[0][0](inputs)
+        chosen = (
+            torch.split(first, STEP_ROWS)
+            if rows is None
+            else (first.index_select(0, part) for part in torch.split(rows, STEP_ROWS))
+        )
+        parts = [
+            self._step_rows(gates, part, products)
+            for gates, part in zip(chosen, torch.split(memory, STEP_ROWS, dim=1), strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _step_rows(
+        self,
+        gates: torch.Tensor,
+        memory: torch.Tensor,
+        products: list[tuple[Product, Product]],
+    ) -> torch.Tensor:
+        """Few enough rows for a cache; `gates` is the first layer's product with its input."""
         count = len(self.layers)
-        hiddens, cells = [], []
-        for index, layer in enumerate(self.layers):
-            weights = _weights(layer)
-            if self.cell == "lstm":
-                previous = memory[index], memory[count + index]
-                inputs, cell = torch.lstm_cell(inputs, previous, *weights)
+        hiddens: list[torch.Tensor] = []
+        cells: list[torch.Tensor] = []
+        for index, (of_input, of_state) in enumerate(products):
+            if index:
+                gates = of_input(hiddens[-1])
+            before = memory[index]
+            cell = memory[count + index] if self.cell == "lstm" else None
+            hidden, cell = STEPS[self.cell](gates, of_state(before), before, cell)
+            hiddens.append(hidden)
+            if cell is not None:
                 cells.append(cell)
-            elif self.cell == "gru":
-                inputs = torch.gru_cell(inputs, memory[index], *weights)
-            else:
-                inputs = torch.rnn_tanh_cell(inputs, memory[index], *weights)
-            hiddens.append(inputs)
         return torch.stack(hiddens + cells)
+
+    def quantize(self) -> None:
+        """From now on the weights of steps are int8; `run` is then a loop over steps."""
+        self._int8 = [
+            (Int8Weight(w, w_bias), Int8Weight(u, u_bias))
+            for w, u, w_bias, u_bias in map(_weights, self.layers)
+        ]
+
+    def _products(self) -> list[tuple[Product, Product]]:
+        """For each layer, what multiplies its input and what multiplies its state."""
+        if self._int8 is not None:
+            return self._int8
+        return [
+            (partial(F.linear, weight=w, bias=w_bias), partial(F.linear, weight=u, bias=u_bias))
+            for w, u, w_bias, u_bias in map(_weights, self.layers)
+        ]
 
     def _layer_memory(
         self, memory: torch.Tensor | None, index: int
@@ -129,7 +185,7 @@ class Stack(nn.Module):
 
 
 def _weights(layer: nn.Module) -> tuple[torch.Tensor, ...]:
-    """Input and recurrent weights and biases of one layer."""
+    """Weights of input and state, and biases of input and state, of one layer."""
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     return tuple(layer.get_parameter(name) for name in names)
 
@@ -155,7 +211,7 @@ class RecurrentModel(Seq2SeqModel):
         self.target_embedding = nn.Embedding(sizes.target_vocabulary, embedding, PAD_ID)
         self.encoder = Stack(cell, embedding, hidden, layers)
         self.decoder = Stack(cell, embedding + (hidden if every_step else 0), hidden, layers)
-        self.softmax = nn.Linear(hidden, sizes.target_vocabulary, bias=False)
+        self.softmax: OutputLayer = OutputLayer(hidden, sizes.target_vocabulary)
         self._initialize()
 
     def _initialize(self) -> None:
@@ -200,15 +256,28 @@ class RecurrentModel(Seq2SeqModel):
         logits: torch.Tensor = self.softmax(features)
         return logits
 
+    def word_log_probs(
+        self, features: torch.Tensor, rows: torch.Tensor, words: torch.Tensor
+    ) -> torch.Tensor:
+        """By the softmax layer, in blocks of words."""
+        return self.softmax.word_log_probs(features, rows, words)
+
+    def quantize(self) -> None:
+        """Decoder steps and softmax in int8; the encoder, once a sentence, stays as it is."""
+        self.decoder.quantize()
+        self.softmax = Int8OutputLayer(self.softmax)
+
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """One token in each row."""
         assert isinstance(state, RecurrentState)
-        inputs = self.target_embedding(tokens)
         if state.context is not None:
-            inputs = torch.cat([inputs, state.context], dim=1)
-        memory = self.decoder.step(inputs, state.memory)
+            inputs = torch.cat([self.target_embedding(tokens), state.context], dim=1)
+            memory = self.decoder.step(inputs, state.memory)
+        else:  # rows of a beam or list often read the same word
+            words, rows = torch.unique(tokens, return_inverse=True)
+            memory = self.decoder.step(self.target_embedding(words), state.memory, rows)
         top = memory[len(self.decoder.layers) - 1]
-        return ModelStep(self.project(top), RecurrentState(memory, state.context), None)
+        return ModelStep(top, RecurrentState(memory, state.context), None)
 
 
 def build_lstm(config: RecurrentConfig, sizes: ModelSizes) -> RecurrentModel:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from s2st.components import CommandSpec, Role
 from s2st.config import option
-from s2st.device import DeviceConfig
+from s2st.device import ScoringDeviceConfig
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 
@@ -91,6 +91,14 @@ class RescoreConfig:
         "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",
         choices=("1best", "nbest", "words"),
     )
+    resume: bool = option(
+        False, "go on where a stopped run with this --output-file was (its scores are beside it)"
+    )
+    shard: str | None = option(
+        None,
+        "I/N: only the I-th of N parts of the lists; the parts' outputs, joined by cat, are those "
+        "of one run",
+    )
     max_rows: int = option(2048, "prefixes stepped together; bounds the memory", minimum=1)
     encoding_errors: str = option(
         "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
@@ -98,11 +106,11 @@ class RescoreConfig:
 
 
 GENERATE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, TranslateConfig, DeviceConfig),
+    fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
-SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, DeviceConfig))
+SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig))
 RESCORE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, RescoreConfig, DeviceConfig),
+    fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
 )

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from s2st.data.batch import make_source
-from s2st.errors import DataError
+from s2st.errors import DataError, UsageError
+from s2st.pipelines.journal import Journal
+from s2st.pipelines.scored import ScoredList, TokenScores
 from s2st.rescoring.checks import UnknownWords
 from s2st.rescoring.weights import BASELINE, LENGTH, Features, Weights, model_names
 from s2st.scoring.base import Scorer
@@ -22,35 +23,6 @@ from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
 
 BLOCK = 64  # source lines; lists of different blocks are never scored together
-TokenScores = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class ScoredList:
-    """One list and its models' scores, hypotheses in the order of the file.
-
-    Attributes:
-        entries: at least one hypothesis, as read.
-        model_scores: (n, K) log p(hypothesis | source) by each of K models, in nats.
-        token_scores: [model][hypothesis] -> one log-probability a token, EOS last.
-        rows_stepped, positions: work done and work that plain scoring would do.
-    """
-
-    entries: tuple[NBestEntry, ...]
-    model_scores: npt.NDArray[np.float64]
-    token_scores: tuple[tuple[TokenScores, ...], ...]
-    rows_stepped: int
-    positions: int
-
-    @property
-    def id(self) -> int:
-        """Sentence number from 0."""
-        return self.entries[0].id
-
-    @property
-    def totals(self) -> list[float]:
-        """The system's own total of every hypothesis."""
-        return [entry.total for entry in self.entries]
 
 
 @dataclass(frozen=True)
@@ -87,15 +59,22 @@ class ListScorer:
         sources: text of source line i at index i.
         max_rows: prefixes stepped together; bounds the memory.
         path: name of the n-best file, for messages.
+        journal: knows the scores that an earlier run made, and notes those of this one.
     """
 
     def __init__(
-        self, scorers: Sequence[Scorer], sources: Sequence[str], max_rows: int, path: str
+        self,
+        scorers: Sequence[Scorer],
+        sources: Sequence[str],
+        max_rows: int,
+        path: str,
+        journal: Journal | None = None,
     ) -> None:
         self.scorers = scorers
         self.sources = sources
         self.max_rows = max_rows
         self.path = path
+        self.journal = journal
         self._unknown_source = UnknownWords(scorers[0].source.vocabulary)
         self._unknown_target = UnknownWords(scorers[0].target.vocabulary)
 
@@ -112,6 +91,12 @@ class ListScorer:
                 count = len(self.sources)
                 message = f"id {entries[0].id} but the source has {count} lines (ids from 0)"
                 raise DataError(message, self.path, entries[0].line)
+            self._look_at(entries)
+            if self.journal is not None and not pending:
+                known = self.journal.take(entries, self.sources[entries[0].id])
+                if known is not None:
+                    yield known
+                    continue
             new_block = pending and entries[0].id // BLOCK != pending[0][0].id // BLOCK
             if new_block or waiting >= self.max_rows:
                 yield from self._score_together(pending)
@@ -133,14 +118,9 @@ class ListScorer:
         stepped = positions = 0
         ids = [entries[0].id for entries in lists]
         tokens: list[list[list[TokenScores]]] = []  # [model][list][hypothesis]
-        for number, scorer in enumerate(self.scorers):
+        for scorer in self.scorers:
             words = [scorer.source.tokenizer.encode(self.sources[i]) for i in ids]
             texts = [[target_words(scorer, entry) for entry in entries] for entries in lists]
-            if number == 0:
-                for sentence in words:
-                    self._unknown_source.add(sentence)
-                for group in texts:
-                    self._unknown_target.add(group[0])
             source = make_source([scorer.source.vocabulary.encode(s) for s in words], ids)
             encode = scorer.target.vocabulary.encode
             encoded = [[encode(text) for text in group] for group in texts]
@@ -148,11 +128,41 @@ class ListScorer:
             stepped += scores.rows_stepped
             positions += scores.positions
             tokens.append(scores.token_log_probs)
+        scored = []
         for index, entries in enumerate(lists):
             own = tuple(tuple(model[index]) for model in tokens)
             sums = [[float(row.sum(dtype=np.float64)) for row in model] for model in own]
             share = (stepped, positions) if index == 0 else (0, 0)
-            yield ScoredList(tuple(entries), np.array(sums).T, own, *share)
+            scored.append(ScoredList(tuple(entries), np.array(sums).T, own, *share))
+        if self.journal is not None:
+            self.journal.add(scored, self.sources)
+        yield from scored
+
+    def _look_at(self, entries: Sequence[NBestEntry]) -> None:
+        """Counts unknown words of the source and of the first hypothesis."""
+        scorer = self.scorers[0]
+        self._unknown_source.add(scorer.source.tokenizer.encode(self.sources[entries[0].id]))
+        self._unknown_target.add(target_words(scorer, entries[0]))
+
+
+def shard_lines(shard: str | None, count: int) -> range:
+    """Source lines of the I-th of N parts, of whole blocks, so that parts do not change scores.
+
+    Args:
+        shard: "I/N" with I from 1, or None for all lines.
+        count: lines of the source.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    if shard is None:
+        return range(count)
+    part, _, parts = shard.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) < 10**6):
+        raise UsageError(f"--shard {shard}: give I/N, such as 1/4, with I from 1 to N")
+    blocks = -(-count // BLOCK)
+    first, end = (min(count, blocks * i // int(parts) * BLOCK) for i in (int(part) - 1, int(part)))
+    return range(first, end)
 
 
 def features_of(scored: ScoredList, length: bool) -> list[Features]:

@@ -18,9 +18,11 @@ from typing import Any
 
 from s2st import durable
 from s2st.errors import DataError
+from s2st.pipelines.journal import Journal
 from s2st.pipelines.options import RescoreConfig
-from s2st.pipelines.rescore import ListScorer, RankedList, ScoredList, features_of, rank
+from s2st.pipelines.rescore import ListScorer, RankedList, features_of, rank, shard_lines
 from s2st.pipelines.rescore_output import write_ranked
+from s2st.pipelines.scored import ScoredList
 from s2st.pipelines.tune import HeadroomReport, Tuner, TuningReport, headroom, report_values, tune
 from s2st.rescoring.collection import Collection, Collector
 from s2st.rescoring.spread import SpreadMeter
@@ -74,6 +76,7 @@ class RescoringJob:
         given: weights that the user named, else None.
         inputs: files; `inputs.nbest` stands for the lists in messages.
         watch: shows progress.
+        journal: scores of a stopped run, and a place for those of this one.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class RescoringJob:
         given: Weights | None,
         inputs: Inputs,
         watch: Watch,
+        journal: Journal | None = None,
     ) -> None:
         self.config = config
         self.scorers = scorers
@@ -91,8 +95,10 @@ class RescoringJob:
         self.given = given
         self.inputs = inputs
         self.watch = watch
+        self.journal = journal
         self.even = even_average(len(scorers))
         self.sources = self._lines(inputs.source)
+        self.part = shard_lines(config.shard, len(self.sources))
 
     def run(self, lists: Lists, path: str) -> None:
         """Does the job.
@@ -169,8 +175,11 @@ class RescoringJob:
         self, lists: Lists, sources: Sequence[str], name: str, label: str
     ) -> Iterator[ScoredList]:
         """The scored lists, with progress and, at the end, warnings about their text."""
-        scorer = ListScorer(self.scorers, sources, self.config.max_rows, name)
-        yield from self.watch(label, len(sources), scorer.score(lists))
+        scorer = ListScorer(self.scorers, sources, self.config.max_rows, name, self.journal)
+        count = len(sources) if sources is not self.sources else len(self.part)
+        yield from self.watch(label, count, scorer.score(lists))
+        if self.journal is not None and self.journal.taken:
+            log.info("%s: scores of %d lists taken", self.journal.path, self.journal.taken)
         for text in scorer.warnings():
             log.warning("%s: %s", name, text)
 
@@ -246,7 +255,7 @@ class RescoringJob:
     # output
 
     def _write(self, ranked: Iterator[RankedList]) -> None:
-        write_ranked(ranked, self.config.output, len(self.sources), self.inputs.output)
+        write_ranked(ranked, self.config.output, self.part, self.inputs.output)
 
     def _save_weights(self, weights: Weights) -> None:
         items = weights.values.items()

@@ -12,7 +12,7 @@ from s2st.text.nbest import format_entry
 log = logging.getLogger("s2st")
 
 
-def write_ranked(ranked: Iterator[RankedList], form: str, sources: int, path: str) -> None:
+def write_ranked(ranked: Iterator[RankedList], form: str, sources: range, path: str) -> None:
     """Writes every list to a file or "-".
 
     In 1-best output line i belongs to source line i: a sentence without hypotheses gets an empty
@@ -21,10 +21,10 @@ def write_ranked(ranked: Iterator[RankedList], form: str, sources: int, path: st
     Args:
         ranked: lists with rising ids.
         form: "1best", "nbest" or "words".
-        sources: lines of the source.
+        sources: the source lines that the output is for.
         path: where to write.
     """
-    line = changed = lists = 0
+    line, changed, lists = sources.start, 0, 0
     with open_output(path) as write:
         for item in ranked:
             lists += 1
@@ -36,11 +36,12 @@ def write_ranked(ranked: Iterator[RankedList], form: str, sources: int, path: st
             for text in _FORMS[form](item):
                 write(text)
         if form == "1best":
-            for _ in range(line, sources):
+            for _ in range(line, sources.stop):
                 write("")
     log.info("the choice differs from the first hypothesis in %d of %d lists", changed, lists)
-    if lists < sources:
-        log.warning("%d of %d source lines have no hypotheses", sources - lists, sources)
+    if lists < len(sources):
+        count = len(sources)
+        log.warning("%d of %d source lines have no hypotheses", count - lists, count)
 
 
 def _best(item: RankedList) -> Iterator[str]:

@@ -24,6 +24,14 @@ class ScorerStep:
 
 
 @dataclass(frozen=True)
+class WordStep:
+    """One decoding step of which only some words' log-probabilities (K,) were asked for."""
+
+    log_probs: torch.Tensor
+    state: DecoderState
+
+
+@dataclass(frozen=True)
 class TextSide:
     """How text of one language becomes ids and back."""
 
@@ -46,6 +54,18 @@ class Scorer(ABC):
     @abstractmethod
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
         """Reads one token (N,) in each row; BOS first."""
+
+    def step_words(
+        self, tokens: torch.Tensor, state: DecoderState, rows: torch.Tensor, words: torch.Tensor
+    ) -> WordStep:
+        """As `step`, but only for some words, so that a (N, V) table need not be made.
+
+        Args:
+            tokens: (N,) read by the rows.
+            rows, words: (K,) pairs of a row and a word that may come next there.
+        """
+        result = self.step(tokens, state)
+        return WordStep(result.log_probs[rows, words], result.state)
 
     def score(self, batch: Batch) -> torch.Tensor:
         """Log-probability (B, T) of every target word given those before it; 0 at padding.

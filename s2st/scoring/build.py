@@ -1,12 +1,15 @@
 """Scorers from what the user names: checkpoint folders and ensemble files."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 
+from s2st import durable
 from s2st.config import make_config, read_option_file
-from s2st.errors import ConfigError, UsageError
+from s2st.errors import ConfigError, InputMissingError, UsageError
+from s2st.manifest import MANIFEST
 from s2st.models.registry import EnsembleConfig
 from s2st.models.saved import ModelRecord, read_saved
 from s2st.scoring.base import Scorer, TextSide
@@ -45,6 +48,27 @@ def load_members(paths: Sequence[str], device: torch.device, precision: str) -> 
     return [_load(Path(path), device, precision, 0) for path in paths]
 
 
+def fingerprints(paths: Sequence[str]) -> list[str]:
+    """For each path a hash of what it computes: of the files of a checkpoint or an ensemble.
+
+    Raises:
+        InputMissingError, ConfigError: a path that cannot be used.
+    """
+    return [_fingerprint(Path(path), 0) for path in paths]
+
+
+def _fingerprint(path: Path, depth: int) -> str:
+    if path.suffix == ".toml" and not path.is_dir():
+        _check_depth(path, depth)
+        members = read_ensemble(path).members
+        inner = [_fingerprint(path.parent / member, depth + 1) for member in members]
+        return sha256(" ".join([durable.sha256_of(path), *inner]).encode()).hexdigest()
+    try:
+        return durable.sha256_of(path / MANIFEST)  # which holds the hashes of the other files
+    except OSError as error:
+        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def join(
     members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
 ) -> EnsembleScorer:
@@ -67,12 +91,16 @@ def read_ensemble(path: Path) -> EnsembleConfig:
 
 def _load(path: Path, device: torch.device, precision: str, depth: int) -> Scorer:
     if path.suffix == ".toml" and not path.is_dir():
-        if depth >= MAX_DEPTH:
-            raise UsageError(f"{path}: ensemble files name each other more than {MAX_DEPTH} deep")
+        _check_depth(path, depth)
         return build_ensemble(read_ensemble(path), path.parent, device, precision, depth + 1)
     saved = read_saved(path)
     source, target = text_sides(saved.record)
     return ModelScorer(saved.load(device), source, target, precision)
+
+
+def _check_depth(path: Path, depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise UsageError(f"{path}: ensemble files name each other more than {MAX_DEPTH} deep")
 
 
 def build_ensemble(

@@ -108,17 +108,28 @@ class _Walk:
         stepped = 0
         for depth in range(self.width):
             alive = np.flatnonzero(self.lengths > depth)
-            prefix = np.cumsum(self.first_difference <= depth)[alive]
-            _, first, group = np.unique(prefix, return_index=True, return_inverse=True)
+            first, group = self._runs(alive, depth)
             leaders = alive[first]
             parents = torch.from_numpy(parent_of_row[leaders]).to(device)
             tokens = np.full(len(leaders), BOS_ID) if depth == 0 else self.table[leaders, depth]
-            result = self.scorer.step(torch.from_numpy(tokens).to(device), state.select(parents))
-            words = torch.from_numpy(self.table[alive, depth + 1]).to(device)
-            rows = torch.from_numpy(group).to(device)
-            scores[alive, depth] = result.log_probs[rows, words].float().cpu().numpy()
+            # a word that several hypotheses have in common after a prefix is asked for once
+            asked, pair = self._runs(alive, depth + 1)
+            words = self.table[alive[asked], depth + 1]
+            result = self.scorer.step_words(
+                torch.from_numpy(tokens).to(device),
+                state.select(parents),
+                torch.from_numpy(group[asked]).to(device),
+                torch.from_numpy(words).to(device),
+            )
+            scores[alive, depth] = result.log_probs.float().cpu().numpy()[pair]
             parent_of_row = np.zeros(len(self.table), dtype=np.int64)
             parent_of_row[alive] = group
             state = result.state
             stepped += len(leaders)
         return scores, stepped
+
+    def _runs(self, alive: Matrix, length: int) -> tuple[Matrix, Matrix]:
+        """Rows in runs of equal prefixes of `length` words: each run's first, each row's run."""
+        prefix = np.cumsum(self.first_difference <= length)[alive]
+        starts = np.concatenate([[True], prefix[1:] != prefix[:-1]])
+        return np.flatnonzero(starts), np.cumsum(starts) - 1

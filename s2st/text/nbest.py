@@ -107,14 +107,22 @@ def format_entry(entry: NBestEntry) -> str:
     return SEPARATOR.join(fields)
 
 
-def read_nbest(lines: Iterable[str], path: str) -> Iterator[list[NBestEntry]]:
+def read_nbest(
+    lines: Iterable[str], path: str, ids: range | None = None
+) -> Iterator[list[NBestEntry]]:
     """Yields the lists of a file, one in memory at a time; ids may have gaps.
+
+    Args:
+        lines, path: of the file.
+        ids: the lists that are wanted; lines of others are not looked at further.
 
     Raises:
         DataError: a malformed line; an id that is lower than one before it.
     """
     current: list[NBestEntry] = []
     for number, text in enumerate(lines, start=1):
+        if ids is not None and not _id_among(text, ids):
+            continue
         entry = parse_entry(text, path, number)
         if current and entry.id != current[0].id:
             if entry.id < current[0].id:
@@ -125,3 +133,12 @@ def read_nbest(lines: Iterable[str], path: str) -> Iterator[list[NBestEntry]]:
         current.append(entry)
     if current:
         yield current
+
+
+def _id_among(text: str, ids: range) -> bool:
+    """False for a well-formed id that is not among those."""
+    identifier = text.split("|||", 1)[0].strip()
+    return (
+        not (identifier.isascii() and identifier.isdigit() and len(identifier) < 16)
+        or int(identifier) in ids
+    )

@@ -51,7 +51,7 @@ def sample(seed=0, count=5):
 def first_logits(tiny, source):
     """What one step after BOS gives; sees all that the encoder hands over."""
     state = tiny.initial_state(tiny.encode(source))
-    return tiny.step(torch.full((len(source),), BOS_ID), state).logits
+    return tiny.project(tiny.step(torch.full((len(source),), BOS_ID), state).features)
 
 
 @torch.no_grad()
@@ -65,7 +65,11 @@ def test_decode_and_project_equal_a_loop_over_step(tiny):
         result = tiny.step(batch.target_in[:, position], state)
         real = mask[:, position]
         torch.testing.assert_close(
-            fast[real, position], result.logits[real], rtol=0, atol=1e-10, msg=str(position)
+            fast[real, position],
+            tiny.project(result.features)[real],
+            rtol=0,
+            atol=1e-10,
+            msg=str(position),
         )
         state = result.state
 
@@ -102,13 +106,13 @@ def test_select_permutes_repeats_and_drops_and_leaves_the_old_state_usable(tiny)
     rows = torch.tensor([2, 0, 2, 3, 3])
     chosen = state.select(rows)
     after = tiny.step(words[rows], chosen)
-    torch.testing.assert_close(after.logits, before.logits[rows], rtol=0, atol=1e-10)
+    torch.testing.assert_close(after.features, before.features[rows], rtol=0, atol=1e-10)
     later = tiny.step(words, after.state.select(torch.tensor([1, 0, 3, 4])))
     expected = tiny.step(words, before.state.select(torch.tensor([0, 2, 3, 3])))
-    torch.testing.assert_close(later.logits, expected.logits, rtol=0, atol=1e-10)
+    torch.testing.assert_close(later.features, expected.features, rtol=0, atol=1e-10)
     again = tiny.step(words, state)
-    assert torch.equal(again.logits, before.logits)
-    assert tiny.step(words[:0], state.select(rows[:0])).logits.shape == (0, TARGET_SIZE)
+    assert torch.equal(again.features, before.features)
+    assert tiny.step(words[:0], state.select(rows[:0])).features.shape[0] == 0
 
 
 @torch.no_grad()

@@ -1,0 +1,145 @@
+"""Scores of n-best lists as they are made, in a file beside the output: a stopped run goes on.
+
+The first line says what the scores depend on; then one JSON line a list, in the order of the
+lists. Lists that were scored together are written together, the last one marked as the end, since
+scoring has to go on after whole groups to give the same bytes. A torn tail is cut off.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s2st.errors import DataError, OutputError, UsageError
+from s2st.pipelines.scored import ScoredList
+from s2st.text.nbest import NBestEntry
+
+log = logging.getLogger("s2st")
+SUFFIX = ".scores"
+
+
+class Journal:
+    """The journal of one run.
+
+    Args:
+        output: the file that the run writes; the journal is OUTPUT.scores.
+        identity: what the scores depend on (models, number format, threads, ...).
+        resume: go on with a journal that is there; else it is replaced.
+        keep_tokens: keep every word's score, not the sums alone.
+
+    Raises:
+        UsageError: the journal that is there is of a run with another identity.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(
+        self, output: Path, identity: Mapping[str, Any], resume: bool, keep_tokens: bool
+    ) -> None:
+        self.path = output.with_name(output.name + SUFFIX)
+        self.keep_tokens = keep_tokens
+        self.taken = 0
+        header = json.dumps(dict(identity), sort_keys=True).encode() + b"\n"
+        try:
+            there = self.path.exists()
+            self._stream: BufferedRandom = open(self.path, "r+b" if there else "w+b")  # noqa: SIM115
+            if there and resume:
+                self._check_header(header)
+                self._end = self._whole()
+            else:
+                if there:
+                    log.warning("%s: a stopped run left it; --resume would go on", self.path)
+                self._stream.truncate(0)
+                self._stream.write(header)
+                self._end = len(header)
+            self._stream.truncate(self._end)
+            self._stream.seek(len(header))
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def take(self, entries: Sequence[NBestEntry], source: str) -> ScoredList | None:
+        """The scores of the next list, where an earlier run made them.
+
+        Raises:
+            DataError: they are of another list or source line.
+        """
+        if self._stream.tell() >= self._end:
+            return None
+        record = json.loads(self._stream.readline())
+        if record["text"] != _digest(entries, source):
+            raise DataError(
+                f"its list {self.taken + 1} is of other text than list {entries[0].id} of the "
+                f"input; remove it, or run without --resume",
+                str(self.path),
+                self.taken + 2,
+            )
+        self.taken += 1
+        tokens = tuple(
+            tuple(np.array(row, dtype=np.float32) for row in model) for model in record["tokens"]
+        )
+        return ScoredList(tuple(entries), np.array(record["scores"]), tokens, 0, 0)
+
+    def add(self, group: Sequence[ScoredList], sources: Sequence[str]) -> None:
+        """Notes lists that were scored together; raises OutputError."""
+        lines = []
+        for index, item in enumerate(group):
+            tokens = item.token_scores if self.keep_tokens else ()
+            record = {
+                "text": _digest(item.entries, sources[item.id]),
+                "scores": item.model_scores.tolist(),
+                "tokens": [[row.tolist() for row in model] for model in tokens],
+                "end": index == len(group) - 1,
+            }
+            lines.append(json.dumps(record).encode() + b"\n")
+        try:
+            self._stream.write(b"".join(lines))
+            self._stream.flush()
+            self._end = self._stream.tell()
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def close(self, finished: bool) -> None:
+        """Ends it; a finished run needs it no more."""
+        self._stream.close()
+        if finished:
+            self.path.unlink(missing_ok=True)
+
+    def _check_header(self, header: bytes) -> None:
+        found = self._stream.readline()
+        if found == header:
+            return
+        try:
+            before, now = json.loads(found), json.loads(header)
+            names = sorted(name for name in now if before.get(name) != now[name])
+        except (ValueError, AttributeError):
+            names = []
+        what = ", ".join(names) or "its first line is damaged"
+        raise UsageError(
+            f"{self.path}: made by a run that differs in {what}; remove it, or run without --resume"
+        )
+
+    def _whole(self) -> int:
+        """Where the last whole group ends."""
+        end = position = self._stream.tell()
+        for line in self._stream:
+            position += len(line)
+            try:
+                record = json.loads(line)
+                if not line.endswith(b"\n") or not {"text", "scores", "tokens"} <= record.keys():
+                    break
+                if record["end"]:
+                    end = position
+            except (ValueError, AttributeError, KeyError):
+                break
+        return end
+
+
+def _digest(entries: Sequence[NBestEntry], source: str) -> str:
+    digest = blake2b(source.encode(), digest_size=8)
+    for entry in entries:
+        digest.update(b"\n" + entry.hypothesis.encode())
+    return digest.hexdigest()

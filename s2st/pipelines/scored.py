@@ -1,0 +1,38 @@
+"""An n-best list with its models' scores: what scoring hands to ranking, tuning and the journal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from s2st.text.nbest import NBestEntry
+
+TokenScores = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScoredList:
+    """One list and its models' scores, hypotheses in the order of the file.
+
+    Attributes:
+        entries: at least one hypothesis, as read.
+        model_scores: (n, K) log p(hypothesis | source) by each of K models, in nats.
+        token_scores: [model][hypothesis] -> one log-probability a token, EOS last.
+        rows_stepped, positions: work done and work that plain scoring would do.
+    """
+
+    entries: tuple[NBestEntry, ...]
+    model_scores: npt.NDArray[np.float64]
+    token_scores: tuple[tuple[TokenScores, ...], ...]
+    rows_stepped: int
+    positions: int
+
+    @property
+    def id(self) -> int:
+        """Sentence number from 0."""
+        return self.entries[0].id
+
+    @property
+    def totals(self) -> list[float]:
+        """The system's own total of every hypothesis."""
+        return [entry.total for entry in self.entries]

@@ -1,0 +1,199 @@
+"""`s2st rescore-nbest --resume` and `--shard`: the same bytes as one straight run."""
+
+import json
+import random
+
+import pytest
+
+WORDS = ["le", "la", "un", "une", "chat", "chien", "homme", "femme", "dort", "lit", "."]
+SOURCES = 150  # more than two blocks of 64
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory):
+    """Lists of 0 to 4 hypotheses for 150 sources."""
+    folder = tmp_path_factory.mktemp("lists")
+    draw = random.Random(1)
+    source = ["the " + draw.choice(["cat", "dog", "man"]) for _ in range(SOURCES)]
+    lines = []
+    for i in range(SOURCES):
+        for _ in range(draw.randrange(5)):
+            words = " ".join(draw.choices(WORDS, k=draw.randrange(6)))
+            lines.append(f"{i} ||| {words} ||| LM0= {draw.random():.3f} ||| {-draw.random():.4f}")
+    (folder / "src").write_text("".join(f"{line}\n" for line in source))
+    (folder / "ref").write_text("".join(f"le {line.split()[1]} dort .\n" for line in source))
+    (folder / "nbest").write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+@pytest.fixture
+def rescore(s2st, world, lists):
+    def run(*options, nbest="nbest", model=world.forward):
+        return s2st(
+            "rescore-nbest", lists / nbest, "--source", lists / "src", "--checkpoint", model,
+            "--threads", "1", "--max-rows", "64", *options,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def stopped(s2st, rescore, tmp_path, monkeypatch):
+    """Runs a job with an output file until so many groups are scored, then fails."""
+
+    def run(groups, *options):
+        from s2st.pipelines import journal
+
+        add, count = journal.Journal.add, iter(range(10**6))
+
+        def failing(self, group, sources):
+            if next(count) == groups:
+                raise OSError(28, "No space left on device")
+            add(self, group, sources)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.Journal, "add", failing)
+            outcome = rescore("-o", tmp_path / "out", *options)
+        assert outcome.code == 74, outcome.err
+        assert (tmp_path / "out.scores").exists()
+
+    return run
+
+
+MODES = {
+    "1best": (),
+    "nbest": ("--output", "nbest"),
+    "words": ("--output", "words"),
+    "two passes": ("--normalize", "list", "--output", "nbest"),
+    "tuned": ("--tune", "REF", "--folds", "2"),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stopped_run_goes_on_to_the_same_bytes(rescore, stopped, lists, tmp_path, mode):
+    options = [str(lists / "ref") if option == "REF" else option for option in MODES[mode]]
+    straight = rescore(*options)
+    assert straight.code == 0, straight.err
+    for groups in (0, 1, 3):
+        stopped(groups, *options)
+        again = rescore("-o", tmp_path / "out", "--resume", *options)
+        assert again.code == 0, again.err
+        assert (tmp_path / "out").read_bytes() == straight.data
+        assert not (tmp_path / "out.scores").exists()
+        assert again.data == b""
+        assert ("scores of" in again.err) == (groups > 0)
+
+
+def test_a_journal_cut_anywhere_is_used_up_to_its_last_whole_group(
+    rescore, stopped, tmp_path, monkeypatch
+):
+    """Also with garbage in place of its end: what is whole before it counts."""
+    from s2st.pipelines.rescore import ListScorer
+
+    straight = rescore("--output", "words").data
+    stopped(4, "--output", "words")
+    whole = (tmp_path / "out.scores").read_bytes()
+    header = whole.index(b"\n") + 1
+    scored = []
+    score_together = ListScorer._score_together
+
+    def counting(self, group):
+        scored.append(len(group))
+        return score_together(self, group)
+
+    monkeypatch.setattr(ListScorer, "_score_together", counting)
+    counts = []
+    cuts = [header, header + 1, len(whole) // 2, len(whole) - 2, len(whole) - 1, len(whole)]
+    for cut in cuts:
+        for tail in (b"", b'{"text": 1}\n', b"\x00\xff\n[]\n"):
+            scored.clear()
+            (tmp_path / "out.scores").write_bytes(whole[:cut] + tail)
+            outcome = rescore("-o", tmp_path / "out", "--resume", "--output", "words")
+            assert outcome.code == 0, outcome.err
+            assert (tmp_path / "out").read_bytes() == straight
+            counts.append(len(scored))
+    assert counts[0] == counts[1] == max(counts)  # nothing whole: everything is scored
+    assert counts[-3] == max(counts) - 4
+
+
+def test_a_journal_of_another_run_is_refused(rescore, stopped, lists, tmp_path, world):
+    stopped(1)
+    (lists / "other").write_text((lists / "nbest").read_text().replace("chat", "chien"))
+    output = ("-o", tmp_path / "out", "--resume")
+    rescore(*output, nbest="other").check_error(65, "out.scores, line ", "other text than list")
+    rescore(*output, model=world.reversed).check_error(2, "out.scores", "differs in checkpoints")
+    rescore(*output, "--max-rows", "9").check_error(2, "out.scores", "differs in --max-rows")
+    rescore(*output, "--shard", "1/2").check_error(2, "out.scores", "differs in --shard")
+    (tmp_path / "out.scores").write_bytes(b"\x80\n")
+    rescore(*output).check_error(2, "out.scores", "first line is damaged")
+    fresh = rescore("-o", tmp_path / "out")
+    assert fresh.code == 0
+    assert "--resume would go on" in fresh.err
+    assert not (tmp_path / "out.scores").exists()
+
+
+def test_resume_needs_a_file(rescore):
+    rescore("--resume").check_error(2, "--resume", "--output-file")
+    rescore("--resume", "-o", "/dev/null").check_error(2, "--resume", "--output-file")
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_scoring(rescore, tmp_path):
+    rescore("-o", tmp_path / "missing" / "out").check_error(74, "missing")
+
+
+@pytest.mark.parametrize("mode", ["1best", "nbest", "words"])
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_shards_joined_are_the_whole(rescore, mode, parts):
+    """Seven parts of three blocks: some are empty."""
+    whole = rescore(*MODES[mode])
+    joined = b""
+    for part in range(1, parts + 1):
+        outcome = rescore(*MODES[mode], "--shard", f"{part}/{parts}")
+        assert outcome.code == 0, outcome.err
+        joined += outcome.data
+    assert joined == whole.data
+
+
+def test_shards_of_a_tuned_run(rescore, lists):
+    """Weights learned on development lists do not depend on the shard."""
+    tuned = (
+        "--tune", lists / "ref", "--dev-nbest", lists / "nbest", "--dev-source", lists / "src",
+        "--folds", "2",
+    )  # fmt: skip
+    whole = rescore(*tuned)
+    parts = [rescore(*tuned, "--shard", f"{part}/2") for part in (1, 2)]
+    assert b"".join(part.data for part in parts) == whole.data
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0", "1/2/3", "-1/2"])
+def test_bad_shards(rescore, shard):
+    rescore("--shard", shard).check_error(2, "--shard", "I/N")
+
+
+def test_what_needs_all_lists_cannot_be_sharded(rescore, lists):
+    for options in (
+        ("--normalize", "list"),
+        ("--tune", lists / "ref"),
+        ("--oracle", lists / "ref"),
+    ):
+        rescore("--shard", "1/2", *options).check_error(2, "--shard", "need all lists")
+
+
+def test_the_last_shard_finds_ids_that_no_source_line_has(rescore, lists):
+    (lists / "late").write_text((lists / "nbest").read_text() + "150 ||| le ||| ||| -1\n")
+    rescore("--shard", "2/2", nbest="late").check_error(65, "late, line", "id 150")
+
+
+def test_int8_changes_little(rescore):
+    plain, int8 = (
+        [json.loads(line) for line in rescore("--output", "words", "--precision", p).lines]
+        for p in ("float32", "int8")
+    )
+    assert [record["id"] for record in plain] == [record["id"] for record in int8]
+    found = {(r["id"], r["hypothesis"]): r["token_log_probs"]["S2ST0"] for r in int8}
+    worst = 0.0
+    for record in plain:
+        mine = record["token_log_probs"]["S2ST0"]
+        its = found[record["id"], record["hypothesis"]]
+        worst = max(worst, *(abs(a - b) for a, b in zip(mine, its, strict=True)))
+    assert 0 < worst < 0.5
