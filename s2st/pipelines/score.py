@@ -1,17 +1,19 @@
 """The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from s2st.data.batch import make_batch
+from s2st.data.batch import make_batch, make_source
 from s2st.data.batching import BatchingConfig, plan_in_order
 from s2st.scoring.base import Scorer
+from s2st.scoring.lists import score_lists
 from s2st.text.vocabulary import UNK_ID
 
 CHUNK_PAIRS = 4096
+MAX_ROWS = 2048
 BATCHING = BatchingConfig(batch_size=128, max_tokens=8192)
 
 
@@ -50,15 +52,7 @@ def _score_chunk(
     sources = [source.vocabulary.encode(source.tokenizer.encode(pair[0])) for pair in pairs]
     words = [target.tokenizer.encode(pair[1]) for pair in pairs]
     targets = [target.vocabulary.encode(tokens) for tokens in words]
-    lengths = np.array(
-        [max(len(s), len(t)) for s, t in zip(sources, targets, strict=True)], dtype=np.int64
-    )
-    rows: dict[int, list[float]] = {}
-    for indices in plan_in_order(lengths, BATCHING):
-        chosen = indices.tolist()
-        batch = make_batch([sources[i] for i in chosen], [targets[i] for i in chosen], chosen)
-        for index, row in zip(chosen, scorer.score(batch).tolist(), strict=True):
-            rows[index] = row[: len(targets[index]) + 1]
+    rows = _score_ids(scorer, sources, targets)
     for index in range(len(pairs)):
         yield PairScore(
             line=first + index,
@@ -67,3 +61,32 @@ def _score_chunk(
             log_prob=sum(rows[index]),
             unknown=targets[index].count(UNK_ID),
         )
+
+
+def _score_ids(
+    scorer: Scorer, sources: Sequence[list[int]], targets: Sequence[list[int]]
+) -> Mapping[int, list[float]]:
+    """For each pair, by index, its words' log-probabilities.
+
+    Where most pairs share their source with another, prefixes of targets are shared too.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, source in enumerate(sources):
+        groups.setdefault(tuple(source), []).append(index)
+    rows: dict[int, list[float]] = {}
+    if len(groups) <= len(sources) // 2:
+        lists = [[targets[i] for i in group] for group in groups.values()]
+        batch = make_source(list(groups), range(len(groups)))
+        found = score_lists(scorer, batch, lists, MAX_ROWS).token_log_probs
+        for group, scores in zip(groups.values(), found, strict=True):
+            rows.update(zip(group, (row.tolist() for row in scores), strict=True))
+        return rows
+    lengths = np.array(
+        [max(len(s), len(t)) for s, t in zip(sources, targets, strict=True)], dtype=np.int64
+    )
+    for indices in plan_in_order(lengths, BATCHING):
+        chosen = indices.tolist()
+        pairs = make_batch([sources[i] for i in chosen], [targets[i] for i in chosen], chosen)
+        for index, row in zip(chosen, scorer.score(pairs).tolist(), strict=True):
+            rows[index] = row[: len(targets[index]) + 1]
+    return rows
