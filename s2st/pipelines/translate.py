@@ -11,6 +11,7 @@ from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
 
 MAX_PADDED_TOKENS = 20_000  # of a batch: bounds the encoder's memory on very long lines
+MAX_ROWS = 2048  # of a search, one sentence's if it has more: bounds the memory of wide beams
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def _translate_chunk(
     }
     todo = np.array([index for index, row in enumerate(rows) if row], dtype=np.int64)
     lengths = np.array([len(rows[index]) for index in todo], dtype=np.int64)
-    config = BatchingConfig(batch_size=batch_size, max_tokens=MAX_PADDED_TOKENS)
+    sentences = max(1, min(batch_size, MAX_ROWS // search.rows_per_sentence))
+    config = BatchingConfig(batch_size=sentences, max_tokens=MAX_PADDED_TOKENS)
     for batch in plan_in_order(lengths, config):
         indices = todo[batch].tolist()
         source = make_source([rows[i] for i in indices], [first + i for i in indices])

@@ -31,7 +31,14 @@ class Hypothesis:
 
 
 class Search(ABC):
-    """Finds hypotheses for sources."""
+    """Finds hypotheses for sources.
+
+    Attributes:
+        rows_per_sentence: hypotheses that it may have open at once for each sentence; callers
+            put fewer sentences together where it is large.
+    """
+
+    rows_per_sentence: int = 1
 
     @abstractmethod
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:

@@ -41,6 +41,7 @@ class BeamSearch(Search):
 
     def __init__(self, config: BeamConfig) -> None:
         self.config = config
+        self.rows_per_sentence = config.beam
 
     @torch.inference_mode()
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:

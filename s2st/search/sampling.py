@@ -20,6 +20,7 @@ class SamplingSearch(Search):
 
     def __init__(self, config: SamplingConfig) -> None:
         self.config = config
+        self.rows_per_sentence = config.nbest
 
     @torch.inference_mode()
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
