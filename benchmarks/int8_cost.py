@@ -1,0 +1,93 @@
+"""What int8 weights cost: log-probabilities and BLEU of real lists against float32.
+
+    python benchmarks/int8_cost.py --checkpoint DIR --lists test.1000best.gz --source test.en.gz \\
+        --reference test.fr.gz [--count 100]
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+import torch
+from machine import facts
+
+from s2st.device import keep_freed_pages
+from s2st.pipelines.evaluate import evaluate_system
+from s2st.pipelines.rescore import ListScorer
+from s2st.pipelines.scored import ScoredList
+from s2st.scoring.build import load_scorer
+from s2st.text.lines import read_lines
+from s2st.text.nbest import read_nbest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", required=True, nargs="+", help="one, or an ensemble")
+    parser.add_argument("--lists", required=True)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--reference", required=True)
+    parser.add_argument("--count", type=int, default=100, help="lists")
+    arguments = parser.parse_args()
+    keep_freed_pages()
+    print("machine:", ", ".join(f"{name} {value}" for name, value in facts().items()))
+    sources = list(read_lines(arguments.source))
+    references = list(read_lines(arguments.reference))
+    lists = list(
+        itertools.islice(read_nbest(read_lines(arguments.lists), arguments.lists), arguments.count)
+    )
+    found: dict[str, list[ScoredList]] = {}
+    for precision in ("float32", "int8"):
+        scorer = load_scorer(arguments.checkpoint, torch.device("cpu"), precision)
+        start = time.perf_counter()
+        found[precision] = list(
+            ListScorer([scorer], sources, 2048, arguments.lists).score(iter(lists))
+        )
+        count = sum(len(item.entries) for item in found[precision])
+        seconds = time.perf_counter() - start
+        print(f"{precision}: {count} hypotheses, {count / seconds:.0f} a second, text to scores")
+    describe(found["float32"], found["int8"])
+    used = [references[item[0].id] for item in lists]
+    for name, share in (("the model alone", 1.0), ("half the baseline, spreads equal", 0.5)):
+        for precision, scored in found.items():
+            chosen = [best(item, share) for item in scored]
+            score = evaluate_system(name, chosen, [used], tokenize="none").bleu
+            print(f"BLEU of the choice of {name}, {precision}: {score.score:.2f}")
+
+
+def describe(plain: list[ScoredList], int8: list[ScoredList]) -> None:
+    """Differences a word and a hypothesis, and how often the best hypothesis is another one."""
+    words = [
+        np.abs(a - b)
+        for one, other in zip(plain, int8, strict=True)
+        for a, b in zip(one.token_scores[0], other.token_scores[0], strict=True)
+    ]
+    flat = np.concatenate(words)
+    sums = np.concatenate(
+        [(b.model_scores - a.model_scores)[:, 0] for a, b in zip(plain, int8, strict=True)]
+    )
+    spread = np.mean([item.model_scores.std() for item in plain])
+    print(f"log p a word, difference in nats: mean {flat.mean():.4f}, largest {flat.max():.3f}")
+    print(
+        f"log p a hypothesis: mean difference {sums.mean():+.4f}, mean size "
+        f"{np.abs(sums).mean():.4f}, largest {np.abs(sums).max():.3f}; "
+        f"within a list they spread by {spread:.2f}"
+    )
+    same = sum(
+        int(a.model_scores.argmax() == b.model_scores.argmax())
+        for a, b in zip(plain, int8, strict=True)
+    )
+    print(f"the model's best hypothesis is the same in {same} of {len(plain)} lists")
+
+
+def best(item: ScoredList, share: float) -> str:
+    """The best hypothesis by share * model + (1 - share) * baseline, each at spread 1."""
+    model, baseline = item.model_scores[:, 0], np.array(item.totals)
+    total = share * model / max(model.std(), 1e-9)
+    if share < 1:
+        total = total + (1 - share) * baseline / max(baseline.std(), 1e-9)
+    return item.entries[int(total.argmax())].hypothesis
+
+
+if __name__ == "__main__":
+    main()
