@@ -1,6 +1,5 @@
 """`s2st export`: a checkpoint without its training state, for others to use."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -24,13 +23,7 @@ def command(checkpoint: str, release: str) -> None:
         raise OutputError(f"{final}: exists already; name a folder that does not")
     saved = read_saved(checkpoint)
     weights = saved.load(torch.device("cpu")).state_dict()
-    durable.make_folder(final.parent)
-    temporary = final.parent / f".{final.name}.tmp-{os.getpid()}"
-    durable.make_folder(temporary)
-    try:
-        write_model_files(temporary, saved.record, weights)
-        write_manifest(temporary, saved.record, saved.summary)
-        durable.publish(temporary, final)
-    finally:
-        durable.remove_folder(temporary)
+    with durable.new_folder(final) as folder:
+        write_model_files(folder, saved.record, weights)
+        write_manifest(folder, saved.record, saved.summary)
     print(f"s2st: wrote {final}", file=sys.stderr)

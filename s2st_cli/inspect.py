@@ -18,12 +18,21 @@ SPEC = CommandSpec(
 )
 HELP = """Show what PATH (a checkpoint or a store) is: options, vocabulary sizes, parameters by
 part, training history. Without PATH: the parameters of --arch at vocabularies of --nwordssrc and
---nwordstgt words, counted without allocating them.
+--nwordstgt words, counted without allocating them. --verify reads every byte of a checkpoint or
+store instead, names its files, and ends with exit code 65 at the first bad one.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Prints to stdout."""
+    if extra["verify"]:
+        if extra["path"] is None:
+            raise UsageError("--verify needs PATH, a checkpoint or a store")
+        from s2st.pipelines.verify import verify
+
+        for name, size in verify(Path(extra["path"])).items():
+            print(f"{name}: ok, {size:,} bytes")
+        return
     if extra["path"] is not None:
         _inspect_path(Path(extra["path"]))
         return
@@ -147,6 +156,7 @@ command = ConfiguredCommand(
     HELP,
     extra=[
         click.Argument(["path"], required=False),
+        click.Option(["--verify"], is_flag=True, help="check every file of PATH"),
         click.Option(["--nwordssrc"], type=click.IntRange(min=0), metavar="N", help="source words"),
         click.Option(["--nwordstgt"], type=click.IntRange(min=0), metavar="N", help="target words"),
     ],

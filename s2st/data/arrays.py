@@ -1,41 +1,40 @@
 """`.npy` files of ids that grow as they are written, and are read memory-mapped."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from s2st.errors import CheckpointError, OutputError
+from s2st import durable
+from s2st.errors import CheckpointError
 
 HEADER_SIZE = 128
 
 
 class ArrayWriter:
-    """Writes a one-dimensional array of unknown length to a .npy file, a chunk at a time."""
+    """Writes a one-dimensional array of unknown length to a .npy file, a chunk at a time.
+
+    Every method raises OutputError when the disk refuses.
+    """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
-        self.path = path
         self.dtype = np.dtype(dtype)
         self.length = 0
-        self._stream = open(path, "wb")  # noqa: SIM115 - closed by close()
-        self._stream.write(b"\0" * HEADER_SIZE)
+        self._writer = durable.Writer(path)
+        self._writer.write(b"\0" * HEADER_SIZE)
 
     def append(self, values: npt.ArrayLike) -> None:
-        """Adds values at the end; raises OutputError when the disk refuses."""
+        """Adds values at the end."""
         chunk = np.asarray(values, dtype=self.dtype)
-        try:
-            chunk.tofile(self._stream)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+        self._writer.write(chunk.tobytes())
         self.length += len(chunk)
 
     def close(self) -> None:
-        """Writes the header, now that the length is known, and closes the file."""
-        self._stream.flush()
-        self._stream.seek(0)
-        self._stream.write(_header(self.dtype, self.length))
-        self._stream.close()
+        """Writes the header, now that the length is known, syncs and closes the file."""
+        self._writer.rewind()
+        self._writer.write(_header(self.dtype, self.length))
+        self._writer.close()
 
 
 def _header(dtype: np.dtype[Any], length: int) -> bytes:
@@ -46,17 +45,21 @@ def _header(dtype: np.dtype[Any], length: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
 
 
-def open_array(
-    path: Path, dtype: npt.DTypeLike, mode: Literal["r", "r+"] = "r"
-) -> npt.NDArray[Any]:
-    """Opens a one-dimensional .npy file memory-mapped; raises CheckpointError if it is not one."""
+def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Opens a file of ArrayWriter memory-mapped; raises CheckpointError if it is not one.
+
+    The header must be the one that the file's size implies, byte for byte.
+    """
+    kind = np.dtype(dtype)
     try:
-        empty = path.stat().st_size == HEADER_SIZE  # nothing behind the header cannot be mapped
-        array = np.load(path, mmap_mode=None if empty else mode, allow_pickle=False)
-    except Exception as error:  # numpy's reader of a damaged header raises of many kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"not a readable array: {reason}", str(path)) from error
-    if array.ndim != 1 or array.dtype != np.dtype(dtype):
-        message = f"expected a flat array of {np.dtype(dtype)}, found {array.dtype}{array.shape}"
-        raise CheckpointError(message, str(path))
-    return array  # type: ignore[no-any-return]
+        length, rest = divmod(path.stat().st_size - HEADER_SIZE, kind.itemsize)
+        with open(path, "rb") as stream:
+            header = stream.read(HEADER_SIZE)
+        if rest or length < 0 or header != _header(kind, length):
+            message = f"not a readable array: expected a flat array of {kind} that fills the file"
+            raise CheckpointError(message, str(path))
+        if length == 0:  # nothing cannot be mapped
+            return np.zeros(0, kind)
+        return np.memmap(path, kind, "r", offset=HEADER_SIZE, shape=(length,))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"not a readable array: {error}", str(path)) from error

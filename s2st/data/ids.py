@@ -20,11 +20,21 @@ class GrowingIndex(dict[str, int]):
         return number
 
 
-class SideWriter:
-    """The two arrays of one side of a split."""
+def ids_path(folder: Path, split: str, language: str) -> Path:
+    """The file of a side's ids."""
+    return folder / f"{split}.{language}.ids.npy"
 
-    def __init__(self, folder: Path, split: str, language: str) -> None:
-        self.ids = ArrayWriter(folder / f"{split}.{language}.ids.npy", np.int32)
+
+class SideWriter:
+    """The two arrays of one side of a split.
+
+    Args:
+        folder, split, language: where, and of what.
+        ids: the file of the ids, where it is another than `ids_path`.
+    """
+
+    def __init__(self, folder: Path, split: str, language: str, ids: Path | None = None) -> None:
+        self.ids = ArrayWriter(ids or ids_path(folder, split, language), np.int32)
         self.offsets = ArrayWriter(folder / f"{split}.{language}.offsets.npy", np.int64)
         self.offsets.append([0])
 
@@ -41,8 +51,7 @@ class SideWriter:
 
 
 def parts_of(path: Path) -> Iterator[npt.NDArray[np.int32]]:
-    """Writable pieces of an array on disk, one mapped at a time."""
+    """Pieces of an array on disk, one mapped at a time."""
     length = len(open_array(path, np.int32))
     for start in range(0, length, REMAP_CHUNK):
-        mapped = open_array(path, np.int32, mode="r+")
-        yield mapped[start : start + REMAP_CHUNK]
+        yield open_array(path, np.int32)[start : start + REMAP_CHUNK]

@@ -43,4 +43,8 @@ def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices) -> Batc
     rows = [int(index) for index in indices]
     sources = [corpus.source[index].tolist() for index in rows]
     targets = [corpus.target[index].tolist() for index in rows]
-    return make_batch(sources, targets, rows)
+    batch = make_batch(sources, targets, rows)
+    for side, ids in ((corpus.source, batch.source.tokens), (corpus.target, batch.target_out)):
+        if ids.numel():  # a file may change under a run; torch's lookup would name neither
+            side.check_range(int(ids.min()), int(ids.max()))
+    return batch

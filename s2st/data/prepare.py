@@ -1,15 +1,14 @@
 """`preprocess`: parallel text to a store, streaming; memory grows with the words, not the pairs.
 
 Training text is read once: every new word gets the next provisional id, and when the vocabulary
-is known the ids on disk are mapped to final ones in chunks.
+is known the ids on disk are rewritten as final ones in chunks.
 """
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ import numpy.typing as npt
 
 from s2st import durable
 from s2st.config import option
-from s2st.data.ids import GrowingIndex, SideWriter, parts_of
+from s2st.data.arrays import ArrayWriter
+from s2st.data.ids import GrowingIndex, SideWriter, ids_path, parts_of
 from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import PairTokens, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
-from s2st.manifest import MANIFEST
+from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.tokenizers import (
     TokenizerSpec,
@@ -34,6 +34,7 @@ from s2st.text.tokenizers import (
 from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
 
 log = logging.getLogger("s2st")
+SPOOL_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,8 @@ def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec)
     final = Path(config.destdir)
     if final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise OutputError(f"{final}: exists already; remove it or name another --destdir")
-    durable.make_folder(final.parent)
-    temporary = final.parent / f".{final.name}.tmp-{os.getpid()}"
-    durable.make_folder(temporary)
-    try:
-        report = _Preparation(config, temporary, source, target).run()
-        durable.publish(temporary, final)
-    finally:
-        durable.remove_folder(temporary)
+    with durable.new_folder(final) as folder:
+        report = _Preparation(config, folder, source, target).run()
     return replace(report, folder=final)
 
 
@@ -134,14 +129,16 @@ def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
     if not folder.is_dir():
         return None
     try:
-        record = json.loads((folder / MANIFEST).read_bytes())["tokenizers"]
-        sides = [load_spec(record[side], folder) for side in ("source", "target")]
+        manifest = read_sealed(folder)
+        record = manifest["tokenizers"]
+        sides = [load_spec(record[side], folder, manifest) for side in ("source", "target")]
     except OSError as error:
         raise InputMissingError(f"{path}: neither a checkpoint nor a store") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError("damaged manifest", str(folder / MANIFEST)) from error
     for spec in sides:
         if spec.language == language:
+            verify_files(folder, manifest, [f"dict.{language}.txt"])
             return spec
     raise UsageError(f"{path}: has no vocabulary for language {language!r}")
 
@@ -204,7 +201,7 @@ class _Preparation:
             for number, prefix in enumerate(prefixes):
                 self._held_out_split(kind + (str(number) if number else ""), prefix)
         if tsv is not None and tsv != config.tsv:
-            os.unlink(tsv)
+            durable.remove_file(Path(tsv))
         self._write_manifest()
         sizes = [len(v) - len(SPECIALS) for v in self.vocabularies if v is not None]
         return PrepareReport(self.folder, sizes[0], sizes[1], tuple(self.reports))
@@ -232,9 +229,10 @@ class _Preparation:
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"
-        with open(spool, "wb") as stream:
-            for source, target in self._training_pairs(tsv):
-                stream.write(f"{source}\t{target}\n".encode())
+        lines = (f"{source}\t{target}\n" for source, target in self._training_pairs(tsv))
+        with durable.Writer(spool) as writer:
+            while piece := "".join(islice(lines, SPOOL_LINES)):
+                writer.write(piece.encode())
         return str(spool)
 
     # text
@@ -259,7 +257,10 @@ class _Preparation:
     # splits
 
     def _training_split(self, tsv: str | None) -> None:
-        writers = [self._writers("train", language) for language in self.languages]
+        writers = [
+            SideWriter(self.folder, "train", self.languages[side], self._provisional(side))
+            for side in (0, 1)
+        ]
         words = [GrowingIndex(), GrowingIndex()]
         limit = self.config.max_length
         empty = long = pairs = 0
@@ -290,7 +291,7 @@ class _Preparation:
         self.reports.append(SplitReport("train", pairs, sides[0], sides[1], empty, long))
 
     def _held_out_split(self, name: str, prefix: str) -> None:
-        writers = [self._writers(name, language) for language in self.languages]
+        writers = [SideWriter(self.folder, name, language) for language in self.languages]
         unknown = [0, 0]
         pairs = 0
         files = [text_file(prefix, language) for language in self.languages]
@@ -309,9 +310,6 @@ class _Preparation:
         tokens = [writer.ids.length for writer in writers]
         source, target = (SideCounts(tokens[i], unknown[i]) for i in (0, 1))
         self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
-
-    def _writers(self, split: str, language: str) -> SideWriter:
-        return SideWriter(self.folder, split, language)
 
     # vocabularies
 
@@ -351,24 +349,27 @@ class _Preparation:
 
     def _count(self, side: int, words: int) -> npt.NDArray[np.int64]:
         total = np.zeros(words, dtype=np.int64)
-        for part in parts_of(self._ids_path(side)):
+        for part in parts_of(self._provisional(side)):
             total += np.bincount(part, minlength=words)
         return total
 
     def _remap(self, side: int, words: list[str]) -> SideCounts:
-        """Turns the provisional ids of a side into final ones, in place."""
+        """Turns the provisional ids of a side into final ones."""
         vocabulary = self.vocabularies[side]
         assert vocabulary is not None
         table = np.array(vocabulary.encode(words), dtype=np.int32)
-        tokens = unknown = 0
-        for part in parts_of(self._ids_path(side)):
-            part[:] = table[part]
-            tokens += len(part)
-            unknown += int(np.count_nonzero(part == UNK_ID))
-        return SideCounts(tokens, unknown)
+        writer = ArrayWriter(ids_path(self.folder, "train", self.languages[side]), np.int32)
+        unknown = 0
+        for part in parts_of(self._provisional(side)):
+            final = table[part]
+            writer.append(final)
+            unknown += int(np.count_nonzero(final == UNK_ID))
+        writer.close()
+        durable.remove_file(self._provisional(side))
+        return SideCounts(writer.length, unknown)
 
-    def _ids_path(self, side: int) -> Path:
-        return self.folder / f"train.{self.languages[side]}.ids.npy"
+    def _provisional(self, side: int) -> Path:
+        return self.folder / f"provisional.{side}.npy"
 
     # files
 
@@ -379,7 +380,6 @@ class _Preparation:
         save_models(self.folder, self.specs)
         files: dict[str, Any] = {}
         for path in sorted(self.folder.iterdir()):
-            durable.sync_path(path)
             files[path.name] = {"size": path.stat().st_size, "sha256": durable.sha256_of(path)}
         manifest = {
             "format": FORMAT,
@@ -390,5 +390,4 @@ class _Preparation:
             "splits": {report.name: asdict(report) for report in self.reports},
             "files": files,
         }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
-        durable.write_file(self.folder / MANIFEST, text.encode())
+        durable.write_file(self.folder / MANIFEST, seal(manifest))

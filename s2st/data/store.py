@@ -6,14 +6,14 @@ A split NAME of languages L has `NAME.L.ids.npy` (int32, all sentences end to en
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from s2st.data.arrays import open_array
 from s2st.errors import CheckpointError, InputMissingError
-from s2st.manifest import MANIFEST, read_manifest
+from s2st.manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 
@@ -24,10 +24,17 @@ CHECK_CHUNK = 1 << 20  # ids
 
 @dataclass(frozen=True)
 class Side:
-    """One language of one split. `ids` and `offsets` are memory-mapped."""
+    """One language of one split. `ids` and `offsets` are memory-mapped.
+
+    Attributes:
+        words: ids are below this, the size of the vocabulary; None leaves them unchecked.
+        path: file of the ids, for messages.
+    """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
+    words: int | None = None
+    path: str | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -38,6 +45,11 @@ class Side:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Words of every sentence, without EOS."""
         return np.diff(self.offsets)
+
+    def check_range(self, lowest: int, highest: int) -> None:
+        """Raises CheckpointError unless ids from `lowest` to `highest` are in the vocabulary."""
+        if self.words is not None and (lowest < 0 or highest >= self.words):
+            raise CheckpointError("damaged: ids that are not in the vocabulary", self.path)
 
 
 @dataclass(frozen=True)
@@ -59,11 +71,11 @@ class Store:
         self.manifest = _read_manifest(self.folder)
         self.source_language: str = self.manifest["source_language"]
         self.target_language: str = self.manifest["target_language"]
-        self.source_vocabulary = Vocabulary.load(self._path(f"dict.{self.source_language}.txt"))
-        self.target_vocabulary = Vocabulary.load(self._path(f"dict.{self.target_language}.txt"))
-        tokenizers = self.manifest["tokenizers"]
-        self.source_tokenizer: TokenizerSpec = load_spec(tokenizers["source"], self.folder)
-        self.target_tokenizer: TokenizerSpec = load_spec(tokenizers["target"], self.folder)
+        self._files = files_of(self.folder, self.manifest)
+        self.source_vocabulary = self._vocabulary(self.source_language)
+        self.target_vocabulary = self._vocabulary(self.target_language)
+        self.source_tokenizer: TokenizerSpec = self._tokenizer("source")
+        self.target_tokenizer: TokenizerSpec = self._tokenizer("target")
 
     @property
     def splits(self) -> list[str]:
@@ -74,7 +86,7 @@ class Store:
         """One hash over all arrays and vocabularies, from the manifest's checksums."""
         import hashlib
 
-        files = self.manifest["files"]
+        files = self._files
         text = "".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -90,23 +102,37 @@ class Store:
             raise CheckpointError(message, str(self.folder))
         return ParallelCorpus(source, target)
 
-    def _side(self, split: str, language: str, vocabulary_size: int) -> Side:
-        ids = open_array(self._path(f"{split}.{language}.ids.npy"), np.int32)
-        offsets = open_array(self._path(f"{split}.{language}.offsets.npy"), np.int64)
-        name = str(self._path(f"{split}.{language}.offsets.npy"))
-        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(ids):
-            raise CheckpointError("the offsets do not fit the ids", name)
-        if np.any(np.diff(offsets) < 0):
-            raise CheckpointError("the offsets go back", name)
-        for start in range(0, len(ids), CHECK_CHUNK):
-            part = ids[start : start + CHECK_CHUNK]
-            if part.min() < 0 or part.max() >= vocabulary_size:
-                message = "ids that are not in the vocabulary"
-                raise CheckpointError(message, str(self._path(f"{split}.{language}.ids.npy")))
-        return Side(ids, offsets)
+    def verify(self) -> None:
+        """Reads everything: hashes of all files, ids in range; raises CheckpointError.
 
-    def _path(self, name: str) -> Path:
-        return self.folder / name
+        Takes about a second a GB. Opening alone looks at sizes, headers and offsets.
+        """
+        verify_files(self.folder, self.manifest)
+        for name in self.splits:
+            corpus = self.split(name)
+            for side in (corpus.source, corpus.target):
+                for start in range(0, len(side.ids), CHECK_CHUNK):
+                    part = side.ids[start : start + CHECK_CHUNK]
+                    side.check_range(int(part.min()), int(part.max()))
+
+    def _side(self, split: str, language: str, vocabulary_size: int) -> Side:
+        ids_path = check_size(self.folder, self._files, f"{split}.{language}.ids.npy")
+        path = check_size(self.folder, self._files, f"{split}.{language}.offsets.npy")
+        ids = open_array(ids_path, np.int32)
+        offsets = open_array(path, np.int64)
+        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(ids):
+            raise CheckpointError("the offsets do not fit the ids", str(path))
+        if np.any(offsets[1:] < offsets[:-1]):
+            raise CheckpointError("the offsets go back", str(path))
+        return Side(ids, offsets, vocabulary_size, str(ids_path))
+
+    def _tokenizer(self, side: str) -> TokenizerSpec:
+        return load_spec(self.manifest["tokenizers"][side], self.folder, self.manifest)
+
+    def _vocabulary(self, language: str) -> Vocabulary:
+        name = f"dict.{language}.txt"
+        verify_files(self.folder, self.manifest, [name])
+        return Vocabulary.load(self.folder / name)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -119,17 +145,20 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise InputMissingError(
             f"{folder}: not a folder that `s2st preprocess` wrote ({MANIFEST} cannot be read)"
         ) from error
-    for key, kind in (("files", dict), ("splits", dict), ("tokenizers", dict)):
-        if not isinstance(manifest.get(key), kind):
+    for key in ("splits", "tokenizers"):
+        if not isinstance(manifest.get(key), dict):
             raise CheckpointError(f"damaged: no {key!r}", str(path))
-    if not all(
-        isinstance(facts, dict) and "sha256" in facts for facts in manifest["files"].values()
-    ):
-        raise CheckpointError("damaged: no checksums", str(path))
     if not {"source", "target"} <= set(manifest["tokenizers"]):
         raise CheckpointError("damaged: no tokenizer of each side", str(path))
     for key in ("source_language", "target_language"):
         value = manifest.get(key)
-        if not isinstance(value, str) or "/" in value or value.startswith("."):
+        if not _is_name(value) or value.startswith("."):
             raise CheckpointError(f"damaged: no usable {key!r}", str(path))
+    if not all(map(_is_name, manifest["splits"])):
+        raise CheckpointError("damaged: a split without a usable name", str(path))
     return manifest
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    """Something that can be a part of a file's name."""
+    return isinstance(value, str) and value.isprintable() and "/" not in value and len(value) < 100

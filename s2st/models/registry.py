@@ -17,7 +17,7 @@ ARCHITECTURES: Registry[Any] = Registry("architecture")
 class RecurrentConfig:
     """Options of the recurrent encoder-decoders. Sizes left out follow the corpus (see `train`)."""
 
-    layers: int | None = option(None, "layers of encoder and decoder", minimum=1)
+    layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
     hidden_size: int | None = option(None, "cells a layer", minimum=1)
     embedding_size: int | None = option(None, "width of the word embeddings", minimum=1)
     dropout: float | None = option(

@@ -5,7 +5,6 @@ Training adds files of its own under `training/`; without them the folder is a r
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from s2st import durable
 from s2st.config import config_values, make_config
 from s2st.errors import CheckpointError, InputMissingError, UsageError
-from s2st.manifest import MANIFEST, read_manifest
+from s2st.manifest import MANIFEST, files_of, read_manifest, seal, verify_files
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
@@ -60,15 +59,34 @@ class SavedModel:
 
     def load(self, device: torch.device) -> Seq2SeqModel:
         """The model with its weights, on the device; raises CheckpointError if they do not fit."""
-        model = self.record.build()
         weights = load_tensors(self.folder / WEIGHTS)
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            message = f"the weights do not fit the architecture: {reason}"
-            raise CheckpointError(message, str(self.folder / WEIGHTS)) from error
+        self._check_fit(weights)
+        model = self.record.build()
+        model.load_state_dict(weights)
         return model.to(device)
+
+    def _check_fit(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Compares names and shapes before memory is taken: the record may ask for any size."""
+        try:
+            with torch.device("meta"):
+                expected = self.record.build().state_dict()
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            reason = " ".join(str(error).split())[:200]
+            message = f"no model can have these sizes: {reason}"
+            raise CheckpointError(message, str(self.folder / MANIFEST)) from error
+        for name in sorted({*expected, *weights}):
+            wanted, found = (_describe(tensors.get(name)) for tensors in (expected, weights))
+            if wanted != found:
+                message = f"{name[:80]} is {found}, expected {wanted}"
+                where = str(self.folder / WEIGHTS)
+                raise CheckpointError(f"the weights do not fit the architecture: {message}", where)
+
+
+def _describe(tensor: torch.Tensor | None) -> str:
+    if tensor is None:
+        return "missing"
+    kind = "floating-point" if tensor.is_floating_point() else str(tensor.dtype)
+    return f"{kind} {tuple(tensor.shape)}"
 
 
 def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
@@ -112,7 +130,6 @@ def write_model_files(
         specs, (record.source_vocabulary, record.target_vocabulary), strict=True
     ):
         vocabulary.save(folder / f"dict.{spec.language}.txt")
-        durable.sync_path(folder / f"dict.{spec.language}.txt")
 
 
 def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]) -> None:
@@ -136,8 +153,7 @@ def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]
         "summary": dict(summary),
         "files": files,
     }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    durable.write_file(folder / MANIFEST, text.encode())
+    durable.write_file(folder / MANIFEST, seal(manifest))
 
 
 def read_saved(folder: str | Path) -> SavedModel:
@@ -149,6 +165,8 @@ def read_saved(folder: str | Path) -> SavedModel:
     """
     path = Path(folder)
     manifest = _checkpoint_manifest(path)
+    if WEIGHTS not in files_of(path, manifest):
+        raise CheckpointError(f"damaged: no {WEIGHTS} among its files", str(path / MANIFEST))
     verify_files(path, manifest)
     damaged = CheckpointError("damaged: incomplete record", str(path / MANIFEST))
     try:
@@ -156,7 +174,7 @@ def read_saved(folder: str | Path) -> SavedModel:
         name = manifest["architecture"]["name"]
         options = manifest["architecture"]["options"]
         tokenizers = manifest["tokenizers"]
-        specs = [load_spec(tokenizers[side], path) for side in ("source", "target")]
+        specs = [load_spec(tokenizers[side], path, manifest) for side in ("source", "target")]
     except (KeyError, TypeError) as error:
         raise damaged from error
     if not isinstance(name, str) or not isinstance(options, dict):
@@ -167,6 +185,9 @@ def read_saved(folder: str | Path) -> SavedModel:
         hint = f" (it was trained with --plugin {plugins[0]}: name it again)" if plugins else ""
         raise UsageError(f"{path}: {error}{hint}") from error
     config: Any = make_config(entry.config_type, options, str(path / MANIFEST))
+    for spec in specs:
+        if f"dict.{spec.language}.txt" not in manifest["files"]:
+            raise damaged
     source, target = (Vocabulary.load(path / f"dict.{spec.language}.txt") for spec in specs)
     record = ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
     summary = manifest.get("summary")
@@ -188,25 +209,6 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
         raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Compares size and sha256 of every file with the manifest; raises CheckpointError."""
-    files = manifest.get("files")
-    if not isinstance(files, dict) or WEIGHTS not in files:
-        raise CheckpointError("damaged: no list of files", str(folder / MANIFEST))
-    for name, facts in files.items():
-        path = folder / name
-        if ".." in Path(name).parts or Path(name).is_absolute() or not isinstance(facts, dict):
-            raise CheckpointError(f"damaged: file name {name[:80]!r}", str(folder / MANIFEST))
-        try:
-            size = path.stat().st_size
-            if size == facts.get("size") and durable.sha256_of(path) == facts.get("sha256"):
-                continue
-        except OSError as error:
-            message = f"missing or unreadable ({error.strerror})"
-            raise CheckpointError(message, str(path)) from error
-        raise CheckpointError("damaged: its checksum is not the manifest's", str(path))
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:

@@ -6,7 +6,7 @@ A tokeniser is named with its options in a store's manifest and in a checkpoint;
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from s2st import durable
 from s2st.config import config_values, make_config, option
 from s2st.errors import CheckpointError, ConfigError, InputMissingError
+from s2st.manifest import files_of, verify_files
 from s2st.registry import Registry
 from s2st.text.lines import split_words
 
@@ -214,21 +215,27 @@ def save_models(folder: Path, specs: Iterable[TokenizerSpec]) -> list[str]:
     return names
 
 
-def load_spec(record: Any, folder: Path) -> TokenizerSpec:
-    """Rebuilds a spec from its record and the folder that holds its model; raises DataErrors."""
+def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> TokenizerSpec:
+    """Rebuilds a spec from its record; its model is read if the folder's manifest lists it.
+
+    Raises:
+        CheckpointError: a damaged record, or a model that is not the manifest's.
+        UsageError: an unknown tokeniser or option.
+    """
     try:
         name, language, options = record["name"], record["language"], record["options"]
     except (TypeError, KeyError) as error:
         raise CheckpointError("the record of the tokenizer is damaged", str(folder)) from error
     texts = isinstance(name, str) and isinstance(language, str) and isinstance(options, dict)
-    if not texts or "/" in language or language.startswith("."):
+    if not texts or not language.isprintable() or "/" in language or language.startswith("."):
         raise CheckpointError("the record of the tokenizer is damaged", str(folder))
     entry = TOKENIZERS.get(name)
     config: Any = make_config(entry.config_type, options, f"{folder}: tokenizer {name}")
     model = None
-    path = folder / model_file_name(language)
-    if path.exists():
-        model = path.read_bytes()
+    file_name = model_file_name(language)
+    if file_name in files_of(folder, manifest):
+        verify_files(folder, manifest, [file_name])
+        model = (folder / file_name).read_bytes()
     return TokenizerSpec(name, config, language, model)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from s2st import durable
 from s2st.errors import DataError
-from s2st.text.lines import open_output, read_lines
+from s2st.text.lines import read_lines
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
+MOST_CHARACTERS = 10_000  # of a word; a longer one is no word, but a file of another kind
 
 
 class Vocabulary:
@@ -70,22 +72,26 @@ class Vocabulary:
     ) -> "Vocabulary":
         """The `max_words` most frequent words that occur at least `threshold` times.
 
+        Words of more than MOST_CHARACTERS are left out, hence unknown.
         Ties are broken by code point order, so that the result does not depend on the order of
         counting. `max_words` does not count the four special tokens.
         """
-        items = [(w, c) for w, c in counts.items() if c >= threshold and w not in SPECIALS]
+        items = [
+            (word, count)
+            for word, count in counts.items()
+            if count >= threshold and word not in SPECIALS and len(word) <= MOST_CHARACTERS
+        ]
         items.sort(key=lambda item: (-item[1], item[0]))
         kept = items if max_words is None else items[:max_words]
         return cls([word for word, _ in kept], [count for _, count in kept])
 
     def save(self, path: str | Path) -> None:
-        """Writes the `token count` lines."""
+        """Writes the `token count` lines, synced; raises OutputError."""
         # reading takes one byte order mark away: a first word that begins with U+FEFF needs two
-        mark = "\ufeff" if "".join(self.tokens[4:5]).startswith("\ufeff") else ""
-        with open_output(path) as write:
-            for token, count in zip(self.tokens[4:], self.counts[4:], strict=True):
-                write(f"{mark}{token} {count}")
-                mark = ""
+        text = "\ufeff" if "".join(self.tokens[4:5]).startswith("\ufeff") else ""
+        pairs = zip(self.tokens[4:], self.counts[4:], strict=True)
+        text += "".join(f"{token} {count}\n" for token, count in pairs)
+        durable.write_file(Path(path), text.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
@@ -93,7 +99,7 @@ class Vocabulary:
 
         Raises:
             InputMissingError: no such file.
-            DataError: a line that is empty, a count that is no number, a word twice.
+            DataError: a line that is empty, a count that is no number, a word twice or too long.
         """
         words: dict[str, int] = {}
         for number, line in enumerate(read_lines(path), start=1):
@@ -102,6 +108,9 @@ class Vocabulary:
                 word, count = line, "1"
             if not word or " " in word:
                 raise DataError("expected `token count`", str(path), number)
+            if len(word) > MOST_CHARACTERS:
+                message = f"a word of {len(word)} characters; the most is {MOST_CHARACTERS}"
+                raise DataError(message, str(path), number)
             if not (count.isascii() and count.isdigit() and len(count) < 19):
                 raise DataError(f"count {count[:40]!r} is not a whole number", str(path), number)
             if word in SPECIALS:

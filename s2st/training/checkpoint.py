@@ -4,9 +4,12 @@
 and `training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` are links.
 """
 
+import contextlib
 import json
+import logging
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ from typing import Any
 import torch
 
 from s2st import durable
-from s2st.errors import CheckpointError
+from s2st.errors import CheckpointError, DataError, InputMissingError
+from s2st.manifest import parse_json, read_small
 from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import (
     ModelRecord,
@@ -26,9 +30,11 @@ from s2st.models.saved import (
     write_model_files,
 )
 
+log = logging.getLogger("s2st")
 STATE = "training/state.json"
 OPTIMIZER = "training/optimizer.safetensors"
 LAST, BEST = "checkpoint_last", "checkpoint_best"
+_NUMBERED = re.compile(r"checkpoint_([0-9]{7,15})\+*")
 
 
 @dataclass
@@ -47,16 +53,25 @@ class TrainingState:
     bad_validations: int = 0
     train_nll_sum: float = 0.0  # since the last validation
     train_tokens: int = 0
+    divergences: int = 0  # that were skipped or restored
+    rate_scale: float = 1.0  # halved by each restore
     schedule: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What a resumed run must share with its start: options by name, and the store's hash."""
+    """What a resumed run must share with its start: options by name, and the store's hash.
+
+    Attributes:
+        other: options that may differ; a resumed run says which do.
+        environment: what the last bits depend on (`s2st.device.environment`); likewise.
+    """
 
     options: Mapping[str, Any]
     data: str
+    other: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class CheckpointFolder:
@@ -67,19 +82,44 @@ class CheckpointFolder:
         self._keep_last = keep_last
 
     def prepare(self) -> None:
-        """Makes the folder and sweeps unfinished leftovers; raises OutputError."""
+        """Makes the folder, sweeps unfinished leftovers, tries to write; raises OutputError."""
         durable.make_folder(self.folder)
         for leftover in self.folder.glob(".checkpoint_*.tmp-*"):
-            durable.remove_folder(leftover)
-        probe = self.folder / f".probe-{os.getpid()}"
+            if leftover.is_dir() and not leftover.is_symlink():
+                durable.remove_folder(leftover)
+            else:
+                durable.remove_file(leftover)
+        probe = self.folder / f".{LAST}.tmp-{os.getpid()}"
         durable.write_file(probe, b"")
-        probe.unlink()
+        durable.remove_file(probe)
 
-    @property
-    def last(self) -> Path | None:
-        """The newest checkpoint, None where there is none yet."""
-        path = self.folder / LAST
-        return path if path.exists() else None
+    def resume(self) -> "ResumedRun | None":
+        """The run to go on with: checkpoint_last, or the newest good checkpoint if that is bad.
+
+        None where the folder holds no checkpoint. Raises CheckpointError where none is good.
+        """
+        link, numbered = self.folder / LAST, self._numbered()
+        try:
+            return read_run(link)
+        except (DataError, InputMissingError) as error:
+            if not numbered and not os.path.lexists(link):
+                return None
+            reason = str(error)
+        for _, path in reversed(numbered):
+            with contextlib.suppress(DataError, InputMissingError):
+                run = read_run(path)
+                # a run stopped within its first save leaves a checkpoint without links: no damage
+                first = len(numbered) == 1 and not os.path.lexists(link)
+                level = logging.INFO if first else logging.WARNING
+                log.log(level, "%s; using %s instead", reason, path)
+                return run
+        message = f"no checkpoint in it can be used ({reason}); start anew in another --save-dir"
+        raise CheckpointError(message, str(self.folder))
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        """(update, folder) of the checkpoints, oldest first."""
+        names = (_NUMBERED.fullmatch(path.name) for path in self.folder.glob("checkpoint_*"))
+        return sorted((int(match[1]), self.folder / match[0]) for match in names if match)
 
     def save(
         self,
@@ -91,35 +131,43 @@ class CheckpointFolder:
     ) -> str:
         """Writes a checkpoint of this update, moves the links, removes old ones; its name."""
         name = f"checkpoint_{state.update:07d}"
-        temporary = self.folder / f".{name}.tmp-{os.getpid()}"
-        durable.remove_folder(temporary)
-        durable.make_folder(temporary / "training")
-        write_model_files(temporary, record, model.state_dict())
-        save_tensors(temporary / OPTIMIZER, optimizer_tensors(optimizer))
-        content = {"state": asdict(state), "identity": asdict(identity)}
-        durable.write_file(temporary / STATE, json.dumps(content, indent=1).encode())
-        write_manifest(temporary, record, _summary(state, identity))
-        durable.sync_path(temporary / "training")
-        final = self.folder / name
-        if final.exists():  # saved before at this very update: replace it
-            aside = self.folder / f".{name}.tmp-old-{os.getpid()}"
-            os.replace(final, aside)
-            durable.publish(temporary, final)
-            durable.remove_folder(aside)
-        else:
-            durable.publish(temporary, final)
-        durable.point_link(self.folder / LAST, name)
-        if state.best_update == state.update:
-            durable.point_link(self.folder / BEST, name)
-        self._prune(state.best_update)
+
+        def write(target: str) -> None:
+            with durable.new_folder(self.folder / target) as folder:
+                durable.make_folder(folder / "training")
+                write_model_files(folder, record, model.state_dict())
+                save_tensors(folder / OPTIMIZER, optimizer_tensors(optimizer))
+                content = {"state": asdict(state), "identity": asdict(identity)}
+                durable.write_file(folder / STATE, json.dumps(content, indent=1).encode())
+                write_manifest(folder, record, _summary(state, identity))
+            # best first: a best one newer than the last does no harm to a run that goes on
+            if state.best_update == state.update or self._target(BEST).rstrip("+") == name:
+                durable.point_link(self.folder / BEST, target)
+            durable.point_link(self.folder / LAST, target)
+
+        spare = name
+        while (self.folder / spare).exists():
+            spare += "+"
+        if spare != name:  # saved before at this very update
+            if name in (self._target(LAST), self._target(BEST)):
+                write(spare)  # links to a folder that is always whole, while that one is replaced
+            durable.retire_folder(self.folder / name)
+        write(name)
+        self._prune(state.update)
         return name
 
-    def _prune(self, best_update: int) -> None:
-        found = self.folder.glob("checkpoint_[0-9]*")
-        numbered = sorted(found, key=lambda path: (len(path.name), path.name))
-        for path in numbered[: -self._keep_last]:
-            if path.name != f"checkpoint_{best_update:07d}":
-                durable.remove_folder(path)
+    def _target(self, link: str) -> str:
+        path = self.folder / link
+        return os.readlink(path) if path.is_symlink() else ""
+
+    def _prune(self, update: int) -> None:
+        # later ones were found bad: this run went on from before them, and will replace them
+        found = [path.name for number, path in self._numbered() if number <= update]
+        plain = [name for name in found if not name.endswith("+")]
+        kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
+        for name in found:
+            if name not in kept:
+                durable.retire_folder(self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -133,20 +181,24 @@ class ResumedRun:
     def load_into(self, model: Seq2SeqModel, optimizer: torch.optim.Optimizer) -> None:
         """Puts weights and optimiser state back."""
         model.load_state_dict(self.saved.load(torch.device("cpu")).state_dict())
-        restore_optimizer(optimizer, load_tensors(self.saved.folder / OPTIMIZER))
+        path = self.saved.folder / OPTIMIZER
+        tensors = load_tensors(path)
+        check_optimizer_tensors(tensors, list(model.parameters()), path)
+        restore_optimizer(optimizer, tensors)
 
 
 def read_run(folder: Path) -> ResumedRun:
     """Reads a checkpoint to resume from; raises CheckpointError if it holds no training state."""
     saved = read_saved(folder)
     path = folder / STATE
+    if not {STATE, OPTIMIZER} <= set(saved.manifest["files"]):
+        message = "holds no training state (it is a release); training cannot go on from it"
+        raise CheckpointError(message, str(folder))
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_small(path), path)
         state = TrainingState(**content["state"])
         identity = RunIdentity(**content["identity"])
-    except FileNotFoundError as error:
-        message = "holds no training state (it is a release); training cannot go on from it"
-        raise CheckpointError(message, str(folder)) from error
+        _check_types(state, identity)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError("damaged training state", str(path)) from error
     return ResumedRun(saved, state, identity)
@@ -160,6 +212,37 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
             if value is not None:
                 tensors[f"{index}.{name}"] = torch.as_tensor(value)
     return tensors
+
+
+def _check_types(state: TrainingState, identity: RunIdentity) -> None:
+    """Raises TypeError or ValueError for values that no run could have."""
+    for name, default in asdict(TrainingState()).items():
+        value = getattr(state, name)
+        number = default is None or isinstance(default, float)
+        kind = (int, float) if number else type(default)
+        if not isinstance(value, kind) and (value is not None or default is not None):
+            raise TypeError(name)
+    if min(state.update, state.epoch, state.position) < 0:
+        raise ValueError("negative")
+    if not all(isinstance(row, dict) for row in state.history):
+        raise TypeError("history")
+    if not all(isinstance(value, int | float) for value in state.schedule.values()):
+        raise TypeError("schedule")
+    mappings = (identity.options, identity.other, identity.environment)
+    if not isinstance(identity.data, str) or not all(isinstance(m, dict) for m in mappings):
+        raise TypeError("identity")
+
+
+def check_optimizer_tensors(
+    tensors: Mapping[str, torch.Tensor], parameters: Sequence[torch.Tensor], path: Path
+) -> None:
+    """Raises CheckpointError if a tensor belongs to no parameter or has not its shape."""
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        known = name and index.isdecimal() and len(index) < 10 and int(index) < len(parameters)
+        if not known or tensor.shape not in (torch.Size(), parameters[int(index)].shape):
+            message = f"the optimiser's state does not fit the weights: {key[:80]!r}"
+            raise CheckpointError(message, str(path))
 
 
 def restore_optimizer(
@@ -184,6 +267,5 @@ def _summary(state: TrainingState, identity: RunIdentity) -> dict[str, Any]:
         "history": state.history,
         "options": dict(identity.options),
         "data": identity.data,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        "environment": dict(identity.environment),
     }

@@ -170,7 +170,7 @@ def test_the_tokenizer_of_a_dictionary_folder(tmp_path, train):
     with pytest.raises(InputMissingError, match="neither a checkpoint nor a store"):
         dictionary_tokenizer(str(tmp_path), "en")
     (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(DataError, match="damaged manifest"):
+    with pytest.raises(DataError, match="damaged, or not a manifest"):
         dictionary_tokenizer(str(tmp_path), "en")
 
 

@@ -1,13 +1,15 @@
 """Tests of opening stores, whole and damaged."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tampering import reseal
 
+from s2st.data.arrays import ArrayWriter
+from s2st.data.loader import load_batch
 from s2st.data.prepare import PrepareConfig, prepare
 from s2st.data.store import MANIFEST, Store
 from s2st.errors import CheckpointError, InputMissingError, S2STError
@@ -23,6 +25,12 @@ def folder(tmp_path: Path) -> Path:
     return prepare(config, *specs).folder
 
 
+def write_array(path: Path, values: object, dtype: type) -> None:
+    writer = ArrayWriter(path, dtype)
+    writer.append(values)
+    writer.close()
+
+
 def open_all(folder: Path) -> None:
     """Everything that training asks of a store."""
     store = Store(folder)
@@ -32,9 +40,7 @@ def open_all(folder: Path) -> None:
 
 
 def change_manifest(folder: Path, **values: object) -> None:
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    manifest.update(values)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    reseal(folder, lambda manifest: manifest.update(values))
 
 
 def test_a_store_says_what_it_holds(folder):
@@ -118,10 +124,21 @@ def test_missing_files(folder, name):
 
 
 @pytest.mark.parametrize(
-    "offsets", [[0, 3, 2, 6], [0, 2, 3], [0, 2, 3, 7], [1, 2, 3, 6], [], [6], [0, 2, 3, 5, 6]]
+    "offsets",
+    [
+        [0, 3, 2, 6],
+        [0, 2, 3],
+        [0, 2, 3, 7],
+        [1, 2, 3, 6],
+        [],
+        [6],
+        [0, 2, 3, 5, 6],
+        [0, 2**63 - 1, -2, 6],  # their differences in 64 bits are all positive
+    ],
 )
 def test_offsets_that_cannot_be(folder, offsets):
-    np.save(folder / "train.en.offsets.npy", np.array(offsets, dtype=np.int64))
+    write_array(folder / "train.en.offsets.npy", offsets, np.int64)
+    reseal(folder)
     with pytest.raises(CheckpointError):
         open_all(folder)
 
@@ -129,10 +146,18 @@ def test_offsets_that_cannot_be(folder, offsets):
 @pytest.mark.parametrize("bad", [-1, 7, 2**31 - 1])
 def test_ids_that_no_word_has(folder, bad):
     ids = np.load(folder / "train.en.ids.npy")
-    ids[2] = bad  # the words are 4, 5 and 6
-    np.save(folder / "train.en.ids.npy", ids)
-    with pytest.raises(CheckpointError, match=r"train\.en\.ids"):
-        open_all(folder)
+    ids[2] = bad  # the words are 4, 5 and 6; sentence 1 begins at 2
+    write_array(folder / "train.en.ids.npy", ids, np.int32)
+    with pytest.raises(CheckpointError, match=r"train\.en\.ids.*checksum"):
+        Store(folder).verify()
+    reseal(folder)
+    store = Store(folder)
+    corpus = store.split("train")  # opening does not read them
+    with pytest.raises(CheckpointError, match=r"train\.en\.ids.*not in the vocabulary"):
+        store.verify()
+    assert len(load_batch(corpus, [0, 2])) == 2
+    with pytest.raises(CheckpointError, match=r"train\.en\.ids.*not in the vocabulary"):
+        load_batch(corpus, [2, 1])
 
 
 JSON = st.recursive(

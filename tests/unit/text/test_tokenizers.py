@@ -1,5 +1,6 @@
 """Tests of the tokenisers."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import sacremoses
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from s2st.errors import ConfigError, InputMissingError, S2STError, UsageError
+from s2st.errors import CheckpointError, ConfigError, InputMissingError, S2STError, UsageError
 from s2st.text.tokenizers import (
     TOKENIZERS,
     MosesConfig,
@@ -127,7 +128,13 @@ def test_sentencepiece_model_from_a_file_and_back(model, tmp_path):
     spec = TokenizerSpec("sentencepiece", SentencePieceConfig(), "fr", model)
     (name,) = save_models(tmp_path, [spec])
     assert read_model(str(tmp_path / name)) == model
-    assert load_spec(spec.record(), tmp_path) == spec
+    facts = {"size": len(model), "sha256": hashlib.sha256(model).hexdigest()}
+    manifest = {"files": {name: facts}}
+    assert load_spec(spec.record(), tmp_path, manifest) == spec
+    assert load_spec(spec.record(), tmp_path, {"files": {}}).model is None  # no stranger is read
+    (tmp_path / name).write_bytes(model[:-1])
+    with pytest.raises(CheckpointError, match=name):
+        load_spec(spec.record(), tmp_path, manifest)
     with pytest.raises(InputMissingError, match="cannot be read"):
         read_model(str(tmp_path / "none"))
 
@@ -149,7 +156,7 @@ def test_sentencepiece_needs_text():
 def test_records_rebuild_the_spec(config, tmp_path):
     name = "none" if isinstance(config, NoneConfig) else "moses"
     spec = TokenizerSpec(name, config, "en")
-    assert load_spec(spec.record(), tmp_path) == spec
+    assert load_spec(spec.record(), tmp_path, {"files": {}}) == spec
     assert replace(spec, language="fr") != spec
 
 
@@ -176,7 +183,7 @@ RECORD = {"name": "none", "language": "en", "options": {}}
 )
 def test_damaged_records_are_our_errors(record, tmp_path):
     with pytest.raises(S2STError) as caught:
-        load_spec(record, tmp_path)
+        load_spec(record, tmp_path, {"files": {}})
     assert "\n" not in str(caught.value)
 
 

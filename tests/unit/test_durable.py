@@ -1,0 +1,165 @@
+"""The durable module: the order of its operations, what failures leave, what messages name."""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from s2st import durable
+from s2st.errors import OutputError
+
+
+@pytest.fixture
+def operations(monkeypatch):
+    """Every operation in order, as (name, path)."""
+    found = []
+    monkeypatch.setattr(durable, "_observe", lambda name, path, other: found.append((name, path)))
+    return found
+
+
+def failing(monkeypatch, number):
+    """Lets the operation of this number (from 1) fail; the list tells how many there were."""
+    seen = []
+
+    def observe(name, path, other):
+        seen.append(name)
+        if len(seen) == number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(durable, "_observe", observe)
+    return seen
+
+
+def test_a_writer_goes_on_at_the_end_and_over_the_beginning(tmp_path):
+    with durable.Writer(tmp_path / "a") as writer:
+        writer.write(b"____")
+        writer.write(b"body")
+        writer.rewind()
+        writer.write(b"head")
+    assert (tmp_path / "a").read_bytes() == b"headbody"
+
+
+def test_a_file_lasts_before_it_has_its_name(tmp_path, operations):
+    durable.replace_file(tmp_path / "a", b"new")
+    names = [name for name, _ in operations]
+    assert names == ["create", "write", "sync", "rename", "sync"]
+    assert operations[3][1] == tmp_path / "a"
+    assert operations[4][1] == tmp_path
+
+
+def test_a_folder_lasts_with_all_below_it_before_it_has_its_name(tmp_path, operations):
+    with durable.new_folder(tmp_path / "f") as folder:
+        durable.make_folder(folder / "inner")
+        durable.write_file(folder / "inner" / "a", b"1")
+        inner = folder
+    renamed = operations.index(("rename", tmp_path / "f"))
+    before = [path for name, path in operations[:renamed] if name == "sync"]
+    last_creation = max(i for i, (name, _) in enumerate(operations) if name in ("create", "mkdir"))
+    for path in (inner, inner / "inner"):
+        assert path in before
+        assert max(i for i, step in enumerate(operations) if step == ("sync", path)) > last_creation
+    assert operations[renamed + 1] == ("sync", tmp_path)
+
+
+def test_new_folders_last_in_their_parents(tmp_path, operations):
+    durable.make_folder(tmp_path / "a" / "b")
+    assert [path for name, path in operations if name == "mkdir"] == [
+        tmp_path / "a",
+        tmp_path / "a" / "b",
+    ]
+    assert {path for name, path in operations if name == "sync"} == {tmp_path, tmp_path / "a"}
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_a_file_that_cannot_be_replaced_stays(tmp_path, monkeypatch, number):
+    (tmp_path / "a").write_bytes(b"old")
+    seen = failing(monkeypatch, number)
+    with pytest.raises(OutputError) as caught:
+        durable.replace_file(tmp_path / "a", b"new")
+    assert len(seen) >= number
+    # the fifth is the sync of the folder: the name has changed by then
+    assert (tmp_path / "a").read_bytes() == (b"old" if number < 5 else b"new")
+    assert os.listdir(tmp_path) == ["a"]
+    assert ".tmp" not in str(caught.value)
+    assert "No space left on device" in str(caught.value)
+
+
+def test_a_link_to_a_file_stays_a_link(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("a")
+    durable.replace_file(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    durable.replace_file(pipe, b"data")
+    reader.join(20)
+    assert read == [b"data"]
+    assert pipe.is_fifo()
+
+
+def test_leftovers_of_stopped_processes_are_removed_and_others_stay(tmp_path):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    dead, alive = tmp_path / f".f.tmp-{child}", tmp_path / f".f.tmp-{os.getppid()}"
+    own, other = tmp_path / f".f.tmp-{os.getpid()}", tmp_path / f".fg.tmp-{child}"
+    for folder in (dead, alive, own, other):
+        folder.mkdir()
+        (folder / "old").write_bytes(b"")
+    with durable.new_folder(tmp_path / "f") as folder:
+        durable.write_file(folder / "new", b"")
+    assert sorted(os.listdir(tmp_path)) == sorted([alive.name, other.name, "f"])
+    assert os.listdir(tmp_path / "f") == ["new"]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    def fill():
+        with durable.new_folder(tmp_path / "f") as folder:
+            durable.write_file(folder / "a", b"1")
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        fill()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_link_moves_at_once(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    durable.point_link(tmp_path / "last", "a")
+    seen = []
+    monkeypatch.setattr(
+        durable, "_observe", lambda *step: seen.append(os.readlink(tmp_path / "last"))
+    )
+    durable.point_link(tmp_path / "last", "b")
+    assert os.readlink(tmp_path / "last") == "b"
+    assert set(seen) == {"a", "b"}  # never without one, or readlink had failed
+
+
+def test_messages_name_what_the_user_knows():
+    path = Path("run/.checkpoint_0000012.tmp-77/training/state.json")
+    assert str(durable.lasting(path)) == "run/checkpoint_0000012/training/state.json"
+    assert durable.lasting(Path("/a/.hidden/b.tmp-c")) == Path("/a/.hidden/b.tmp-c")
+
+
+def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"1")
+    states = []
+    monkeypatch.setattr(
+        durable, "_observe", lambda *step: states.append((folder.exists(), (folder / "a").exists()))
+    )
+    durable.retire_folder(folder)
+    assert set(states) == {(True, True), (False, False)}
+    assert os.listdir(tmp_path) == []
