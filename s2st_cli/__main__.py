@@ -1,6 +1,27 @@
-"""`python -m s2st_cli` is `s2st`."""
+"""The program `s2st`, also as `python -m s2st_cli`: signals are minded from the first import on."""
 
-from s2st_cli.main import entry_point
+import contextlib
+import sys
+
+from s2st.interrupt import Stopped
+from s2st_cli import signals
+
+
+def entry_point() -> None:
+    """The console script."""
+    try:
+        signals.install()
+        from s2st_cli.main import run
+
+        code = run()
+        signals.finish()
+    except Stopped as stopped:
+        with contextlib.suppress(OSError, ValueError):
+            print(f"s2st: error: {stopped}", file=sys.stderr, flush=True)
+        code = 128 + stopped.number
+        signals.finish()
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     entry_point()

@@ -1,8 +1,9 @@
 """`s2st generate`: lines of text to translations, line i for line i."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import logging
+import os
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from s2st_cli.options import ConfiguredCommand
 if TYPE_CHECKING:
     from s2st.pipelines.translate import Translation
 
+log = logging.getLogger("s2st")
 HELP = """Translate INPUT (a file, .gz, or standard input) line by line.
 
 Line i of the output is line i of the input; an empty line stays empty. Several --checkpoint
@@ -30,14 +32,19 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     models = options.config(ModelsConfig)
     config = options.config(TranslateConfig)
     paths = require_checkpoints(models)
-    if config.format == "text" and options.configs["search"].nbest > 1:
-        raise UsageError("--nbest needs --format moses or json; text is one line for each line")
+    _check(options, extra)
     from s2st.device import setup_device
     from s2st.pipelines.translate import translate
+    from s2st.pipelines.written import Written, go_on, read_written
     from s2st.scoring.build import load_scorer
     from s2st.text.chunks import read_chunks
     from s2st.text.lines import open_output
 
+    output = extra["output_file"]
+    written = Written(output, 0, 0, ())
+    if config.resume:
+        written = read_written(output, config.format == "moses", config.buffer_size)
+        log.info("%s: %d input lines are answered there", output, written.count)
     device_config = options.config(ScoringDeviceConfig)
     device = setup_device(device_config)
     search = options.entries["search"].build(options.configs["search"])
@@ -50,14 +57,39 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     )
     # Moses' tools want tokens, but pieces mean nothing to them
     words = config.format == "moses" and not scorer.target.tokenizer.subword
-    detokenize = config.detokenize and not words
-    make_lines = _FORMATS[config.format]
-    with open_output(extra["output_file"]) as write:
-        for translation in translate(scorer, search, chunks, config.batch_size, detokenize):
-            for line in make_lines(translation):
-                write(line)
-            if extra["output_file"] == "-":
-                sys.stdout.flush()
+    make_record = _FORMATS[config.format]
+    start = max(0, written.count - 1)
+    made = translate(
+        scorer, search, chunks, config.batch_size, config.detokenize and not words, start
+    )
+    translations = go_on(made, written, make_record)
+    first = next(translations, None)  # what is wrong with the old output is said before it changes
+    with open_output(output, written.size) as write:
+        for translation in chain([] if first is None else [first], translations):
+            write(make_record(translation))
+            write.flush()
+
+
+def _check(options: Resolved, extra: Mapping[str, Any]) -> None:
+    from s2st.text.lines import check_outputs
+
+    config = options.config(TranslateConfig)
+    output = extra["output_file"]
+    if config.format == "text" and options.configs["search"].nbest > 1:
+        raise UsageError("--nbest needs --format moses or json; text is one line for each line")
+    check_outputs([output], [extra["input"]])
+    if config.resume:
+        if not is_resumable(output):
+            raise UsageError("--resume needs an --output-file that is a file")
+        if output.endswith(".gz"):
+            raise UsageError(f"{output}: --resume cannot go on within a .gz file")
+        if extra["input"] == "-":
+            raise UsageError("--resume needs an INPUT that can be read again from its start")
+
+
+def is_resumable(output: str) -> bool:
+    """Whether an output is, or will be, a regular file, which a later run can go on with."""
+    return output != "-" and (os.path.isfile(output) or not os.path.exists(output))
 
 
 def require_checkpoints(models: ModelsConfig) -> list[str]:
@@ -68,19 +100,22 @@ def require_checkpoints(models: ModelsConfig) -> list[str]:
     return paths
 
 
-def _text(translation: "Translation") -> Iterator[str]:
-    yield from translation.texts
+def _text(translation: "Translation") -> str:
+    return translation.texts[0]
 
 
-def _moses(translation: "Translation") -> Iterator[str]:
+def _moses(translation: "Translation") -> str:
     from s2st.text.nbest import NBestEntry, format_entry
 
+    lines = []
     for hypothesis, text in zip(translation.hypotheses, translation.texts, strict=True):
         features = (("LogProb", (hypothesis.log_prob,)),)
-        yield format_entry(NBestEntry(translation.line, text, features, hypothesis.score, (), 0))
+        entry = NBestEntry(translation.line, text, features, hypothesis.score, (), 0)
+        lines.append(format_entry(entry))
+    return "\n".join(lines)
 
 
-def _json(translation: "Translation") -> Iterator[str]:
+def _json(translation: "Translation") -> str:
     hypotheses = [
         {
             "text": text,
@@ -92,10 +127,11 @@ def _json(translation: "Translation") -> Iterator[str]:
         for hypothesis, text in zip(translation.hypotheses, translation.texts, strict=True)
     ]
     record = {"line": translation.line, "source": translation.source, "hypotheses": hypotheses}
-    yield json.dumps(record, ensure_ascii=False)
+    return json.dumps(record, ensure_ascii=False)
 
 
-_FORMATS: dict[str, Callable[["Translation"], Iterator[str]]] = {
+# an input line's output, without the last newline
+_FORMATS: dict[str, Callable[["Translation"], str]] = {
     "text": _text,
     "moses": _moses,
     "json": _json,

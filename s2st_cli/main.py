@@ -4,18 +4,18 @@ Every error a user can cause ends here as one line on stderr and an exit code.
 """
 
 import contextlib
+import difflib
 import importlib
 import io
 import logging
 import os
-import signal
 import sys
-from types import FrameType
 
 import click
 
 from s2st import __version__
-from s2st.errors import InterruptedBySignalError, S2STError
+from s2st.errors import InterruptedBySignalError, S2STError, UsageError
+from s2st.interrupt import Stopped
 
 COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
@@ -45,6 +45,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of `s2st_cli/NAME.py`."""
         if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=2)
+            if near:
+                raise UsageError(f"no command {cmd_name!r}; did you mean {' or '.join(near)}?")
             return None
         module = importlib.import_module(f"s2st_cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
@@ -81,11 +84,23 @@ class _Formatter(logging.Formatter):
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to whatever sys.stderr is now: a progress bar stands in for it while it is shown."""
+    """Writes to whatever sys.stderr is now: a progress bar stands in for it while it is shown.
+
+    A warning is said once, though a file that is read twice gives it twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._warned: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.levelno == logging.WARNING:
+            if text in self._warned:
+                return
+            self._warned.add(text)
         with contextlib.suppress(OSError, ValueError):
-            print(self.format(record), file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
 
 def _set_up_logging() -> None:
@@ -99,9 +114,13 @@ def _set_up_logging() -> None:
 
 def _fail(message: str, code: int) -> int:
     one_line = " ".join(message.split())
-    with contextlib.suppress(OSError, ValueError):
-        print(f"s2st: error: {one_line}", file=sys.stderr, flush=True)
+    _say(f"error: {one_line}")
     return code
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"s2st: {text}", file=sys.stderr, flush=True)
 
 
 def _drop_stdout() -> None:
@@ -111,7 +130,10 @@ def _drop_stdout() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs the program and returns its exit code; never raises what a user can cause."""
+    """Runs the program and returns its exit code; of what a user can cause it raises Stopped only.
+
+    A signal raises that where its handlers are installed.
+    """
     _set_up_logging()
     if sys.stdout is None:  # started with stdout closed (`>&-`)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -126,6 +148,12 @@ def run(arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, _ClosedPipeError):
         _drop_stdout()
         return EXIT_CLOSED_PIPE
+    except Stopped:
+        _drop_broken_stdout()
+        raise
+    except InterruptedBySignalError as stop:  # no error: the work was saved
+        _say(str(stop))
+        return stop.exit_code
     except S2STError as error:
         _drop_broken_stdout()
         return _fail(str(error), error.exit_code)
@@ -160,15 +188,3 @@ def _drop_broken_stdout() -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         _drop_stdout()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise InterruptedBySignalError(number, f"stopped by {signal.Signals(number).name}")
-
-
-def entry_point() -> None:
-    """The console script; being told to stop cleans up as an error does."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
-    sys.exit(run())

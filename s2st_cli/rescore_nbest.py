@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.components import Resolved
-from s2st.device import ScoringDeviceConfig
-from s2st.errors import UsageError
+from s2st.device import ScoringDeviceConfig, environment
+from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import RESCORE_SPEC, ModelsConfig, RescoreConfig
-from s2st_cli.generate import require_checkpoints
+from s2st_cli.generate import is_resumable, require_checkpoints
 from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 from s2st_cli.progress import ListProgress
 
 if TYPE_CHECKING:
+    import torch
+
     from s2st.pipelines.journal import Journal
     from s2st.pipelines.scored import ScoredList
     from s2st.rescoring.weights import Weights
@@ -65,12 +67,16 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         # the last part also sees ids that no source line has, which are an error
         ids = range(part.start, sys.maxsize) if part.stop == count else part
     with rereadable(inputs.nbest) if twice else nullcontext(inputs.nbest) as path:
-        lists = read_nbest(read_lines(path, config.encoding_errors), inputs.nbest, ids)
+        lists = read_nbest(
+            read_lines(path, config.encoding_errors, inputs.nbest), inputs.nbest, ids
+        )
         first = next(lists, [])  # an error in the first line comes before the models are loaded
+        if not first and config.shard is None:  # a shard may well have none
+            raise DataError("no lists", inputs.nbest)
         _check_own_names(given, first, config)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         scorers = _load(options, paths)
-        journal = _journal(options, paths, inputs.output)
+        journal = _journal(options, paths, inputs.output, scorers[0].device)
         finished = False
         try:
             job = RescoringJob(config, scorers, tuner, given, inputs, _watch, journal)
@@ -81,16 +87,13 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
                 journal.close(finished)
 
 
-def _journal(options: Resolved, paths: Sequence[str], output: str) -> "Journal | None":
+def _journal(
+    options: Resolved, paths: Sequence[str], output: str, device: "torch.device"
+) -> "Journal | None":
     """The journal of a run that writes a regular file."""
     config = options.config(RescoreConfig)
-    file = Path(output)
-    if output == "-" or (file.exists() and not file.is_file()):
-        if config.resume:
-            raise UsageError("--resume needs an --output-file that is a file")
+    if not is_resumable(output):
         return None
-    import torch
-
     from s2st.pipelines.journal import Journal
     from s2st.scoring.build import fingerprints
 
@@ -104,10 +107,9 @@ def _journal(options: Resolved, paths: Sequence[str], output: str) -> "Journal |
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "whether --output is words": config.output == "words",
-        "number of threads": torch.get_num_threads(),
-        "version of torch": torch.__version__,
+        **environment(device),
     }
-    return Journal(file, identity, config.resume, config.output == "words")
+    return Journal(Path(output), identity, config.resume, config.output == "words")
 
 
 def _check_own_names(
@@ -155,6 +157,7 @@ def _check(
     inputs = [extra["nbest"], extra["source"], *config.tune, *config.oracle]
     inputs += [path for path in (config.dev_nbest, config.dev_source) if path is not None]
     refuse_shared_stdin(*inputs)
+    _check_outputs(config, extra["output_file"], [*inputs, config.weights])
     if models.ensemble_weight and (config.feature_per == "member" or len(paths) == 1):
         raise UsageError("--ensemble-weight needs several checkpoints and --feature-per ensemble")
     if config.weight and config.weights is not None:
@@ -165,6 +168,16 @@ def _check(
         raise UsageError("--dev-nbest and --dev-source go together")
     if config.dev_nbest is not None and not config.tune:
         raise UsageError("--dev-nbest needs --tune REF, the reference of its lists")
+
+
+def _check_outputs(config: RescoreConfig, output: str, inputs: Sequence[str | None]) -> None:
+    from s2st.pipelines.journal import SUFFIX
+    from s2st.text.lines import check_outputs
+
+    journal = output + SUFFIX if is_resumable(output) else None
+    check_outputs([output, journal, config.report, config.weights_out], inputs)
+    if config.resume and journal is None:
+        raise UsageError("--resume needs an --output-file that is a file")
 
 
 def _given_weights(config: RescoreConfig, models: int) -> "Weights | None":

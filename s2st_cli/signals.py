@@ -1,41 +1,33 @@
-"""Signals that ask a long job to stop: noted here, looked at by the job where it can stop."""
+"""The handlers of signals that ask to stop."""
 
-import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
 
-STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
+from s2st import interrupt
 
 
-class StopRequest:
-    """Remembers the first signal; a second SIGINT stops at once."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def __call__(self) -> int:
-        """The signal's number, 0 where none came."""
-        return self.number
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """The handler."""
-        if self.number and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.number = number
+def install() -> None:
+    """From now on these signals break off the work."""
+    for number in _heard():
+        signal.signal(number, _handle)
 
 
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Notes stop signals while in the context, and puts the old handlers back after it."""
-    request = StopRequest()
-    old = {}
-    for name in STOP_SIGNALS:
+def finish() -> None:
+    """The work is done and only the interpreter's end is left: let no signal spoil that."""
+    for number in _heard():
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _heard() -> Iterator[int]:
+    """The signals there are, less those that the shell had us ignore (`nohup`, `&`)."""
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         number = getattr(signal, name, None)
-        if number is not None:
-            old[number] = signal.signal(number, request.note)
-    try:
-        yield request
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            yield number
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT:  # a second Ctrl-C ends the process at once, whatever it does
+        signal.signal(number, signal.SIG_DFL)
+    interrupt.request(number)

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from s2st.components import Resolved
+from s2st.interrupt import noted
 from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.training.progress import Observer
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.progress import BarObserver, LineObserver, perplexity
-from s2st_cli.signals import stop_on_signals
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
@@ -25,7 +25,7 @@ where it stopped. `--recipe sutskever2014` sets everything as the paper does.
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Trains and says how it ended."""
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
+        stop = stack.enter_context(noted())
         observer: Observer = LineObserver()
         if sys.stderr.isatty():
             bar = BarObserver()

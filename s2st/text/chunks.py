@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from s2st.text.lines import LineDecoder, open_input, read_lines
+from s2st.text.lines import MOST_BYTES, LineDecoder, open_input, read_lines, too_long
 
 READ_SIZE = 1 << 16
 GRACE = 0.002  # seconds that a chunk waits for a writer that is in the middle of its lines
@@ -38,7 +38,8 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
     descriptor = open_input("-").fileno()
     decoder = LineDecoder("-", errors)
     lines: list[bytes] = []
-    rest: list[bytes] = []  # pieces of a line that has not ended yet
+    rest: list[bytes] = []  # pieces of a line that has not ended yet,
+    waiting = 0  # and their bytes
     ended = False
     while not ended:
         # with lines in hand, take only what is there already
@@ -48,11 +49,14 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
             ended = not data
             first, newline, more = data.partition(b"\n")
             rest.append(first)
+            waiting += len(first)
+            if waiting > MOST_BYTES:
+                raise too_long("-", decoder.line + len(lines) + 1)
             if newline:
                 lines.append(b"".join(rest) + b"\n")
                 *whole, last = more.split(b"\n")
                 lines.extend(line + b"\n" for line in whole)
-                rest = [last]
+                rest, waiting = [last], len(last)
             continue
         yield [decoder.decode(line) for line in lines[:size]]
         lines = lines[size:]

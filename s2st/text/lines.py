@@ -6,19 +6,25 @@ is read and written by name; "-" is standard input or output.
 """
 
 import contextlib
+import errno
 import gzip
 import logging
+import os
 import re
+import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
-from s2st.errors import DataError, InputMissingError, OutputError
+from s2st import durable
+from s2st.errors import DataError, InputMissingError, OutputError, UsageError
+from s2st.interrupt import held
 
 log = logging.getLogger("s2st")
 BOM = b"\xef\xbb\xbf"
+MOST_BYTES = 1 << 26  # of a line: a small .gz file can hold one that fills the memory
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 
@@ -54,6 +60,7 @@ class LineDecoder:
 
     def __init__(self, path: str | Path, errors: str = "strict") -> None:
         self.path = str(path)
+        self._shown = "standard input" if self.path == "-" else self.path
         self.errors = errors
         self.line = 0
         self.replaced_lines = 0
@@ -63,11 +70,11 @@ class LineDecoder:
         r"""The text of a raw line, without its `\n` or `\r\n`; raises DataError."""
         self.line += 1
         if self.line == 1 and raw.startswith(BOM):
-            log.warning("%s: a byte order mark at the start was left out", self.path)
+            log.warning("%s: a byte order mark at the start was left out", self._shown)
             raw = raw[len(BOM) :]
         if raw.endswith(b"\r\n"):
             if not self._warned_cr:
-                log.warning("%s, line %d: CRLF line ends were stripped", self.path, self.line)
+                log.warning("%s, line %d: CRLF line ends were stripped", self._shown, self.line)
                 self._warned_cr = True
             raw = raw[:-2]
         elif raw.endswith(b"\n"):
@@ -88,29 +95,37 @@ class LineDecoder:
     def tell_replaced(self) -> None:
         """Warns, at the end of the input, if bad bytes were replaced."""
         if self.replaced_lines:
-            log.warning("%s: bad bytes replaced in %d lines", self.path, self.replaced_lines)
+            log.warning("%s: bad bytes replaced in %d lines", self._shown, self.replaced_lines)
 
 
-def read_lines(path: str | Path, errors: str = "strict") -> Iterator[str]:
-    """Yields the lines of a file, lazily.
+def too_long(path: str, line: int) -> DataError:
+    """The error of a line, numbered from 1, of more than MOST_BYTES."""
+    return DataError(f"a line of more than {MOST_BYTES} bytes", path, line)
+
+
+def read_lines(path: str | Path, errors: str = "strict", name: str | None = None) -> Iterator[str]:
+    """Yields the lines of a file, lazily; messages call it `name`, where that is given.
 
     Raises:
         InputMissingError: the file cannot be opened.
-        DataError: bytes that are not UTF-8 (with errors="strict"), or a damaged .gz file.
+        DataError: bytes that are not UTF-8 (with errors="strict"), a line of more than MOST_BYTES,
+            or a damaged .gz file.
     """
-    decoder = LineDecoder(path, errors)
+    decoder = LineDecoder(path if name is None else name, errors)
     with contextlib.ExitStack() as stack:
         stream = open_input(path)
         if str(path) != "-":
             stack.enter_context(stream)
         while True:
             try:
-                raw = stream.readline()
+                raw = stream.readline(MOST_BYTES + 1)
             except (OSError, EOFError, zlib.error) as error:
                 message = f"cannot be read further: {error}"
-                raise DataError(message, str(path), decoder.line + 1) from error
+                raise DataError(message, decoder.path, decoder.line + 1) from error
             if not raw:
                 break
+            if len(raw) > MOST_BYTES:
+                raise too_long(decoder.path, decoder.line + 1)
             yield decoder.decode(raw)
     decoder.tell_replaced()
 
@@ -137,30 +152,55 @@ def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterato
         yield tuple(item for item in row if item is not None)
 
 
+class LineWriter:
+    """Writes lines to a stream, each whole even where a signal asks to stop.
+
+    Args:
+        stream: takes bytes; it stays open.
+        flushed: whether `flush` is heeded; compressed lines had better stay together.
+    """
+
+    def __init__(self, stream: BinaryIO, flushed: bool = True) -> None:
+        self._stream = stream
+        self._flushed = flushed
+
+    def __call__(self, line: str) -> None:
+        """Writes one line, given without its newline; several, where it has newlines within."""
+        with held():
+            self._stream.write(line.encode("utf-8") + b"\n")
+
+    def flush(self) -> None:
+        """What was written reaches the file or pipe."""
+        if self._flushed:
+            with held():
+                self._stream.flush()
+
+
 @contextlib.contextmanager
-def open_output(path: str | Path) -> Iterator[Callable[[str], None]]:
-    """Yields a function that writes one line (without its newline) to a file, .gz file or "-".
+def open_output(path: str | Path, keep: int = 0) -> Iterator[LineWriter]:
+    """Yields what writes lines to a file, .gz file or "-"; at the end a regular file is synced.
+
+    Args:
+        path: the output.
+        keep: bytes at the start of the file that stay; the rest is cut off.
 
     Raises:
         OutputError: the file cannot be opened or written. A closed pipe stays BrokenPipeError.
     """
     is_stdout = str(path) == "-"
     try:
-        if is_stdout:
-            stream = sys.stdout.buffer
-        elif str(path).endswith(".gz"):
-            stream = cast(BinaryIO, gzip.GzipFile(path, "wb", mtime=0))
-        else:
-            stream = open(path, "wb")  # noqa: SIM115 - closed below
+        stream = sys.stdout.buffer if is_stdout else _open_file(path, keep)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-    def write(line: str) -> None:
-        stream.write(line.encode("utf-8") + b"\n")
-
     try:
-        yield write
-        stream.flush()
+        yield LineWriter(stream, flushed=not str(path).endswith(".gz"))
+        with held():
+            stream.flush()
+            if not is_stdout:
+                stream.close()
+                if os.path.isfile(path):
+                    durable.sync_file(Path(path))
+                    durable.sync_folder(Path(path).parent)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -168,5 +208,65 @@ def open_output(path: str | Path) -> Iterator[Callable[[str], None]]:
         raise OutputError(f"{name}: cannot be written: {error.strerror}") from error
     finally:
         if not is_stdout:
-            with contextlib.suppress(OSError):
+            with held(), contextlib.suppress(OSError):
                 stream.close()
+
+
+def _open_file(path: str | Path, keep: int) -> BinaryIO:
+    if str(path).endswith(".gz"):
+        return cast(BinaryIO, gzip.GzipFile(path, "wb", mtime=0))
+    stream = open(path, "r+b" if keep else "wb")  # noqa: SIM115 - closed by open_output
+    if keep:
+        stream.truncate(keep)
+        stream.seek(keep)
+    return stream
+
+
+def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
+    """Finds, before the work, what would fail at its end; nothing is opened or changed.
+
+    Args:
+        outputs, inputs: files, or "-"; None where there is none.
+
+    Raises:
+        OutputError: an output is a folder, in no folder, or must not be written.
+        UsageError: an output is one of the inputs, or another output.
+    """
+    seen = {_identity(path, sys.stdin): path for path in inputs if path is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        if path != "-":
+            _check_writable(path)
+        identity = _identity(path, sys.stdout)
+        if identity is None:
+            continue
+        if identity in seen:
+            raise UsageError(f"{path}: the output would overwrite {seen[identity]}; name another")
+        seen[identity] = path
+
+
+def _identity(path: str, standard: TextIO) -> tuple[int, int] | str | None:
+    """Equal for two names of one regular file, also one that is to be made; else None."""
+    try:
+        info = os.fstat(standard.fileno()) if path == "-" else os.stat(path)
+    except FileNotFoundError:
+        return os.path.realpath(path)
+    except (OSError, ValueError, AttributeError):  # closed, or a test's stand-in
+        return None
+    return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) else None
+
+
+def _check_writable(path: str) -> None:
+    folder = os.path.dirname(path) or "."
+    code = 0
+    if os.path.isdir(path):
+        code = errno.EISDIR
+    elif os.path.exists(path):
+        code = 0 if os.access(path, os.W_OK) else errno.EACCES
+    elif not os.path.isdir(folder):
+        code = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    if code:
+        raise OutputError(f"{path}: cannot be written: {os.strerror(code)}")

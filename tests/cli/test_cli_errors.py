@@ -1,9 +1,9 @@
 """Every mistake a user can make is one line on stderr and the right exit code."""
 
-import json
 import os
 
 import pytest
+from tampering import reseal
 
 USAGE, DATA, MISSING, OUTPUT = 2, 65, 66, 74
 
@@ -77,6 +77,8 @@ CASES = [
     (MISSING, "generate --checkpoint {save_dir} {src}", "did you mean"),
     (DATA, "generate --checkpoint {file} {src}", "folder"),
     (MISSING, "generate --path {model}:{missing} {src}", "{missing}"),
+    (USAGE, "generate --path {model}: {src}", "empty name"),
+    (USAGE, "generate --path :{model} {src}", "empty name"),
     (DATA, "export {store} {tmp}/new", "store"),
     (MISSING, "export {save_dir} {tmp}/new", "did you mean"),
     (DATA, "inspect {file}", "{file}"),
@@ -127,7 +129,7 @@ CASES = [
     (USAGE, f"{GENERATE} --config {{bad.toml}}", "not a TOML file"),
     (USAGE, f"{GENERATE} --config {{typo.toml}}", "did you mean beam"),
     (USAGE, f"{GENERATE} --config {{typed.toml}}", "whole number"),
-    (USAGE, f"{GENERATE} --config {{table.toml}}", "[search] is a table"),
+    (USAGE, f"{GENERATE} --config {{table.toml}}", "'search' is a table"),
     (USAGE, f"{GENERATE} --config {{latin1}}", "not a TOML file"),
     (USAGE, f"{GENERATE} --beem 3", "--beam"),
     (USAGE, f"{GENERATE} --search greedy --beam 3", "--beam"),
@@ -138,6 +140,7 @@ CASES = [
     (USAGE, f"{GENERATE} --format xml", "xml"),
     (USAGE, f"{GENERATE} --max-len-a nan", "max-len-a"),
     (USAGE, f"{GENERATE} --nbest 3", "--format moses"),
+    (USAGE, f"{GENERATE} --search greedy --nbest 2 --format json", "--nbest 2"),
     (USAGE, f"{GENERATE} {{src}}", "{src}"),
     (USAGE, f"{GENERATE} --plugin no.such.plugin", "no.such.plugin"),
     (USAGE, f"{TRAIN} -a lstn", "did you mean lstm"),
@@ -177,6 +180,7 @@ CASES = [
     (USAGE, f"{PREPROCESS} --nwordssrc -1", "the least is 0"),
     (USAGE, f"{PREPROCESS} --workers 0", "the least is 1"),
     (USAGE, "tranlsate", "tranlsate"),
+    (USAGE, "trian", "did you mean train?"),
     (USAGE, "--nothing", "--nothing"),
     # outputs
     (OUTPUT, "preprocess -s en -t fr --trainpref {prefix} --destdir {exists}", "exists already"),
@@ -188,6 +192,8 @@ CASES = [
     (OUTPUT, f"{GENERATE} -o {{exists}}", "cannot be written"),
     (OUTPUT, f"{GENERATE} -o {{missing}}/x", "cannot be written"),
     (OUTPUT, f"{RESCORE} {{ok.nbest}} -o {{exists}}", "cannot be written"),
+    (OUTPUT, f"{GENERATE} -o /dev/full", "No space left"),
+    (OUTPUT, f"{RESCORE} {{ok.nbest}} -o /dev/full", "No space left"),
 ]
 
 
@@ -239,8 +245,7 @@ def test_damaged_checkpoints(s2st, world, tmp_path, damage):
 )
 def test_manifests_that_were_edited(s2st, world, tmp_path, key, value):
     assert s2st("export", world.forward, tmp_path / "copy").code == 0
-    path = tmp_path / "copy" / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), key: value}))
+    reseal(tmp_path / "copy", lambda manifest: manifest.update({key: value}))
     outcome = s2st("inspect", tmp_path / "copy")
     assert "internal error" not in outcome.err
     if key == "summary":

@@ -222,6 +222,25 @@ def test_bad_bytes_are_replaced_when_asked(generate):
     assert "bad bytes replaced in 1 lines" in outcome.err
 
 
+def test_a_warning_is_said_once_and_names_the_input(generate, s2st, world, tmp_path):
+    outcome = generate(b"the cat\r\na dog\r\n")
+    assert "s2st: warning: standard input, line 1: CRLF line ends were stripped\n" in outcome.err
+    (tmp_path / "list").write_bytes(b"0 ||| le chat ||| ||| -1\r\n")
+    (tmp_path / "src").write_bytes(b"the cat\n")
+    command = ["rescore-nbest", tmp_path / "list", "--source", tmp_path / "src"]
+    twice = [*command, "--checkpoint", world.forward, "--normalize", "list"]
+    outcome = s2st(*twice)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("CRLF") == 1
+
+
+def test_unknown_words_are_counted(generate):
+    """Three of the four words, hence 75 %; a text that is known is not warned about."""
+    outcome = generate(b"the zzz\nyyy xxx\n")
+    assert outcome.err.count("75.0% of the words of the input are unknown to the model") == 1
+    assert "unknown" not in generate(b"the the\nthe the\n").err
+
+
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -165,11 +165,14 @@ def test_rows_together_do_not_matter(rescore):
             assert [e.total for e in one] == pytest.approx([e.total for e in two], rel=1e-5)
 
 
-def test_an_empty_list(s2st, rescore, files):
+def test_an_empty_list(s2st, files, world):
     (files / "none").write_text("")
-    outcome = rescore(name="none")
-    assert outcome.lines == ["", "", "", ""]
-    assert rescore("--output", "nbest", name="none").lines == []
+    arguments = ["rescore-nbest", files / "none", "--source", files / "src"]
+    for options in ([], ["--output", "nbest"], ["--normalize", "list"]):
+        outcome = s2st(*arguments, "--checkpoint", world.forward, *options)
+        outcome.check_error(65, f"{files / 'none'}: no lists")
+    # a part of the lists may well be empty
+    assert s2st(*arguments, "--checkpoint", world.forward, "--shard", "1/2").code == 0
 
 
 def test_from_standard_input(s2st, rescore, files, world):

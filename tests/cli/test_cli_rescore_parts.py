@@ -132,6 +132,27 @@ def test_a_journal_of_another_run_is_refused(rescore, stopped, lists, tmp_path, 
     assert not (tmp_path / "out.scores").exists()
 
 
+@pytest.mark.parametrize("left", [b"", b'{"--feature-per": '])
+def test_a_journal_without_a_whole_first_line_is_begun_anew(rescore, tmp_path, left):
+    """What a run leaves that was killed as it started."""
+    (tmp_path / "out.scores").write_bytes(left)
+    outcome = rescore("-o", tmp_path / "out", "--resume")
+    assert outcome.code == 0, outcome.err
+    assert "nothing to go on from" in outcome.err
+    assert (tmp_path / "out").read_bytes() == rescore().data
+
+
+def test_a_journal_whose_scores_do_not_fit_is_damaged(rescore, stopped, tmp_path):
+    stopped(1)
+    journal = tmp_path / "out.scores"
+    header, *lines = journal.read_text().splitlines(keepends=True)
+    record = json.loads(lines[0])
+    for scores in ("x", [["x"]], [[]], None, [[1.0], [2.0, 3.0]]):
+        lines[0] = json.dumps({**record, "scores": scores}) + "\n"
+        journal.write_text(header + "".join(lines))
+        rescore("-o", tmp_path / "out", "--resume").check_error(65, "out.scores, line 2", "damaged")
+
+
 def test_resume_needs_a_file(rescore):
     rescore("--resume").check_error(2, "--resume", "--output-file")
     rescore("--resume", "-o", "/dev/null").check_error(2, "--resume", "--output-file")

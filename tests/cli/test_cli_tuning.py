@@ -227,3 +227,28 @@ def test_cased_lists_are_warned_about_with_figures(rescore, files, tmp_path):
     outcome = rescore(name=tmp_path / "list")
     assert "lower-case it" in outcome.err
     assert "%" in outcome.err
+
+
+def test_a_reference_that_shares_no_4_gram_is_warned_about(rescore, files, tmp_path):
+    """Words shared, but no four in a row: BLEU is 0 whatever is chosen."""
+    (tmp_path / "ref").write_text("un chat lit\n" * LISTS)
+    outcome = rescore("--tune", tmp_path / "ref")
+    assert outcome.code == 0, outcome.err
+    assert "tuning learned nothing: BLEU is 0" in outcome.err
+    assert "tuning learned nothing" not in rescore("--tune", files / "ref").err
+
+
+def test_development_lists_without_a_list_are_named(rescore, files, tmp_path):
+    (tmp_path / "none").write_text("")
+    rescore(
+        "--dev-nbest", tmp_path / "none", "--dev-source", files / "src", "--tune", files / "ref"
+    ).check_error(65, f"{tmp_path / 'none'}: no lists")
+
+
+def test_lists_from_standard_input_that_are_read_twice_have_its_name(rescore, files):
+    data = (files / "list").read_bytes() + b"11 ||| \xff ||| ||| 0\n"
+    line = data.count(b"\n")
+    for options in ([], ["--normalize", "list"]):
+        outcome = rescore(*options, stdin=data, name="-")
+        assert outcome.code == 65
+        assert f"standard input, line {line}: not UTF-8" in outcome.err
