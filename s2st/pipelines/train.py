@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.config import config_values
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batching import BatchingConfig
-from s2st.device import DeviceConfig, setup_device
+from s2st.device import DeviceConfig, environment, setup_device
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES, with_default_sizes
 from s2st.registry import loaded_plugins
@@ -17,6 +18,12 @@ from s2st.training.config import TrainerConfig
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.progress import Observer
 from s2st.training.schedules import SCHEDULES
+
+if TYPE_CHECKING:
+    import torch
+
+    from s2st.data.store import ParallelCorpus, Store
+    from s2st.training.checkpoint import RunIdentity
 
 log = logging.getLogger("s2st")
 
@@ -82,35 +89,63 @@ def run_training(
     Raises:
         S2STError: of every kind that data, options, checkpoints and outputs can cause.
     """
-    import torch
+    from s2st.training.lock import own
 
+    job = _open(data, options)  # before the lock: what is refused here leaves no folder behind
+    with own(Path(options.config(TrainerConfig).save_dir)):
+        return _train(job, options, observer, stop_signal)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be trained on what, checked."""
+
+    device: "torch.device"
+    store: "Store"
+    training: "ParallelCorpus"
+    validation: "ParallelCorpus | None"
+    config: Any
+    identity: "RunIdentity"
+
+
+def _open(data: str, options: Resolved) -> _Job:
     from s2st.data.store import Store
-    from s2st.models.saved import ModelRecord, build_model
-    from s2st.training.checkpoint import CheckpointFolder, RunIdentity, read_run
-    from s2st.training.trainer import Trainer, TrainingParts
+    from s2st.training.checkpoint import RunIdentity
 
-    trainer_config = options.config(TrainerConfig)
-    device_config = options.config(DeviceConfig)
-    device = setup_device(device_config)
+    device = setup_device(options.config(DeviceConfig))
     store = Store(data)
+    store.verify()  # once a run; a resumed one is told by its hashes that the data are the same
     training = store.split("train")
     validation = store.split("valid") if "valid" in store.splits else None
     if validation is None:
         log.warning("%s has no valid split: no early stopping, best is last", data)
-    arch = options.entries["arch"]
     config = with_default_sizes(options.configs["arch"], len(training.target.ids))
-    identity = RunIdentity(_identity(options, config), store.content_hash())
+    mathematics, other = _identity(options, config)
+    identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
+    return _Job(device, store, training, validation, config, identity)
+
+
+def _train(
+    job: _Job, options: Resolved, observer: Observer, stop_signal: Callable[[], int]
+) -> TrainResult:
+    import torch
+
+    from s2st.models.saved import ModelRecord, build_model
+    from s2st.training.checkpoint import CheckpointFolder
+    from s2st.training.trainer import Trainer, TrainingParts
+
+    trainer_config = options.config(TrainerConfig)
+    arch, config, store = options.entries["arch"], job.config, job.store
     folder = CheckpointFolder(trainer_config.save_dir, trainer_config.keep_last)
-    last = folder.last
-    resumed = None if last is None else read_run(last)
+    resumed = folder.resume()
     if resumed is not None:
-        _check_identity(resumed.identity, identity, str(last))
+        _check_identity(resumed.identity, job.identity, str(resumed.saved.folder))
     record = ModelRecord(
         arch.base, config, store.source_vocabulary, store.target_vocabulary,
         store.source_tokenizer, store.target_tokenizer, loaded_plugins(),
     )  # fmt: skip
     torch.manual_seed(trainer_config.seed)
-    model = build_model(record.architecture, config, record.sizes).to(device)
+    model = build_model(record.architecture, config, record.sizes).to(job.device)
     parts = TrainingParts(
         record=record,
         model=model,
@@ -119,35 +154,59 @@ def run_training(
             options.configs["optimizer"], model.parameters()
         ),
         schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
-        training=training,
-        validation=validation,
-        identity=identity,
+        training=job.training,
+        validation=job.validation,
+        identity=job.identity,
     )
     trainer = Trainer(
-        parts, trainer_config, options.config(BatchingConfig), device, device_config.precision,
-        observer, stop_signal,
+        parts, trainer_config, options.config(BatchingConfig), job.device,
+        options.config(DeviceConfig).precision, observer, stop_signal,
     )  # fmt: skip
-    _log_start(data, options, config, model)
+    _log_start(str(store.folder), options, config, model)
     if resumed is not None:
         trainer.restore(resumed)
-        log.info("going on from %s", last)
+        log.info("going on from %s", resumed.saved.folder)
+        _tell_changes(resumed.identity, job.identity)
     state = trainer.train()
+    share = trainer.seconds_saving / max(1e-9, trainer.seconds)
+    log.info(
+        "saving took %.1f s of %.0f s (%.1f %%)",
+        trainer.seconds_saving,
+        trainer.seconds,
+        100 * share,
+    )
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir
     )
 
 
-def _identity(options: Resolved, architecture_config: Any) -> dict[str, Any]:
-    """The options that change the mathematics, as flat JSON values."""
+def _identity(options: Resolved, architecture_config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that change the mathematics, and the others, as flat JSON values."""
     values: dict[str, Any] = {role: entry.base for role, entry in options.entries.items()}
     values.update(config_values(architecture_config))
     for role in ("criterion", "optimizer", "lr_scheduler"):
         values.update(config_values(options.configs[role]))
     values.update(config_values(options.config(BatchingConfig)))
     trainer = config_values(options.config(TrainerConfig))
-    values.update({name: trainer[name] for name in _TRAINER_IDENTITY})
-    values["precision"] = options.config(DeviceConfig).precision
-    return values
+    device = config_values(options.config(DeviceConfig))
+    values.update({name: trainer.pop(name) for name in _TRAINER_IDENTITY})
+    values["precision"] = device.pop("precision")
+    return values, {**trainer, **device}
+
+
+def _tell_changes(old: Any, new: Any) -> None:
+    """Says what differs without changing the mathematics."""
+    for before, now, text in (
+        (old.other, new.other, "options that differ from the run so far: %s"),
+        (old.environment, new.environment, "bits may differ from a straight run's: %s"),
+    ):
+        changed = [
+            f"{name.replace('_', '-')} was {before.get(name)}, is {value}"
+            for name, value in now.items()
+            if before.get(name) != value
+        ]
+        if changed:
+            log.info(text, "; ".join(changed))
 
 
 def _check_identity(old: Any, new: Any, path: str) -> None:

@@ -33,3 +33,12 @@ class TrainerConfig:
     keep_last: int = option(2, "numbered checkpoints to keep; the best is always kept", minimum=1)
     log_interval: int = option(50, "updates between progress lines", minimum=1)
     seed: int = option(1, "seed of initial weights, batch order and dropout", minimum=0)
+    on_divergence: str = option(
+        "stop",
+        "when the loss or gradient is not finite: stop, skip the batch, or restore the last "
+        "checkpoint and halve the learning rate",
+        choices=("stop", "skip", "restore"),
+    )
+    max_divergences: int = option(
+        3, "stop at the next divergence after this many were skipped or restored", minimum=0
+    )

@@ -1,7 +1,9 @@
 """The training loop: updates, validation, checkpoints, early stopping, exact resume."""
 
 import hashlib
+import logging
 import math
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +19,29 @@ from s2st.device import autocast
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import ModelRecord
-from s2st.training.checkpoint import CheckpointFolder, ResumedRun, RunIdentity, TrainingState
+from s2st.training.checkpoint import (
+    CheckpointFolder,
+    ResumedRun,
+    RunIdentity,
+    TrainingState,
+)
 from s2st.training.config import TrainerConfig
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
 from s2st.training.schedules import Schedule
 
+log = logging.getLogger("s2st")
+
 
 class DivergenceError(S2STError):
     """The loss or the gradient is not a finite number; nothing was applied or saved."""
+
+
+class ValidationDivergenceError(DivergenceError):
+    """It is the validation's loss: the weights are at fault, not a batch."""
+
+
+class BatchMemoryError(S2STError):
+    """A batch needs more memory than there is; nothing was applied or saved."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +94,8 @@ class Trainer:
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
         self._meter = _Meter()
         self._saved_update = -1
+        self.seconds = self.seconds_saving = 0.0  # of `train`, and in it
+        self._planned: tuple[int, list[Indices]] = (-1, [])
 
     def restore(self, run: ResumedRun) -> None:
         """Goes on from a checkpoint."""
@@ -93,58 +112,99 @@ class Trainer:
             InterruptedBySignalError: a signal came; the state was saved.
             OutputError: a checkpoint cannot be written.
         """
-        state, config = self.state, self.config
+        started = time.perf_counter()
         self.folder.prepare()
-        self.observer.started(state.update, config.max_epoch, config.max_update)
-        plan = self._loader.plan(state.epoch)
-        while not self._at_end(len(plan)):
-            self._update(plan)
-            self._after_update(len(plan))
-            if state.position >= len(plan):
-                state.epoch, state.position = state.epoch + 1, 0
-                self._validate(float(state.epoch))
-                self._save()
-                self._stop_if_asked()
-                plan = self._loader.plan(state.epoch)
-        self._report_updates(self._epoch_now(len(plan)))
-        if not state.history or state.history[-1]["update"] != state.update:
-            self._validate(self._epoch_now(len(plan)))
+        config = self.config
+        self.observer.started(self.state.update, config.max_epoch, config.max_update)
+        while not self._at_end():
+            try:
+                self._update()
+                self._after_update()
+                self._end_epoch_if_due()
+            except DivergenceError as error:
+                self._recover(error)
+        self._report_updates()
+        if not self.state.history or self.state.history[-1]["update"] != self.state.update:
+            self._validate()
         self._save()
-        return state
+        self.seconds = time.perf_counter() - started
+        return self.state
 
-    def _at_end(self, batches: int) -> bool:
+    def _plan(self) -> list[Indices]:
+        """The batches of the epoch that is going on."""
+        epoch, plan = self._planned
+        if epoch != self.state.epoch:
+            epoch, plan = self._planned = self.state.epoch, self._loader.plan(self.state.epoch)
+        return plan
+
+    def _end_epoch_if_due(self) -> None:
+        state = self.state
+        if state.position >= len(self._plan()):
+            state.epoch, state.position = state.epoch + 1, 0
+            self._validate()
+            self._save()
+            self._stop_if_asked()
+
+    def _recover(self, error: DivergenceError) -> None:
+        """Skips or goes back as the options ask; raises the error where they do not."""
         state, config = self.state, self.config
-        epoch = self._epoch_now(batches)
+        if config.on_divergence == "stop" or state.divergences >= config.max_divergences:
+            raise error
+        count = state.divergences + 1
+        if config.on_divergence == "skip":
+            if isinstance(error, ValidationDivergenceError):
+                raise error
+            state.position += config.update_freq
+            state.divergences = count
+            log.warning(
+                "%s: batch skipped (%d of at most %d)", error, count, config.max_divergences
+            )
+            self._end_epoch_if_due()
+            return
+        last = self.folder.resume()
+        if last is None:
+            raise error
+        scale = state.rate_scale / 2
+        self.restore(last)
+        self.state.divergences, self.state.rate_scale = count, scale
+        self._meter = _Meter()
+        log.warning(
+            "%s: back to update %d with the learning rate times %g (%d of at most %d)",
+            error, self.state.update, scale, count, config.max_divergences,
+        )  # fmt: skip
+
+    def _at_end(self) -> bool:
+        state, config = self.state, self.config
+        epoch = self._epoch_now()
         return (
             (config.max_epoch is not None and epoch >= config.max_epoch - 1e-9)
             or (config.max_update is not None and state.update >= config.max_update)
             or (config.patience is not None and state.bad_validations >= config.patience)
         )
 
-    def _epoch_now(self, batches: int) -> float:
-        return self.state.epoch + self.state.position / batches
+    def _epoch_now(self) -> float:
+        return self.state.epoch + self.state.position / len(self._plan())
 
     # one update
 
-    def _update(self, plan: list[Indices]) -> None:
-        state, parts = self.state, self.parts
+    def _update(self) -> None:
+        state, parts, plan = self.state, self.parts, self._plan()
         started = time.perf_counter()
         chosen = plan[state.position : state.position + self.config.update_freq]
         batches = [self._loader.load(indices) for indices in chosen]
-        rate_factor = parts.schedule.factor(state.update + 1, self._epoch_now(len(plan)))
+        rate_factor = parts.schedule.factor(state.update + 1, self._epoch_now())
         for group, base in zip(parts.optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = base * rate_factor
+            group["lr"] = base * rate_factor * state.rate_scale
         torch.manual_seed(_draw_seed(self.config.seed, state.update))
         parts.model.train()
         parts.optimizer.zero_grad(set_to_none=True)
         loss, nll = self._accumulate(batches)
         norm = self._gradient_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            lines = ", ".join(str(i + 1) for i in batches[0].source.line_ids[:5])
             raise DivergenceError(
                 f"update {state.update + 1}: loss {loss:g}, gradient norm {norm:g}; the update "
-                f"was not applied (pairs {lines}, ... of the training split); "
-                "lower --lr or set --clip-norm"
+                f"was not applied ({_describe(batches)}); lower --lr or set --clip-norm, or "
+                "see --on-divergence"
             )
         parts.optimizer.step()
         state.update += 1
@@ -163,9 +223,17 @@ class Trainer:
             divisor = sum(batch.target_tokens for batch in batches)
         losses, nlls = [], []
         for batch in batches:
-            with autocast(self.device, self.precision):
-                output = self.parts.criterion(self.parts.model, batch.to(self.device))
-            (output.loss_sum / divisor).backward()  # type: ignore[no-untyped-call]
+            try:
+                with autocast(self.device, self.precision):
+                    output = self.parts.criterion(self.parts.model, batch.to(self.device))
+                (output.loss_sum / divisor).backward()  # type: ignore[no-untyped-call]
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "memory" not in str(error):
+                    raise
+                raise BatchMemoryError(
+                    f"update {self.state.update + 1}: out of memory ({_describe([batch])}); "
+                    "lower --batch-size or --max-tokens"
+                ) from error
             losses.append(output.loss_sum.detach())
             nlls.append(output.nll_sum)
         return float(torch.stack(losses).sum()), float(torch.stack(nlls).sum())
@@ -178,15 +246,14 @@ class Trainer:
 
     # between updates
 
-    def _after_update(self, batches: int) -> None:
+    def _after_update(self) -> None:
         state, config = self.state, self.config
-        epoch = self._epoch_now(batches)
         if state.update % config.log_interval == 0:
-            self._report_updates(epoch)
-        end_of_epoch = state.position >= batches
+            self._report_updates()
+        end_of_epoch = state.position >= len(self._plan())
         every = config.validate_interval_updates
         if every is not None and state.update % every == 0 and not end_of_epoch:
-            self._validate(epoch)
+            self._validate()
             self._save()
         every = config.save_interval_updates
         if every is not None and state.update % every == 0 and not end_of_epoch:
@@ -199,11 +266,13 @@ class Trainer:
         if signal_number:
             self._save()
             where = f"update {self.state.update}; saved in {self.folder.folder}"
-            message = f"stopped by a signal at {where}, the same command goes on"
+            name = signal.Signals(signal_number).name
+            message = f"stopped by {name} at {where}, the same command goes on"
             raise InterruptedBySignalError(signal_number, message)
 
-    def _report_updates(self, epoch: float) -> None:
+    def _report_updates(self) -> None:
         if self._meter.updates:
+            epoch = self._epoch_now()
             rate = self.parts.optimizer.param_groups[0]["lr"]
             left = self._seconds_left(epoch)
             self.observer.updated(self._meter.report(self.state.update, epoch, rate, left))
@@ -219,10 +288,10 @@ class Trainer:
             return None
         return max(0.0, min(ends)) * self._meter.seconds / self._meter.updates
 
-    def _validate(self, epoch: float) -> None:
-        state = self.state
+    def _validate(self) -> None:
+        state, epoch = self.state, self._epoch_now()
         self._saved_update = -1  # a checkpoint of this update would lack the result
-        self._report_updates(epoch)
+        self._report_updates()
         train_nll = state.train_nll_sum / max(1, state.train_tokens)
         state.train_nll_sum, state.train_tokens = 0.0, 0
         if self.parts.validation is None:
@@ -234,7 +303,9 @@ class Trainer:
             self.device, self.precision,
         )  # fmt: skip
         if not math.isfinite(nll):
-            raise DivergenceError(f"update {state.update}: validation loss is {nll}; not saved")
+            raise ValidationDivergenceError(
+                f"update {state.update}: validation loss is {nll}; not saved"
+            )
         best = state.best_nll is None or nll < state.best_nll
         if best:
             state.best_nll, state.best_update, state.bad_validations = nll, state.update, 0
@@ -250,9 +321,11 @@ class Trainer:
         state, parts = self.state, self.parts
         if self._saved_update == state.update:
             return
+        started = time.perf_counter()
         state.schedule = parts.schedule.state()
         name = self.folder.save(parts.record, parts.model, parts.optimizer, state, parts.identity)
         self._saved_update = state.update
+        self.seconds_saving += time.perf_counter() - started
         self.observer.saved(name)
 
 
@@ -300,6 +373,18 @@ def validation_nll(
         total += float(output.nll_sum)
         tokens += output.token_count
     return total / max(1, tokens)
+
+
+def _describe(batches: list[Batch]) -> str:
+    """Which pairs, for the user to look at."""
+    ids = [index + 1 for batch in batches for index in batch.source.line_ids]
+    shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+    source = max(int(batch.source.lengths.max()) - 1 for batch in batches)
+    target = max(int(batch.target_lengths.max()) - 1 for batch in batches)
+    return (
+        f"pairs {shown} of the training split, {len(ids)} in all, up to {source} source and "
+        f"{target} target words"
+    )
 
 
 def _draw_seed(seed: int, update: int) -> int:

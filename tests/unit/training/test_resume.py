@@ -1,13 +1,15 @@
 """Going on with a run through the job of `s2st train`: what may change, what may not."""
 
-import json
 import os
+import re
 
 import pytest
+import torch
 from builders import store
+from tampering import reseal
 
 from s2st.components import Layer, resolve
-from s2st.errors import CheckpointError, InterruptedBySignalError, UsageError
+from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError, UsageError
 from s2st.models.saved import load_tensors
 from s2st.pipelines.train import TRAIN_SPEC, run_training
 from s2st.training.progress import Observer
@@ -107,8 +109,50 @@ def test_damaged_training_state_is_a_checkpoint_error(tmp_path, data):
     train(data, tmp_path, max_epoch=1.0)
     folder = tmp_path / "checkpoint_last"
     (folder / "training" / "state.json").write_text("{}")
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    del manifest["files"]["training/state.json"]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    reseal(folder)
     with pytest.raises(CheckpointError, match="damaged training state"):
         train(data, tmp_path, max_epoch=2.0)
+
+
+def test_what_differs_without_changing_the_mathematics_is_said(tmp_path, data, caplog):
+    train(data, tmp_path, max_epoch=1.0, threads=1)
+    with caplog.at_level("INFO", "s2st"):
+        train(data, tmp_path, max_epoch=1.5, threads=1, log_interval=7)
+    (text,) = [text for text in caplog.messages if "options that differ" in text]
+    assert "max-epoch was 1.0, is 1.5" in text
+    assert "log-interval was 50, is 7" in text
+    assert "patience" not in text
+    assert not [text for text in caplog.messages if "bits may differ" in text]
+
+
+def test_another_environment_is_said(tmp_path, data, caplog, monkeypatch):
+    train(data, tmp_path, max_epoch=1.0, threads=1)
+    monkeypatch.setattr(torch, "__version__", "9.9.9")
+    with caplog.at_level("INFO", "s2st"):
+        train(data, tmp_path, max_epoch=1.5, threads=2)
+    torch.set_num_threads(1)
+    (text,) = [text for text in caplog.messages if "bits may differ" in text]
+    assert "torch was " in text
+    assert ", is 9.9.9" in text
+    assert "threads was 1, is 2" in text
+    assert "instructions" not in text
+
+
+def test_the_log_says_what_saving_cost(tmp_path, data, caplog):
+    with caplog.at_level("INFO", "s2st"):
+        train(data, tmp_path)
+    (text,) = [text for text in caplog.messages if text.startswith("saving took")]
+    saving, whole, share = (float(x) for x in re.findall(r"[\d.]+", text))
+    assert 0 <= saving <= whole + 1
+    assert 0 <= share <= 100
+
+
+def test_a_second_training_in_the_folder_is_refused(tmp_path, data):
+    """The first one is asked to stop from inside the second's attempt."""
+
+    def second():
+        with pytest.raises(OutputError, match="trains here"):
+            train(data, tmp_path)
+        return 0
+
+    assert train(data, tmp_path, second, max_epoch=0.4).update == 2

@@ -1,0 +1,63 @@
+"""A tiny trainer, its data and a recording observer, for the tests of training."""
+
+from dataclasses import replace
+
+import torch
+from builders import TINY, corpus, model, random_sentences, record
+
+from s2st.criteria.registry import CRITERIA
+from s2st.data.batching import BatchingConfig
+from s2st.models.registry import RecurrentConfig
+from s2st.training.checkpoint import RunIdentity
+from s2st.training.config import TrainerConfig
+from s2st.training.optimizers import OPTIMIZERS
+from s2st.training.progress import Observer
+from s2st.training.schedules import SCHEDULES
+from s2st.training.trainer import Trainer, TrainingParts
+
+PAIRS = 22
+TRAIN = corpus(random_sentences(PAIRS, 10, 1), random_sentences(PAIRS, 8, 2))
+VALID = corpus(random_sentences(5, 10, 3), random_sentences(5, 8, 4))
+CONFIG = RecurrentConfig(**{**TINY, "layers": 2})  # with dropout
+STILL = replace(CONFIG, dropout=0.0)
+CPU = torch.device("cpu")
+
+
+class Recorder(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.saved_names, self.validations, self.updates = [], [], []
+
+    def saved(self, name):
+        self.saved_names.append(name)
+
+    def validated(self, report):
+        self.validations.append(report)
+
+    def updated(self, report):
+        self.updates.append(report)
+
+
+def trainer(
+    folder, *, config=CONFIG, optimizer="sgd", lr=0.1, schedule="fixed", batch_size=4,
+    valid=VALID, stop=lambda: 0, dtype=torch.float32, training=TRAIN, criterion="cross_entropy",
+    **options,
+):  # fmt: skip
+    made = model("lstm", config, dtype=dtype)
+    options = {"max_epoch": 2.0, "clip_norm": 0.0, "patience": None, "log_interval": 1} | options
+    entry, plan = OPTIMIZERS.get(optimizer), SCHEDULES.get(schedule)
+    parts = TrainingParts(
+        record("lstm", config),
+        made,
+        CRITERIA.get(criterion).build(CRITERIA.get(criterion).config_type()),
+        entry.build(entry.config_type(lr=lr), made.parameters()),
+        plan.build(plan.config_type()),
+        training,
+        valid,
+        RunIdentity({"lr": lr}, "data"),
+    )
+    return Trainer(
+        parts, TrainerConfig(save_dir=str(folder), **options), BatchingConfig(batch_size),
+        CPU, "float32", Recorder(), stop,
+    )  # fmt: skip
