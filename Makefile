@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := s2st-demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check fast-test format build clean
+.PHONY: demo test torture fuzz check fast-test format build clean
 
 demo: $(STAMP)  ## the whole job on a small corpus, in a few minutes
 	rm -rf $(DEMO)
@@ -13,6 +13,12 @@ demo: $(STAMP)  ## the whole job on a small corpus, in a few minutes
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: $(STAMP)  ## faults injected into small runs, thousands of times; under 40 minutes
+	$(BIN)/python tests/torture/run.py
+
+fuzz: $(STAMP)  ## damaged and odd files for MINUTES (10)
+	$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),10)
 
 check: $(STAMP)  ## format, lint, types, fast tests
 	$(BIN)/ruff format --check .

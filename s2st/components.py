@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from s2st.config import make_config, option_specs, unknown_option_message
+from s2st.config import make_config, option_specs, shown, unknown_option_message
 from s2st.errors import ConfigError
 from s2st.registry import Entry, Registry
 
@@ -65,7 +65,7 @@ def select(spec: CommandSpec, layers: Sequence[Layer]) -> dict[str, Entry[Any]]:
         for layer in layers:
             name = layer.values.get(role.name, name)
         if not isinstance(name, str):
-            raise ConfigError(f"{role.name} must be a name, not {name!r}")
+            raise ConfigError(f"{role.name} must be a name, not {shown(name)}")
         entries[role.name] = role.registry.get(name)
     return entries
 

@@ -23,6 +23,9 @@ else:
     import tomli as tomllib
 
 C = TypeVar("C")
+MOST_BYTES = 1 << 16  # of an option file
+MOST_DOTS = 2000  # in one: time and memory of reading a key a.b.c grow with their square
+MOST_INTEGER = (1 << 63) - 1  # what torch, numpy and itertools take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +124,7 @@ def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {spec.flag} needs a value")
     if spec.repeated:
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ConfigError(f"{where}: {spec.flag} takes a list, not {value!r}")
+            raise ConfigError(f"{where}: {spec.flag} takes a list, not {shown(value)}")
         return tuple(_check_one(spec, item, where) for item in value)
     return _check_one(spec, value, where)
 
@@ -134,30 +137,48 @@ def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
         except OverflowError as error:
             raise ConfigError(f"{where}: {spec.flag} is too large a number") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{where}: {spec.flag} takes {_kind_name(kind)}, not {value!r}")
+        raise ConfigError(f"{where}: {spec.flag} takes {_kind_name(kind)}, not {shown(value)}")
     if isinstance(value, float) and math.isnan(value):
         raise ConfigError(f"{where}: {spec.flag} is not a number")
     if spec.choices and value not in spec.choices:
         allowed = ", ".join(spec.choices)
-        raise ConfigError(f"{where}: {spec.flag} is {value!r}; choose from {allowed}")
+        raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; choose from {allowed}")
     if spec.minimum is not None and value < spec.minimum:
-        raise ConfigError(f"{where}: {spec.flag} is {value}; the least is {spec.minimum}")
+        raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; the least is {spec.minimum}")
     if spec.maximum is not None and value > spec.maximum:
-        raise ConfigError(f"{where}: {spec.flag} is {value}; the most is {spec.maximum}")
+        raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; the most is {spec.maximum}")
+    if isinstance(value, int) and abs(value) > MOST_INTEGER:
+        raise ConfigError(f"{where}: {spec.flag} is too large a number")
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: on one line, and no longer than that can take."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # too deep; a whole number of too many digits
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Reads a TOML file into a dict; raises InputMissingError or ConfigError in one line."""
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise ConfigError(f"{path}: not a file of options: it is larger than {MOST_BYTES} bytes")
+    if data.count(b".") > MOST_DOTS:
+        raise ConfigError(f"{path}: not a file of options: it holds more than {MOST_DOTS} dots")
     try:
         values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         return values
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    except (ValueError, RecursionError) as error:
+        # ValueError is also what Python says of a number of more than 4300 digits
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: not a TOML file: {reason}") from error
 
 
 def read_option_file(path: str | Path) -> dict[str, Any]:
@@ -165,10 +186,10 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in read_toml(path).items():
         if isinstance(value, dict):
-            raise ConfigError(f"{path}: [{key}] is a table; options stand at the top level")
+            raise ConfigError(f"{path}: {shown(key)} is a table; options stand at the top level")
         name = key.replace("-", "_")
         if name in values:
-            raise ConfigError(f"{path}: {key} is given twice, once with - and once with _")
+            raise ConfigError(f"{path}: {shown(key)} is given twice, once with - and once with _")
         values[name] = value
     return values
 
@@ -176,9 +197,8 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
 def unknown_option_message(name: str, known: typing.Iterable[str], where: str) -> str:
     """One line for an option that does not exist, with the nearest ones that do."""
     near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
-    shown = [item.replace("_", "-") for item in near]
-    hint = f"; did you mean {' or '.join(shown)}?" if shown else ""
-    return f"{where}: unknown option {name.replace('_', '-')!r}{hint}"
+    hint = f"; did you mean {' or '.join(near).replace('_', '-')}?" if near else ""
+    return f"{where}: unknown option {shown(name.replace('_', '-'))}{hint}"
 
 
 def config_values(config: Any) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s2st.config import option
-from s2st.errors import UsageError
+from s2st.errors import OutOfMemoryError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,38 @@ def setup_device(config: DeviceConfig) -> "torch.device":
     if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()):
         return torch.device("cuda")
     return torch.device("cpu")
+
+
+def environment(device: "torch.device") -> dict[str, str]:
+    """What the last bits of a result depend on, beside seeds and options; for the record."""
+    import torch
+
+    name = "cpu"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "device": name,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "oneDNN": str(torch.backends.mkldnn.enabled),
+    }
+
+
+@contextlib.contextmanager
+def naming_memory(what: str) -> Iterator[None]:
+    """Where memory runs out here, raises OutOfMemoryError that says what it ran out over."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(
+            text in str(error) for text in ("memory", "bad_alloc")
+        ):
+            raise
+        raise OutOfMemoryError(
+            f"{what}: out of memory; split long lines, or put fewer together (--batch-size, "
+            "--max-rows)"
+        ) from error
 
 
 def autocast(device: "torch.device", precision: str) -> "contextlib.AbstractContextManager[None]":

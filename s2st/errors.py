@@ -1,5 +1,7 @@
 """Every error that a user can cause, each with its exit code and one clear line."""
 
+from collections.abc import Iterable
+
 
 class S2STError(Exception):
     """Base of all errors that s2st raises on purpose; `str()` of it is one line for the user."""
@@ -55,6 +57,17 @@ class OutputError(S2STError):
     """An output that cannot be written (exists already, no space, no permission)."""
 
     exit_code = 74
+
+
+class OutOfMemoryError(S2STError):
+    """The memory ran out over some lines, which the message names."""
+
+
+def describe_lines(indices: Iterable[int], longest: int) -> str:
+    """Some lines of an input, given by index from 0, and the tokens of the longest."""
+    numbers = sorted(index + 1 for index in indices)
+    shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+    return f"input line {shown} (up to {longest:,} tokens)"
 
 
 class InterruptedBySignalError(S2STError):

@@ -87,7 +87,7 @@ class Registry(Generic[T]):
             return self._entries[name]
         near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self.names())}"
-        raise UsageError(f"unknown {self.kind} {name!r}; {hint}")
+        raise UsageError(f"unknown {self.kind} {name[:80]!r}; {hint}")
 
     def names(self, presets: bool = True) -> list[str]:
         """All names in order of registration; without presets if asked."""

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "registry", "config", "device", "durable", "manifest", "components"),
+    ("errors", "registry", "config", "device", "durable", "manifest", "components", "interrupt"),
     ("text", "demo_corpus"),
     ("data",),
     ("models",),

@@ -4,7 +4,7 @@ PYTHONPATH=examples/plugin s2st train bin --plugin mean_embedding --arch mean-em
 PYTHONPATH=examples/plugin s2st generate --plugin mean_embedding --search greedy-unk ...
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -76,7 +76,9 @@ class SeveralGreedy(Search):
         self.config = config
 
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
-        runs = [GreedySearch(self.config), GreedySearch(GreedyConfig(unk=False))]
+        runs = [
+            GreedySearch(replace(self.config, nbest=1, unk=unk)) for unk in (self.config.unk, False)
+        ]
         rows = zip(*(run(scorer, source) for run in runs), strict=True)
         best = [sorted((h for (h,) in row), key=lambda h: -h.score) for row in rows]
         return [hypotheses[: self.config.nbest] for hypotheses in best]

@@ -5,6 +5,7 @@ lists. Lists that were scored together are written together, the last one marked
 scoring has to go on after whole groups to give the same bytes. A torn tail is cut off.
 """
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from s2st.errors import DataError, OutputError, UsageError
+from s2st.interrupt import held
 from s2st.pipelines.scored import ScoredList
 from s2st.text.nbest import NBestEntry
 
@@ -47,13 +49,17 @@ class Journal:
         try:
             there = self.path.exists()
             self._stream: BufferedRandom = open(self.path, "r+b" if there else "w+b")  # noqa: SIM115
-            if there and resume:
-                self._check_header(header)
+            found = self._stream.readline() if there else b""
+            if resume and found.endswith(b"\n"):
+                self._check_header(found, header)
                 self._end = self._whole()
             else:
-                if there:
+                if resume:
+                    log.info("%s: nothing to go on from, starting at the beginning", self.path)
+                elif found:
                     log.warning("%s: a stopped run left it; --resume would go on", self.path)
-                self._stream.truncate(0)
+                self._stream.seek(0)
+                self._stream.truncate()
                 self._stream.write(header)
                 self._end = len(header)
             self._stream.truncate(self._end)
@@ -78,10 +84,17 @@ class Journal:
                 self.taken + 2,
             )
         self.taken += 1
-        tokens = tuple(
-            tuple(np.array(row, dtype=np.float32) for row in model) for model in record["tokens"]
-        )
-        return ScoredList(tuple(entries), np.array(record["scores"]), tokens, 0, 0)
+        try:
+            tokens = tuple(
+                tuple(np.array(row, dtype=np.float32) for row in m) for m in record["tokens"]
+            )
+            scores = np.array(record["scores"], dtype=np.float64)
+            if scores.ndim != 2 or len(scores) != len(entries) or not scores.size:
+                raise ValueError("not a row of scores for each hypothesis")
+        except (TypeError, ValueError) as error:
+            message = "damaged; remove it, or run without --resume"
+            raise DataError(message, str(self.path), self.taken + 1) from error
+        return ScoredList(tuple(entries), scores, tokens, 0, 0)
 
     def add(self, group: Sequence[ScoredList], sources: Sequence[str]) -> None:
         """Notes lists that were scored together; raises OutputError."""
@@ -96,20 +109,21 @@ class Journal:
             }
             lines.append(json.dumps(record).encode() + b"\n")
         try:
-            self._stream.write(b"".join(lines))
-            self._stream.flush()
-            self._end = self._stream.tell()
+            with held():
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
+                self._end = self._stream.tell()
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def close(self, finished: bool) -> None:
         """Ends it; a finished run needs it no more."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # of a full disk: `add` said so already
+            self._stream.close()
         if finished:
             self.path.unlink(missing_ok=True)
 
-    def _check_header(self, header: bytes) -> None:
-        found = self._stream.readline()
+    def _check_header(self, found: bytes, header: bytes) -> None:
         if found == header:
             return
         try:

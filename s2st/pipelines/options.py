@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from s2st.components import CommandSpec, Role
 from s2st.config import option
 from s2st.device import ScoringDeviceConfig
+from s2st.errors import UsageError
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 
@@ -25,8 +26,10 @@ class ModelsConfig:
     )
 
     def paths(self) -> list[str]:
-        """All checkpoints, in order."""
+        """All checkpoints, in order; raises UsageError for an empty name in `path`."""
         more = self.path.split(":") if self.path else []
+        if not all(more):
+            raise UsageError(f"--path {self.path}: an empty name; give names with : between")
         return [*self.checkpoint, *more]
 
 
@@ -44,6 +47,9 @@ class TranslateConfig:
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
     )
     detokenize: bool = option(True, "join tokens to text by the checkpoint's tokeniser")
+    resume: bool = option(
+        False, "go on after the last whole line (or list) of the --output-file of a stopped run"
+    )
     encoding_errors: str = option(
         "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
     )

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from s2st.data.batch import make_source
+from s2st.device import naming_memory
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.journal import Journal
 from s2st.pipelines.scored import ScoredList, TokenScores
 from s2st.rescoring.checks import UnknownWords
 from s2st.rescoring.weights import BASELINE, LENGTH, Features, Weights, model_names
 from s2st.scoring.base import Scorer
-from s2st.scoring.lists import score_lists
+from s2st.scoring.lists import MAX_PADDED_SOURCE, score_lists
 from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
 
@@ -83,9 +84,10 @@ class ListScorer:
 
         Raises:
             DataError: an id that no source line has, naming the line.
+            OutOfMemoryError: naming the lines.
         """
         pending: list[list[NBestEntry]] = []
-        waiting = 0
+        waiting = longest = 0
         for entries in lists:
             if entries[0].id >= len(self.sources):
                 count = len(self.sources)
@@ -98,9 +100,12 @@ class ListScorer:
                     yield known
                     continue
             new_block = pending and entries[0].id // BLOCK != pending[0][0].id // BLOCK
-            if new_block or waiting >= self.max_rows:
+            longest = max(longest, len(split_words(self.sources[entries[0].id])))
+            too_long = pending and (len(pending) + 1) * longest > MAX_PADDED_SOURCE
+            if new_block or too_long or waiting >= self.max_rows:
                 yield from self._score_together(pending)
                 pending, waiting = [], 0
+                longest = len(split_words(self.sources[entries[0].id]))
             pending.append(entries)
             waiting += len(entries)
         if pending:
@@ -115,6 +120,14 @@ class ListScorer:
         return [text for text in found if text is not None]
 
     def _score_together(self, lists: Sequence[list[NBestEntry]]) -> Iterator[ScoredList]:
+        lines = f"{lists[0][0].line} to {lists[-1][-1].line}"
+        with naming_memory(f"{self.path}, lines {lines}"):
+            scored = self._scores(lists)
+        if self.journal is not None:
+            self.journal.add(scored, self.sources)
+        yield from scored
+
+    def _scores(self, lists: Sequence[list[NBestEntry]]) -> list[ScoredList]:
         stepped = positions = 0
         ids = [entries[0].id for entries in lists]
         tokens: list[list[list[TokenScores]]] = []  # [model][list][hypothesis]
@@ -134,9 +147,7 @@ class ListScorer:
             sums = [[float(row.sum(dtype=np.float64)) for row in model] for model in own]
             share = (stepped, positions) if index == 0 else (0, 0)
             scored.append(ScoredList(tuple(entries), np.array(sums).T, own, *share))
-        if self.journal is not None:
-            self.journal.add(scored, self.sources)
-        yield from scored
+        return scored
 
     def _look_at(self, entries: Sequence[NBestEntry]) -> None:
         """Counts unknown words of the source and of the first hypothesis."""

@@ -141,7 +141,7 @@ class RescoringJob:
 
         scored = self._scored(lists, self.sources, self.inputs.nbest, "lists")
         references = config.oracle or (config.tune if tuning is None else ())
-        collection = self._collect(scored, references, len(self.sources), keep)
+        collection = self._collect(scored, references, self.sources, self.inputs.nbest, keep)
         if config.tune and tuning is None:
             tuning = self._tune(collection)
         weights = self._weights(collection, tuning)
@@ -166,7 +166,7 @@ class RescoringJob:
 
     def lists(self, path: str, name: str) -> Lists:
         """The lists of a file, streamed; `name` stands for it in messages."""
-        return read_nbest(read_lines(path, self.config.encoding_errors), name)
+        return read_nbest(read_lines(path, self.config.encoding_errors, name), name)
 
     def _lines(self, path: str) -> list[str]:
         return list(read_lines(path, self.config.encoding_errors))
@@ -187,15 +187,16 @@ class RescoringJob:
         self,
         scored: Iterator[ScoredList],
         references: Sequence[str],
-        sources: int,
+        sources: Sequence[str],
+        name: str,
         keep: Callable[[ScoredList], None],
     ) -> Collection:
-        """The numbers of all lists; `keep` is given each one too."""
+        """The numbers of all lists of the file `name`; `keep` is given each one too."""
         lines = [self._lines(path) for path in references]
         for path, own in zip(references, lines, strict=True):
-            if len(own) != sources:
-                message = f"{len(own)} lines, but the source has {sources}"
-                raise DataError(message, path, min(len(own), sources) + 1)
+            if len(own) != len(sources):
+                message = f"{len(own)} lines, but the source has {len(sources)}"
+                raise DataError(message, path, min(len(own), len(sources)) + 1)
         collector = Collector(list(zip(*lines, strict=True)) if lines else None)
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
@@ -203,7 +204,7 @@ class RescoringJob:
             keep(item)
         collection = collector.finish()
         if not collection.lists:
-            raise DataError("no lists with finite totals and features", self.inputs.nbest)
+            raise DataError("no lists with finite totals and features", name)
         if collection.dropped:
             log.warning(
                 "%d hypotheses have a total or feature that is not finite; tuning and reports "
@@ -238,7 +239,7 @@ class RescoringJob:
 
     def _tune_on_development(self, path: str, sources: Sequence[str]) -> TuningReport:
         scored = self._scored(self.lists(path, path), sources, path, "development lists")
-        collection = self._collect(scored, self.config.tune, len(sources), lambda item: None)
+        collection = self._collect(scored, self.config.tune, sources, path, lambda item: None)
         return self._tune(collection)
 
     def _tune(self, collection: Collection) -> TuningReport:
@@ -274,7 +275,7 @@ class RescoringJob:
         if self.config.report is not None:
             values: dict[str, Any] = report_values(tuning, found, weights, spread)
             text = json.dumps(values, indent=1) + "\n"
-            durable.write_file(Path(self.config.report), text.encode())
+            durable.replace_file(Path(self.config.report), text.encode())
 
 
 def _warn_if_lopsided(baseline: float, model: float) -> None:

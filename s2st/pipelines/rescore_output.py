@@ -33,8 +33,7 @@ def write_ranked(ranked: Iterator[RankedList], form: str, sources: range, path: 
                 for _ in range(line, item.id):
                     write("")
                 line = item.id + 1
-            for text in _FORMS[form](item):
-                write(text)
+            write("\n".join(_FORMS[form](item)))
         if form == "1best":
             for _ in range(line, sources.stop):
                 write("")

@@ -1,5 +1,6 @@
 """The job of `s2st generate`: lines of text in, translations out, line i for line i."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,13 @@ import numpy as np
 
 from s2st.data.batch import make_source
 from s2st.data.batching import BatchingConfig, plan_in_order
+from s2st.device import naming_memory
+from s2st.errors import describe_lines
+from s2st.rescoring.checks import UnknownWords
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
 
+log = logging.getLogger("s2st")
 MAX_PADDED_TOKENS = 20_000  # of a batch: bounds the encoder's memory on very long lines
 MAX_ROWS = 2048  # of a search, one sentence's if it has more: bounds the memory of wide beams
 
@@ -38,6 +43,7 @@ def translate(
     chunks: Iterable[Sequence[str]],
     batch_size: int,
     detokenize: bool,
+    start: int = 0,
 ) -> Iterator[Translation]:
     """Yields one Translation a line, in the order of the lines.
 
@@ -47,23 +53,40 @@ def translate(
             length into batches.
         batch_size: sentences decoded together at most.
         detokenize: join tokens to text, or leave a space between them.
+        start: the first line that is wanted. Lines before it are not translated, or only where
+            they share a batch with one that is.
+
+    Raises:
+        OutOfMemoryError: naming the lines.
     """
+    unknown = UnknownWords(scorer.source.vocabulary)
     first = 0
     for chunk in chunks:
-        yield from _translate_chunk(scorer, search, chunk, first, batch_size, detokenize)
-        first += len(chunk)
+        end = first + len(chunk)
+        if end > start:
+            words = [scorer.source.tokenizer.encode(line) for line in chunk]
+            for line in words:
+                unknown.add(line)
+            found = _translate_chunk(scorer, search, words, first, batch_size, start)
+            for index in sorted(found):
+                texts = tuple(hypothesis_text(scorer, h, detokenize) for h in found[index])
+                yield Translation(first + index, chunk[index], found[index], texts)
+        first = end
+    warning = unknown.warning("the input")
+    if warning is not None:
+        log.warning(warning)
 
 
 def _translate_chunk(
     scorer: Scorer,
     search: Search,
-    lines: Sequence[str],
+    words: Sequence[Sequence[str]],
     first: int,
     batch_size: int,
-    detokenize: bool,
-) -> Iterator[Translation]:
-    encode = scorer.source.tokenizer.encode
-    rows = [scorer.source.vocabulary.encode(encode(line)) for line in lines]
+    start: int,
+) -> dict[int, tuple[Hypothesis, ...]]:
+    """Hypotheses by index in the chunk, of the batches that hold a line from `start` on."""
+    rows = [scorer.source.vocabulary.encode(line) for line in words]
     found: dict[int, tuple[Hypothesis, ...]] = {
         index: (EMPTY,) for index, row in enumerate(rows) if not row
     }
@@ -73,12 +96,14 @@ def _translate_chunk(
     config = BatchingConfig(batch_size=sentences, max_tokens=MAX_PADDED_TOKENS)
     for batch in plan_in_order(lengths, config):
         indices = todo[batch].tolist()
-        source = make_source([rows[i] for i in indices], [first + i for i in indices])
-        for index, hypotheses in zip(indices, search(scorer, source), strict=True):
-            found[index] = tuple(hypotheses)
-    for index, line in enumerate(lines):
-        texts = tuple(hypothesis_text(scorer, h, detokenize) for h in found[index])
-        yield Translation(first + index, line, found[index], texts)
+        if first + max(indices) < start:
+            continue
+        numbers = [first + index for index in indices]
+        with naming_memory(describe_lines(numbers, int(lengths[batch].max()))):
+            source = make_source([rows[index] for index in indices], numbers)
+            hypotheses = search(scorer, source)
+        found.update((i, tuple(own)) for i, own in zip(indices, hypotheses, strict=True))
+    return found
 
 
 def hypothesis_text(scorer: Scorer, hypothesis: Hypothesis, detokenize: bool) -> str:

@@ -53,7 +53,12 @@ class TuningReport:
         ]
 
     def warning(self) -> str | None:
-        """A plain line where the gain may be chance."""
+        """A plain line where nothing could be learned, or the gain may be chance."""
+        if self.tuned.value == 0:
+            return (
+                "tuning learned nothing: BLEU is 0, since no choice from the lists shares a 4-gram "
+                "with its reference; are these the lists' references, tokenised as the lists are?"
+            )
         if self.gain.low > 0:
             return None
         return (

@@ -6,16 +6,18 @@ TranslationModel0= 0.1 0.02 0.1 0.03
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from s2st.errors import DataError, UsageError
+from s2st.errors import DataError, OutputError, UsageError
 from s2st.text.lines import open_output, read_lines
-from s2st.text.nbest import parse_features
+from s2st.text.nbest import ASCII_SPACE, parse_features
 
 BASELINE = "Baseline"  # the SMT system's own total, kept as a feature
 MODEL = "S2ST"  # with a number: log-probabilities of the models
 LENGTH = "S2STLength"  # words of the hypothesis
+_COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 
 
@@ -111,8 +113,8 @@ def read_weights(path: str) -> Weights:
     values: dict[str, tuple[float, ...]] = {}
     inside = found = False
     for number, line in enumerate(read_lines(path), start=1):
-        text = line.partition("#")[0].strip()
-        if text.startswith("["):
+        text = _COMMENT.sub("", line).strip(ASCII_SPACE)
+        if text.startswith("[") and text.endswith("]"):
             inside = text == "[weight]"
             found = found or inside
         elif inside and text:
@@ -128,7 +130,14 @@ def read_weights(path: str) -> Weights:
 
 
 def write_weights(path: str, weights: Weights) -> None:
-    """Writes a file that `read_weights` and Moses read; raises OutputError."""
+    """Writes a file that `read_weights` and Moses read.
+
+    Raises:
+        OutputError: it cannot be written, or a feature's name would read as a comment.
+    """
+    for name in weights.values:
+        if name.startswith("#"):
+            raise OutputError(f"{path}: feature {name[:40]!r} would read as a comment")
     with open_output(path) as write:
         write("[weight]")
         for name, numbers in weights.values.items():

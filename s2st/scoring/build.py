@@ -1,14 +1,15 @@
 """Scorers from what the user names: checkpoint folders and ensemble files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 
 from s2st import durable
-from s2st.config import make_config, read_option_file
-from s2st.errors import ConfigError, InputMissingError, UsageError
+from s2st.config import make_config, read_option_file, shown
+from s2st.errors import ConfigError, InputMissingError, S2STError, UsageError
 from s2st.manifest import MANIFEST
 from s2st.models.registry import EnsembleConfig
 from s2st.models.saved import ModelRecord, read_saved
@@ -61,7 +62,10 @@ def _fingerprint(path: Path, depth: int) -> str:
     if path.suffix == ".toml" and not path.is_dir():
         _check_depth(path, depth)
         members = read_ensemble(path).members
-        inner = [_fingerprint(path.parent / member, depth + 1) for member in members]
+        inner = []
+        for member in members:
+            with _named(path, member):
+                inner.append(_fingerprint(path.parent / member, depth + 1))
         return sha256(" ".join([durable.sha256_of(path), *inner]).encode()).hexdigest()
     try:
         return durable.sha256_of(path / MANIFEST)  # which holds the hashes of the other files
@@ -86,14 +90,21 @@ def read_ensemble(path: Path) -> EnsembleConfig:
     config = make_config(EnsembleConfig, values, str(path))
     if not config.members:
         raise ConfigError(f'{path}: members = ["checkpoint", ...] is missing')
+    for member in config.members:
+        if not 0 < len(member) < 1000 or "\0" in member:
+            raise ConfigError(f"{path}: member {shown(member)} is not a path")
     return config
 
 
 def _load(path: Path, device: torch.device, precision: str, depth: int) -> Scorer:
-    if path.suffix == ".toml" and not path.is_dir():
-        _check_depth(path, depth)
-        return build_ensemble(read_ensemble(path), path.parent, device, precision, depth + 1)
-    saved = read_saved(path)
+    try:
+        if path.suffix == ".toml" and not path.is_dir():
+            _check_depth(path, depth)
+            config = read_ensemble(path)
+            return build_ensemble(config, path.parent, device, precision, depth + 1, path)
+        saved = read_saved(path)
+    except OSError as error:  # a name that no file can have
+        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
     source, target = text_sides(saved.record)
     return ModelScorer(saved.load(device), source, target, precision)
 
@@ -109,15 +120,33 @@ def build_ensemble(
     device: torch.device,
     precision: str = "float32",
     depth: int = 1,
+    file: Path | None = None,
 ) -> EnsembleScorer:
     """The architecture `ensemble`: its members are found from `folder`, where its file is.
 
     Args:
         depth: how many ensemble files lead to this one, to end circles.
+        file: where the options come from; messages name it.
     """
     paths = [folder / member for member in config.members]
-    members = [_load(path, device, precision, depth) for path in paths]
-    return join(members, [str(path) for path in paths], config.weights, config.mode)
+    members = []
+    for member, path in zip(config.members, paths, strict=True):
+        with _named(file, member):
+            members.append(_load(path, device, precision, depth))
+    with _named(file):
+        return join(members, [str(path) for path in paths], config.weights, config.mode)
+
+
+@contextmanager
+def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
+    """Errors inside say first which ensemble file, and which member of it, led there."""
+    try:
+        yield
+    except S2STError as error:
+        if file is not None:
+            where = str(file) if member is None else f"{file}, member {shown(member)}"
+            error.args = (f"{where}: {error}",)
+        raise
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:

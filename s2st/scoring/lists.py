@@ -4,7 +4,7 @@ Hypotheses, EOS at the end, are sorted, so that those with a common prefix are n
 of one decoding step are then runs of neighbours. Works over any Scorer by `step` and `select`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from s2st.models.base import DecoderState
 from s2st.scoring.base import Scorer
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
+MAX_CELLS = 1 << 25  # of a table of words: bounds the memory of very long hypotheses
+MAX_PADDED_SOURCE = 1 << 16  # tokens of sources encoded together: callers put fewer together
 Matrix = npt.NDArray[np.int64]
 
 
@@ -54,10 +56,44 @@ def score_lists(
     flat = [(i, hypothesis) for i, group in enumerate(hypotheses) for hypothesis in group]
     if not flat:
         return ListScores([[] for _ in hypotheses], 0, 0)
-    table, lengths = _table(flat)
-    order = np.lexsort(table.T[::-1])  # by source, then word by word
-    table, lengths = table[order], lengths[order]
     start = scorer.start(source)
+    found: dict[int, npt.NDArray[np.float32]] = {}
+    stepped = 0
+    for part in _parts([len(hypothesis) for _, hypothesis in flat]):
+        rows, count = _score_part(scorer, start, [flat[i] for i in part], max_rows)
+        found.update(zip(part, rows, strict=True))
+        stepped += count
+    result: list[list[npt.NDArray[np.float32]]] = [[] for _ in hypotheses]
+    for position, (index, _) in enumerate(flat):
+        result[index].append(found[position])
+    return ListScores(result, stepped, sum(len(hypothesis) + 1 for _, hypothesis in flat))
+
+
+def _parts(lengths: Sequence[int]) -> Iterator[Sequence[int]]:
+    """All hypotheses together, unless a very long one would make too large a table of them."""
+    if len(lengths) * (max(lengths) + 2) <= MAX_CELLS:
+        yield range(len(lengths))
+        return
+    part: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if part and (len(part) + 1) * (lengths[index] + 2) > MAX_CELLS:
+            yield part
+            part = []
+        part.append(index)
+    yield part
+
+
+def _score_part(
+    scorer: Scorer,
+    start: DecoderState,
+    flat: Sequence[tuple[int, Sequence[int]]],
+    max_rows: int,
+) -> tuple[list[npt.NDArray[np.float32]], int]:
+    """The scores of (source, hypothesis) pairs, in their order, and the prefixes stepped."""
+    # by source, then word by word; numpy's lexsort takes kilobytes a column, of which there may be
+    # a million
+    order = sorted(range(len(flat)), key=lambda i: (flat[i][0], tuple(flat[i][1])))
+    table, lengths = _table([flat[i] for i in order])
     scores = np.zeros((len(flat), table.shape[1] - 1), dtype=np.float32)
     stepped = 0
     for first in range(0, len(flat), max_rows):
@@ -67,10 +103,7 @@ def score_lists(
         stepped += rows
     back = np.empty(len(flat), dtype=np.int64)
     back[order] = np.arange(len(flat))
-    result: list[list[npt.NDArray[np.float32]]] = [[] for _ in hypotheses]
-    for position, (index, hypothesis) in enumerate(flat):
-        result[index].append(scores[back[position], : len(hypothesis) + 1])
-    return ListScores(result, stepped, int(lengths.sum()))
+    return [scores[back[i], : len(words) + 1] for i, (_, words) in enumerate(flat)], stepped
 
 
 def _table(flat: Sequence[tuple[int, Sequence[int]]]) -> tuple[Matrix, Matrix]:

@@ -9,6 +9,8 @@ from s2st.text.lines import split_words
 
 SEPARATOR = " ||| "
 ASCII_SPACE = " \t\n\r\f\v"
+MOST_MEMORY = 1 << 27  # of one list: its characters, and ENTRY_MEMORY for each hypothesis
+ENTRY_MEMORY = 1000
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
             path,
             line,
         )
-    identifier = fields[0].strip()
-    if not (identifier.isascii() and identifier.isdigit() and len(identifier) < 16):
+    identifier = fields[0].strip(ASCII_SPACE)
+    if not _is_id(identifier):
         raise DataError(f"id {identifier[:40]!r} is not a whole number from 0", path, line)
-    total = fields[3].strip()
+    total = fields[3].strip(ASCII_SPACE)
     number = _parse_number(total)
     if number is None:
         raise DataError(f"total {total[:40]!r} is not a number", path, line)
@@ -82,9 +84,9 @@ def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple
 
 
 def _parse_number(text: str) -> float | None:
-    """A float as C prints it; Python's own extra spelling "1_000" is refused."""
+    """A float as C prints it; Python's own spellings, "1_000" and other digits, are refused."""
     try:
-        return None if "_" in text else float(text)
+        return None if "_" in text or not text.isascii() else float(text)
     except ValueError:
         return None
 
@@ -117,9 +119,11 @@ def read_nbest(
         ids: the lists that are wanted; lines of others are not looked at further.
 
     Raises:
-        DataError: a malformed line; an id that is lower than one before it.
+        DataError: a malformed line; an id that is lower than one before it; a list of more than
+            MOST_MEMORY, about 100,000 hypotheses.
     """
     current: list[NBestEntry] = []
+    room = MOST_MEMORY
     for number, text in enumerate(lines, start=1):
         if ids is not None and not _id_among(text, ids):
             continue
@@ -129,16 +133,21 @@ def read_nbest(
                 message = f"id {entry.id} after id {current[0].id}; ids must not go back"
                 raise DataError(message, path, number)
             yield current
-            current = []
+            current, room = [], MOST_MEMORY
         current.append(entry)
+        room -= len(text) + ENTRY_MEMORY
+        if room < 0:
+            raise DataError(f"list {entry.id} does not fit into memory", path, number)
     if current:
         yield current
 
 
 def _id_among(text: str, ids: range) -> bool:
     """False for a well-formed id that is not among those."""
-    identifier = text.split("|||", 1)[0].strip()
-    return (
-        not (identifier.isascii() and identifier.isdigit() and len(identifier) < 16)
-        or int(identifier) in ids
-    )
+    identifier = text.split("|||", 1)[0].strip(ASCII_SPACE)
+    return not _is_id(identifier) or int(identifier) in ids
+
+
+def _is_id(text: str) -> bool:
+    """A whole number from 0, of a size that no corpus exceeds."""
+    return text.isascii() and text.isdigit() and len(text) < 16

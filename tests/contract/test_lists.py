@@ -5,6 +5,7 @@ import pytest
 from builders import mixed_members, source_batch, sources_for
 
 from s2st.data.batch import make_batch
+from s2st.scoring import lists as lists_module
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble import EnsembleScorer
 from s2st.scoring.lists import score_lists
@@ -52,6 +53,25 @@ def assert_equal_to_plain(scorer, sources, lists, max_rows):
             found[row], plain[row, : len(hypothesis) + 1], rtol=1e-6, atol=1e-5
         )
     return scores
+
+
+@pytest.mark.parametrize("cells", [1, 20, 60])
+def test_a_table_of_bounded_size_changes_nothing(monkeypatch, scorer, cells):
+    """Parts are made by length, so that one long hypothesis does not widen the table of all."""
+    tables = []
+    real = lists_module._table
+
+    def watched(flat):
+        made = real(flat)
+        tables.append(made[0].size if len(flat) > 1 else 0)
+        return made
+
+    monkeypatch.setattr(lists_module, "_table", watched)
+    monkeypatch.setattr(lists_module, "MAX_CELLS", cells)
+    sources = sources_for(scorer, 3)
+    assert_equal_to_plain(scorer, sources, random_lists(scorer, 3, seed=cells), 100)
+    assert len(tables) > 1
+    assert max(tables) <= cells
 
 
 @pytest.mark.parametrize("max_rows", [10_000, 7, 1])

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from s2st.errors import DataError
 from s2st.text.chunks import READ_SIZE, read_chunks
@@ -60,6 +62,29 @@ def test_a_pipe_gives_the_lines_of_the_same_file(pipe, put, size, data):
     assert all(1 <= len(chunk) <= size for chunk in chunks)
     expected = [line for chunk in read_chunks(put(data), size) for line in chunk]
     assert [line for chunk in chunks for line in chunk] == expected
+
+
+@settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(
+        st.sampled_from([b"\n", b"\r\n", b"\r", b"a", b"\xef\xbb\xbf", b"\xff", b"\x00", b"\x0c"])
+        | st.binary(max_size=9),
+        max_size=20,
+    ),
+    size=st.integers(1, 4),
+)
+def test_any_bytes_are_the_same_lines_from_a_pipe_and_a_file(put, monkeypatch, pieces, size):
+    data = b"".join(pieces)
+    reading, writing = os.pipe()
+    stdin = PipedInput(reading)
+    with monkeypatch.context() as patch, stdin.buffer:
+        patch.setattr(sys, "stdin", stdin)
+        os.write(writing, data)
+        os.close(writing)
+        chunks = list(read_chunks("-", size, "replace"))
+    expected = [line for chunk in read_chunks(put(data), size, "replace") for line in chunk]
+    assert [line for chunk in chunks for line in chunk] == expected
+    assert len(expected) == len(data.split(b"\n")) - (data[-1:] in (b"", b"\n"))
 
 
 def test_a_line_longer_than_one_read_stays_whole(pipe):

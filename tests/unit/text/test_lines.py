@@ -3,6 +3,7 @@
 import gzip
 import io
 import logging
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s2st import interrupt
 from s2st.errors import DataError, InputMissingError, OutputError
-from s2st.text.lines import open_output, read_aligned, read_lines, split_words
+from s2st.text.lines import LineWriter, open_output, read_aligned, read_lines, split_words
 
 VALID_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -160,6 +162,21 @@ def test_output_that_cannot_be_opened(tmp_path):
         pass
     with pytest.raises(OutputError, match="cannot be written"), open_output(tmp_path):
         pass
+
+
+def test_a_signal_in_the_middle_of_a_line_waits_for_its_end(monkeypatch):
+    monkeypatch.setattr(interrupt, "_number", 0)
+    written = []
+
+    class Slow:
+        def write(self, data):
+            written.append(data[:2])
+            interrupt.request(signal.SIGTERM)
+            written.append(data[2:])
+
+    with pytest.raises(interrupt.Stopped):
+        LineWriter(Slow())("a line")
+    assert b"".join(written) == b"a line\n"
 
 
 def test_full_disk_is_an_output_error():
