@@ -173,6 +173,11 @@ def store(folder: Path, pairs: int = 24, seed: int = 0) -> str:
         for language, words in (("en", SOURCE_WORDS), ("fr", TARGET_WORDS)):
             lines = [" ".join(rng.choice(words.split(), rng.integers(1, 6))) for _ in range(count)]
             (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n")
+    return prepare_again(folder)
+
+
+def prepare_again(folder: Path) -> str:
+    """A store of the text in the folder; its path."""
     config = PrepareConfig(
         source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
         validpref=(str(folder / "valid"),), destdir=str(folder / "store"),

@@ -129,32 +129,33 @@ class Stack(nn.Module):
             if rows is None
             else (first.index_select(0, part) for part in torch.split(rows, STEP_ROWS))
         )
-        parts = [
-            self._step_rows(gates, part, products)
-            for gates, part in zip(chosen, torch.split(memory, STEP_ROWS, dim=1), strict=True)
-        ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        after = torch.empty_like(memory)
+        for gates, before, now in zip(
+            chosen,
+            torch.split(memory, STEP_ROWS, dim=1),
+            torch.split(after, STEP_ROWS, dim=1),
+            strict=True,
+        ):
+            self._step_rows(gates, before, now, products)
+        return after
 
     def _step_rows(
         self,
         gates: torch.Tensor,
-        memory: torch.Tensor,
+        before: torch.Tensor,
+        after: torch.Tensor,
         products: list[tuple[Product, Product]],
-    ) -> torch.Tensor:
+    ) -> None:
         """Few enough rows for a cache; `gates` is the first layer's product with its input."""
         count = len(self.layers)
-        hiddens: list[torch.Tensor] = []
-        cells: list[torch.Tensor] = []
         for index, (of_input, of_state) in enumerate(products):
             if index:
-                gates = of_input(hiddens[-1])
-            before = memory[index]
-            cell = memory[count + index] if self.cell == "lstm" else None
-            hidden, cell = STEPS[self.cell](gates, of_state(before), before, cell)
-            hiddens.append(hidden)
+                gates = of_input(after[index - 1])
+            cell = before[count + index] if self.cell == "lstm" else None
+            hidden, cell = STEPS[self.cell](gates, of_state(before[index]), before[index], cell)
+            after[index] = hidden
             if cell is not None:
-                cells.append(cell)
-        return torch.stack(hiddens + cells)
+                after[count + index] = cell
 
     def quantize(self) -> None:
         """From now on the weights of steps are int8; `run` is then a loop over steps."""

@@ -2,10 +2,11 @@
 
 import os
 import re
+import shutil
 
 import pytest
 import torch
-from builders import store
+from builders import prepare_again, store
 from tampering import reseal
 
 from s2st.components import Layer, resolve
@@ -84,11 +85,35 @@ def test_options_that_only_say_how_long_may_change(tmp_path, data):
     assert longer.update == 8
 
 
-def test_other_data_is_refused(tmp_path, data):
-    train(data, tmp_path / "run", max_epoch=1.0)
-    other = store(tmp_path / "other", seed=1)
+def edit(kind, folder):
+    """Changes the text that the store in the folder was made of; None changes nothing."""
+    path = folder / "train.en"
+    lines = path.read_text().splitlines()
+    if kind == "a line more":
+        lines.append("a b")
+        with open(folder / "train.fr", "a") as stream:
+            stream.write("v\n")
+    elif kind == "two lines swapped":
+        other = next(i for i, line in enumerate(lines) if line != lines[0])
+        lines[0], lines[other] = lines[other], lines[0]
+    elif kind == "a word changed":
+        lines[3] = "a" if lines[3] != "a" else "b"
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("kind", ["a line more", "two lines swapped", "a word changed", "a touch"])
+def test_data_that_changed_are_refused_by_content(tmp_path, kind):
+    """The store is made again from the text; the same text gives a store that may go on."""
+    path = store(tmp_path / "data")
+    train(path, tmp_path / "run", max_epoch=1.0)
+    edit(kind, tmp_path / "data")
+    shutil.rmtree(path)
+    prepare_again(tmp_path / "data")
+    if kind == "a touch":
+        assert train(path, tmp_path / "run", max_epoch=1.6).update == 8
+        return
     with pytest.raises(UsageError, match="other data"):
-        train(other, tmp_path / "run")
+        train(path, tmp_path / "run", max_epoch=1.6)
 
 
 def test_damaged_weights_are_a_checkpoint_error_not_a_fresh_start(tmp_path, data):
