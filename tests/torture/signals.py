@@ -183,6 +183,7 @@ def stop_warm(arguments: list[str], how: Stop, err: Path) -> Ending:
 def _child(arguments: list[str], err: str) -> None:
     from s2st_cli.__main__ import entry_point
 
+    heed_signals()
     os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
