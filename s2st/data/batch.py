@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
+import numpy as np
 import torch
 
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
@@ -27,7 +29,7 @@ class SourceBatch:
 
     def to(self, device: torch.device) -> "SourceBatch":
         """The batch with its tokens on a device."""
-        return replace(self, tokens=self.tokens.to(device, non_blocking=True))
+        return replace(self, tokens=moved(self.tokens, device))
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Batch:
         """The batch with its ids on a device."""
         return Batch(
             self.source.to(device),
-            self.target_in.to(device, non_blocking=True),
-            self.target_out.to(device, non_blocking=True),
+            moved(self.target_in, device),
+            moved(self.target_out, device),
             self.target_lengths,
         )
 
@@ -72,29 +74,58 @@ class Batch:
         """(B, T) True at real target positions, on the batch's device."""
         positions = torch.arange(self.target_out.shape[1])
         mask = positions.unsqueeze(0) < self.target_lengths.unsqueeze(1)
-        return mask.to(self.target_out.device)
+        return moved(mask, self.target_out.device)
+
+    def target_positions(self) -> torch.Tensor:
+        """(P,) places of the real target positions in the flattened (B x T), on its device.
+
+        They are made on the CPU: to select by a mask, a GPU would have to be waited for.
+        """
+        places = torch.arange(self.target_out.shape[1]).unsqueeze(0)
+        real = (places < self.target_lengths.unsqueeze(1)).flatten()
+        return moved(real.nonzero().squeeze(1), self.target_out.device)
+
+
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device; from the CPU to a GPU without waiting for either."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def pad_rows(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, longest) right-padded ids and (B,) lengths."""
-    lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-    width = int(lengths.max()) if len(rows) else 0
-    padded = torch.full((len(rows), width), PAD_ID, dtype=torch.int64)
-    for index, row in enumerate(rows):
-        padded[index, : len(row)] = torch.as_tensor(row, dtype=torch.int64)
-    return padded, lengths
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    padded = np.full((len(rows), lengths.max(initial=0)), PAD_ID, dtype=np.int64)
+    real = np.arange(padded.shape[1]) < lengths[:, np.newaxis]
+    padded[real] = np.fromiter(chain.from_iterable(rows), np.int64, lengths.sum())
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
 
 
 def make_source(rows: Sequence[Sequence[int]], line_ids: Sequence[int]) -> SourceBatch:
     """A source batch from sentences of ids without EOS."""
-    tokens, lengths = pad_rows([[*row, EOS_ID] for row in rows])
-    return SourceBatch(tokens, lengths, tuple(line_ids))
+    return source_of(*pad_rows(rows), line_ids)
 
 
 def make_batch(
     sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], line_ids: Sequence[int]
 ) -> Batch:
     """A batch from pairs of ids without BOS or EOS."""
-    target_in, lengths = pad_rows([[BOS_ID, *row] for row in targets])
-    target_out, _ = pad_rows([[*row, EOS_ID] for row in targets])
-    return Batch(make_source(sources, line_ids), target_in, target_out, lengths)
+    return batch_of(make_source(sources, line_ids), *pad_rows(targets))
+
+
+def source_of(words: torch.Tensor, lengths: torch.Tensor, line_ids: Sequence[int]) -> SourceBatch:
+    """A source batch from (B, W) right-padded ids and (B,) lengths, both without EOS."""
+    return SourceBatch(_ended(words, lengths), lengths + 1, tuple(line_ids))
+
+
+def batch_of(source: SourceBatch, words: torch.Tensor, lengths: torch.Tensor) -> Batch:
+    """A batch from sources and (B, W) right-padded target ids and (B,) lengths, without EOS."""
+    begun = torch.nn.functional.pad(words, (1, 0), value=BOS_ID)
+    return Batch(source, begun, _ended(words, lengths), lengths + 1)
+
+
+def _ended(words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """(B, W + 1) ids with EOS behind each row's last word."""
+    longer = torch.nn.functional.pad(words, (0, 1), value=PAD_ID)
+    return longer.scatter_(1, lengths.unsqueeze(1), EOS_ID)

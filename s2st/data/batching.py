@@ -44,9 +44,16 @@ def plan_batches(
     generator = np.random.Generator(np.random.PCG64([seed, epoch]))
     order = generator.permutation(len(source_lengths))
     if config.batching == "bucketed":
-        order = order[np.lexsort((source_lengths[order], target_lengths[order]))]
+        order = _sorted(_sorted(order, source_lengths), target_lengths)
     batches = cut(order, np.maximum(source_lengths, target_lengths), config)
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _sorted(order: Indices, lengths: Indices) -> Indices:
+    """The sentences by length, those of equal length in the order that they had."""
+    # in the smallest type: numpy sorts 16 bits by radix, several times as fast
+    keys = lengths.astype(np.min_scalar_type(lengths.max(initial=0)))
+    return order[np.argsort(keys[order], kind="stable")]
 
 
 def plan_in_order(lengths: Indices, config: BatchingConfig) -> list[Indices]:
@@ -61,14 +68,13 @@ def cut(order: Indices, lengths: Indices, config: BatchingConfig) -> list[Indice
         size = config.batch_size
         return [order[start : start + size] for start in range(0, len(order), size)]
     batches = []
-    start = widest = 0
-    for position, index in enumerate(order):
-        wider = max(widest, int(lengths[index]) + 1)  # EOS
-        count = position - start + 1
-        if count > 1 and (count > config.batch_size or wider * count > config.max_tokens):
-            batches.append(order[start:position])
-            start, wider = position, int(lengths[index]) + 1
-        widest = wider
-    if len(order):
-        batches.append(order[start:])
+    start = 0
+    while start < len(order):
+        first = int(lengths[order[start]]) + 1  # EOS
+        most = max(1, min(config.batch_size, config.max_tokens // first))
+        widths = np.maximum.accumulate(lengths[order[start : start + most]]) + 1
+        padded = widths * np.arange(1, len(widths) + 1)  # tokens of the first 1, 2, ... of them
+        end = start + max(1, int(np.searchsorted(padded, config.max_tokens, side="right")))
+        batches.append(order[start:end])
+        start = end
     return batches

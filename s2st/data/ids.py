@@ -1,7 +1,6 @@
-"""Ids on their way to disk: provisional numbers of words, the arrays of a side, pieces of them."""
+"""Ids on their way to disk: the arrays of a side, pieces of them."""
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,6 @@ import numpy.typing as npt
 from s2st.data.arrays import ArrayWriter, open_array
 
 REMAP_CHUNK = 1 << 20
-
-
-class GrowingIndex(dict[str, int]):
-    """Gives every new word the next id."""
-
-    def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        return number
 
 
 def ids_path(folder: Path, split: str, language: str) -> Path:
@@ -38,11 +29,10 @@ class SideWriter:
         self.offsets = ArrayWriter(folder / f"{split}.{language}.offsets.npy", np.int64)
         self.offsets.append([0])
 
-    def append(self, rows: Sequence[Sequence[int]]) -> None:
-        """Adds sentences of ids."""
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    def append(self, ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]) -> None:
+        """Adds sentences of these lengths, whose ids stand end to end."""
         self.offsets.append(self.ids.length + np.cumsum(lengths))
-        self.ids.append(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())))
+        self.ids.append(ids)
 
     def close(self) -> None:
         """Finishes both files."""

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from s2st.data.batch import Batch, make_batch
+import numpy as np
+import torch
+
+from s2st.data.batch import Batch, batch_of, source_of
 from s2st.data.batching import BatchingConfig, Indices, plan_batches, plan_in_order
-from s2st.data.store import ParallelCorpus
+from s2st.data.store import ParallelCorpus, Side
+from s2st.text.vocabulary import PAD_ID
 
 
 class TrainingLoader:
@@ -40,11 +44,19 @@ def validation_batches(corpus: ParallelCorpus, config: BatchingConfig) -> Iterat
 
 def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices) -> Batch:
     """Reads sentences from the store into a batch."""
-    rows = [int(index) for index in indices]
-    sources = [corpus.source[index].tolist() for index in rows]
-    targets = [corpus.target[index].tolist() for index in rows]
-    batch = make_batch(sources, targets, rows)
-    for side, ids in ((corpus.source, batch.source.tokens), (corpus.target, batch.target_out)):
-        if ids.numel():  # a file may change under a run; torch's lookup would name neither
-            side.check_range(int(ids.min()), int(ids.max()))
-    return batch
+    rows = np.asarray(indices, dtype=np.int64)
+    source = source_of(*_padded(corpus.source, rows), rows.tolist())
+    return batch_of(source, *_padded(corpus.target, rows))
+
+
+def _padded(side: Side, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, longest) right-padded ids of sentences and their (B,) lengths."""
+    starts, lengths = side.bounds(indices)
+    columns = np.arange(lengths.max(initial=0))
+    real = columns < lengths[:, np.newaxis]
+    ids = side.ids[(starts[:, np.newaxis] + columns)[real]]
+    if len(ids):  # a file may change under a run; torch's lookup would name neither
+        side.check_range(int(ids.min()), int(ids.max()))
+    padded = np.full(real.shape, PAD_ID, dtype=np.int64)
+    padded[real] = ids
+    return torch.from_numpy(padded), torch.from_numpy(lengths)

@@ -6,7 +6,7 @@ is known the ids on disk are rewritten as final ones in chunks.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -18,9 +18,9 @@ import numpy.typing as npt
 from s2st import durable
 from s2st.config import option
 from s2st.data.arrays import ArrayWriter
-from s2st.data.ids import GrowingIndex, SideWriter, ids_path, parts_of
+from s2st.data.ids import SideWriter, ids_path, parts_of
 from s2st.data.store import FORMAT, VERSION
-from s2st.data.workers import PairTokens, tokenize_pairs
+from s2st.data.workers import Chunk, growing_index, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.text.lines import read_aligned, read_lines
@@ -251,8 +251,10 @@ class _Preparation:
                 raise DataError(message, tsv, number)
             yield fields[0], fields[1]
 
-    def _tokenized(self, pairs: Iterable[tuple[str, ...]]) -> Iterator[list[PairTokens]]:
-        return tokenize_pairs(pairs, self.specs[0], self.specs[1], self.config.workers)
+    def _tokenized(
+        self, pairs: Iterable[tuple[str, ...]], limit: int | None = None
+    ) -> Iterator[Chunk]:
+        return tokenize_pairs(pairs, self.specs[0], self.specs[1], self.config.workers, limit)
 
     # splits
 
@@ -261,22 +263,16 @@ class _Preparation:
             SideWriter(self.folder, "train", self.languages[side], self._provisional(side))
             for side in (0, 1)
         ]
-        words = [GrowingIndex(), GrowingIndex()]
-        limit = self.config.max_length
+        words: list[dict[str, int]] = [growing_index(), growing_index()]
         empty = long = pairs = 0
-        for chunk in self._tokenized(self._training_pairs(tsv)):
-            kept = []
-            for pair in chunk:
-                if not pair[0] or not pair[1]:
-                    empty += 1
-                elif len(pair[0]) > limit or len(pair[1]) > limit:
-                    long += 1
-                else:
-                    kept.append(pair)
-            pairs += len(kept)
-            for side in (0, 1):
-                index = words[side]
-                writers[side].append([[index[token] for token in pair[side]] for pair in kept])
+        for chunk in self._tokenized(self._training_pairs(tsv), self.config.max_length):
+            pairs += len(chunk)
+            empty += chunk.empty
+            long += chunk.long
+            for side, tokens in enumerate((chunk.source, chunk.target)):
+                numbers = map(words[side].__getitem__, tokens.words)
+                table = np.fromiter(numbers, np.int32, len(tokens.words))
+                writers[side].append(table[tokens.places], tokens.lengths)
         for writer in writers:
             writer.close()
         if pairs == 0:
@@ -285,8 +281,10 @@ class _Preparation:
             skipped = f"{empty} with an empty side and {long} over-long ones were skipped"
             raise DataError(f"no usable training pairs ({skipped})", name)
         provisional = [list(index) for index in words]
-        counts = [self._count(side, len(provisional[side])) for side in (0, 1)]
-        self._build_vocabularies(provisional, counts)
+        for side in (0, 1):  # the counts take the place of the ids: a second table costs memory
+            counts = self._count(side, len(words[side]))
+            words[side].update(zip(provisional[side], counts.tolist(), strict=True))
+        self._build_vocabularies(words)
         sides = [self._remap(side, provisional[side]) for side in (0, 1)]
         self.reports.append(SplitReport("train", pairs, sides[0], sides[1], empty, long))
 
@@ -297,18 +295,18 @@ class _Preparation:
         files = [text_file(prefix, language) for language in self.languages]
         for chunk in self._tokenized(read_aligned(files, self.config.encoding_errors)):
             pairs += len(chunk)
-            for side in (0, 1):
+            for side, tokens in enumerate((chunk.source, chunk.target)):
                 vocabulary = self.vocabularies[side]
                 assert vocabulary is not None
-                rows = [vocabulary.encode(pair[side]) for pair in chunk]
-                unknown[side] += sum(row.count(UNK_ID) for row in rows)
-                writers[side].append(rows)
+                table = np.array(vocabulary.encode(tokens.words), dtype=np.int32)
+                ids = table[tokens.places]
+                unknown[side] += int(np.count_nonzero(ids == UNK_ID))
+                writers[side].append(ids, tokens.lengths)
         for writer in writers:
             writer.close()
         if pairs == 0:
             raise DataError("no lines", files[0])
-        tokens = [writer.ids.length for writer in writers]
-        source, target = (SideCounts(tokens[i], unknown[i]) for i in (0, 1))
+        source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
         self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
 
     # vocabularies
@@ -326,16 +324,14 @@ class _Preparation:
             )
         return found
 
-    def _build_vocabularies(
-        self, words: Sequence[list[str]], counts: Sequence[npt.NDArray[np.int64]]
-    ) -> None:
+    def _build_vocabularies(self, counts: list[dict[str, int]]) -> None:
+        """Makes what no file gave, emptying `counts`, the occurrences of every word of a side."""
         config = self.config
-        tables = [dict(zip(words[side], counts[side].tolist(), strict=True)) for side in (0, 1)]
         if config.joined_dictionary:
-            joined = dict(tables[0])
-            for word, count in tables[1].items():
+            joined = counts[0]
+            for word, count in counts[1].items():
                 joined[word] = joined.get(word, 0) + count
-            tables = [joined, joined]
+            counts[1] = joined
         limits = [config.nwordssrc, config.nwordstgt]
         thresholds = [config.thresholdsrc, config.thresholdtgt]
         if config.joined_dictionary:  # a limit given for one side holds for the one vocabulary
@@ -344,8 +340,9 @@ class _Preparation:
         for side in (0, 1):
             if self.vocabularies[side] is None:
                 self.vocabularies[side] = Vocabulary.build(
-                    tables[side], limits[side], thresholds[side]
+                    counts[side], limits[side], thresholds[side]
                 )
+            counts[side] = {}  # a large one is not kept for nothing
 
     def _count(self, side: int, words: int) -> npt.NDArray[np.int64]:
         total = np.zeros(words, dtype=np.int64)

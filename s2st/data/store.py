@@ -46,6 +46,16 @@ class Side:
         """Words of every sentence, without EOS."""
         return np.diff(self.offsets)
 
+    def bounds(
+        self, indices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where sentences start in `ids`, and their lengths; raises CheckpointError if nowhere."""
+        starts, ends = np.asarray(self.offsets[indices]), np.asarray(self.offsets[indices + 1])
+        # checked on opening, but a file may change under a run
+        if np.any(starts < 0) or np.any(ends < starts) or np.any(ends > len(self.ids)):
+            raise CheckpointError("damaged: offsets that do not fit the ids", self.path)
+        return starts, ends - starts
+
     def check_range(self, lowest: int, highest: int) -> None:
         """Raises CheckpointError unless ids from `lowest` to `highest` are in the vocabulary."""
         if self.words is not None and (lowest < 0 or highest >= self.words):

@@ -1,36 +1,86 @@
-"""Tokenising pairs of lines, in this process or in several, in order and in bounded memory."""
+"""Pairs of lines to numbered words, in this process or in several, in order, in bounded memory.
+
+Words are numbered within a chunk, so that what a worker sends back is small and the words of the
+whole corpus are looked up once a chunk instead of once a token.
+"""
 
 import multiprocessing
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
+from dataclasses import dataclass
+from itertools import count, islice
+
+import numpy as np
+import numpy.typing as npt
 
 from s2st.text.tokenizers import Tokenizer, TokenizerSpec
 
 CHUNK_PAIRS = 2000
-PairTokens = tuple[list[str], list[str]]
 Lines = list[tuple[str, ...]]
 
-_tokenizers: tuple[Tokenizer, Tokenizer] | None = None  # of a worker process
+_job: "_Job | None" = None  # of a worker process
+
+
+def growing_index() -> defaultdict[str, int]:
+    """A dict that gives every new word the next number, from 0, when it is looked up."""
+    return defaultdict(count().__next__)
+
+
+@dataclass(frozen=True)
+class SideTokens:
+    """One side of a chunk, sentence after sentence.
+
+    Attributes:
+        words: the chunk's different words, in the order of their first use.
+        places: of every token, where its word is in `words`.
+        lengths: tokens of every sentence.
+    """
+
+    words: list[str]
+    places: npt.NDArray[np.int32]
+    lengths: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokenised pairs, and how many were left out for an empty or an over-long side."""
+
+    source: SideTokens
+    target: SideTokens
+    empty: int
+    long: int
+
+    def __len__(self) -> int:
+        return len(self.source.lengths)
 
 
 def tokenize_pairs(
-    pairs: Iterable[tuple[str, ...]], source: TokenizerSpec, target: TokenizerSpec, workers: int
-) -> Iterator[list[PairTokens]]:
+    pairs: Iterable[tuple[str, ...]],
+    source: TokenizerSpec,
+    target: TokenizerSpec,
+    workers: int,
+    limit: int | None = None,
+) -> Iterator[Chunk]:
     """Yields chunks of tokenised (source, target) pairs in the order of the input.
 
     With more than one worker, at most three chunks a worker are in flight.
+
+    Args:
+        pairs: lines of text.
+        source, target: the tokenisers.
+        workers: processes; 1 is this one.
+        limit: leave out pairs with an empty side or one of more tokens; None keeps all pairs.
     """
     chunks = _chunks(pairs)
     if workers == 1:
-        tokenizers = source.build(), target.build()
+        job = _Job(source, target, limit)
         for chunk in chunks:
-            yield _tokenize(tokenizers, chunk)
+            yield job.do(chunk)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (source, target)) as pool:
-        flying: deque[Future[list[PairTokens]]] = deque()
+    with ProcessPoolExecutor(workers, context, _start_worker, (source, target, limit)) as pool:
+        flying: deque[Future[Chunk]] = deque()
         try:
             for chunk in chunks:
                 flying.append(pool.submit(_work, chunk))
@@ -43,19 +93,57 @@ def tokenize_pairs(
                 future.cancel()
 
 
-def _tokenize(tokenizers: tuple[Tokenizer, Tokenizer], chunk: Lines) -> list[PairTokens]:
-    source, target = tokenizers
-    return [(source.encode(pair[0]), target.encode(pair[1])) for pair in chunk]
+class _Job:
+    """What a process does to every chunk."""
+
+    def __init__(self, source: TokenizerSpec, target: TokenizerSpec, limit: int | None) -> None:
+        self._source: Tokenizer = source.build()
+        self._target: Tokenizer = target.build()
+        self._limit = limit
+
+    def do(self, lines: Lines) -> Chunk:
+        limit = self._limit
+        source, target = _Side(), _Side()
+        empty = long = 0
+        for pair in lines:
+            first, second = self._source.encode(pair[0]), self._target.encode(pair[1])
+            if limit is not None:
+                if not first or not second:
+                    empty += 1
+                    continue
+                if len(first) > limit or len(second) > limit:
+                    long += 1
+                    continue
+            source.add(first)
+            target.add(second)
+        return Chunk(source.tokens(), target.tokens(), empty, long)
 
 
-def _start_worker(source: TokenizerSpec, target: TokenizerSpec) -> None:
-    global _tokenizers
-    _tokenizers = source.build(), target.build()
+class _Side:
+    """One side of a chunk in the making. Words are numbered while they are in the cache."""
+
+    def __init__(self) -> None:
+        self._index = growing_index()
+        self._places: list[int] = []
+        self._lengths: list[int] = []
+
+    def add(self, row: list[str]) -> None:
+        self._places.extend(map(self._index.__getitem__, row))
+        self._lengths.append(len(row))
+
+    def tokens(self) -> SideTokens:
+        places = np.array(self._places, dtype=np.int32)
+        return SideTokens(list(self._index), places, np.array(self._lengths, dtype=np.int64))
 
 
-def _work(chunk: Lines) -> list[PairTokens]:
-    assert _tokenizers is not None
-    return _tokenize(_tokenizers, chunk)
+def _start_worker(source: TokenizerSpec, target: TokenizerSpec, limit: int | None) -> None:
+    global _job
+    _job = _Job(source, target, limit)
+
+
+def _work(lines: Lines) -> Chunk:
+    assert _job is not None
+    return _job.do(lines)
 
 
 def _chunks(pairs: Iterable[tuple[str, ...]]) -> Iterator[Lines]:

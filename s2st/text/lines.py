@@ -15,6 +15,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -30,7 +31,8 @@ _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 def split_words(text: str) -> list[str]:
     """Words between ASCII white space only, as Moses and multi-bleu.pl split."""
-    return _WORD.findall(text)
+    # printable text has no white space but blanks, and `split` takes a third of the time
+    return text.split() if text.isprintable() else _WORD.findall(text)
 
 
 def open_input(path: str | Path) -> BinaryIO:
@@ -134,13 +136,8 @@ def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterato
     """Yields line i of every file together; raises DataError where one ends before the others."""
     names = [str(path) for path in paths]
     streams = [read_lines(name, errors) for name in names]
-    number = 0
-    while True:
-        number += 1
-        row = [next(stream, None) for stream in streams]
-        if all(item is None for item in row):
-            return
-        if any(item is None for item in row):
+    for number, row in enumerate(zip_longest(*streams), start=1):
+        if None in row:
             short = names[row.index(None)]
             longer = next(name for name, item in zip(names, row, strict=True) if item is not None)
             raise DataError(
@@ -149,7 +146,7 @@ def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterato
                 short,
                 number,
             )
-        yield tuple(item for item in row if item is not None)
+        yield row
 
 
 class LineWriter:

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s2st.data.batch import make_batch, make_source, pad_rows
 from s2st.data.batching import BatchingConfig
 from s2st.data.loader import TrainingLoader, load_batch, validation_batches
 from s2st.data.store import ParallelCorpus, Side
+from s2st.errors import CheckpointError
 
 
 def test_a_batch_by_hand():
@@ -46,6 +49,43 @@ def test_batches_of_chosen_sentences(corpus):
     assert batch.source.tokens.tolist() == [[6, 6, 6, 2], [4, 2, 0, 0]]
     assert batch.target_lengths.tolist() == [9, 11]
     assert batch.source.line_ids == (2, 0)
+
+
+@given(
+    st.lists(st.tuples(*2 * [st.lists(st.integers(4, 99), max_size=7)]), min_size=1, max_size=9),
+    st.data(),
+)
+def test_batches_of_a_split_are_those_of_its_lists(pairs, data):
+    def side(rows):
+        ids = np.array([word for row in rows for word in row], dtype=np.int32)
+        return Side(ids, np.cumsum([0, *map(len, rows)], dtype=np.int64), 100)
+
+    split = ParallelCorpus(side([p[0] for p in pairs]), side([p[1] for p in pairs]))
+    chosen = data.draw(st.lists(st.integers(0, len(pairs) - 1), max_size=12))
+    found = load_batch(split, chosen)
+    made = make_batch([pairs[i][0] for i in chosen], [pairs[i][1] for i in chosen], chosen)
+    for batch in (found, made):
+        assert batch.source.line_ids == tuple(chosen)
+        for row, index in enumerate(chosen):
+            source, target = pairs[index]
+            rest = [0] * (batch.target_out.shape[1] - len(target) - 1)
+            tokens = batch.source.tokens[row].tolist()
+            assert tokens == [*source, 2] + [0] * (len(tokens) - len(source) - 1)
+            assert batch.target_out[row].tolist() == [*target, 2, *rest]
+            assert batch.target_in[row].tolist() == [1, *target, *rest]
+            assert int(batch.source.lengths[row]) == len(source) + 1
+            assert int(batch.target_lengths[row]) == len(target) + 1
+
+
+@pytest.mark.parametrize(
+    ("offsets", "index"), [([0, 2, 1], 1), ([0, 9, 3], 0), ([0, 2, 2**62], 1), ([0, -1, 3], 1)]
+)
+def test_offsets_that_change_under_a_run(offsets, index):
+    side = Side(np.array([4, 5, 6], np.int32), np.array([0, 2, 3], np.int64), 9, "x.ids.npy")
+    bad = Side(side.ids, np.array(offsets, np.int64), 9, "x.ids.npy")
+    for source, target in ((bad, side), (side, bad)):
+        with pytest.raises(CheckpointError, match=r"x\.ids\.npy.*do not fit"):
+            load_batch(ParallelCorpus(source, target), [index])
 
 
 def test_validation_is_every_sentence_once(corpus):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2st.data.batching import BatchingConfig, plan_batches, plan_in_order
+from s2st.data.batching import BatchingConfig, cut, plan_batches, plan_in_order
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=60)
 CONFIGS = st.builds(
@@ -46,6 +46,52 @@ def test_in_order_is_every_sentence_once_longest_first(pairs, config):
     check_partition(batches, lengths.tolist(), config)
     flat = [int(lengths[i]) for batch in batches for i in batch]
     assert flat == sorted(flat, reverse=True)
+
+
+def plain_cut(order, lengths, config):
+    """Sentence by sentence, without looking ahead."""
+    batches, batch = [], []
+    for index in order.tolist():
+        longer = [*batch, index]
+        tokens = len(longer) * (1 + max(int(lengths[i]) for i in longer))
+        full = len(longer) > config.batch_size
+        full |= config.max_tokens is not None and tokens > config.max_tokens
+        if batch and full:
+            batches.append(batch)
+            longer = [index]
+        batch = longer
+    return [*batches, batch] if batch else batches
+
+
+@given(LENGTHS, CONFIGS)
+def test_cutting_agrees_with_sentence_by_sentence(pairs, config):
+    lengths = np.array([max(pair) for pair in pairs], dtype=np.int64)
+    order = np.random.default_rng(len(pairs)).permutation(len(pairs))
+    found = cut(order, lengths, config)
+    assert [batch.tolist() for batch in found] == plain_cut(order, lengths, config)
+
+
+def test_a_batch_may_hold_exactly_as_many_tokens_as_allowed():
+    lengths = np.array([1, 1, 1, 3, 8, 1])  # 2, 2, 2, 4, 9 and 2 tokens with EOS
+    found = cut(np.arange(6), lengths, BatchingConfig(batch_size=9, max_tokens=6))
+    assert [batch.tolist() for batch in found] == [[0, 1, 2], [3], [4], [5]]
+
+
+LONG = st.integers(0, 9) | st.sampled_from([255, 256, 65_535, 65_536, 2**40])
+
+
+@given(st.lists(st.tuples(LONG, LONG), max_size=60), st.integers(0, 9), st.integers(0, 9))
+def test_plans_stay_those_of_every_version(pairs, seed, epoch):
+    """Resuming rests on it: the same batches in the same order as the first version's formula."""
+    source, target = sides(pairs)
+    config = BatchingConfig(batch_size=4)
+    generator = np.random.Generator(np.random.PCG64([seed, epoch]))
+    order = generator.permutation(len(source))
+    order = order[np.lexsort((source[order], target[order]))]
+    batches = [order[start : start + 4].tolist() for start in range(0, len(order), 4)]
+    expected = [batches[i] for i in generator.permutation(len(batches))]
+    found = plan_batches(source, target, config, seed, epoch)
+    assert [batch.tolist() for batch in found] == expected
 
 
 @pytest.fixture

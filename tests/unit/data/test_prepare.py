@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s2st.data import workers
 from s2st.data.prepare import PrepareConfig, PrepareReport, dictionary_tokenizer, prepare
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
@@ -246,13 +247,23 @@ def test_tsv_from_a_pipe_equals_two_files(tmp_path, monkeypatch, tokenizer):
     assert_same_data(tmp_path / "pipe", tmp_path / "files")
 
 
+def test_counts_of_several_chunks(tmp_path, train, monkeypatch):
+    monkeypatch.setattr(workers, "CHUNK_PAIRS", 2)
+    held_out = write_pair(tmp_path, "v", ["a q", "b", "q", "", "q q"], ["x", "y z", "q", "w", "x"])
+    training, valid = run(tmp_path, trainpref=train, validpref=(held_out,)).splits
+    assert (training.pairs, training.source.tokens, training.target.tokens) == (4, 10, 7)
+    assert (valid.pairs, valid.source.tokens, valid.target.tokens) == (5, 6, 6)
+    assert (valid.source.unknown, valid.target.unknown) == (4, 1)
+    assert texts(Store(tmp_path / "store"), "train") == list(zip(EN, FR, strict=True))
+
+
 @pytest.mark.slow
 def test_workers_give_the_same_bytes(tmp_path):
     lines = [f"a{i % 97} b{i % 11} c" for i in range(9000)]
     prefix = write_pair(tmp_path, "t", lines, lines[::-1])
-    for workers in (1, 2):
-        destination = str(tmp_path / f"w{workers}")
-        run(tmp_path, trainpref=prefix, validpref=(prefix,), workers=workers, destdir=destination)
+    for count in (1, 2):
+        destination = str(tmp_path / f"w{count}")
+        run(tmp_path, trainpref=prefix, validpref=(prefix,), workers=count, destdir=destination)
     assert_same_data(tmp_path / "w1", tmp_path / "w2")
 
 
