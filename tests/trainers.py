@@ -13,6 +13,7 @@ from s2st.training.config import TrainerConfig
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.progress import Observer
 from s2st.training.schedules import SCHEDULES
+from s2st.training.sparse import set_sparse_tables
 from s2st.training.trainer import Trainer, TrainingParts
 
 PAIRS = 22
@@ -47,11 +48,13 @@ def trainer(
     made = model("lstm", config, dtype=dtype)
     options = {"max_epoch": 2.0, "clip_norm": 0.0, "patience": None, "log_interval": 1} | options
     entry, plan = OPTIMIZERS.get(optimizer), SCHEDULES.get(schedule)
+    update_rule = entry.build(entry.config_type(lr=lr), made.parameters())
+    set_sparse_tables(made, getattr(update_rule, "sparse_tables", False))
     parts = TrainingParts(
         record("lstm", config),
         made,
         CRITERIA.get(criterion).build(CRITERIA.get(criterion).config_type()),
-        entry.build(entry.config_type(lr=lr), made.parameters()),
+        update_rule,
         plan.build(plan.config_type()),
         training,
         valid,

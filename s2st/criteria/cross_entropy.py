@@ -4,12 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from s2st.criteria.registry import CrossEntropyConfig, LabelSmoothingConfig
 from s2st.data.batch import Batch
 from s2st.models.base import Seq2SeqModel
-from s2st.models.output import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,14 @@ class Criterion(ABC):
         """Sums of loss and counts over the batch."""
 
 
-def target_logits(model: Seq2SeqModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (P, V) and words (P,) of the P real target positions only, sentence by sentence."""
+def model_loss(model: Seq2SeqModel, batch: Batch, smoothing: float) -> CriterionOutput:
+    """The model's loss of the real target positions only."""
     state = model.initial_state(model.encode(batch.source))
-    features = model.decode(batch.target_in, state)
-    mask = batch.target_mask()
-    return model.project(features[mask]), batch.target_out[mask]
+    places = batch.target_positions()
+    features = model.decode(batch.target_in, state).flatten(0, 1)[places]
+    words = batch.target_out.flatten()[places]
+    loss, nll = model.target_loss(features, words, smoothing)
+    return CriterionOutput(loss, nll, len(words), len(batch))
 
 
 class CrossEntropy(Criterion):
@@ -53,9 +53,7 @@ class CrossEntropy(Criterion):
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums over the batch."""
-        logits, words = target_logits(model, batch)
-        loss = F.cross_entropy(at_least_float32(logits), words, reduction="sum")
-        return CriterionOutput(loss, loss.detach(), len(words), len(batch))
+        return model_loss(model, batch, smoothing=0.0)
 
 
 class LabelSmoothedCrossEntropy(Criterion):
@@ -66,9 +64,4 @@ class LabelSmoothedCrossEntropy(Criterion):
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums over the batch."""
-        logits, words = target_logits(model, batch)
-        log_probs = F.log_softmax(at_least_float32(logits), dim=-1)
-        nll = -log_probs.gather(1, words.unsqueeze(1)).sum()
-        uniform = -log_probs.mean(dim=-1).sum()
-        loss = (1 - self.smoothing) * nll + self.smoothing * uniform
-        return CriterionOutput(loss, nll.detach(), len(words), len(batch))
+        return model_loss(model, batch, self.smoothing)

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import SourceBatch, moved
 from s2st.errors import UsageError
-from s2st.models.output import at_least_float32
-
-PROJECTED_ROWS = 256  # whose logits are held at a time
+from s2st.models.softmax_loss import at_least_float32
 
 
 class DecoderState(ABC):
@@ -75,23 +73,36 @@ class Seq2SeqModel(nn.Module, ABC):
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Logits (..., V) of features (..., H)."""
 
-    def word_log_probs(
-        self, features: torch.Tensor, rows: torch.Tensor, words: torch.Tensor
-    ) -> torch.Tensor:
-        """Log-probabilities (K,) of words (K,) given features[rows], (K, H) of features (N, H).
+    def target_loss(
+        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sums over N rows, in nats, of what training minimises and of -log p(word).
 
-        This plain version projects some rows at a time; a model may have a faster one.
+        This plain version holds all logits; a model may have a leaner one.
+
+        Args:
+            features: (N, H).
+            words: (N,) int64.
+            smoothing: e in (1 - e) * -log p(word) + e * mean over the vocabulary of -log p.
+
+        Returns:
+            Scalars in at least float32: the loss, with gradient, and -log p(word), without.
         """
-        result = features.new_empty(len(rows), dtype=at_least_float32(features[:0]).dtype)
-        for first in range(0, len(features), PROJECTED_ROWS):
-            logits = at_least_float32(self.project(features[first : first + PROJECTED_ROWS]))
-            mine = (rows >= first) & (rows < first + PROJECTED_ROWS)
-            result[mine] = torch.log_softmax(logits, dim=-1)[rows[mine] - first, words[mine]]
-        return result
+        log_probs = torch.log_softmax(at_least_float32(self.project(features)), dim=-1)
+        nll = -log_probs.gather(1, words.unsqueeze(1)).sum()
+        if not smoothing:
+            return nll, nll.detach()
+        uniform = -log_probs.mean(dim=-1).sum()
+        return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
 
-    def quantize(self) -> None:
-        """Turns the weights of decoding into int8, for good; raises UsageError if it cannot."""
-        raise UsageError("--precision int8: this architecture has no int8 weights")
+    def prepare(self, precision: str) -> None:
+        """Lays the weights out for scoring in this number format, for good.
+
+        Raises:
+            UsageError: int8 is asked for, and the architecture has no int8 weights.
+        """
+        if precision == "int8":
+            raise UsageError("--precision int8: this architecture has no int8 weights")
 
     @abstractmethod
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
@@ -109,10 +120,10 @@ class ModelSizes:
 def reverse_tokens(source: SourceBatch) -> torch.Tensor:
     """(B, S) the tokens with each sentence's words in reverse; EOS and padding stay in place."""
     width = source.tokens.shape[1]
-    positions = torch.arange(width).unsqueeze(0)
+    positions = torch.arange(width).unsqueeze(0)  # on the CPU, where the lengths are
     words = source.lengths.unsqueeze(1) - 1  # without EOS
     index = torch.where(positions < words, words - 1 - positions, positions)
-    return source.tokens.gather(1, index.to(source.tokens.device))
+    return source.tokens.gather(1, moved(index, source.tokens.device))
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, tuple[int, int]]:

@@ -26,8 +26,12 @@ def _lstm(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     assert cell is not None
     i, f, g, o = inputs.add_(recurrent).chunk(4, dim=1)
-    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(cell), cell
+    inputs[:, : 2 * i.shape[1]].sigmoid_()
+    o.sigmoid_()
+    # tanh(x) = 2 sigmoid(2x) - 1: torch's sigmoid is several times as fast on a CPU
+    g.mul_(2).sigmoid_()
+    cell = (f * cell).addcmul_(i, g, value=2).sub_(i)
+    return (cell * 2).sigmoid_().mul_(2).sub_(1).mul_(o), cell
 
 
 def _gru(

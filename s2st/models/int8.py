@@ -5,13 +5,10 @@ at every call. Products are summed exactly in int32. On a CPU with int8 dot prod
 several times as fast as float32; what it costs in log-probability the benchmarks print.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 
 from s2st.errors import UsageError
-from s2st.models.output import WORDS, OutputLayer
 
 STEPS = 127
 
@@ -40,36 +37,6 @@ class Int8Weight(nn.Module):
         rounded, scale = round_rows(inputs)
         result = product(rounded, self.weight).mul_(self.scale).mul_(scale)
         return result if self.bias is None else result.add_(self.bias)
-
-
-class Int8OutputLayer(OutputLayer):
-    """The softmax layer with its weights in int8; made from the one that it stands for."""
-
-    def __init__(self, layer: OutputLayer) -> None:
-        nn.Module.__init__(self)  # no float weights of its own
-        self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.int8 = Int8Weight(layer.weight)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits (..., V)."""
-        flat: torch.Tensor = self.int8(features.reshape(-1, self.in_features))
-        return flat.view(*features.shape[:-1], self.out_features)
-
-    def _blocks(self, features: torch.Tensor) -> Iterator[torch.Tensor]:
-        rounded, scale = round_rows(features)
-        blocks = zip(
-            torch.split(self.int8.weight, WORDS), torch.split(self.int8.scale, WORDS), strict=True
-        )
-        for weight, its_scale in blocks:
-            yield product(rounded, weight).mul_(its_scale).mul_(scale)
-
-    def _word_logits(
-        self, features: torch.Tensor, rows: torch.Tensor, words: torch.Tensor
-    ) -> torch.Tensor:
-        rounded, scale = round_rows(features)
-        chosen = rounded.index_select(0, rows).float()
-        total = (chosen * self.int8.weight.index_select(0, words)).sum(dim=1)  # exact: < 2^24
-        return total * self.int8.scale.index_select(0, words) * scale.squeeze(1)[rows]
 
 
 def round_rows(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,6 @@ feeds the encoder's top hidden state to every decoder step (Cho et al. 2014). Th
 output bias, as in the paper.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,14 +22,14 @@ from s2st.models.base import (
     Seq2SeqModel,
     reverse_tokens,
 )
-from s2st.models.cells import CELLS, STEPS
-from s2st.models.int8 import Int8OutputLayer, Int8Weight
-from s2st.models.output import OutputLayer
+from s2st.models.cells import CELLS
+from s2st.models.products import make_product
 from s2st.models.registry import RecurrentConfig
+from s2st.models.softmax_loss import softmax_loss
+from s2st.models.stepping import Steps
 from s2st.text.vocabulary import PAD_ID
 
-STEP_ROWS = 512  # rows whose gates are computed together, so that they stay in a cache
-Product = Callable[[torch.Tensor], torch.Tensor]
+STRETCH = 3  # steps between two sentences' ends, on average, from which packing does not pay
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Stack(nn.Module):
         self.cell = cell
         sizes = [input_size] + [hidden_size] * (layers - 1)
         self.layers = nn.ModuleList(CELLS[cell](size, hidden_size) for size in sizes)
-        self._int8: list[tuple[Product, Product]] | None = None
+        self._prepared: Steps | None = None
 
     @property
     def planes(self) -> int:
@@ -73,8 +72,8 @@ class Stack(nn.Module):
         self, inputs: torch.Tensor, memory: torch.Tensor | None, dropout: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Runs over time-first inputs (T, B, E); returns top states (T, B, H) and the memory."""
-        if self._int8 is not None and memory is not None:
-            return self._run_steps(inputs, memory)
+        if self._prepared is not None and memory is not None:
+            return self._prepared.run(inputs, memory)
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
             if index:
@@ -85,19 +84,13 @@ class Stack(nn.Module):
                 cells.append(final[1])
         return inputs, torch.cat(hiddens + cells)
 
-    def _run_steps(
-        self, inputs: torch.Tensor, memory: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        tops = []
-        for column in inputs:
-            memory = self.step(column, memory)
-            tops.append(memory[len(self.layers) - 1])
-        return torch.stack(tops), memory
-
     def run_packed(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> torch.Tensor:
         """Runs over time-first padded inputs (S, B, E); the memory after each one's last token."""
+        ends: list[int] = torch.unique(lengths).tolist()
+        if inputs.device.type == "cpu" and STRETCH * len(ends) <= ends[-1]:
+            return self._run_stretches(inputs, lengths, ends, dropout)
         packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
@@ -109,69 +102,72 @@ class Stack(nn.Module):
                 cells.append(final[1])
         return torch.cat(hiddens + cells)
 
-    def step(
-        self, inputs: torch.Tensor, memory: torch.Tensor, rows: torch.Tensor | None = None
+    def _run_stretches(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, ends: list[int], dropout: float
     ) -> torch.Tensor:
-        """One step of every layer, without dropout.
+        """As `run_packed`, without packing: torch's fused layer on CPUs does not take it.
 
-        Args:
-            inputs: (N, E); with `rows` (U, E), distinct inputs whose products are made once.
-            memory: (P, N, H) before the step.
-            rows: (N,) which of the inputs each row reads.
-
-        Returns:
-            (P, N, H) the memory after the step.
+        Longest sentence first, each stretch of time in which no sentence ends is run by itself.
         """
-        products = self._products()
-        first = products[0][0](inputs)
-        chosen = (
-            torch.split(first, STEP_ROWS)
-            if rows is None
-            else (first.index_select(0, part) for part in torch.split(rows, STEP_ROWS))
-        )
-        after = torch.empty_like(memory)
-        for gates, before, now in zip(
-            chosen,
-            torch.split(memory, STEP_ROWS, dim=1),
-            torch.split(after, STEP_ROWS, dim=1),
-            strict=True,
-        ):
-            self._step_rows(gates, before, now, products)
-        return after
-
-    def _step_rows(
-        self,
-        gates: torch.Tensor,
-        before: torch.Tensor,
-        after: torch.Tensor,
-        products: list[tuple[Product, Product]],
-    ) -> None:
-        """Few enough rows for a cache; `gates` is the first layer's product with its input."""
-        count = len(self.layers)
-        for index, (of_input, of_state) in enumerate(products):
+        order = lengths.argsort(descending=True, stable=True)
+        inputs = inputs.index_select(1, order)
+        pieces, start = [], 0
+        for end in ends:
+            pieces.append(inputs[start:end, : int((lengths >= end).sum())])
+            start = end
+        finals = []
+        for index, layer in enumerate(self.layers):
             if index:
-                gates = of_input(after[index - 1])
-            cell = before[count + index] if self.cell == "lstm" else None
-            hidden, cell = STEPS[self.cell](gates, of_state(before[index]), before[index], cell)
-            after[index] = hidden
-            if cell is not None:
-                after[count + index] = cell
+                pieces = [F.dropout(piece, dropout, self.training) for piece in pieces]
+            pieces, final = self._layer_stretches(layer, pieces)
+            finals.append(final)
+        memory = torch.cat([final[:1] for final in finals] + [final[1:] for final in finals])
+        return memory.index_select(1, order.argsort())
 
-    def quantize(self) -> None:
-        """From now on the weights of steps are int8; `run` is then a loop over steps."""
-        self._int8 = [
-            (Int8Weight(w, w_bias), Int8Weight(u, u_bias))
-            for w, u, w_bias, u_bias in map(_weights, self.layers)
-        ]
+    def _layer_stretches(
+        self, layer: nn.Module, pieces: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Outputs of one layer, and (1 or 2, B, H) each sentence's last hidden and cell state."""
+        outputs, ended = [], []
+        memory: torch.Tensor | None = None
+        state: torch.Tensor | tuple[torch.Tensor, ...] | None = None
+        for index, piece in enumerate(pieces):
+            if memory is not None:
+                parts = torch.split(memory[:, : piece.shape[1]], 1)
+                state = tuple(x.contiguous() for x in parts) if len(parts) > 1 else parts[0]
+            output, final = layer(piece, state)
+            outputs.append(output)
+            memory = torch.cat(final) if self.cell == "lstm" else final
+            going_on = pieces[index + 1].shape[1] if index + 1 < len(pieces) else 0
+            ended.append(memory[:, going_on:])
+        return outputs, torch.cat(ended[::-1], dim=1)
 
-    def _products(self) -> list[tuple[Product, Product]]:
-        """For each layer, what multiplies its input and what multiplies its state."""
-        if self._int8 is not None:
-            return self._int8
-        return [
+    def prepare(self, precision: str) -> None:
+        """Lays the weights out for steps, for good; `run` is then a loop over steps."""
+        self._prepared = self._steps(precision)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether sources are better read by steps."""
+        return self._prepared is not None
+
+    @property
+    def steps(self) -> Steps:
+        """Steps by the weights as they are, or as they were prepared."""
+        if self._prepared is not None:
+            return self._prepared
+        products = [
             (partial(F.linear, weight=w, bias=w_bias), partial(F.linear, weight=u, bias=u_bias))
             for w, u, w_bias, u_bias in map(_weights, self.layers)
         ]
+        return Steps(self.cell, products)
+
+    def _steps(self, precision: str) -> Steps:
+        products = [
+            (make_product(w, w_bias, precision), make_product(u, u_bias, precision))
+            for w, u, w_bias, u_bias in map(_weights, self.layers)
+        ]
+        return Steps(self.cell, products)
 
     def _layer_memory(
         self, memory: torch.Tensor | None, index: int
@@ -212,7 +208,8 @@ class RecurrentModel(Seq2SeqModel):
         self.target_embedding = nn.Embedding(sizes.target_vocabulary, embedding, PAD_ID)
         self.encoder = Stack(cell, embedding, hidden, layers)
         self.decoder = Stack(cell, embedding + (hidden if every_step else 0), hidden, layers)
-        self.softmax: OutputLayer = OutputLayer(hidden, sizes.target_vocabulary)
+        self.softmax = nn.Linear(hidden, sizes.target_vocabulary, bias=False)
+        self._projection: nn.Module | None = None
         self._initialize()
 
     def _initialize(self) -> None:
@@ -230,6 +227,12 @@ class RecurrentModel(Seq2SeqModel):
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The encoder's memory after each source's EOS."""
         tokens = reverse_tokens(source) if self.config.reverse_source else source.tokens
+        if self.encoder.prepared:
+            words, rows = torch.unique(tokens, return_inverse=True)
+            inputs = self.source_embedding(words)
+            before = inputs.new_zeros(self.encoder.planes, len(source), self.softmax.in_features)
+            memory = self.encoder.steps.read(inputs, rows, source.lengths, before)
+            return EncoderOutput((memory,))
         inputs = self.source_embedding(tokens.t())
         inputs = F.dropout(inputs, self.dropout, self.training)
         return EncoderOutput((self.encoder.run_packed(inputs, source.lengths, self.dropout),))
@@ -254,29 +257,36 @@ class RecurrentModel(Seq2SeqModel):
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Logits by the softmax matrix."""
-        logits: torch.Tensor = self.softmax(features)
-        return logits
+        if self._projection is None:
+            logits: torch.Tensor = self.softmax(features)
+            return logits
+        flat: torch.Tensor = self._projection(features.flatten(0, -2))
+        return flat.view(*features.shape[:-1], flat.shape[1])
 
-    def word_log_probs(
-        self, features: torch.Tensor, rows: torch.Tensor, words: torch.Tensor
-    ) -> torch.Tensor:
-        """By the softmax layer, in blocks of words."""
-        return self.softmax.word_log_probs(features, rows, words)
+    def target_loss(
+        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """In chunks of rows."""
+        return softmax_loss(features, self.softmax.weight, words, smoothing)
 
-    def quantize(self) -> None:
-        """Decoder steps and softmax in int8; the encoder, once a sentence, stays as it is."""
-        self.decoder.quantize()
-        self.softmax = Int8OutputLayer(self.softmax)
+    def prepare(self, precision: str) -> None:
+        """Packed or int8 weights on CPUs; the encoder, once a sentence, is not made int8."""
+        if self.softmax.weight.device.type == "cpu":
+            self.encoder.prepare("float32" if precision == "int8" else precision)
+            self.decoder.prepare(precision)
+            self._projection = make_product(self.softmax.weight, None, precision)
+        else:
+            super().prepare(precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """One token in each row."""
         assert isinstance(state, RecurrentState)
         if state.context is not None:
             inputs = torch.cat([self.target_embedding(tokens), state.context], dim=1)
-            memory = self.decoder.step(inputs, state.memory)
+            memory = self.decoder.steps.step(inputs, state.memory)
         else:  # rows of a beam or list often read the same word
             words, rows = torch.unique(tokens, return_inverse=True)
-            memory = self.decoder.step(self.target_embedding(words), state.memory, rows)
+            memory = self.decoder.steps.step(self.target_embedding(words), state.memory, rows)
         top = memory[len(self.decoder.layers) - 1]
         return ModelStep(top, RecurrentState(memory, state.context), None)
 

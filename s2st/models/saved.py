@@ -5,12 +5,13 @@ Training adds files of its own under `training/`; without them the folder is a r
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from s2st import durable
 from s2st.config import config_values, make_config
@@ -24,6 +25,7 @@ from s2st.text.vocabulary import Vocabulary
 FORMAT = "s2st-checkpoint"
 VERSION = 1
 WEIGHTS = "weights.safetensors"
+TRAINING = "training/"  # names of files that only training reads begin so
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,16 @@ class SavedModel:
         """The model with its weights, on the device; raises CheckpointError if they do not fit."""
         weights = load_tensors(self.folder / WEIGHTS)
         self._check_fit(weights)
-        model = self.record.build()
+        with _Unfilled():
+            model = self.record.build()
         model.load_state_dict(weights)
         return model.to(device)
 
     def _check_fit(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Compares names and shapes before memory is taken: the record may ask for any size."""
         try:
-            with torch.device("meta"):
-                expected = self.record.build().state_dict()
+            record = self.record
+            expected = hollow_model(record.architecture, record.config, record.sizes).state_dict()
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             message = f"no model can have these sizes: {reason}"
@@ -80,6 +83,25 @@ class SavedModel:
                 message = f"{name[:80]} is {found}, expected {wanted}"
                 where = str(self.folder / WEIGHTS)
                 raise CheckpointError(f"the weights do not fit the architecture: {message}", where)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Inside, `torch.nn.init` leaves tensors as they are: loading fills them right after.
+
+    On the meta device it would also import torch's compiler, which takes longer than all the rest.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        arguments: Sequence[Any] = (),
+        named: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = named or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return named["tensor"] if "tensor" in named else arguments[0]
+        return function(*arguments, **named)
 
 
 def _describe(tensor: torch.Tensor | None) -> str:
@@ -98,6 +120,12 @@ def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMod
         )
     model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
     return model
+
+
+def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
+    """A model of names and shapes alone, without memory for its weights."""
+    with torch.device("meta"), _Unfilled():
+        return build_model(architecture, config, sizes)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -156,8 +184,13 @@ def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]
     durable.write_file(folder / MANIFEST, seal(manifest))
 
 
-def read_saved(folder: str | Path) -> SavedModel:
+def read_saved(folder: str | Path, whole: bool = True) -> SavedModel:
     """Reads and verifies a checkpoint, weights not loaded yet.
+
+    Args:
+        folder: the checkpoint's.
+        whole: verify the files of training too, which may be twice the size of the weights and
+            are of no account to who only uses the model.
 
     Raises:
         InputMissingError: no such folder, or one without a manifest.
@@ -165,9 +198,10 @@ def read_saved(folder: str | Path) -> SavedModel:
     """
     path = Path(folder)
     manifest = _checkpoint_manifest(path)
-    if WEIGHTS not in files_of(path, manifest):
+    files = files_of(path, manifest)
+    if WEIGHTS not in files:
         raise CheckpointError(f"damaged: no {WEIGHTS} among its files", str(path / MANIFEST))
-    verify_files(path, manifest)
+    verify_files(path, manifest, [n for n in files if whole or not n.startswith(TRAINING)])
     damaged = CheckpointError("damaged: incomplete record", str(path / MANIFEST))
     try:
         plugins = tuple(str(name) for name in manifest.get("plugins", []))

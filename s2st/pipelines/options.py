@@ -37,7 +37,11 @@ class ModelsConfig:
 class TranslateConfig:
     """Batches and output of `generate`."""
 
-    batch_size: int = option(64, "sentences decoded together", minimum=1)
+    batch_size: int | None = option(
+        None,
+        "sentences decoded together; left out, as many as make about 2,000 hypotheses",
+        minimum=1,
+    )
     buffer_size: int = option(
         4096,
         "lines read ahead and sorted by length; a pipe is answered as soon as it can be",

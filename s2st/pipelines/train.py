@@ -132,6 +132,7 @@ def _train(
 
     from s2st.models.saved import ModelRecord, build_model
     from s2st.training.checkpoint import CheckpointFolder
+    from s2st.training.sparse import set_sparse_tables
     from s2st.training.trainer import Trainer, TrainingParts
 
     trainer_config = options.config(TrainerConfig)
@@ -146,13 +147,13 @@ def _train(
     )  # fmt: skip
     torch.manual_seed(trainer_config.seed)
     model = build_model(record.architecture, config, record.sizes).to(job.device)
+    optimizer = options.entries["optimizer"].build(options.configs["optimizer"], model.parameters())
+    set_sparse_tables(model, getattr(optimizer, "sparse_tables", False))
     parts = TrainingParts(
         record=record,
         model=model,
         criterion=options.entries["criterion"].build(options.configs["criterion"]),
-        optimizer=options.entries["optimizer"].build(
-            options.configs["optimizer"], model.parameters()
-        ),
+        optimizer=optimizer,
         schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
         training=job.training,
         validation=job.validation,

@@ -41,7 +41,7 @@ def translate(
     scorer: Scorer,
     search: Search,
     chunks: Iterable[Sequence[str]],
-    batch_size: int,
+    batch_size: int | None,
     detokenize: bool,
     start: int = 0,
 ) -> Iterator[Translation]:
@@ -51,7 +51,7 @@ def translate(
         scorer, search: the models and the strategy.
         chunks: lines, as many at a time as may wait for each other; each chunk is sorted by
             length into batches.
-        batch_size: sentences decoded together at most.
+        batch_size: sentences decoded together at most; None leaves it to the bounds of memory.
         detokenize: join tokens to text, or leave a space between them.
         start: the first line that is wanted. Lines before it are not translated, or only where
             they share a batch with one that is.
@@ -82,7 +82,7 @@ def _translate_chunk(
     search: Search,
     words: Sequence[Sequence[str]],
     first: int,
-    batch_size: int,
+    batch_size: int | None,
     start: int,
 ) -> dict[int, tuple[Hypothesis, ...]]:
     """Hypotheses by index in the chunk, of the batches that hold a line from `start` on."""
@@ -92,8 +92,8 @@ def _translate_chunk(
     }
     todo = np.array([index for index, row in enumerate(rows) if row], dtype=np.int64)
     lengths = np.array([len(rows[index]) for index in todo], dtype=np.int64)
-    sentences = max(1, min(batch_size, MAX_ROWS // search.rows_per_sentence))
-    config = BatchingConfig(batch_size=sentences, max_tokens=MAX_PADDED_TOKENS)
+    most = max(1, MAX_ROWS // search.rows_per_sentence)
+    config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     for batch in plan_in_order(lengths, config):
         indices = todo[batch].tolist()
         if first + max(indices) < start:

@@ -102,7 +102,7 @@ def _load(path: Path, device: torch.device, precision: str, depth: int) -> Score
             _check_depth(path, depth)
             config = read_ensemble(path)
             return build_ensemble(config, path.parent, device, precision, depth + 1, path)
-        saved = read_saved(path)
+        saved = read_saved(path, whole=False)
     except OSError as error:  # a name that no file can have
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
     source, target = text_sides(saved.record)

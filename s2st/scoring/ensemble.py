@@ -9,8 +9,10 @@ import torch
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState
-from s2st.scoring.base import Scorer, ScorerStep, TextSide, WordStep
+from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.vocabulary import Vocabulary
+
+LEAST = 1e-36  # probabilities whose logarithm is exact in float32
 
 
 @dataclass(frozen=True)
@@ -68,41 +70,56 @@ class EnsembleScorer(Scorer):
         return EnsembleState(tuple(states))
 
     @torch.inference_mode()
-    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
-        """Steps every member and averages; attention is the weighted mean where all have one."""
-        assert isinstance(state, EnsembleState)
-        columns, states, attentions = [], [], []
-        for member, inner, table in zip(
-            self.members, state.members, self._target_maps, strict=True
-        ):
-            result = member.step(_own(table, tokens), inner)
-            log_probs = result.log_probs
-            columns.append(log_probs if table is None else log_probs[:, table])
-            states.append(result.state)
-            if result.attention is not None:
-                attentions.append(result.attention)
-        attention = None
-        if len(attentions) == len(self.members):
-            parts = zip(self.weights, attentions, strict=True)
-            attention = torch.stack([weight * part for weight, part in parts]).sum(0)
-        return ScorerStep(self._combine(columns), EnsembleState(tuple(states)), attention)
-
-    @torch.inference_mode()
-    def step_words(
-        self, tokens: torch.Tensor, state: DecoderState, rows: torch.Tensor, words: torch.Tensor
-    ) -> WordStep:
-        """Fast in mode "probability", where each member need only score the given words."""
-        if self.mode != "probability":
-            return super().step_words(tokens, state, rows, words)
+    def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
+        """Steps every member; attention is the weighted mean where all have one."""
         assert isinstance(state, EnsembleState)
         results = [
-            member.step_words(_own(table, tokens), inner, rows, _own(table, words))
+            member.advance(_own(table, tokens), inner)
             for member, inner, table in zip(
                 self.members, state.members, self._target_maps, strict=True
             )
         ]
-        combined = self._combine([result.log_probs for result in results])
-        return WordStep(combined, EnsembleState(tuple(result.state for result in results)))
+        attention = None
+        attentions = [r.attention for r in results if r.attention is not None]
+        if len(attentions) == len(self.members):
+            parts = zip(self.weights, attentions, strict=True)
+            attention = torch.stack([weight * part for weight, part in parts]).sum(0)
+        features = tuple(result.features for result in results)
+        return Advance(features, EnsembleState(tuple(r.state for r in results)), attention)
+
+    @torch.inference_mode()
+    def log_probs(self, features: Features) -> torch.Tensor:
+        """Averages the members' probabilities, or their logarithms."""
+        if self.mode == "probability" and len(self.members) > 1:
+            mean = self._mean(features)
+            if not len(mean) or float(mean.amin()) > LEAST:
+                return mean.log_()
+            # some are too small for a sum of probabilities; slower, but right for all
+        return self._combine(
+            [
+                _columns(member.log_probs(own), table)
+                for member, own, table in zip(
+                    self.members, features, self._target_maps, strict=True
+                )
+            ]
+        )
+
+    def _mean(self, features: Features) -> torch.Tensor:
+        """(N, V) the weighted mean of probabilities, in one table."""
+        members = zip(self.members, features, self._target_maps, self.weights, strict=True)
+        total: torch.Tensor | None = None
+        for member, own, table, weight in members:
+            probabilities = _columns(member.probabilities(own), table)
+            if total is None:
+                total = probabilities.mul_(weight)
+            else:
+                total.add_(probabilities, alpha=weight)
+        assert total is not None
+        return total
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
+        """Steps every member and averages."""
+        return self.whole_step(tokens, state)
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> torch.Tensor:
@@ -161,6 +178,11 @@ def _union_source(sides: Sequence[TextSide]) -> TextSide:
 def _own(table: torch.Tensor | None, ids: torch.Tensor) -> torch.Tensor:
     """Ids of a member: its own of the same words; no table where they are the ensemble's."""
     return ids if table is None else table[ids.to(table.device)]
+
+
+def _columns(table: torch.Tensor, words: torch.Tensor | None) -> torch.Tensor:
+    """A table with its columns in the ensemble's order of words."""
+    return table if words is None else table[:, words]
 
 
 def _translate(batch: Batch, sources: torch.Tensor | None, targets: torch.Tensor | None) -> Batch:

@@ -4,10 +4,10 @@ import torch
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.device import autocast
-from s2st.models.base import PROJECTED_ROWS, DecoderState, Seq2SeqModel
+from s2st.models.base import DecoderState, Seq2SeqModel
 from s2st.models.int8 import require_int8
-from s2st.models.output import at_least_float32
-from s2st.scoring.base import Scorer, ScorerStep, TextSide, WordStep
+from s2st.models.softmax_loss import at_least_float32
+from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 
 
 class ModelScorer(Scorer):
@@ -16,8 +16,8 @@ class ModelScorer(Scorer):
     Args:
         model: on its device already.
         source, target: what the ids mean.
-        precision: number format of the matrix products: "float32", "bfloat16" or "int8"; for int8
-            the weights of the model are replaced, for good.
+        precision: number format of the matrix products: "float32", "bfloat16" or "int8". The
+            model is prepared for it: later changes of its weights are not seen.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ModelScorer(Scorer):
         self._precision = precision
         if precision == "int8":
             require_int8(self.device)
-            model.quantize()
+        model.prepare(precision)
 
     @torch.inference_mode()
     def start(self, source: SourceBatch) -> DecoderState:
@@ -39,37 +39,41 @@ class ModelScorer(Scorer):
             return self.model.initial_state(self.model.encode(source.to(self.device)))
 
     @torch.inference_mode()
-    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
-        """One step of the model and the softmax, in parts of the rows that fit a cache."""
+    def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
+        """One step of the model."""
         with autocast(self.device, self._precision):
             result = self.model.step(tokens, state)
-            parts = [
-                torch.log_softmax(at_least_float32(self.model.project(part)), dim=-1)
-                for part in torch.split(result.features, PROJECTED_ROWS)
-            ]
-        log_probs = parts[0] if len(parts) == 1 else torch.cat(parts)
-        return ScorerStep(log_probs, result.state, result.attention)
+        return Advance(result.features, result.state, result.attention)
 
     @torch.inference_mode()
-    def step_words(
-        self, tokens: torch.Tensor, state: DecoderState, rows: torch.Tensor, words: torch.Tensor
-    ) -> WordStep:
-        """One step of the model, and the normaliser without all log-probabilities."""
+    def log_probs(self, features: Features) -> torch.Tensor:
+        """Projection and softmax."""
+        return torch.log_softmax(self._logits(features), dim=-1)
+
+    @torch.inference_mode()
+    def probabilities(self, features: Features) -> torch.Tensor:
+        """Projection and softmax."""
+        return torch.softmax(self._logits(features), dim=-1)
+
+    def _logits(self, features: Features) -> torch.Tensor:
+        assert isinstance(features, torch.Tensor)
         with autocast(self.device, self._precision):
-            result = self.model.step(tokens, state)
-            log_probs = self.model.word_log_probs(result.features, rows, words)
-        return WordStep(log_probs, result.state)
+            return at_least_float32(self.model.project(features))
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
+        """One step of the model and the softmax."""
+        return self.whole_step(tokens, state)
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> torch.Tensor:
         """Teacher forced; only real target positions are projected."""
         batch = batch.to(self.device)
-        mask = batch.target_mask()
+        places = batch.target_positions()
         with autocast(self.device, self._precision):
             state = self.model.initial_state(self.model.encode(batch.source))
-            features = self.model.decode(batch.target_in, state)[mask]
-            rows = torch.arange(len(features), device=self.device)
-            log_probs = self.model.word_log_probs(features, rows, batch.target_out[mask])
-        result = torch.zeros(mask.shape, dtype=log_probs.dtype, device=self.device)
-        result[mask] = log_probs
-        return result
+            features = self.model.decode(batch.target_in, state).flatten(0, 1)[places]
+        rows = torch.arange(len(features), device=self.device)
+        log_probs = self.pick(features, rows, batch.target_out.flatten()[places])
+        result = log_probs.new_zeros(batch.target_out.numel())
+        result[places] = log_probs
+        return result.view_as(batch.target_out)

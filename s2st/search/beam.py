@@ -6,25 +6,46 @@ longer win are dropped, so the search of a sentence ends exactly when no open hy
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
-from s2st.scoring.base import Scorer
+from s2st.scoring.base import BestStep, Scorer
 from s2st.search.base import Hypothesis, Search, forbid, length_limits
 from s2st.search.registry import BeamConfig
 from s2st.search.walk import check_finite
 from s2st.text.vocabulary import BOS_ID, EOS_ID
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Level:
     """What one step chose, for tracing hypotheses back: one entry a live row after the step."""
 
-    parents: list[int]
-    tokens: list[int]
-    log_probs: list[float]
+    parents: Ints
+    tokens: Ints
+    log_probs: npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """Hypotheses that took EOS in one step, one entry each; `parents` are rows before it."""
+
+    step: int
+    sentences: Ints
+    parents: Ints
+    log_probs: Floats
+    totals: Floats
+    scores: Floats
+    forced: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -59,9 +80,11 @@ class _Run:
         self.source = source
         self.limits = length_limits(config, source).to(self.device)
         self.levels: list[_Level] = []
-        self.complete: list[list[Hypothesis]] = [[] for _ in range(len(source))]
-        # score of the nbest-th complete hypothesis: what an open one has to beat
-        self.thresholds = torch.full((len(source),), -torch.inf, dtype=torch.float64)
+        self.ended: list[_Ended] = []
+        # scores of the nbest best complete hypotheses; an open one has to beat the last of them
+        self.best = torch.full(
+            (len(source), config.nbest), -torch.inf, dtype=torch.float64, device=self.device
+        )
 
     def run(self) -> list[list[Hypothesis]]:
         count = len(self.source)
@@ -74,85 +97,69 @@ class _Run:
         )
         step = 0
         while len(tokens):
-            result = self.scorer.step(tokens, state)
             at_limit = self.limits[rows.sentences] <= step
-            log_probs = forbid(result.log_probs, self.config, step, at_limit)
-            rows, parents, tokens = self._extend(rows, log_probs, at_limit, step)
+            allow = partial(self._forbid, step, at_limit)
+            result = self.scorer.step_best(tokens, state, self.config.beam, allow)
+            rows, parents, tokens = self._extend(rows, result, at_limit, step)
             state = result.state.select(parents)
             step += 1
-        for made in self.complete:
-            check_finite(made[0].log_prob if made else math.nan)
-            made.sort(key=lambda hypothesis: -hypothesis.score)
-            del made[self.config.nbest :]
-        return self.complete
+        return _trace(self.levels, self.ended, count, self.config.nbest)
+
+    def _forbid(
+        self, step: int, at_limit: torch.Tensor, log_probs: torch.Tensor, part: slice
+    ) -> None:
+        forbid(log_probs, self.config, step, at_limit[part])
 
     def _extend(
-        self, rows: _Rows, log_probs: torch.Tensor, at_limit: torch.Tensor, step: int
+        self, rows: _Rows, found: BestStep, at_limit: torch.Tensor, step: int
     ) -> tuple[_Rows, torch.Tensor, torch.Tensor]:
         """The rows after a step, with the row before it and the word that each comes from."""
-        beam = self.config.beam
-        width = min(beam, log_probs.shape[1])
+        beam, width = self.config.beam, found.words.shape[1]
         # the beam best words of each row, then the beam best of each sentence's beam x width
-        values, words = log_probs.topk(width, dim=1)
-        totals = rows.totals.unsqueeze(1) + values.double()
-        count = len(self.source)
-        grid = totals.new_full((count, beam, width), -torch.inf)
-        grid[rows.sentences, rows.slots] = totals
-        live_sentences = torch.unique_consecutive(rows.sentences)
-        best, flat = grid[live_sentences].view(len(live_sentences), -1).topk(beam, dim=1)
-        row_at = rows.sentences.new_zeros((count, beam))
-        row_at[rows.sentences, rows.slots] = torch.arange(len(rows.slots), device=self.device)
-        sentences = live_sentences.unsqueeze(1).expand_as(flat)
+        totals = rows.totals.unsqueeze(1) + found.log_probs.double()
+        live, place = torch.unique_consecutive(rows.sentences, return_inverse=True)
+        grid = totals.new_full((len(live), beam, width), -torch.inf)
+        grid[place, rows.slots] = totals
+        row_at = place.new_zeros((len(live), beam))
+        row_at[place, rows.slots] = torch.arange(len(place), device=self.device)
+        best, flat = grid.view(len(live), -1).topk(beam, dim=1)
         possible = best > -torch.inf
-        sentences, best, flat = sentences[possible], best[possible], flat[possible]
-        parents = row_at[sentences, flat // width]
-        chosen = words[parents, flat % width]
-        chosen_values = values[parents, flat % width]
+        sentence = torch.arange(len(live), device=self.device).unsqueeze(1).expand_as(flat)
+        sentence, best, flat = sentence[possible], best[possible], flat[possible]
+        parents, column = row_at[sentence, flat // width], flat % width
+        sentences = live[sentence]
+        chosen, values = found.words[parents, column], found.log_probs[parents, column]
         ends = chosen == EOS_ID
         self._finish(
-            sentences[ends], parents[ends], chosen_values[ends], best[ends], at_limit, step
+            step, sentences[ends], parents[ends], values[ends], best[ends], at_limit[parents[ends]]
         )
         keep = ~ends & self._can_win(sentences, best)
         sentences, best, parents = sentences[keep], best[keep], parents[keep]
-        chosen, chosen_values = chosen[keep], chosen_values[keep]
-        self.levels.append(_Level(parents.tolist(), chosen.tolist(), chosen_values.tolist()))
-        return _Rows(sentences, _slots(sentences), best), parents, chosen
+        tokens = chosen[keep]
+        self.levels.append(_Level(*map(_array, (parents, tokens, values[keep]))))
+        return _Rows(sentences, _slots(sentences), best), parents, tokens
 
     def _finish(
         self,
+        step: int,
         sentences: torch.Tensor,
         parents: torch.Tensor,
         values: torch.Tensor,
         totals: torch.Tensor,
-        at_limit: torch.Tensor,
-        step: int,
+        forced: torch.Tensor,
     ) -> None:
         """Moves hypotheses that took EOS to the complete ones."""
-        rows = zip(
-            sentences.tolist(),
-            parents.tolist(),
-            values.tolist(),
-            totals.tolist(),
-            at_limit[parents].tolist(),
-            strict=True,
+        if not len(sentences):
+            return
+        scores = totals / (step + 1) ** self.config.lenpen
+        self.ended.append(
+            _Ended(step, *map(_array, (sentences, parents, values, totals, scores, forced)))
         )
-        nbest = self.config.nbest
-        for sentence, parent, value, total, forced in rows:
-            tokens, log_probs = self._trace(parent)
-            score = total / (step + 1) ** self.config.lenpen
-            made = self.complete[sentence]
-            made.append(Hypothesis(tokens, (*log_probs, value), total, score, not forced))
-            if len(made) >= nbest:
-                scores = sorted((hypothesis.score for hypothesis in made), reverse=True)
-                self.thresholds[sentence] = scores[nbest - 1]
-
-    def _trace(self, row: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        tokens, log_probs = [], []
-        for level in reversed(self.levels):
-            tokens.append(level.tokens[row])
-            log_probs.append(level.log_probs[row])
-            row = level.parents[row]
-        return tuple(reversed(tokens)), tuple(reversed(log_probs))
+        theirs, place = torch.unique_consecutive(sentences, return_inverse=True)
+        made = scores.new_full((len(theirs), self.config.beam), -torch.inf)
+        made[place, _slots(sentences)] = scores
+        both = torch.cat([self.best[theirs], made], dim=1)
+        self.best[theirs] = both.topk(self.config.nbest, dim=1).values
 
     def _can_win(self, sentences: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
         """(N,) whether a row could still beat the nbest-th complete hypothesis.
@@ -162,7 +169,7 @@ class _Run:
         that does not, so dropping it changes no other row's place in the beam.
         """
         longest = (self.limits[sentences] + 1).double() ** self.config.lenpen
-        return totals / longest > self.thresholds.to(self.device)[sentences]
+        return totals / longest > self.best[sentences, -1]
 
 
 def _slots(sentences: torch.Tensor) -> torch.Tensor:
@@ -174,3 +181,49 @@ def _slots(sentences: torch.Tensor) -> torch.Tensor:
     starts[1:] = sentences[1:] != sentences[:-1]
     first = torch.where(starts, positions, torch.zeros_like(positions)).cummax(0).values
     return positions - first
+
+
+def _trace(
+    levels: Sequence[_Level], ended: Sequence[_Ended], count: int, nbest: int
+) -> list[list[Hypothesis]]:
+    """The nbest best complete hypotheses of each of `count` sentences, best first."""
+    if not ended:
+        check_finite(math.nan)
+    names = ("sentences", "parents", "log_probs", "totals", "scores", "forced")
+    sentences, rows, last, totals, scores, forced = (
+        np.concatenate([getattr(one, name) for one in ended]) for name in names
+    )
+    lengths = np.repeat([one.step for one in ended], [len(one.scores) for one in ended])
+    order = np.lexsort((-scores, sentences))  # stable: of equal scores, the first one made
+    place = np.arange(len(order)) - np.searchsorted(sentences[order], sentences[order])
+    chosen = order[place < nbest]
+    rows, lengths = rows[chosen], lengths[chosen]
+    width = int(lengths.max(initial=0))
+    tokens = np.zeros((len(chosen), width), dtype=np.int64)
+    log_probs = np.zeros((len(chosen), width + 1))
+    log_probs[np.arange(len(chosen)), lengths] = last[chosen]
+    for position in reversed(range(width)):
+        longer = np.flatnonzero(lengths > position)
+        level, theirs = levels[position], rows[longer]
+        tokens[longer, position] = level.tokens[theirs]
+        log_probs[longer, position] = level.log_probs[theirs]
+        rows[longer] = level.parents[theirs]
+    made: list[list[Hypothesis]] = [[] for _ in range(count)]
+    for i, index in enumerate(chosen.tolist()):
+        own = slice(0, int(lengths[i]))
+        made[int(sentences[index])].append(
+            Hypothesis(
+                tuple(tokens[i, own].tolist()),
+                tuple(log_probs[i, : own.stop + 1].tolist()),
+                float(totals[index]),
+                float(scores[index]),
+                not forced[index],
+            )
+        )
+    for hypotheses in made:
+        check_finite(hypotheses[0].log_prob if hypotheses else math.nan)
+    return made
+
+
+def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    return tensor.cpu().numpy()

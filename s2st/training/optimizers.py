@@ -1,4 +1,7 @@
-"""The optimisers registry: torch's own, by name. A builder takes (config, parameters)."""
+"""The optimisers registry: torch's own, by name. A builder takes (config, parameters).
+
+An optimiser that has `sparse_tables`, true, is given sparse gradients of the embedding tables.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,14 +38,28 @@ class AdamConfig:
     )
 
 
+@dataclass(frozen=True)
+class LazyAdamConfig:
+    """Options of Adam on the rows of the embedding tables that a batch reads."""
+
+    lr: float = option(0.001, "learning rate", minimum=0)
+    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=1)
+    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=1)
+    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=0)
+
+
 def build_sgd(
     config: SGDConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
-    """torch.optim.SGD."""
-    import torch
+    """torch.optim.SGD, fused; without momentum and weight decay, tables by the rows read."""
+    from s2st.training.sparse import SGD
 
-    return torch.optim.SGD(
-        parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    return SGD(
+        parameters,
+        config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 
@@ -70,6 +87,22 @@ def build_adamw(
     )
 
 
+def build_lazy_adam(
+    config: LazyAdamConfig, parameters: Iterable["torch.nn.Parameter"]
+) -> "torch.optim.Optimizer":
+    """Adam, fused, that leaves the rows of tables alone that were not read."""
+    from s2st.training.sparse import LazyAdam
+
+    betas = (config.adam_beta1, config.adam_beta2)
+    return LazyAdam(parameters, config.lr, betas, config.adam_eps, fused=True)
+
+
 OPTIMIZERS.register("adam", AdamConfig, build_adam, "Adam (Kingma & Ba 2015)")
 OPTIMIZERS.register("adamw", AdamConfig, build_adamw, "Adam with decoupled weight decay")
+OPTIMIZERS.register(
+    "lazy-adam",
+    LazyAdamConfig,
+    build_lazy_adam,
+    "Adam that moves only the embeddings a batch reads (Adam moves all): for large vocabularies",
+)
 OPTIMIZERS.register("sgd", SGDConfig, build_sgd, "stochastic gradient descent (the paper's)")

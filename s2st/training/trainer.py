@@ -28,6 +28,7 @@ from s2st.training.checkpoint import (
 from s2st.training.config import TrainerConfig
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
 from s2st.training.schedules import Schedule
+from s2st.training.sparse import clip_gradients
 
 log = logging.getLogger("s2st")
 
@@ -56,6 +57,15 @@ class TrainingParts:
     training: ParallelCorpus
     validation: ParallelCorpus | None
     identity: RunIdentity
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """Batches of the update at a position of an epoch, on their device."""
+
+    epoch: int
+    position: int
+    batches: list[Batch]
 
 
 class Trainer:
@@ -96,6 +106,7 @@ class Trainer:
         self._saved_update = -1
         self.seconds = self.seconds_saving = 0.0  # of `train`, and in it
         self._planned: tuple[int, list[Indices]] = (-1, [])
+        self._ahead: _Ahead | None = None
 
     def restore(self, run: ResumedRun) -> None:
         """Goes on from a checkpoint."""
@@ -191,15 +202,18 @@ class Trainer:
         state, parts, plan = self.state, self.parts, self._plan()
         started = time.perf_counter()
         chosen = plan[state.position : state.position + self.config.update_freq]
-        batches = [self._loader.load(indices) for indices in chosen]
+        batches = self._batches(state.position)
         rate_factor = parts.schedule.factor(state.update + 1, self._epoch_now())
         for group, base in zip(parts.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * rate_factor * state.rate_scale
         torch.manual_seed(_draw_seed(self.config.seed, state.update))
         parts.model.train()
         parts.optimizer.zero_grad(set_to_none=True)
-        loss, nll = self._accumulate(batches)
-        norm = self._gradient_norm()
+        sums = self._accumulate(batches)
+        norm = clip_gradients(parts.model.parameters(), self.config.clip_norm or math.inf)
+        self._ahead = self._read(state.position + len(chosen))  # while a GPU is at work
+        # the one place where it is waited for
+        loss, nll, norm = torch.stack([*sums, norm.to(sums[0].dtype)]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergenceError(
                 f"update {state.update + 1}: loss {loss:g}, gradient norm {norm:g}; the update "
@@ -215,7 +229,19 @@ class Trainer:
         sources = sum(batch.source_tokens for batch in batches)
         self._meter.add(loss, nll, sources, tokens, norm, time.perf_counter() - started)
 
-    def _accumulate(self, batches: list[Batch]) -> tuple[float, float]:
+    def _batches(self, position: int) -> list[Batch]:
+        """Of the update that starts there."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.epoch != self.state.epoch or ahead.position != position:
+            ahead = self._read(position)
+        return ahead.batches
+
+    def _read(self, position: int) -> _Ahead:
+        chosen = self._plan()[position : position + self.config.update_freq]
+        batches = [self._loader.load(indices).to(self.device) for indices in chosen]
+        return _Ahead(self.state.epoch, position, batches)
+
+    def _accumulate(self, batches: list[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradient of the summed loss over the update's normaliser; (loss sum, nll sum)."""
         if self.config.normalization == "sentences":
             divisor = sum(len(batch) for batch in batches)
@@ -225,7 +251,7 @@ class Trainer:
         for batch in batches:
             try:
                 with autocast(self.device, self.precision):
-                    output = self.parts.criterion(self.parts.model, batch.to(self.device))
+                    output = self.parts.criterion(self.parts.model, batch)
                 (output.loss_sum / divisor).backward()  # type: ignore[no-untyped-call]
             except (MemoryError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and "memory" not in str(error):
@@ -236,13 +262,7 @@ class Trainer:
                 ) from error
             losses.append(output.loss_sum.detach())
             nlls.append(output.nll_sum)
-        return float(torch.stack(losses).sum()), float(torch.stack(nlls).sum())
-
-    def _gradient_norm(self) -> float:
-        """The norm before clipping; clips when the config asks for it (g <- limit g / norm)."""
-        limit = self.config.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.parts.model.parameters(), limit)
-        return float(norm)
+        return torch.stack(losses).sum(), torch.stack(nlls).sum()
 
     # between updates
 

@@ -17,7 +17,7 @@ from s2st.data.batch import make_batch, make_source
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble import EnsembleScorer
 from s2st.search.registry import SEARCHES
-from s2st.text.vocabulary import UNK_ID
+from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 SETTINGS = {
     "greedy": {},
@@ -83,11 +83,19 @@ def test_log_probs_are_the_scores_of_the_tokens(scorer, name):
         assert [h.score for h in group] == sorted((h.score for h in group), reverse=True)
 
 
-def test_beam_1_is_greedy(scorer):
-    sources = source_batch(sources_for(scorer, 6))
-    for options in ({}, {"unk": False}, {"min_len": 3}, SHORT):
-        greedy = search("greedy", **options)(scorer, sources)
-        assert_same(search("beam", beam=1, **options)(scorer, sources), greedy)
+def test_beam_1_and_greedy_take_the_best_word_at_every_step(scorer):
+    for source in sources_for(scorer, 6):
+        state, word, words = scorer.start(source_batch([source])), BOS_ID, []
+        while word != EOS_ID and len(words) < len(source) // 2 + 1:
+            step = scorer.step(torch.tensor([word]), state)
+            allowed = step.log_probs[0].tolist()
+            allowed[PAD_ID] = allowed[BOS_ID] = -float("inf")
+            word, state = allowed.index(max(allowed)), step.state
+            if word != EOS_ID:
+                words.append(word)
+        for name, options in (("greedy", {}), ("beam", {"beam": 1})):
+            (made,) = search(name, **options, **SHORT)(scorer, source_batch([source]))
+            assert list(made[0].tokens) == words
 
 
 @pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])

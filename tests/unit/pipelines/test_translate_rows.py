@@ -25,8 +25,9 @@ def test_rows_are_bounded(monkeypatch, search, most, expected):
     """15 lines that are not empty, 5 rows each; at least one sentence is searched at a time."""
     scorer = mixed_members()[0]
     steps = []
-    step = scorer.step
-    monkeypatch.setattr(scorer, "step", lambda t, s: steps.append(len(t)) or step(t, s))
+    advance = scorer.advance
+    counted = lambda t, s: steps.append(len(t)) or advance(t, s)  # noqa: E731
+    monkeypatch.setattr(scorer, "advance", counted)
     monkeypatch.setattr(job, "MAX_ROWS", 1000)
     plain = [t.hypotheses for t in translate(scorer, search, [LINES], 64, True)]
     steps.clear()

@@ -245,6 +245,7 @@ SETTINGS = {
     "adam": {"optimizer": "adam", "lr": 0.02, "schedule": "plateau"},
     "too fast": {"optimizer": "adam", "lr": 1.0, "schedule": "plateau"},
     "sgd": {"optimizer": "sgd", "lr": 0.5, "schedule": "halve-after", "clip_norm": 1.0},
+    "lazy-adam": {"optimizer": "lazy-adam", "lr": 0.02, "clip_norm": 1.0},
     "often": {
         "optimizer": "adamw", "lr": 0.02, "schedule": "plateau", "validate_interval_updates": 4,
         "save_interval_updates": 3, "update_freq": 2, "batch_size": 2,
