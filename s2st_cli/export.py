@@ -7,6 +7,7 @@ import click
 
 from s2st import durable
 from s2st.errors import OutputError
+from s2st_cli.startup import import_torch
 
 
 @click.command()
@@ -14,6 +15,7 @@ from s2st.errors import OutputError
 @click.argument("release")
 def command(checkpoint: str, release: str) -> None:
     """Copy CHECKPOINT to the new folder RELEASE without optimiser and training state."""
+    import_torch()
     import torch
 
     from s2st.models.saved import read_saved, write_manifest, write_model_files

@@ -14,6 +14,7 @@ from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
 from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig, TranslateConfig
 from s2st_cli.options import ConfiguredCommand
+from s2st_cli.startup import import_torch
 
 if TYPE_CHECKING:
     from s2st.pipelines.translate import Translation
@@ -33,6 +34,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     config = options.config(TranslateConfig)
     paths = require_checkpoints(models)
     _check(options, extra)
+    import_torch()
     from s2st.device import setup_device
     from s2st.pipelines.translate import translate
     from s2st.pipelines.written import Written, go_on, read_written

@@ -12,6 +12,7 @@ from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES
 from s2st_cli.options import ConfiguredCommand
+from s2st_cli.startup import import_torch
 
 SPEC = CommandSpec(
     fixed=(), roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",)),)
@@ -25,6 +26,7 @@ store instead, names its files, and ends with exit code 65 at the first bad one.
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Prints to stdout."""
+    import_torch()
     if extra["verify"]:
         if extra["path"] is None:
             raise UsageError("--verify needs PATH, a checkpoint or a store")
@@ -116,13 +118,10 @@ def _print_options(values: Mapping[str, Any]) -> None:
 
 
 def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
-    import torch
-
     from s2st.models.base import parameters_by_part
-    from s2st.models.saved import build_model
+    from s2st.models.saved import hollow_model
 
-    with torch.device("meta"):
-        model = build_model(architecture, config, sizes)
+    model = hollow_model(architecture, config, sizes)
     print(
         f"vocabulary rows: {sizes.source_vocabulary:,} source, {sizes.target_vocabulary:,} target"
     )

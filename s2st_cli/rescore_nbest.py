@@ -17,6 +17,7 @@ from s2st.pipelines.options import RESCORE_SPEC, ModelsConfig, RescoreConfig
 from s2st_cli.generate import is_resumable, require_checkpoints
 from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 from s2st_cli.progress import ListProgress
+from s2st_cli.startup import import_torch
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     paths = require_checkpoints(models)
     _check(config, models, paths, extra)
     given = _given_weights(config, len(paths) if config.feature_per == "member" else 1)
+    import_torch()
     from s2st.pipelines.rescore import shard_lines
     from s2st.pipelines.rescore_job import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.lines import read_lines

@@ -15,6 +15,7 @@ from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st_cli.generate import require_checkpoints
 from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
+from s2st_cli.startup import import_torch
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
@@ -95,6 +96,7 @@ def _score_text(extra: Mapping[str, Any]) -> None:
 
 
 def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
+    import_torch()
     from s2st.device import setup_device
     from s2st.pipelines.score import score_pairs
     from s2st.scoring.build import load_scorer

@@ -13,6 +13,7 @@ from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.training.progress import Observer
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.progress import BarObserver, LineObserver, perplexity
+from s2st_cli.startup import import_torch
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
@@ -24,6 +25,7 @@ where it stopped. `--recipe sutskever2014` sets everything as the paper does.
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Trains and says how it ended."""
+    import_torch()
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())
         observer: Observer = LineObserver()

@@ -25,7 +25,7 @@ def files(tmp_path, world):
 def unloaded(monkeypatch):
     """Fails where a model is loaded: outputs are looked at before that."""
 
-    def refuse(*_):
+    def refuse(*_, **__):
         pytest.fail("a model was loaded first")
 
     from s2st.scoring import build
