@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := s2st-demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test torture fuzz check fast-test format build clean
+.PHONY: demo test torture fuzz bench check fast-test format build clean
 
 demo: $(STAMP)  ## the whole job on a small corpus, in a few minutes
 	rm -rf $(DEMO)
@@ -19,6 +19,15 @@ torture: $(STAMP)  ## faults injected into small runs, thousands of times; under
 
 fuzz: $(STAMP)  ## damaged and odd files for MINUTES (10)
 	$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),10)
+
+# Peers are interpreters: OPENNMT=PYTHON FAIRSEQ=... JOEYNMT=... MARIAN=...; BENCH holds more options.
+bench: $(STAMP)  ## every benchmark on DATA (a folder of Multi30k), CHECKPOINT(s), LISTS; takes hours
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/all.py $(if $(DATA),--data $(DATA)) \
+		$(foreach model,$(CHECKPOINT),--checkpoint $(model)) $(if $(LISTS),--lists $(LISTS)) \
+		$(if $(OPENNMT),--opennmt $(OPENNMT)) $(if $(FAIRSEQ),--fairseq $(FAIRSEQ)) \
+		$(if $(JOEYNMT),--joeynmt $(JOEYNMT)) $(if $(MARIAN),--marian $(MARIAN)) $(BENCH)
 
 check: $(STAMP)  ## format, lint, types, fast tests
 	$(BIN)/ruff format --check .

@@ -1,12 +1,16 @@
 """What int8 weights cost: log-probabilities and BLEU of real lists against float32.
 
     python benchmarks/int8_cost.py --checkpoint DIR --lists test.1000best.gz --source test.en.gz \\
-        --reference test.fr.gz [--count 100]
+        --reference test.fr.gz [--count 100] [--json FILE]
 """
 
 import argparse
 import itertools
+import json
+import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +32,12 @@ def main() -> None:
     parser.add_argument("--source", required=True)
     parser.add_argument("--reference", required=True)
     parser.add_argument("--count", type=int, default=100, help="lists")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     keep_freed_pages()
-    print("machine:", ", ".join(f"{name} {value}" for name, value in facts().items()))
+    machine = facts()
+    print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
+    results: list[dict[str, Any]] = []
     sources = list(read_lines(arguments.source))
     references = list(read_lines(arguments.reference))
     lists = list(
@@ -45,18 +52,26 @@ def main() -> None:
         )
         count = sum(len(item.entries) for item in found[precision])
         seconds = time.perf_counter() - start
+        results.append({"precision": precision, "hypotheses": count, "seconds": seconds})
         print(f"{precision}: {count} hypotheses, {count / seconds:.0f} a second, text to scores")
-    describe(found["float32"], found["int8"])
+    results.append(describe(found["float32"], found["int8"]))
     used = [references[item[0].id] for item in lists]
     for name, share in (("the model alone", 1.0), ("half the baseline, spreads equal", 0.5)):
         for precision, scored in found.items():
             chosen = [best(item, share) for item in scored]
             score = evaluate_system(name, chosen, [used], tokenize="none").bleu
+            results.append({"choice": name, "precision": precision, "bleu": score.score})
             print(f"BLEU of the choice of {name}, {precision}: {score.score:.2f}")
+    if arguments.json is not None:
+        record = {"machine": machine, "command": sys.argv, "results": results}
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def describe(plain: list[ScoredList], int8: list[ScoredList]) -> None:
-    """Differences a word and a hypothesis, and how often the best hypothesis is another one."""
+def describe(plain: list[ScoredList], int8: list[ScoredList]) -> dict[str, Any]:
+    """Differences a word and a hypothesis, and how often the best hypothesis is another one.
+
+    Prints them, and returns them in nats.
+    """
     words = [
         np.abs(a - b)
         for one, other in zip(plain, int8, strict=True)
@@ -78,6 +93,15 @@ def describe(plain: list[ScoredList], int8: list[ScoredList]) -> None:
         for a, b in zip(plain, int8, strict=True)
     )
     print(f"the model's best hypothesis is the same in {same} of {len(plain)} lists")
+    return {
+        "word_mean": float(flat.mean()),
+        "word_largest": float(flat.max()),
+        "hypothesis_mean_size": float(np.abs(sums).mean()),
+        "hypothesis_largest": float(np.abs(sums).max()),
+        "spread_in_list": float(spread),
+        "same_best": same,
+        "lists": len(plain),
+    }
 
 
 def best(item: ScoredList, share: float) -> str:

@@ -3,8 +3,10 @@
 import os
 import platform
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,3 +62,57 @@ def alternate(works: Mapping[str, Callable[[], float]], repeats: int) -> dict[st
 def median(values: list[float]) -> float:
     """The middle one."""
     return statistics.median(values)
+
+
+SIZES = {"S": (2, 512), "L": (4, 1000)}  # layers, width; L is the paper's
+
+
+def run_measured(command: Sequence[str | Path]) -> tuple[str, float]:
+    """Runs a command: its standard output, and its largest resident set in bytes (on Linux).
+
+    The kernel's high-water mark is read while it runs: what `wait` tells would count this process.
+    """
+    largest = 0.0
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while True:
+            try:
+                output, errors = process.communicate(timeout=0.05)
+                break
+            except subprocess.TimeoutExpired:
+                largest = max(largest, resident_peak(process.pid))
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command[:2]))} failed: {errors[-2000:]}")
+    return output, largest
+
+
+def resident_peak(process: int | str = "self") -> float:
+    """Largest resident set of a running process so far, in bytes; 0 where it cannot be read."""
+    try:
+        with open(f"/proc/{process}/status", encoding="utf-8") as stream:
+            return 1024.0 * sum(int(x.split()[1]) for x in stream if x.startswith("VmHWM"))
+    except OSError:
+        return 0.0
+
+
+def peers_here(
+    peers: Mapping[str, tuple[str, str]], pythons: Mapping[str, str]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """(name -> interpreter and adapter of each peer that can be run, a line on each other one).
+
+    Args:
+        peers: name -> (module that must be importable, adapter in benchmarks/peers).
+        pythons: name -> interpreter.
+    """
+    found, missing = {}, []
+    for name, (module, script) in peers.items():
+        adapter = Path(__file__).parent / "peers" / script
+        probe = [pythons[name], "-c", f"import {module}"]
+        if not adapter.exists():
+            missing.append(f"{name}: no adapter here; not run")
+        elif subprocess.run(probe, capture_output=True, check=False).returncode:
+            missing.append(f"{name}: not installed for {pythons[name]}; not run")
+        else:
+            found[name] = [pythons[name], str(adapter)]
+    return found, missing

@@ -1,0 +1,276 @@
+"""`make bench`: every benchmark in turn, one results file a day and machine, and the page of docs.
+
+    python benchmarks/all.py --data FOLDER [--checkpoint DIR] [--lists FILE] [--opennmt PYTHON]
+    python benchmarks/all.py --quick
+
+FOLDER has the texts train, val and test_2016_flickr, tokenised, as NAME.en and NAME.fr, plain or
+.gz. Each benchmark is a process of its own; one that fails, or lacks an input, is reported as such
+and the others go on. What the day's file has already is not run again, unless --again names it.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import report
+from machine import facts
+
+from s2st.demo_corpus import generate_corpus
+from s2st.text.lines import read_lines
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "performance.md"
+LANGUAGES = ("en", "fr")
+Inputs = dict[str, tuple[str, ...]]
+TEXTS = ("train", "val", "test_2016_flickr")
+PEERS = ("opennmt", "fairseq", "joeynmt", "marian")
+TINY = ("--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0")
+TINY_PEAK = ("--peak-size", "256")
+TINY_SCALE = (
+    "--pairs", "100", "200", "--words", "50", "--workers", "1", "--lengths", "5", "10",
+    "--beams", "1", "2", "--members", "1", "--length", "5", "--beam", "2", "--sentences", "2",
+    "--layers", "1", "--width", "16", "--target-words", "50",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """One benchmark.
+
+    Attributes:
+        name: its file is NAME.py.
+        inputs: its options that name an input, and which one; repeated where that is several.
+        peers: whose interpreters it takes.
+        quick: options of a run at toy size.
+    """
+
+    name: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    peers: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+
+
+PARTS = (
+    Part(
+        "training",
+        {"--store": "store"},
+        PEERS[:3],
+        ("--size", "S", "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1"),
+    ),
+    Part(
+        "decoding",
+        {"--checkpoint": "models", "--text": "test.en", "--reference": "test.fr"},
+        PEERS,
+        ("--count", "4", "--beams", "1", "2", "--repeats", "1"),
+    ),
+    Part(
+        "rescoring",
+        {
+            "--lists": "lists",
+            "--source": "test.en",
+            "--train-source": "train.en",
+            "--train-target": "train.fr",
+        },
+        PEERS[:1],
+        ("--size", "S", "--words", "100", "--count", "1", "--repeats", "1"),
+    ),
+    Part(
+        "int8_cost",
+        {
+            "--checkpoint": "checkpoint",
+            "--lists": "lists",
+            "--source": "test.en",
+            "--reference": "test.fr",
+        },
+        quick=("--count", "4"),
+    ),
+    Part("scale", {"--plot": "plots"}, quick=(*TINY_SCALE, *TINY_PEAK, "--repeats", "1")),
+    Part(
+        "memory",
+        quick=("--words", "50/50", "--layers", "1", "--width", "16", "--updates", "1", *TINY_PEAK),
+    ),
+    Part(
+        "startup",
+        {"--checkpoint": "checkpoint", "--lines": "test.en"},
+        quick=("--repeats", "1", "--only", "generate", "--count", "2", "--beam", "2"),
+    ),
+)
+
+
+def main() -> None:
+    arguments = parse()
+    machine = facts()
+    day = datetime.date.today().isoformat()
+    if arguments.page is not None:
+        report.around(arguments.page)  # a wrong page is said before hours of work
+    with tempfile.TemporaryDirectory() as folder:
+        path = (arguments.results or Path(folder)) / report.file_name(day, machine)
+        record = {**report.read(path), "day": day, "machine": machine}
+        inputs = toy_inputs(Path(folder)) if arguments.quick else own_inputs(arguments, folder)
+        pythons = {name: getattr(arguments, name) for name in PEERS}
+        for part in PARTS:
+            if part.name not in arguments.only:
+                continue
+            known = record["parts"].get(part.name, {}).get("state")
+            if known == "done" and part.name not in arguments.again:
+                print(f"{part.name}: in {path} already", flush=True)
+                continue
+            print(f"{part.name}:", flush=True)
+            result = run_part(part, inputs, pythons, arguments.quick)
+            print(f"{part.name}: {result['state']}", flush=True)
+            record["parts"][part.name] = result
+            report.write(path, record)
+    if arguments.page is not None:
+        report.insert(arguments.page, report.render(record, path.name))
+        print(f"wrote {path} and {arguments.page}")
+
+
+def parse() -> argparse.Namespace:
+    names = [part.name for part in PARTS]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of Multi30k's texts")
+    parser.add_argument(
+        "--checkpoint", action="append", default=[],
+        help="a trained model of S: 2 x 512; repeat it for the other members of an ensemble",
+    )  # fmt: skip
+    parser.add_argument("--lists", help="Moses n-best lists of test_2016_flickr")
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--again", nargs="+", choices=names, default=[], help="run, though there")
+    parser.add_argument("--quick", action="store_true", help="at toy size, on a corpus made here")
+    parser.add_argument("--results", type=Path, help="folder; of --quick a temporary one")
+    parser.add_argument("--page", type=Path, help="page with a place for results; not for --quick")
+    for name in PEERS:
+        parser.add_argument(f"--{name}", metavar="PYTHON", help=f"interpreter that has {name}")
+    arguments = parser.parse_args()
+    if not arguments.quick and arguments.data is None:
+        parser.error("--data FOLDER is needed, or --quick")
+    if not arguments.quick:  # toy figures stay out of the real ones
+        arguments.results = arguments.results or HERE / "results"
+        arguments.page = arguments.page or PAGE
+    return arguments
+
+
+def run_part(
+    part: Part, inputs: Inputs, pythons: Mapping[str, str | None], quick: bool
+) -> dict[str, Any]:
+    """Runs a benchmark: its state, and where that is "done" its time, figures and text."""
+    script = HERE / f"{part.name}.py"
+    if not script.exists():
+        return {"state": "absent: there is no such benchmark yet"}
+    lacking = sorted({name for name in part.inputs.values() if name not in inputs})
+    if lacking:
+        return {"state": f"not run: no {', no '.join(lacking)}"}
+    options = [
+        text
+        for flag, name in part.inputs.items()
+        for value in inputs[name]
+        for text in (flag, value)
+    ]
+    for peer in part.peers:
+        python = pythons[peer]
+        options += [] if python is None else [f"--{peer}", python]
+    options += part.quick if quick else ()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures.json"
+        start = time.perf_counter()
+        code, output, errors = run([sys.executable, str(script), *options, "--json", str(figures)])
+        seconds = time.perf_counter() - start
+        if code:
+            last = (errors.strip().splitlines() or ["no message"])[-1]
+            last = report.without_folders(last)[:200]
+            return {"state": f"failed with {code}: {last}", "seconds": seconds}
+        made = json.loads(figures.read_text("utf-8"))
+    command = report.without_folders(" ".join(["python", f"benchmarks/{part.name}.py", *options]))
+    return {
+        "state": "done",
+        "seconds": seconds,
+        "command": command,
+        "machine": made["machine"],
+        "results": made["results"],
+        "output": report.without_folders(output),
+    }
+
+
+def run(command: list[str]) -> tuple[int, str, str]:
+    """Exit code, standard output (shown as it comes too) and errors of a process."""
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+        code = process.wait()
+        errors.seek(0)
+        return code, "".join(lines), errors.read()
+
+
+def own_inputs(arguments: argparse.Namespace, folder: str) -> Inputs:
+    """The inputs that there are: texts as plain files and a store of them made in the folder."""
+    inputs: Inputs = {"plots": (os.path.relpath(arguments.results),)}
+    for name in TEXTS:
+        for language in LANGUAGES:
+            found = [arguments.data / f"{name}.{language}{end}" for end in ("", ".gz")]
+            path = next((str(path) for path in found if path.exists()), None)
+            if path is None:
+                sys.exit(f"{arguments.data}: no {name}.{language} and no {name}.{language}.gz")
+            copy = Path(folder) / f"{name}.{language}"
+            copy.write_text("".join(f"{line}\n" for line in read_lines(path)), "utf-8")
+            inputs[f"{name.split('_')[0]}.{language}"] = (str(copy),)
+    inputs["store"] = (make_store(folder, "10000"),)
+    models = tuple(os.path.abspath(path) for path in arguments.checkpoint)
+    if models:
+        inputs |= {"models": models, "checkpoint": models[:1]}
+    if arguments.lists is not None:
+        inputs["lists"] = (os.path.abspath(arguments.lists),)
+    return inputs
+
+
+def toy_inputs(folder: Path) -> Inputs:
+    """All inputs, made from some sentences of the demo's corpus in seconds."""
+    corpus = generate_corpus(200, 20, 12, seed=3)
+    inputs: Inputs = {"plots": (str(folder),)}
+    for name, pairs in zip(TEXTS, (corpus.train, corpus.valid, corpus.test), strict=True):
+        for language, side in zip(LANGUAGES, ("source", "target"), strict=True):
+            path = folder / f"{name}.{language}"
+            path.write_text("".join(getattr(pair, side) + "\n" for pair in pairs), "utf-8")
+            inputs[f"{name.split('_')[0]}.{language}"] = (str(path),)
+    store, model, lists = make_store(str(folder), "150"), f"{folder}/run", f"{folder}/lists"
+    s2st("train", store, *TINY, "--max-epoch", "1", "--save-dir", model)
+    model = f"{model}/checkpoint_last"
+    nbest = "--beam", "4", "--nbest", "4", "--format", "moses", "-o", lists
+    s2st("generate", "--checkpoint", model, *inputs["test.en"], *nbest)
+    made = {"store": (store,), "lists": (lists,), "checkpoint": (model,), "models": (model, model)}
+    return {**inputs, **made}
+
+
+def make_store(folder: str, words: str) -> str:
+    """A store of the texts in the folder, tokenised already."""
+    store = f"{folder}/store"
+    texts = "--trainpref", f"{folder}/train", "--validpref", f"{folder}/val"
+    size = "--nwordssrc", words, "--nwordstgt", words, "--tokenizer", "none"
+    s2st("preprocess", "-s", "en", "-t", "fr", *texts, "--destdir", store, *size)
+    return store
+
+
+def s2st(*arguments: str) -> None:
+    """Runs a command of ours; ends the program where it fails."""
+    command = [sys.executable, "-m", "s2st_cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"s2st {arguments[0]} failed: {done.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Training: words a second, share of the machine's peak, memory; bucketing, softmax, peers.
+
+    python benchmarks/training.py --store DIR [--size S L] [--updates 20] [--opennmt PYTHON]
+        [--fairseq PYTHON] [--joeynmt PYTHON] [--marian PYTHON] [--json FILE]
+
+All ways make full updates (forward, backward, clipping at 5, Adam) without dropout on batches that
+are ready in memory; the first ones are not timed. The store is one of `s2st preprocess`. A peer
+that cannot be imported by its interpreter is reported as such. See benchmarks/README.md.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import SIZES, alternate, facts, median, peak_gflops, peers_here, run_measured, timed
+from updates import Loss, Updates, criterion_loss, padded_loss, plain_loss
+
+from s2st.data.batch import Batch
+from s2st.data.batching import BatchingConfig
+from s2st.data.loader import TrainingLoader
+from s2st.data.store import Store
+from s2st.device import keep_freed_pages
+from s2st.models.base import ModelSizes
+
+PEERS = {
+    "OpenNMT-py": ("onmt", "opennmt_train.py"),
+    "fairseq": ("fairseq", "fairseq_train.py"),
+    "JoeyNMT": ("joeynmt", "joeynmt_train.py"),
+    "Marian": ("pymarian", "marian_train.py"),
+}
+OURS = "s2st"
+
+
+@dataclass(frozen=True)
+class Way:
+    """Which batches, and how their loss is computed."""
+
+    batching: str
+    loss: Loss
+
+
+WAYS = {
+    OURS: Way("bucketed", criterion_loss),
+    "all logits held": Way("bucketed", plain_loss),
+    "random batches": Way("random", criterion_loss),
+    "random batches, padding computed": Way("random", padded_loss),
+}
+
+
+def main() -> None:
+    arguments = parse()
+    keep_freed_pages()
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    if arguments.memory_of is not None:  # in a process of its own, whose memory is looked at
+        Benchmark(arguments.size[0], arguments).seconds_of(arguments.memory_of)
+        return
+    machine = facts()
+    print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
+    results = [Benchmark(size, arguments).run() for size in arguments.size]
+    if arguments.json is not None:
+        record = {"machine": machine, "command": sys.argv, "results": results}
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--store", required=True, help="folder made by `s2st preprocess`")
+    parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--width", type=int, help="instead of the size's own, for a quick try")
+    parser.add_argument("--updates", type=int, default=20, help="timed ones a round")
+    parser.add_argument("--warm", type=int, default=3, help="updates before them")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds")
+    parser.add_argument("--batch", type=int, default=128, help="sentences")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
+    for name in PEERS:
+        option = f"--{name.split('-')[0].lower()}"
+        parser.add_argument(option, default=sys.executable, help=f"interpreter with {name}")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--memory-of", choices=list(WAYS), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+class Benchmark:
+    """All ways on one model size."""
+
+    def __init__(self, size: str, arguments: argparse.Namespace) -> None:
+        self.size, self.arguments = size, arguments
+        self.layers, width = SIZES[size]
+        self.width = arguments.width or width
+        store = Store(arguments.store)
+        self.corpus = store.split("train")
+        self.sizes = ModelSizes(len(store.source_vocabulary), len(store.target_vocabulary))
+        self.updates = Updates(self.layers, self.width, self.sizes, "adam")
+        self.batches = {kind: self.load(kind) for kind in ("bucketed", "random")}
+
+    def load(self, batching: str) -> list[Batch]:
+        """Batches of the first epoch, those that are not timed first."""
+        config = BatchingConfig(self.arguments.batch, batching=batching)
+        loader = TrainingLoader(self.corpus, config, seed=1)
+        plan = loader.plan(0)
+        count = self.arguments.warm + self.arguments.updates
+        return [loader.load(plan[index % len(plan)]) for index in range(count)]
+
+    def seconds_of(self, name: str) -> float:
+        """Seconds of the timed updates of one way."""
+        way, warm = WAYS[name], self.arguments.warm
+        for batch in self.batches[way.batching][:warm]:
+            self.updates.update(batch, way.loss)
+        timed_ones = self.batches[way.batching][warm:]
+        return timed(lambda: [self.updates.update(batch, way.loss) for batch in timed_ones])
+
+    def run(self) -> dict[str, Any]:
+        """Prints the table and returns its figures."""
+        peak = peak_gflops(self.arguments.peak_size)
+        works: dict[str, Callable[[], float]] = {
+            name: partial(self.seconds_of, name) for name in WAYS
+        }
+        memory = {name: self.memory_of(name) for name in WAYS}
+        with tempfile.TemporaryDirectory() as folder:
+            found, missing = self.peers()
+            task = self.write_task(Path(folder))
+            for name, command in found.items():
+                works[name] = self.peer_work(name, [*command, str(task)], memory)
+            seconds = alternate(works, self.arguments.repeats)
+        peak = max(peak, peak_gflops(self.arguments.peak_size))
+        self.describe(peak)
+        rows = [self.row(name, own, memory[name], peak) for name, own in seconds.items()]
+        base = rows[0]["words_per_second"]
+        print(
+            "| way | words/s (each round) | source + target words/s | x s2st | of peak | memory |"
+        )
+        print("|---|---|---|---|---|---|")
+        for row in rows:
+            each = ", ".join(f"{value:.0f}" for value in row["words_per_second_each"])
+            print(
+                f"| {row['way']} | {each} | {row['source_words_per_second']:.0f} + "
+                f"{row['target_words_per_second']:.0f} | {row['words_per_second'] / base:.2f} "
+                f"| {row['share_of_peak']:.0%} | {row['peak_memory'] / 1e9:.2f} GB |"
+            )
+        for text in [*missing, *self.claims(rows)]:
+            print(text)
+        return {
+            "size": self.size, "layers": self.layers, "width": self.width,
+            "vocabularies": [self.sizes.source_vocabulary, self.sizes.target_vocabulary],
+            "peak_gflops": peak, "ways": rows, "missing": missing,
+        }  # fmt: skip
+
+    def describe(self, peak: float) -> None:
+        """What was run."""
+        words = {kind: self.words(kind) for kind in self.batches}
+        print(
+            f"\n{self.size}: {self.layers} layers x {self.width}, "
+            f"{self.sizes.source_vocabulary} / {self.sizes.target_vocabulary} words; "
+            f"{self.arguments.updates} updates of {self.arguments.batch} pairs a round; "
+            f"matrix-product peak {peak:.0f} GFLOP/s"
+        )
+        for kind, (source, target) in words.items():
+            shapes = [(b.source.tokens.numel(), b.target_out.numel()) for b in self.timed(kind)]
+            padded = sum(map(sum, shapes))
+            print(
+                f"{kind}: {source} source and {target} target words, EOS counted; "
+                f"{padded / (source + target):.2f} times as many with padding"
+            )
+        print()
+
+    def timed(self, kind: str) -> list[Batch]:
+        """The batches that are timed."""
+        return self.batches[kind][self.arguments.warm :]
+
+    def words(self, kind: str) -> tuple[int, int]:
+        """Source and target words of the timed batches, EOS counted, padding not."""
+        batches = self.timed(kind)
+        return sum(b.source_tokens for b in batches), sum(b.target_tokens for b in batches)
+
+    def row(self, name: str, seconds: list[float], memory: float, peak: float) -> dict[str, Any]:
+        """Figures of a way."""
+        source, target = self.words(WAYS[name].batching if name in WAYS else "bucketed")
+        middle = median(seconds)
+        return {
+            "way": name, "seconds": seconds, "peak_memory": memory,
+            "words_per_second_each": [(source + target) / value for value in seconds],
+            "words_per_second": (source + target) / middle,
+            "source_words_per_second": source / middle,
+            "target_words_per_second": target / middle,
+            "share_of_peak": self.updates.operations(source, target) / middle / peak / 1e9,
+        }  # fmt: skip
+
+    def claims(self, rows: list[dict[str, Any]]) -> list[str]:
+        """The ratios that the table is for; words/s, since random batches hold other words."""
+        rates = {row["way"]: row["words_per_second"] for row in rows}
+        lines = [
+            f"bucketed batches: {rates[OURS] / rates[name]:.2f} x the words/s of {name}"
+            for name in ("random batches", "random batches, padding computed")
+        ]
+        peers = {name: rates[name] for name in PEERS if name in rates}
+        if peers:
+            best = max(peers, key=lambda name: peers[name])
+            lines.append(f"s2st: {rates[OURS] / peers[best]:.2f} x the fastest peer here, {best}")
+        return lines
+
+    def memory_of(self, name: str) -> float:
+        """Largest resident set, in bytes, of a process that does nothing but one way's updates."""
+        own = self.arguments
+        command = [
+            sys.executable, __file__, "--store", own.store, "--size", self.size,
+            "--width", str(self.width), "--updates", str(own.updates), "--warm", str(own.warm),
+            "--batch", str(own.batch), "--threads", str(torch.get_num_threads()),
+            "--memory-of", name,
+        ]  # fmt: skip
+        return run_measured(command)[1]
+
+    def peers(self) -> tuple[dict[str, list[str]], list[str]]:
+        """Commands of the peers that can be run, and a line on each other one."""
+        pythons = {name: getattr(self.arguments, name.split("-")[0].lower()) for name in PEERS}
+        return peers_here(PEERS, pythons)
+
+    def peer_work(
+        self, name: str, command: list[str], memory: dict[str, float]
+    ) -> Callable[[], float]:
+        """A way that runs a peer, notes its memory, and returns the seconds that it prints."""
+
+        def run() -> float:
+            output, memory[name] = run_measured(command)
+            return float(output.split()[-1])
+
+        return run
+
+    def write_task(self, folder: Path) -> Path:
+        """The bucketed batches as the peers' adapters read them."""
+        batches = [
+            {
+                "sources": rows_of(batch.source.tokens, batch.source.lengths),
+                "targets": rows_of(batch.target_out, batch.target_lengths),
+            }
+            for batch in self.batches["bucketed"]
+        ]
+        task = {
+            "layers": self.layers, "width": self.width,
+            "source_words": self.sizes.source_vocabulary,
+            "target_words": self.sizes.target_vocabulary,
+            "threads": torch.get_num_threads(), "warm": self.arguments.warm, "batches": batches,
+        }  # fmt: skip
+        path = folder / "task.json"
+        path.write_text(json.dumps(task), "utf-8")
+        return path
+
+
+def rows_of(tokens: torch.Tensor, lengths: torch.Tensor) -> list[list[int]]:
+    """Ids without EOS and padding."""
+    return [
+        row[: length - 1] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    main()
