@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+import torch
 from machine import facts
 
 from s2st.demo_corpus import generate_corpus
@@ -51,12 +52,14 @@ class Part:
         inputs: its options that name an input, and which one; repeated where that is several.
         peers: whose interpreters it takes.
         quick: options of a run at toy size.
+        gpu: at full size it is for a GPU only.
     """
 
     name: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     peers: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
+    gpu: bool = False
 
 
 PARTS = (
@@ -102,6 +105,36 @@ PARTS = (
         "startup",
         {"--checkpoint": "checkpoint", "--lines": "test.en"},
         quick=("--repeats", "1", "--only", "generate", "--count", "2", "--beam", "2"),
+    ),
+    Part(
+        "gpu",
+        {"--store": "store", "--lists": "lists", "--source": "test.en"},
+        quick=(
+            "--layers",
+            "2",
+            "--width",
+            "16",
+            "--source-words",
+            "300",
+            "--target-words",
+            "200",
+            "--batch",
+            "8",
+            "--updates",
+            "3",
+            "--sentences",
+            "6",
+            "--count",
+            "2",
+            "--beam",
+            "3",
+            "--repeats",
+            "1",
+            "--precision",
+            "float32",
+            *TINY_PEAK,
+        ),
+        gpu=True,
     ),
 )
 
@@ -166,6 +199,8 @@ def run_part(
     script = HERE / f"{part.name}.py"
     if not script.exists():
         return {"state": "absent: there is no such benchmark yet"}
+    if part.gpu and not quick and not torch.cuda.is_available():
+        return {"state": "not run: no GPU here"}
     lacking = sorted({name for name in part.inputs.values() if name not in inputs})
     if lacking:
         return {"state": f"not run: no {', no '.join(lacking)}"}

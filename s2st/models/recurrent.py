@@ -270,9 +270,9 @@ class RecurrentModel(Seq2SeqModel):
         return softmax_loss(features, self.softmax.weight, words, smoothing)
 
     def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs; the encoder, once a sentence, is not made int8."""
+        """Packed or int8 weights on CPUs."""
         if self.softmax.weight.device.type == "cpu":
-            self.encoder.prepare("float32" if precision == "int8" else precision)
+            self.encoder.prepare(precision)
             self.decoder.prepare(precision)
             self._projection = make_product(self.softmax.weight, None, precision)
         else:

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from s2st.models.products import multiply
+
 CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take as much again
 FEWEST_ROWS = 512  # a chunk moves the weights twice and their gradient once: it must be worth it
 
@@ -72,10 +74,10 @@ def _loss_and_gradients(
     wide = torch.promote_types(dtype, torch.float32)
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if needed[0] else None
-    of_weight = torch.empty_like(weight) if needed[1] else None
+    of_weight: torch.Tensor | None = None  # transposed: the faster way round
     for rows in _chunks(len(features), weight):
         chunk, own = features[rows].to(dtype), words[rows].unsqueeze(1)
-        logits = (chunk @ factor.t()).to(wide)
+        logits = multiply(chunk, factor).to(wide)
         chosen = logits.gather(1, own)
         # the normaliser by way of the largest logit, whose probability is never too small;
         # logsumexp would take as long as the product
@@ -92,10 +94,11 @@ def _loss_and_gradients(
         probabilities.scatter_add_(1, own, torch.full_like(chosen, smoothing - 1))
         errors = probabilities.to(dtype)
         if of_features is not None:
-            of_features[rows] = errors @ factor
-        if of_weight is not None:
-            _add_product(of_weight, errors, chunk, first=rows.start == 0)
-    return (loss, nll), (of_features, of_weight)
+            of_features[rows] = multiply(errors, factor.t())
+        if needed[1]:
+            product = multiply(chunk.t(), errors.t())
+            of_weight = product.to(weight.dtype) if of_weight is None else of_weight.add_(product)
+    return (loss, nll), (of_features, None if of_weight is None else of_weight.t().contiguous())
 
 
 def _chunks(rows: int, weight: torch.Tensor) -> list[slice]:
@@ -105,18 +108,6 @@ def _chunks(rows: int, weight: torch.Tensor) -> list[slice]:
     count = max(1, -(-rows // most))
     edges = [rows * index // count for index in range(count + 1)]
     return [slice(*pair) for pair in pairwise(edges)]
-
-
-def _add_product(
-    total: torch.Tensor, errors: torch.Tensor, features: torch.Tensor, first: bool
-) -> None:
-    """total (V, H) += errors (N, V) transposed times features (N, H); `first` overwrites."""
-    if total.dtype == errors.dtype:
-        torch.addmm(total, errors.t(), features, beta=0 if first else 1, out=total)
-    elif first:
-        total.copy_(errors.t() @ features)
-    else:
-        total.add_(errors.t() @ features)
 
 
 def at_least_float32(values: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from s2st.models.cells import STEPS
 
-STEP_ROWS = 256  # rows whose gates are computed together, so that they stay in a cache
+STEP_ROWS = 512  # rows whose gates are computed together, so that they stay in a cache
 Product = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -101,8 +101,8 @@ class Steps:
         for index, (of_input, of_state) in enumerate(self.products):
             if index:
                 gates = of_input(after[index - 1])
-            cell = before[count + index] if self.cell == "lstm" else None
-            hidden, cell = STEPS[self.cell](gates, of_state(before[index]), before[index], cell)
-            after[index] = hidden
-            if cell is not None:
-                after[count + index] = cell
+            planes = range(index, len(before), count)
+            recurrent = of_state(before[index])
+            STEPS[self.cell](
+                gates, recurrent, [before[p] for p in planes], [after[p] for p in planes]
+            )

@@ -17,7 +17,7 @@ from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import Vocabulary
 
 # of a table of log-probabilities: on a CPU one that stays in a cache
-CPU_CELLS = 1 << 21
+CPU_CELLS = 1 << 22
 GPU_CELLS = 1 << 27
 LEAST_ROWS = 32
 Features: TypeAlias = "torch.Tensor | tuple[Features, ...]"

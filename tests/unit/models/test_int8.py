@@ -6,9 +6,8 @@ import torch
 from builders import model, source_batch, trainable, variants
 
 from s2st.errors import UsageError
+from s2st.models import int8
 from s2st.models.int8 import Int8Weight, require_int8, round_rows
-
-needs_int8 = pytest.mark.skipif(not hasattr(torch, "_int_mm"), reason="torch has no int8 product")
 
 
 def test_rows_are_rounded_to_the_nearest_of_255_steps():
@@ -19,8 +18,11 @@ def test_rows_are_rounded_to_the_nearest_of_255_steps():
     assert scale[0].item() == pytest.approx(2 / 127)
 
 
-@needs_int8
-def test_int8_product_against_numpy_integers():
+@pytest.mark.parametrize("exact", [True, False], ids=["int8", "whole numbers as floats"])
+def test_int8_product_against_numpy_integers(monkeypatch, exact):
+    if exact and not int8.has_exact_products():
+        pytest.skip("no exact int8 products here")
+    monkeypatch.setattr(int8, "has_exact_products", lambda: exact)
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(13, 37)).astype(np.float32)
     bias = rng.normal(size=13).astype(np.float32)
@@ -38,26 +40,25 @@ def test_int8_product_against_numpy_integers():
     assert np.abs(found.numpy() - (inputs @ weight.T + bias)).max() < 0.3
 
 
-@needs_int8
 @pytest.mark.parametrize("name", trainable())
 def test_a_quantized_model_steps_as_it_decodes_and_stays_close(name):
     for config in variants(name):
         plain = model(name, config, dtype=torch.float32).eval()
-        int8 = model(name, config, dtype=torch.float32).eval()
-        int8.prepare("int8")
+        rounded = model(name, config, dtype=torch.float32).eval()
+        rounded.prepare("int8")
         size = plain.softmax.out_features
         target = torch.tensor([[1, 4, 5, size - 1], [1, 6, 4, 4]])
         source = source_batch([[4, 5, 6], [7, 4]])
         with torch.inference_mode():
-            start = int8.initial_state(int8.encode(source))
-            features = int8.decode(target, start)
+            start = rounded.initial_state(rounded.encode(source))
+            features = rounded.decode(target, start)
             state = start
             for position in range(target.shape[1]):
-                step = int8.step(target[:, position], state)
+                step = rounded.step(target[:, position], state)
                 torch.testing.assert_close(features[:, position], step.features)
                 state = step.state
             exact = plain.decode(target, plain.initial_state(plain.encode(source)))
-            difference = (int8.project(features) - plain.project(exact)).abs().max()
+            difference = (rounded.project(features) - plain.project(exact)).abs().max()
         assert 0 < difference < 0.2
 
 
