@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=SIZES["S"][1])
     parser.add_argument("--target-words", type=int, default=10_000)
     parser.add_argument("--peak-size", type=int, default=4096, help="rows of the peak's matrices")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--folder", help="where the corpora go; by default the temporary folder")
     parser.add_argument("--plot", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")

@@ -1,6 +1,6 @@
 """Training: words a second, share of the machine's peak, memory; bucketing, softmax, peers.
 
-    python benchmarks/training.py --store DIR [--size S L] [--updates 20] [--opennmt PYTHON]
+    python benchmarks/training.py --store DIR [--size S L] [--updates N] [--opennmt PYTHON]
         [--fairseq PYTHON] [--joeynmt PYTHON] [--marian PYTHON] [--json FILE]
 
 All ways make full updates (forward, backward, clipping at 5, Adam) without dropout on batches that
@@ -36,6 +36,7 @@ PEERS = {
     "Marian": ("pymarian", "marian_train.py"),
 }
 OURS = "s2st"
+UPDATES = {"S": 10, "L": 4}
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--store", required=True, help="folder made by `s2st preprocess`")
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--width", type=int, help="instead of the size's own, for a quick try")
-    parser.add_argument("--updates", type=int, default=20, help="timed ones a round")
-    parser.add_argument("--warm", type=int, default=3, help="updates before them")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds")
+    parser.add_argument("--updates", type=int, help="timed ones a round; by default 10, of L 4")
+    parser.add_argument("--warm", type=int, default=2, help="updates before them")
+    parser.add_argument("--repeats", type=int, default=2, help="rounds")
     parser.add_argument("--batch", type=int, default=128, help="sentences")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
@@ -94,6 +95,7 @@ class Benchmark:
 
     def __init__(self, size: str, arguments: argparse.Namespace) -> None:
         self.size, self.arguments = size, arguments
+        self.count = arguments.updates or UPDATES[size]
         self.layers, width = SIZES[size]
         self.width = arguments.width or width
         store = Store(arguments.store)
@@ -107,7 +109,7 @@ class Benchmark:
         config = BatchingConfig(self.arguments.batch, batching=batching)
         loader = TrainingLoader(self.corpus, config, seed=1)
         plan = loader.plan(0)
-        count = self.arguments.warm + self.arguments.updates
+        count = self.arguments.warm + self.count
         return [loader.load(plan[index % len(plan)]) for index in range(count)]
 
     def seconds_of(self, name: str) -> float:
@@ -160,7 +162,7 @@ class Benchmark:
         print(
             f"\n{self.size}: {self.layers} layers x {self.width}, "
             f"{self.sizes.source_vocabulary} / {self.sizes.target_vocabulary} words; "
-            f"{self.arguments.updates} updates of {self.arguments.batch} pairs a round; "
+            f"{self.count} updates of {self.arguments.batch} pairs a round; "
             f"matrix-product peak {peak:.0f} GFLOP/s"
         )
         for kind, (source, target) in words.items():
@@ -212,7 +214,7 @@ class Benchmark:
         own = self.arguments
         command = [
             sys.executable, __file__, "--store", own.store, "--size", self.size,
-            "--width", str(self.width), "--updates", str(own.updates), "--warm", str(own.warm),
+            "--width", str(self.width), "--updates", str(self.count), "--warm", str(own.warm),
             "--batch", str(own.batch), "--threads", str(torch.get_num_threads()),
             "--memory-of", name,
         ]  # fmt: skip
