@@ -66,7 +66,7 @@ PARTS = (
     Part(
         "training",
         {"--store": "store"},
-        PEERS[:3],
+        PEERS,
         ("--size", "S", "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1"),
     ),
     Part(

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +59,8 @@ def main() -> None:
     keep_freed_pages()
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    if arguments.memory_of is not None:  # in a process of its own, whose memory is looked at
-        Benchmark(arguments.size[0], arguments).seconds_of(arguments.memory_of)
+    if arguments.way is not None:  # in a process of its own, as a peer is
+        print(Benchmark(arguments.size[0], arguments).seconds_of(arguments.way))
         return
     machine = facts()
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
@@ -86,7 +85,7 @@ def parse() -> argparse.Namespace:
         option = f"--{name.split('-')[0].lower()}"
         parser.add_argument(option, default=sys.executable, help=f"interpreter with {name}")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--memory-of", choices=list(WAYS), help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -123,15 +122,13 @@ class Benchmark:
     def run(self) -> dict[str, Any]:
         """Prints the table and returns its figures."""
         peak = peak_gflops(self.arguments.peak_size)
-        works: dict[str, Callable[[], float]] = {
-            name: partial(self.seconds_of, name) for name in WAYS
-        }
-        memory = {name: self.memory_of(name) for name in WAYS}
+        memory: dict[str, float] = {}
+        works = {name: self.work(name, self.command(name), memory) for name in WAYS}
         with tempfile.TemporaryDirectory() as folder:
             found, missing = self.peers()
             task = self.write_task(Path(folder))
             for name, command in found.items():
-                works[name] = self.peer_work(name, [*command, str(task)], memory)
+                works[name] = self.work(name, [*command, str(task)], memory)
             seconds = alternate(works, self.arguments.repeats)
         peak = max(peak, peak_gflops(self.arguments.peak_size))
         self.describe(peak)
@@ -209,26 +206,22 @@ class Benchmark:
             lines.append(f"s2st: {rates[OURS] / peers[best]:.2f} x the fastest peer here, {best}")
         return lines
 
-    def memory_of(self, name: str) -> float:
-        """Largest resident set, in bytes, of a process that does nothing but one way's updates."""
+    def command(self, name: str) -> list[str]:
+        """What runs one of our ways in a process of its own."""
         own = self.arguments
-        command = [
+        return [
             sys.executable, __file__, "--store", own.store, "--size", self.size,
             "--width", str(self.width), "--updates", str(self.count), "--warm", str(own.warm),
-            "--batch", str(own.batch), "--threads", str(torch.get_num_threads()),
-            "--memory-of", name,
+            "--batch", str(own.batch), "--threads", str(torch.get_num_threads()), "--way", name,
         ]  # fmt: skip
-        return run_measured(command)[1]
 
     def peers(self) -> tuple[dict[str, list[str]], list[str]]:
         """Commands of the peers that can be run, and a line on each other one."""
         pythons = {name: getattr(self.arguments, name.split("-")[0].lower()) for name in PEERS}
         return peers_here(PEERS, pythons)
 
-    def peer_work(
-        self, name: str, command: list[str], memory: dict[str, float]
-    ) -> Callable[[], float]:
-        """A way that runs a peer, notes its memory, and returns the seconds that it prints."""
+    def work(self, name: str, command: list[str], memory: dict[str, float]) -> Callable[[], float]:
+        """Runs a command, notes its memory, and returns the seconds that it prints."""
 
         def run() -> float:
             output, memory[name] = run_measured(command)

@@ -29,8 +29,6 @@ from s2st.models.softmax_loss import softmax_loss
 from s2st.models.stepping import Steps
 from s2st.text.vocabulary import PAD_ID
 
-STRETCH = 3  # steps between two sentences' ends, on average, from which packing does not pay
-
 
 @dataclass(frozen=True)
 class RecurrentState(DecoderState):
@@ -88,9 +86,14 @@ class Stack(nn.Module):
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> torch.Tensor:
         """Runs over time-first padded inputs (S, B, E); the memory after each one's last token."""
-        ends: list[int] = torch.unique(lengths).tolist()
-        if inputs.device.type == "cpu" and STRETCH * len(ends) <= ends[-1]:
-            return self._run_stretches(inputs, lengths, ends, dropout)
+        if inputs.device.type == "cpu":
+            return self._run_stretches(inputs, lengths, dropout)
+        return self._run_sequence(inputs, lengths, dropout)
+
+    def _run_sequence(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+    ) -> torch.Tensor:
+        """As `run_packed`, by a packed sequence: what cuDNN wants."""
         packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
@@ -103,7 +106,7 @@ class Stack(nn.Module):
         return torch.cat(hiddens + cells)
 
     def _run_stretches(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, ends: list[int], dropout: float
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> torch.Tensor:
         """As `run_packed`, without packing: torch's fused layer on CPUs does not take it.
 
@@ -112,7 +115,7 @@ class Stack(nn.Module):
         order = lengths.argsort(descending=True, stable=True)
         inputs = inputs.index_select(1, order)
         pieces, start = [], 0
-        for end in ends:
+        for end in torch.unique(lengths).tolist():
             pieces.append(inputs[start:end, : int((lengths >= end).sum())])
             start = end
         finals = []

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from s2st.models import recurrent
 from s2st.models.recurrent import Stack
 
 LENGTHS = [[4, 4, 4], [6, 3, 6, 3, 5], [1], [1, 7], [2, 9, 9, 2, 9, 1]]
@@ -20,16 +19,15 @@ def packed(stack, inputs, lengths):
     return torch.cat([part for kind in zip(*finals, strict=True) for part in kind])
 
 
-@pytest.mark.parametrize("stretch", [0, 3, 100])
+@pytest.mark.parametrize("way", ["run_packed", "_run_stretches", "_run_sequence"])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_states_and_gradients_are_those_of_packed_sequences(monkeypatch, cell, lengths, stretch):
-    """Always in stretches, as it comes, and never; with two columns of padding too many."""
-    monkeypatch.setattr(recurrent, "STRETCH", stretch)
+def test_states_and_gradients_are_those_of_packed_sequences(cell, lengths, way):
+    """As it comes, in stretches, and as on a GPU; with two columns of padding too many."""
     torch.manual_seed(sum(lengths))
     stack = Stack(cell, 3, 5, 2).double()
     inputs = torch.randn(max(lengths) + 2, len(lengths), 3, dtype=torch.float64, requires_grad=True)
-    found = stack.run_packed(inputs, torch.tensor(lengths), 0.0)
+    found = getattr(stack, way)(inputs, torch.tensor(lengths), 0.0)
     expected = packed(stack, inputs, torch.tensor(lengths))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     chosen = torch.randn_like(expected)
@@ -45,7 +43,6 @@ def test_dropout_between_layers_is_drawn_in_stretches_too():
     torch.manual_seed(1)
     stack = Stack("lstm", 3, 5, 2).train()
     inputs, lengths = torch.randn(9, 4, 3), torch.tensor([9, 9, 5, 9])
-    assert 2 * recurrent.STRETCH <= 9
     same, other = (stack.run_packed(inputs, lengths, rate) for rate in (0.0, 0.5))
     torch.testing.assert_close(same[[0, 2]], other[[0, 2]])  # the first layer reads no dropout
     assert (same[[1, 3]] - other[[1, 3]]).abs().max() > 1e-3

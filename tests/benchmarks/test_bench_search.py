@@ -1,0 +1,87 @@
+"""benchmarks/decoding.py and benchmarks/gpu.py at toy size, on a CPU."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import builders
+import pytest
+import torch
+
+from s2st.models.registry import ARCHITECTURES
+from s2st.models.saved import write_manifest, write_model_files
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+LINES = ["a b", "c", "d e f a", "b b"]
+LAYERS, WIDTH = 2, 6
+
+
+def run(tmp_path, script, *options):
+    result = tmp_path / "result.json"
+    command = [sys.executable, FOLDER / script, *map(str, options), "--json", result]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(result.read_text("utf-8"))["results"]
+
+
+@pytest.fixture
+def models(tmp_path):
+    """Two tiny models with random weights."""
+    config = ARCHITECTURES.get("lstm").config_type(
+        layers=LAYERS, hidden_size=WIDTH, embedding_size=WIDTH, dropout=0.0
+    )
+    record = builders.record("lstm", config)
+    for seed, name in enumerate(("one", "two")):
+        torch.manual_seed(seed)
+        (tmp_path / name).mkdir()
+        write_model_files(tmp_path / name, record, record.build().state_dict())
+        write_manifest(tmp_path / name, record, {})
+    return [tmp_path / "one", tmp_path / "two"]
+
+
+@pytest.mark.slow
+def test_decoding(tmp_path, models):
+    text, reference = tmp_path / "text", tmp_path / "reference"
+    text.write_text("".join(f"{line}\n" for line in LINES))
+    reference.write_text("v w\n" * len(LINES))
+    shown, rows = run(
+        tmp_path, "decoding.py", "--checkpoint", models[0], "--checkpoint", models[1],
+        "--text", text, "--reference", reference, "--beams", 1, 3, "--repeats", 2, "--threads", 1,
+    )  # fmt: skip
+    *rows, last = rows
+    found = {(row["model"], row["beam"], row["name"], row["whole"]): row for row in rows}
+    for model in ("one", "ensemble of 2"):
+        for beam in (1, 3):
+            for way in ("s2st float32", "s2st int8"):
+                assert len(found[model, beam, way, False]["seconds"]) == 2
+    plain = found["one", 1, "s2st float32", False]
+    assert plain["same"] == found["one", 1, "s2st float32", True]["same"] == len(LINES)
+    # every word and every EOS is a row; 4 x 2 WIDTH x WIDTH weights a layer; 8 target words
+    recurrent, softmax = LAYERS * 8 * WIDTH * WIDTH, WIDTH * 8
+    rows_stepped = plain["words"] + len(LINES)
+    source = sum(len(line.split()) + 1 for line in LINES)
+    expected = 2 * (rows_stepped * (recurrent + softmax) + source * recurrent)
+    assert plain["floor_seconds"] * last["peak_gflops"] * 1e9 == pytest.approx(expected)
+    for peer in ("OpenNMT-py", "fairseq", "JoeyNMT", "Marian"):
+        assert peer in shown
+
+
+@pytest.mark.slow
+def test_one_gpu_without_one(tmp_path):
+    shown, rows = run(
+        tmp_path, "gpu.py", "--device", "cpu", "--precision", "float32", "--layers", LAYERS,
+        "--width", WIDTH, "--source-words", 50, "--target-words", 40, "--batch", 4,
+        "--updates", 3, "--beam", 3, "--sentences", 5, "--hypotheses", 6, "--count", 2,
+        "--repeats", 1, "--peak-size", 64, "--store", builders.store(tmp_path / "data"),
+    )  # fmt: skip
+    generated, real, decoding, rescoring = rows
+    for row, target_words in ((generated, 44), (real, 8)):  # with the special ones
+        recurrent, softmax = LAYERS * 8 * WIDTH * WIDTH, WIDTH * target_words
+        source, target = row["source_words"], row["target_words"]
+        assert row["operations"] == 6 * (source * recurrent + target * (recurrent + softmax))
+        assert row["floor_seconds"] > 0
+    assert decoding["sentences"] == 5
+    assert rescoring["hypotheses"] == 12
+    assert rescoring["rows"] <= rescoring["positions"]
+    assert "the paper's 6300" in shown
