@@ -246,15 +246,15 @@ def score_encoded_once(scorer: ModelScorer, task: Task, size: int) -> list[torch
     state = scorer.start(make_source(task.sources, range(len(task.sources))))
     flat = [(i, own) for i, group in enumerate(task.hypotheses) for own in group]
     flat.sort(key=lambda pair: len(pair[1]))
-    model, scores = scorer.model, []
+    scores = []
     for first in range(0, len(flat), size):
         part = flat[first : first + size]
         batch = batch_of([([], own) for _, own in part])
         mask = batch.target_mask()
         rows = torch.tensor([index for index, _ in part])
-        features = model.decode(batch.target_in, state.select(rows))[mask]
+        features = scorer.model.decode(batch.target_in, state.select(rows))[mask]
         everything = torch.arange(len(features))
-        scores.append(model.word_log_probs(features, everything, batch.target_out[mask]))
+        scores.append(scorer.pick(features, everything, batch.target_out[mask]))
     return scores
 
 
