@@ -76,15 +76,19 @@ def environment(device: "torch.device") -> dict[str, str]:
     }
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's own error, or one of torch's, which has several."""
+    texts = ("memory", "bad_alloc", "Failed to allocate")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
+
+
 @contextlib.contextmanager
 def naming_memory(what: str) -> Iterator[None]:
     """Where memory runs out here, raises OutOfMemoryError that says what it ran out over."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(
-            text in str(error) for text in ("memory", "bad_alloc")
-        ):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
             f"{what}: out of memory; split long lines, or put fewer together (--batch-size, "

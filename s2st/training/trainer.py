@@ -15,7 +15,7 @@ from s2st.data.batch import Batch
 from s2st.data.batching import BatchingConfig, Indices
 from s2st.data.loader import TrainingLoader, validation_batches
 from s2st.data.store import ParallelCorpus
-from s2st.device import autocast
+from s2st.device import autocast, is_out_of_memory
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import ModelRecord
@@ -254,7 +254,7 @@ class Trainer:
                     output = self.parts.criterion(self.parts.model, batch)
                 (output.loss_sum / divisor).backward()  # type: ignore[no-untyped-call]
             except (MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "memory" not in str(error):
+                if not is_out_of_memory(error):
                     raise
                 raise BatchMemoryError(
                     f"update {self.state.update + 1}: out of memory ({_describe([batch])}); "
