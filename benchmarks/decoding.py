@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import alternate, facts, median, peak_gflops, peers_here, timed
+from machine import alternate, facts, median, peak_gflops, peers_here, timed, write_results
 
 from s2st.device import keep_freed_pages
 from s2st.models.recurrent import RecurrentModel
@@ -68,9 +68,7 @@ def main() -> None:
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
     with tempfile.TemporaryDirectory() as folder:
         results = Benchmark(arguments, Path(folder)).run()
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,6 @@ but what it is for needs a GPU. See benchmarks/README.md.
 
 import argparse
 import itertools
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from generated import pair_lengths, ranks
-from machine import facts, median
+from machine import facts, median, write_results
 from memory import make_batches
 from updates import Updates
 
@@ -69,9 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     benchmark = Benchmark(arguments)
     results = benchmark.run()
-    if arguments.json is not None:
-        record = {"machine": benchmark.machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, benchmark.machine, results)
 
 
 class Benchmark:

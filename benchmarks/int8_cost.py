@@ -6,15 +6,13 @@
 
 import argparse
 import itertools
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from machine import facts
+from machine import facts, write_results
 
 from s2st.device import keep_freed_pages
 from s2st.pipelines.evaluate import evaluate_system
@@ -62,9 +60,7 @@ def main() -> None:
             score = evaluate_system(name, chosen, [used], tokenize="none").bleu
             results.append({"choice": name, "precision": precision, "bleu": score.score})
             print(f"BLEU of the choice of {name}, {precision}: {score.score:.2f}")
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 def describe(plain: list[ScoredList], int8: list[ScoredList]) -> dict[str, Any]:

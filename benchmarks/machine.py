@@ -1,9 +1,11 @@
 """What the benchmarks say of the machine: its parts, its matrix-product peak, honest medians."""
 
+import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +33,13 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def write_results(path: Path | None, machine: Mapping[str, Any], results: object) -> None:
+    """The figures of this run as JSON, where a file is asked for."""
+    if path is not None:
+        record = {"machine": machine, "command": sys.argv, "results": results}
+        path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def peak_gflops(size: int = 4096, runs: int = 5) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from generated import pair_lengths, ranks
-from machine import facts, peak_gflops, resident_peak, run_measured
+from machine import facts, peak_gflops, resident_peak, run_measured, write_results
 from updates import Updates
 
 from s2st.data.batch import Batch, make_batch
@@ -67,9 +67,7 @@ def main() -> None:
         for words in arguments.words
         for optimizer in arguments.optimizer
     ]
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 def run(arguments: argparse.Namespace, words: str, optimizer: str, peak: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import alternate, facts, median, peak_gflops, timed
+from machine import SIZES, alternate, facts, median, peak_gflops, peers_here, timed, write_results
 
 from s2st.data.batch import Batch, make_batch, make_source
 from s2st.device import keep_freed_pages
@@ -36,10 +36,8 @@ from s2st.text.nbest import read_nbest
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, WhitespaceTokenizer
 from s2st.text.vocabulary import Vocabulary
 
-SIZES = {"S": (2, 512), "L": (4, 1000)}  # layers, width; L is the paper's
 LISTS = {"S": 16, "L": 8}
-PEERS = {"OpenNMT-py": ("onmt", "opennmt_score.py")}
-NO_ADAPTER = ("fairseq",)
+PEERS = {"OpenNMT-py": ("onmt", "opennmt_score.py"), "fairseq": ("fairseq", "fairseq_score.py")}
 
 
 @dataclass(frozen=True)
@@ -75,9 +73,7 @@ def main() -> None:
     machine = facts()
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
     results = [Benchmark(size, arguments).run() for size in arguments.size]
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 class Benchmark:
@@ -188,14 +184,9 @@ class Benchmark:
         }  # fmt: skip
         path = folder / "task.json"
         path.write_text(json.dumps(task), "utf-8")
-        missing = [f"{name}: no adapter here; not run" for name in NO_ADAPTER]
-        for name, (module, script) in PEERS.items():
-            python = self.arguments.opennmt
-            probe = subprocess.run([python, "-c", f"import {module}"], capture_output=True)
-            if probe.returncode:
-                missing.append(f"{name}: not installed for {python}; not run")
-            else:
-                ways[name] = run_peer([python, str(Path(__file__).parent / "peers" / script), path])
+        found, missing = peers_here(PEERS, dict.fromkeys(PEERS, self.arguments.opennmt))
+        for name, command in found.items():
+            ways[name] = run_peer([*command, path])
         return missing
 
 

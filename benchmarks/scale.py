@@ -23,7 +23,7 @@ from typing import Any
 
 import generated
 import torch
-from machine import SIZES, alternate, facts, median, peak_gflops, run_measured, timed
+from machine import SIZES, alternate, facts, median, peak_gflops, run_measured, timed, write_results
 
 from s2st.data.batch import SourceBatch, make_source
 from s2st.data.batching import BatchingConfig
@@ -83,9 +83,7 @@ def main() -> None:
     if "search" in results:
         show_search(results["search"], machine["peak_gflops"])
     print(plot(results, arguments.plot))
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 # preprocess

@@ -9,7 +9,6 @@ in turn with a process that only imports torch. Streaming writes line after line
 
 import argparse
 import itertools
-import json
 import math
 import os
 import statistics
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from machine import facts
+from machine import facts, write_results
 
 from s2st.manifest import read_sealed
 from s2st.text.lines import read_lines
@@ -52,9 +51,7 @@ def main() -> None:
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
     with tempfile.TemporaryDirectory() as folder:
         results = [*measure_starts(arguments, Path(folder)), *measure_streams(arguments)]
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 def parse() -> argparse.Namespace:

@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import SIZES, alternate, facts, median, peak_gflops, peers_here, run_measured, timed
+from machine import (
+    SIZES,
+    alternate,
+    facts,
+    median,
+    peak_gflops,
+    peers_here,
+    run_measured,
+    timed,
+    write_results,
+)
 from updates import Loss, Updates, criterion_loss, padded_loss, plain_loss
 
 from s2st.data.batch import Batch
@@ -65,9 +75,7 @@ def main() -> None:
     machine = facts()
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
     results = [Benchmark(size, arguments).run() for size in arguments.size]
-    if arguments.json is not None:
-        record = {"machine": machine, "command": sys.argv, "results": results}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_results(arguments.json, machine, results)
 
 
 def parse() -> argparse.Namespace:

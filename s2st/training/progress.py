@@ -61,3 +61,31 @@ class Observer:
 
     def saved(self, name: str) -> None:
         """A checkpoint was written."""
+
+
+class Meter:
+    """Sums since the last progress report."""
+
+    def __init__(self) -> None:
+        self.updates = self.source = self.target = 0
+        self.loss = self.nll = self.norm = self.seconds = 0.0
+
+    def add(
+        self, loss: float, nll: float, source: int, target: int, norm: float, seconds: float
+    ) -> None:
+        """An update: sums of loss and nll in nats, words of both sides, gradient norm, time."""
+        self.updates += 1
+        self.loss += loss
+        self.nll += nll
+        self.source += source
+        self.target += target
+        self.norm += norm
+        self.seconds += seconds
+
+    def report(self, update: int, epoch: float, rate: float, left: float | None) -> UpdateReport:
+        """The means; `left` is how many seconds are left, if that is known."""
+        tokens, seconds = max(1, self.target), max(1e-9, self.seconds)
+        return UpdateReport(
+            update, epoch, self.loss / tokens, self.nll / tokens, rate, self.norm / self.updates,
+            self.source / seconds, self.target / seconds, left,
+        )  # fmt: skip

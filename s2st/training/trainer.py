@@ -26,7 +26,7 @@ from s2st.training.checkpoint import (
     TrainingState,
 )
 from s2st.training.config import TrainerConfig
-from s2st.training.progress import Observer, UpdateReport, ValidationReport
+from s2st.training.progress import Meter, Observer, ValidationReport
 from s2st.training.schedules import Schedule
 from s2st.training.sparse import clip_gradients
 
@@ -102,7 +102,7 @@ class Trainer:
         self.folder = CheckpointFolder(config.save_dir, config.keep_last)
         self._loader = TrainingLoader(parts.training, batching, config.seed)
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
-        self._meter = _Meter()
+        self._meter = Meter()
         self._saved_update = -1
         self.seconds = self.seconds_saving = 0.0  # of `train`, and in it
         self._planned: tuple[int, list[Indices]] = (-1, [])
@@ -178,7 +178,7 @@ class Trainer:
         scale = state.rate_scale / 2
         self.restore(last)
         self.state.divergences, self.state.rate_scale = count, scale
-        self._meter = _Meter()
+        self._meter = Meter()
         log.warning(
             "%s: back to update %d with the learning rate times %g (%d of at most %d)",
             error, self.state.update, scale, count, config.max_divergences,
@@ -296,7 +296,7 @@ class Trainer:
             rate = self.parts.optimizer.param_groups[0]["lr"]
             left = self._seconds_left(epoch)
             self.observer.updated(self._meter.report(self.state.update, epoch, rate, left))
-            self._meter = _Meter()
+            self._meter = Meter()
 
     def _seconds_left(self, epoch: float) -> float | None:
         ends = []
@@ -347,32 +347,6 @@ class Trainer:
         self._saved_update = state.update
         self.seconds_saving += time.perf_counter() - started
         self.observer.saved(name)
-
-
-class _Meter:
-    """Sums since the last progress report."""
-
-    def __init__(self) -> None:
-        self.updates = self.source = self.target = 0
-        self.loss = self.nll = self.norm = self.seconds = 0.0
-
-    def add(
-        self, loss: float, nll: float, source: int, target: int, norm: float, seconds: float
-    ) -> None:
-        self.updates += 1
-        self.loss += loss
-        self.nll += nll
-        self.source += source
-        self.target += target
-        self.norm += norm
-        self.seconds += seconds
-
-    def report(self, update: int, epoch: float, rate: float, left: float | None) -> UpdateReport:
-        tokens, seconds = max(1, self.target), max(1e-9, self.seconds)
-        return UpdateReport(
-            update, epoch, self.loss / tokens, self.nll / tokens, rate, self.norm / self.updates,
-            self.source / seconds, self.target / seconds, left,
-        )  # fmt: skip
 
 
 @torch.no_grad()
