@@ -23,7 +23,7 @@ fuzz: $(STAMP)  ## damaged and odd files for MINUTES (10)
 # Peers are interpreters: OPENNMT=PYTHON FAIRSEQ=... JOEYNMT=... MARIAN=...; BENCH holds more options.
 bench: $(STAMP)  ## every benchmark on DATA (a folder of Multi30k), CHECKPOINT(s), LISTS; takes hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[bench]"
+		--constraint constraints.txt --editable ".[analysis]"
 	$(BIN)/python benchmarks/all.py $(if $(DATA),--data $(DATA)) \
 		$(foreach model,$(CHECKPOINT),--checkpoint $(model)) $(if $(LISTS),--lists $(LISTS)) \
 		$(if $(OPENNMT),--opennmt $(OPENNMT)) $(if $(FAIRSEQ),--fairseq $(FAIRSEQ)) \

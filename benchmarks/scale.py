@@ -4,7 +4,7 @@
         [--plot FOLDER] [--json FILE]
 
 Corpora are generated (see generated.py) and deleted; 10^7 pairs take 6 GB of disk. Memory is read
-from Linux's /proc. The log-log plot needs matplotlib (`pip install s2st[bench]`).
+from Linux's /proc. The log-log plot needs matplotlib (`pip install s2st[analysis]`).
 """
 
 import argparse
@@ -340,7 +340,7 @@ def plot(results: dict[str, list[Row]], folder: Path) -> str:
     try:
         import matplotlib
     except ImportError:
-        return "\nplot left out: matplotlib is not installed (pip install s2st[bench])"
+        return "\nplot left out: matplotlib is not installed (pip install s2st[analysis])"
     matplotlib.use("agg")
     from matplotlib import pyplot
 

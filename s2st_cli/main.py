@@ -4,8 +4,6 @@ Every error a user can cause ends here as one line on stderr and an exit code.
 """
 
 import contextlib
-import difflib
-import importlib
 import io
 import logging
 import os
@@ -14,8 +12,9 @@ import sys
 import click
 
 from s2st import __version__
-from s2st.errors import InterruptedBySignalError, S2STError, UsageError
+from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.interrupt import Stopped
+from s2st_cli.lazy import LazyGroup
 
 COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
@@ -26,47 +25,32 @@ COMMANDS = {
     "list": "what is registered: architectures, searches, ...",
     "inspect": "what a checkpoint, store, architecture or preset is",
     "export": "copy a checkpoint without its training state",
+    "analyze": "where a system is good: by length, by rare words; what its states hold",
+    "compare": "two systems: paired bootstrap and the most changed sentences",
+    "report": "a study or training folder as one HTML file",
     "demo": "the whole job on a small corpus made on the spot",
 }
 EXIT_CLOSED_PIPE = 128 + 13
+
+
+class _Program(LazyGroup):
+    """The whole program: a closed pipe must not reach click, which exits with 1 for it."""
+
+    lines = COMMANDS
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ClosedPipeError from error
 
 
 class _ClosedPipeError(Exception):
     """The reader of stdout went away (`| head -1`)."""
 
 
-class LazyGroup(click.Group):
-    """Imports the module of a subcommand only when it runs."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the work."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of `s2st_cli/NAME.py`."""
-        if cmd_name not in COMMANDS:
-            near = difflib.get_close_matches(cmd_name, COMMANDS, n=2)
-            if near:
-                raise UsageError(f"no command {cmd_name!r}; did you mean {' or '.join(near)}?")
-            return None
-        module = importlib.import_module(f"s2st_cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Runs the subcommand; a closed pipe must not reach click, which exits with 1 for it."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise _ClosedPipeError from error
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the subcommands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="s2st")
 def main() -> None:
     """Sequence-to-sequence translation: LSTMs, ensembles, SMT n-best rescoring.

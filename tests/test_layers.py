@@ -17,10 +17,11 @@ LAYERS = (
     ("search", "rescoring"),
     ("training",),
     ("pipelines",),
+    ("analysis",),
 )
 LAYER_OF = {f"s2st.{name}": level for level, names in enumerate(LAYERS) for name in names}
 LAYER_OF["s2st_cli"] = len(LAYERS)
-HEAVY = {"torch", "sacrebleu", "sacremoses", "sentencepiece", "safetensors"}
+HEAVY = {"matplotlib", "torch", "sacrebleu", "sacremoses", "sentencepiece", "safetensors"}
 
 
 def module_name(path):
