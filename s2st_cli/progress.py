@@ -154,8 +154,11 @@ class ListProgress:
 
     def summary(self) -> str:
         """What was done, at which rate, and what shared prefixes saved."""
+        done = f"{self._hypotheses:,} hypotheses in {self._lists:,} {self._rate()}"
+        if not self._positions:  # the lists had their scores already
+            return done
         return (
-            f"{self._hypotheses:,} hypotheses in {self._lists:,} {self._rate()}; "
+            f"{done}; "
             f"{self._stepped:,} of {self._positions:,} positions computed (shared prefixes once)"
         )
 

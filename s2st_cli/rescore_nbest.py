@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ member each its own) as a feature S2ST0, S2ST1, ...; its new total is the even a
 baseline's total and the new features, or as --weight, --weights or --tune say. Line i of 1-best
 output belongs to line i of --source; a sentence without hypotheses gets an empty line.
 
+Without --checkpoint, the scores that an earlier run left in the lists (--output nbest) are used:
+other weights, tuning and reports without scoring again.
+
 --tune REF learns weights on development lists (--dev-nbest and --dev-source; NBEST itself where
 they are left out) and says what they gain on lists that they were not learned on. --oracle REF
 reports how much better a choice from the lists could be.
@@ -46,11 +50,11 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Loads the models and rescores."""
     models = options.config(ModelsConfig)
     config = options.config(RescoreConfig)
-    paths = require_checkpoints(models)
+    paths = models.paths()
     _check(config, models, paths, extra)
-    given = _given_weights(config, len(paths) if config.feature_per == "member" else 1)
+    given = _given_weights(config)
     import_torch()
-    from s2st.pipelines.rescore import shard_lines
+    from s2st.pipelines.rescore import earlier_models, shard_lines
     from s2st.pipelines.rescore_job import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.lines import read_lines
     from s2st.text.nbest import read_nbest
@@ -75,10 +79,17 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         first = next(lists, [])  # an error in the first line comes before the models are loaded
         if not first and config.shard is None:  # a shard may well have none
             raise DataError("no lists", inputs.nbest)
+        members = len(paths) if config.feature_per == "member" else 1
+        if not paths:
+            members = earlier_models(first)
+            if not members:
+                require_checkpoints(models)
+            inputs = replace(inputs, scored=members)
+        _check_weights(given, config, members)
         _check_own_names(given, first, config)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
-        scorers = _load(options, paths)
-        journal = _journal(options, paths, inputs.output, scorers[0].device)
+        scorers = _load(options, paths) if paths else []
+        journal = _journal(options, paths, inputs.output, scorers[0].device) if paths else None
         finished = False
         try:
             job = RescoringJob(config, scorers, tuner, given, inputs, _watch, journal)
@@ -166,6 +177,8 @@ def _check(
         raise UsageError("give --weight or --weights, not both")
     if config.weights is not None and config.normalize == "list":
         raise UsageError("a weights file weighs the raw features: leave --normalize out")
+    if not paths and (config.output == "words" or config.feature_per == "member"):
+        raise UsageError("--output words and --feature-per member need a --checkpoint")
     if (config.dev_nbest is None) != (config.dev_source is None):
         raise UsageError("--dev-nbest and --dev-source go together")
     if config.dev_nbest is not None and not config.tune:
@@ -182,19 +195,21 @@ def _check_outputs(config: RescoreConfig, output: str, inputs: Sequence[str | No
         raise UsageError("--resume needs an --output-file that is a file")
 
 
-def _given_weights(config: RescoreConfig, models: int) -> "Weights | None":
-    from s2st.rescoring.weights import LENGTH, check_names, model_names, parse_weights, read_weights
+def _given_weights(config: RescoreConfig) -> "Weights | None":
+    from s2st.rescoring.weights import parse_weights, read_weights
 
-    if config.weights is None and not config.weight:
-        return None
-    known = [*model_names(models), *([LENGTH] if config.length_feature else [])]
     if config.weights is not None:
-        weights = read_weights(config.weights)
-        check_names(weights, known, config.weights)
-    else:
-        weights = parse_weights(config.weight, models)
-        check_names(weights, known, "--weight")
-    return weights
+        return read_weights(config.weights)
+    return parse_weights(config.weight) if config.weight else None
+
+
+def _check_weights(given: "Weights | None", config: RescoreConfig, models: int) -> None:
+    """Refuses weights for features of the toolkit that are not computed."""
+    from s2st.rescoring.weights import LENGTH, check_names, model_names
+
+    if given is not None:
+        known = [*model_names(models), *([LENGTH] if config.length_feature else [])]
+        check_names(given, known, config.weights or "--weight")
 
 
 command = ConfiguredCommand(

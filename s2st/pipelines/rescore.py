@@ -17,7 +17,7 @@ from s2st.errors import DataError, UsageError
 from s2st.pipelines.journal import Journal
 from s2st.pipelines.scored import ScoredList, TokenScores
 from s2st.rescoring.checks import UnknownWords
-from s2st.rescoring.weights import BASELINE, LENGTH, Features, Weights, model_names
+from s2st.rescoring.weights import BASELINE, LENGTH, MODEL, Features, Weights, model_names
 from s2st.scoring.base import Scorer
 from s2st.scoring.lists import MAX_PADDED_SOURCE, score_lists
 from s2st.text.lines import split_words
@@ -154,6 +154,54 @@ class ListScorer:
         scorer = self.scorers[0]
         self._unknown_source.add(scorer.source.tokenizer.encode(self.sources[entries[0].id]))
         self._unknown_target.add(target_words(scorer, entries[0]))
+
+
+class EarlierScores:
+    """Stands in for a ListScorer: the scores that an earlier rescoring wrote into the lists.
+
+    Args:
+        models: how many; every hypothesis has features S2ST0, S2ST1, ... beside Baseline.
+        path: name of the n-best file, for messages.
+    """
+
+    def __init__(self, models: int, path: str) -> None:
+        self.names = model_names(models)
+        self.path = path
+
+    def restored(self, lists: Iterable[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
+        """The lists with the totals that they had before that rescoring.
+
+        Raises:
+            DataError: a hypothesis lacks its score, naming the line.
+        """
+        for entries in lists:
+            yield [replace(entry, total=self._taken(entry, BASELINE)) for entry in entries]
+
+    def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
+        """Yields the lists with their scores, in order; raises DataError as `restored`."""
+        for entries in lists:
+            scores = [[self._taken(entry, name) for name in self.names] for entry in entries]
+            yield ScoredList(tuple(entries), np.array(scores), (), 0, 0)
+
+    def warnings(self) -> list[str]:
+        """None: no text was read by a model."""
+        return []
+
+    def _taken(self, entry: NBestEntry, name: str) -> float:
+        values = dict(entry.features).get(name, ())
+        if len(values) != 1:
+            message = f"no feature {name}, which `rescore-nbest --output nbest` writes"
+            raise DataError(f"{message}; name a --checkpoint", self.path, entry.line)
+        return values[0]
+
+
+def earlier_models(entries: Sequence[NBestEntry]) -> int:
+    """How many models' scores an earlier rescoring wrote into a list; 0 for none."""
+    names = {name for name, _ in entries[0].features} if entries else set()
+    models = 0
+    while f"{MODEL}{models}" in names:
+        models += 1
+    return models
 
 
 def shard_lines(shard: str | None, count: int) -> range:

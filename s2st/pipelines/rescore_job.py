@@ -20,7 +20,14 @@ from s2st import durable
 from s2st.errors import DataError
 from s2st.pipelines.journal import Journal
 from s2st.pipelines.options import RescoreConfig
-from s2st.pipelines.rescore import ListScorer, RankedList, features_of, rank, shard_lines
+from s2st.pipelines.rescore import (
+    EarlierScores,
+    ListScorer,
+    RankedList,
+    features_of,
+    rank,
+    shard_lines,
+)
 from s2st.pipelines.rescore_output import write_ranked
 from s2st.pipelines.scored import ScoredList
 from s2st.pipelines.tune import HeadroomReport, Tuner, TuningReport, headroom, report_values, tune
@@ -40,11 +47,16 @@ Watch = Callable[[str, int, Iterator[ScoredList]], Iterator[ScoredList]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where a job reads and writes; "-" is standard input or output."""
+    """Where a job reads and writes; "-" is standard input or output.
+
+    `scored` is how many models' scores the lists hold from an earlier rescoring, where those are
+    to be used: there are no scorers then.
+    """
 
     nbest: str
     source: str
     output: str
+    scored: int = 0
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
@@ -96,7 +108,7 @@ class RescoringJob:
         self.inputs = inputs
         self.watch = watch
         self.journal = journal
-        self.even = even_average(len(scorers))
+        self.even = even_average(inputs.scored or len(scorers))
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
 
@@ -108,6 +120,7 @@ class RescoringJob:
             path: a file with the same lists, where `reads_twice` says that one is needed.
         """
         config = self.config
+        lists = self._as_they_were(lists, self.inputs.nbest)
         tuning = None
         if config.tune and config.dev_nbest is not None and config.dev_source is not None:
             tuning = self._tune_on_development(config.dev_nbest, self._lines(config.dev_source))
@@ -166,7 +179,13 @@ class RescoringJob:
 
     def lists(self, path: str, name: str) -> Lists:
         """The lists of a file, streamed; `name` stands for it in messages."""
-        return read_nbest(read_lines(path, self.config.encoding_errors, name), name)
+        lists = read_nbest(read_lines(path, self.config.encoding_errors, name), name)
+        return self._as_they_were(lists, name)
+
+    def _as_they_were(self, lists: Lists, name: str) -> Lists:
+        """With the system's own totals, where an earlier rescoring put its own in their place."""
+        scored = self.inputs.scored
+        return EarlierScores(scored, name).restored(lists) if scored else lists
 
     def _lines(self, path: str) -> list[str]:
         return list(read_lines(path, self.config.encoding_errors))
@@ -175,7 +194,11 @@ class RescoringJob:
         self, lists: Lists, sources: Sequence[str], name: str, label: str
     ) -> Iterator[ScoredList]:
         """The scored lists, with progress and, at the end, warnings about their text."""
-        scorer = ListScorer(self.scorers, sources, self.config.max_rows, name, self.journal)
+        scorer: ListScorer | EarlierScores
+        if self.inputs.scored:
+            scorer = EarlierScores(self.inputs.scored, name)
+        else:
+            scorer = ListScorer(self.scorers, sources, self.config.max_rows, name, self.journal)
         count = len(sources) if sources is not self.sources else len(self.part)
         yield from self.watch(label, count, scorer.score(lists))
         if self.journal is not None and self.journal.taken:

@@ -73,16 +73,14 @@ def even_average(models: int) -> Weights:
     return Weights({BASELINE: (0.5,), **dict.fromkeys(model_names(models), (0.5 / models,))})
 
 
-def parse_weights(given: Sequence[str], models: int) -> Weights:
+def parse_weights(given: Sequence[str]) -> Weights:
     """Weights from NAME=VALUE (or NAME=V,V for a feature of several values) items.
 
-    Nothing given means the even average; a name that is left out has weight 0.
+    A name that is left out has weight 0.
 
     Raises:
         UsageError: an item of another form.
     """
-    if not given:
-        return even_average(models)
     values: dict[str, tuple[float, ...]] = {}
     for item in given:
         name, equals, text = item.partition("=")

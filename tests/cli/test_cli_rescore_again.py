@@ -1,0 +1,107 @@
+"""Tests of `s2st rescore-nbest` without --checkpoint: the scores of an earlier run are used."""
+
+import json
+import random
+
+import pytest
+
+LISTS, SIZE = 10, 6
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, world):
+    """Made-up lists whose totals are of the size of log-probabilities."""
+    folder = tmp_path_factory.mktemp("again")
+    rng = random.Random(3)
+    references = world.target.read_text().split("\n")[:LISTS]
+    lines = []
+    for number, reference in enumerate(references):
+        for _ in range(SIZE):
+            words = [
+                w if rng.random() < 0.8 else rng.choice(["le", "chat"]) for w in reference.split()
+            ]
+            lines.append(f"{number} ||| {' '.join(words)} ||| LM0= {rng.gauss(-9, 2):.3f} ||| "
+                         f"{rng.gauss(-20, 5):.4f}")  # fmt: skip
+    (folder / "list").write_text("".join(line + "\n" for line in lines))
+    sources = world.source.read_text().split("\n")[:LISTS]
+    (folder / "src").write_text("".join(f"{line}\n" for line in sources))
+    (folder / "ref").write_text("".join(f"{line}\n" for line in references))
+    return folder
+
+
+@pytest.fixture
+def rescore(s2st, files):
+    def run(name, *options):
+        return s2st("rescore-nbest", files / name, "--source", files / "src", *options)
+
+    return run
+
+
+@pytest.fixture
+def scored(rescore, files, world):
+    """The lists after a rescoring by two models, each a feature of its own."""
+    models = ("--checkpoint", world.reversed, "--checkpoint", world.forward)
+    options = ("--feature-per", "member", "--threads", "1")
+    outcome = rescore("list", *models, *options, "--output", "nbest", "-o", files / "scored")
+    assert outcome.code == 0, outcome.err
+    return (*models, *options)
+
+
+@pytest.mark.parametrize("options", [
+    ("--weight", "Baseline=0.2", "--weight", "S2ST1=0.8"),
+    ("--normalize", "list"),
+    ("--tune", "ref", "--length-feature"),
+])  # fmt: skip
+def test_weights_over_earlier_scores_choose_as_scoring_anew(rescore, files, scored, options):
+    options = [files / o if o == "ref" else o for o in options]
+    anew = rescore("list", *scored, *options)
+    again = rescore("scored", *options)
+    assert anew.code == again.code == 0, again.err
+    assert again.out == anew.out
+    assert again.out.count("\n") == LISTS
+
+
+def test_the_even_average_of_earlier_scores_is_the_default_and_the_baseline_is_kept(
+    rescore, files, scored
+):
+    even = rescore("list", *scored)
+    again = rescore("scored", "--report", files / "report", "--oracle", files / "ref")
+    assert again.out == even.out
+    first = rescore("list", "--weight", "Baseline=1", *scored)  # the system's own choice
+    assert rescore("scored", "--weight", "Baseline=1").out == first.out
+    assert set(json.loads((files / "report").read_text())["weights"]) == {
+        "Baseline", "S2ST0", "S2ST1",
+    }  # fmt: skip
+
+
+def test_resorted_again_the_lists_keep_their_scores(rescore, files, scored):
+    outcome = rescore("scored", "--weight", "S2ST0=1", "--output", "nbest", "-o", files / "twice")
+    assert outcome.code == 0, outcome.err
+
+    def facts(name):
+        found = {}
+        for line in (files / name).read_text().splitlines():
+            number, text, features, _ = line.split(" ||| ")
+            found.setdefault((number, text), set()).add(features)
+        return found
+
+    assert facts("twice") == facts("scored")
+
+
+def test_lists_without_scores_need_a_checkpoint(rescore, files, scored):
+    outcome = rescore("list")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--checkpoint" in outcome.err
+    lines = (files / "scored").read_text().split("\n")
+    lines[SIZE + 1] = lines[SIZE + 1].replace("S2ST1=", "Other=")
+    (files / "torn").write_text("\n".join(lines))
+    outcome = rescore("torn")
+    assert outcome.code == 65
+    assert f"{SIZE + 2}" in outcome.err
+    assert "no feature S2ST1" in outcome.err
+    outcome = rescore("scored", "--output", "words")
+    assert outcome.code == 2
+    assert "--checkpoint" in outcome.err
+    outcome = rescore("scored", "--weight", "S2ST2=1")
+    assert outcome.code == 2
+    assert "S2ST2" in outcome.err
