@@ -6,29 +6,18 @@ Stopped and started again, it goes on where it was. The table ends up in RUN/res
 """
 
 import argparse
-import hashlib
 import json
 import math
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from corpus import SHA256, SHARED, CorpusError, find_text, plain_or_gz
+
 HERE = Path(__file__).resolve().parent
-SHARED = HERE.parents[2] / "shared" / "data"
 TEST = "test_2016_flickr"
 BEAMS = (1, 2, 12)
-URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/tok/{}.lc.norm.tok.{}"
-SHA256 = {
-    "train.en": "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119",
-    "train.fr": "8fa41bb718412bcb7c5dfa58603842810a01543eae86a51279f9886b901266e1",
-    "val.en": "46573ce391ae227f1c72f873392436a20ef18e0a6d518098cfbd70b77c8572ec",
-    "val.fr": "b303e301aa21fe7822a846b2b3fb2d5a1121ec807cd5b1d006fb7b2b5507168a",
-    f"{TEST}.en": "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2",
-    f"{TEST}.fr": "1463bd5960f9bfe098ec3cd752d3df0c49c84dc646fb518964a29232658cd836",
-}
 TRAIN_OPTIONS = "--max-epoch 20 --log-interval 100"  # the rest is what `s2st train` does by itself
 
 
@@ -39,7 +28,11 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
-    study = Study(arguments.run, find_data(arguments.data, arguments.run / "data"))
+    try:
+        data = find_text(arguments.data, SHA256, arguments.run / "data")
+    except CorpusError as error:
+        sys.exit(str(error))
+    study = Study(arguments.run, data)
     rows = study.model_rows()
     lists = arguments.lists or SHARED / "smt-multi30k"
     if (lists / f"{TEST}.1000best.gz").exists():
@@ -49,35 +42,6 @@ def main() -> None:
     table = "\n".join(["| system | tokenised BLEU | perplexity |", "|---|---|---|", *rows])
     (arguments.run / "results.md").write_text(table + "\n", "utf-8")
     print(table)
-
-
-def find_data(named: Path | None, download_to: Path) -> Path:
-    """A folder with the tokenised files: the named one, the shared one, or a download."""
-    folder = named or SHARED / "multi30k" / "tok"
-    if all(find(folder, name).exists() for name in SHA256):
-        return folder
-    if named is not None:
-        sys.exit(f"{named}: needs {', '.join(SHA256)} (or .gz)")
-    download_to.mkdir(parents=True, exist_ok=True)
-    for name, expected in SHA256.items():
-        path = download_to / name
-        if not path.exists():
-            url = URL.format(*name.rsplit(".", 1))
-            say(f"downloading {url}")
-            try:
-                content = urllib.request.urlopen(url, timeout=60).read()
-            except (urllib.error.URLError, OSError) as error:
-                sys.exit(f"cannot download {url}: {error}; name a folder with --data")
-            if hashlib.sha256(content).hexdigest() != expected:
-                sys.exit(f"{url}: its sha256 is not the one expected; name a folder with --data")
-            path.write_bytes(content)
-    return download_to
-
-
-def find(folder: Path, name: str) -> Path:
-    """The file, or its .gz where only that exists."""
-    plain = folder / name
-    return plain if plain.exists() else folder / f"{name}.gz"
 
 
 class Study:
@@ -124,7 +88,7 @@ class Study:
         return rows
 
     def translate(self, beam: int, output: Path) -> None:
-        source = find(self.data, f"{TEST}.en")
+        source = plain_or_gz(self.data, f"{TEST}.en")
         part = output.with_suffix(".part")
         self.s2st(
             f"generate --checkpoint {self.checkpoint} --beam {beam} -o {part} {source}", output
@@ -133,7 +97,7 @@ class Study:
             part.rename(output)
 
     def perplexity(self) -> float:
-        source, target = find(self.data, f"{TEST}.en"), find(self.data, f"{TEST}.fr")
+        source, target = plain_or_gz(self.data, f"{TEST}.en"), plain_or_gz(self.data, f"{TEST}.fr")
         lines = self.s2st(
             f"score --checkpoint {self.checkpoint} --source {source} --target {target} --json"
         )
@@ -141,18 +105,19 @@ class Study:
         return math.exp(-sum(values) / len(values))
 
     def bleu(self, hypotheses: Path) -> float:
-        reference = find(self.data, f"{TEST}.fr")
+        reference = plain_or_gz(self.data, f"{TEST}.fr")
         output = self.s2st(f"score {hypotheses} --ref {reference} --tokenize none --json")
         return float(json.loads(output)["tokenized BLEU"]["score"])
 
     def rescoring_rows(self, lists: Path) -> list[str]:
         """Rescores the Moses lists with weights tuned on val; rows of its report."""
         report, output = self.run / "rescoring.json", self.run / "rescored.fr"
+        source, reference = (plain_or_gz(self.data, f"{TEST}.{lang}") for lang in ("en", "fr"))
+        dev_source, tune = (plain_or_gz(self.data, f"val.{lang}") for lang in ("en", "fr"))
         self.s2st(
-            f"rescore-nbest {lists}/{TEST}.1000best.gz --source {find(self.data, f'{TEST}.en')} "
+            f"rescore-nbest {lists}/{TEST}.1000best.gz --source {source} "
             f"--checkpoint {self.checkpoint} --dev-nbest {lists}/val.1000best.gz "
-            f"--dev-source {find(self.data, 'val.en')} --tune {find(self.data, 'val.fr')} "
-            f"--length-feature --oracle {find(self.data, f'{TEST}.fr')} "
+            f"--dev-source {dev_source} --tune {tune} --length-feature --oracle {reference} "
             f"--weights-out {self.run}/weights.ini --report {report} -o {output}",
             report,
         )

@@ -1,0 +1,65 @@
+"""Where tokenised Multi30k is: a folder named, the one beside the project, or a download."""
+
+import hashlib
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Collection
+from pathlib import Path
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/tok/{}.lc.norm.tok.{}"
+SHA256 = {
+    "train.en": "08925f8e0572bcd5a006702fc5fe20e2d77c6917d4eebd576fc20de6693c2119",
+    "train.fr": "8fa41bb718412bcb7c5dfa58603842810a01543eae86a51279f9886b901266e1",
+    "val.en": "46573ce391ae227f1c72f873392436a20ef18e0a6d518098cfbd70b77c8572ec",
+    "val.fr": "b303e301aa21fe7822a846b2b3fb2d5a1121ec807cd5b1d006fb7b2b5507168a",
+    "test_2016_flickr.en": "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2",
+    "test_2016_flickr.fr": "1463bd5960f9bfe098ec3cd752d3df0c49c84dc646fb518964a29232658cd836",
+}
+
+
+class CorpusError(Exception):
+    """Text that is not there, in one line."""
+
+
+def find_text(named: Path | None, names: Collection[str], download_to: Path) -> Path:
+    """A folder with the files of these names, or NAME.gz.
+
+    Raises:
+        CorpusError: they are not in the folder named, or nowhere and not to be downloaded.
+    """
+    folder = named or SHARED / "multi30k" / "tok"
+    missing = [name for name in names if not plain_or_gz(folder, name).exists()]
+    if not missing:
+        return folder
+    if named is not None:
+        raise CorpusError(f"{named}: has no {missing[0]} (nor {missing[0]}.gz)")
+    if not set(names) <= set(SHA256):
+        raise CorpusError("this text cannot be downloaded; name a folder by --data")
+    download_to.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if not (download_to / name).exists():
+            _download(name, download_to / name)
+    return download_to
+
+
+def plain_or_gz(folder: Path, name: str) -> Path:
+    """The file, or its .gz where only that may exist."""
+    plain = folder / name
+    return plain if plain.exists() else folder / f"{name}.gz"
+
+
+def _download(name: str, path: Path) -> None:
+    url = URL.format(*name.rsplit(".", 1))
+    print(f"downloading {url}", file=sys.stderr, flush=True)
+    try:
+        with urllib.request.urlopen(url, timeout=60) as stream:
+            content = stream.read()
+    except (urllib.error.URLError, OSError) as error:
+        raise CorpusError(f"cannot download {url}: {error}; name a folder by --data") from error
+    if hashlib.sha256(content).hexdigest() != SHA256[name]:
+        raise CorpusError(f"{url}: its sha256 is not the one expected; name a folder by --data")
+    part = path.with_suffix(".part")
+    part.write_bytes(content)
+    part.replace(path)

@@ -1,0 +1,87 @@
+"""The paper's tables and figures, made again: plan -> steps -> figures -> one HTML report.
+
+    python examples/sutskever2014/run.py [--scale cpu|smoke|gpu|paper] [--run DIR]
+
+Stopped and started again, it goes on where it was. The report ends up in RUN/report.html.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from study.cost import cost_table  # noqa: E402
+from study.data import put_corpus, put_lists  # noqa: E402
+from study.expand import expand  # noqa: E402
+from study.plan import read_plan  # noqa: E402
+from study.report import write_report  # noqa: E402
+from study.steps import Runner, StoppedError, StudyError  # noqa: E402
+
+from s2st.errors import S2STError  # noqa: E402
+from s2st.training.lock import own  # noqa: E402
+
+
+def main() -> int:
+    arguments = _parse()
+    try:
+        _study(arguments)
+    except StoppedError as stop:
+        _say(f"stopped by {stop}; the same command goes on from here")
+        return 128 + stop.number
+    except (StudyError, S2STError) as error:
+        _say(f"error: {error}")
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", default="cpu", help="a plan of plans/: cpu, smoke, gpu, paper")
+    parser.add_argument("--plan", type=Path, help="a plan file of your own instead")
+    parser.add_argument("--data", type=Path, help="folder with the plan's text (NAME.LANG[.gz])")
+    parser.add_argument("--lists", type=Path, help="folder with the plan's n-best lists")
+    parser.add_argument("--run", type=Path, help="folder to work in (default: run-SCALE here)")
+    parser.add_argument("--jobs", type=int, default=cores, help="steps at a time (default: cores)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads a step (default: 1)")
+    parser.add_argument("--insist", action="store_true", help="run a plan that is only costed")
+    return parser.parse_args()
+
+
+def _study(arguments: argparse.Namespace) -> None:
+    path = arguments.plan or HERE / "plans" / f"{arguments.scale}.toml"
+    plan = read_plan(path)
+    if plan.cost is not None and not arguments.insist:
+        for line in cost_table(plan, HERE.parents[1]):
+            print(line)
+        _say("this is what it would take; --insist runs it")
+        return
+    run: Path = arguments.run or HERE / f"run-{path.stem}"
+    with own(run):
+        put_corpus(plan, arguments.data, run)
+        lists = put_lists(plan, arguments.lists, run)
+        if not lists:
+            _say("no n-best lists: rescoring is left out (--lists names a folder)")
+        steps = expand(plan, lists)
+        Runner(run, arguments.jobs, arguments.threads, _say).run(steps)
+        command = shlex.join(["python", *sys.argv])
+        write_report(plan, run, steps, lists, command)
+    page = run / "report.html"
+    words = [sys.executable, "-m", "s2st_cli", "report", str(run), "-o", str(page)]
+    if subprocess.run(words).returncode:
+        raise StudyError(f"`s2st report {run}` failed")
+    print((run / "results.md").read_text("utf-8"), end="")
+    _say(f"the whole of it: {page}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

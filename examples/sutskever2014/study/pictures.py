@@ -1,0 +1,103 @@
+"""The figures that no `s2st analyze` command draws: training, the weight of the model, the beam."""
+
+import math
+
+from s2st.analysis.figures import Series, draw_curves
+from study.expand import rescored, timed_translation
+from study.tables import RESCORERS, Figures, Item, depth_models
+
+
+def draw_all(figures: Figures) -> list[Item]:
+    """Draws into RUN/figures; items of the report."""
+    made = [_training(figures), _depths(figures), *_beams(figures)]
+    if figures.lists:
+        made.append(_weights(figures))
+    return made
+
+
+def _curve(figures: Figures, member: str, label: str) -> Series:
+    history = figures.measures.history(member)
+    return Series(
+        label, [row["epoch"] for row in history], [math.exp(row["nll"]) for row in history]
+    )
+
+
+def _training(figures: Figures) -> Item:
+    roles = figures.plan.roles
+    models = [figures.plan.model(name) for name in (roles.rnn, roles.forward, roles.reversed)]
+    series = [_curve(figures, f"{own.name}-{own.seeds[0]}", own.label) for own in models]
+    return _draw(
+        figures, "training", series, "epoch", "perplexity of the validation set",
+        "Training curves: perplexity of the validation set after each epoch, first seeds.",
+    )  # fmt: skip
+
+
+def _depths(figures: Figures) -> Item:
+    series = [
+        _curve(figures, name, f"{1 + number} layer{'s' if number else ''}")
+        for number, (_, name) in enumerate(depth_models(figures.plan))
+    ]
+    return _draw(
+        figures, "depth", series, "epoch", "perplexity of the validation set",
+        "The same by depth, reversed LSTM.",
+    )  # fmt: skip
+
+
+def _beams(figures: Figures) -> list[Item]:
+    plan, measures = figures.plan, figures.measures
+    quality, time = [], []
+    for name in plan.search.curve_systems:
+        system, beams = plan.system(name), plan.search.curve_beams
+        label = system.label.partition(", seed")[0]
+        own = [
+            measures.bleu([timed_translation(system.name, beam, plan.corpus.target)]).interval()
+            for beam in beams
+        ]
+        seconds = [
+            measures.json(f"steps/time-{system.name}-beam{beam}.json")["seconds"] for beam in beams
+        ]
+        values = [one.value for one in own]
+        low, high = [one.low for one in own], [one.high for one in own]
+        quality.append(Series(label, beams, values, low, high, markers=True))
+        time.append(Series(label, beams, seconds, markers=True))
+    count = len(measures.references)
+    return [
+        _draw(
+            figures, "beam-bleu", quality, "beam size", "BLEU",
+            "Beam size against BLEU, with 95 % intervals (of each point, not of differences).",
+            log_x=True,
+        ),
+        _draw(
+            figures, "beam-time", time, "beam size", f"seconds for {count:,} sentences",
+            "Beam size against the time of the whole command, start-up included, alone on the "
+            "machine.", log_x=True,
+        ),
+    ]  # fmt: skip
+
+
+def _weights(figures: Figures) -> Item:
+    series = []
+    for role in RESCORERS:
+        report = figures.measures.json(rescored(figures.rescorer(role), "report"))
+        curve = report["headroom"]["curve"]
+        series.append(Series(figures.label(role), [x for x, _ in curve], [y for _, y in curve]))
+    return _draw(
+        figures, "weights", series, "share of the model", "BLEU of the test lists",
+        "Rescoring: BLEU against the model's share of the score, both scores divided by their "
+        "spread within the lists; 0 is the lists' own choice, 1 the model's alone.",
+    )  # fmt: skip
+
+
+def _draw(
+    figures: Figures, name: str, series: list[Series], x_label: str, y_label: str, caption: str,
+    log_x: bool = False,
+) -> Item:  # fmt: skip
+    folder = figures.measures.run / "figures"
+    folder.mkdir(exist_ok=True)
+    draw_curves(folder / name, series, x_label=x_label, y_label=y_label, log_x=log_x)
+    return figure_item(name, caption)
+
+
+def figure_item(name: str, caption: str) -> Item:
+    """A figure of RUN/figures in a report."""
+    return {"kind": "figure", "path": f"figures/{name}.svg", "caption": caption, "alt": caption}

@@ -1,0 +1,217 @@
+"""The end of the study: tables, claims, figures and samples into report.json and results.md."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from s2st import __version__, durable
+from s2st.text.lines import split_words
+from study.claims import claims_table
+from study.expand import rescored, translation
+from study.measures import Measures
+from study.pictures import draw_all, figure_item
+from study.plan import Plan
+from study.steps import Step
+from study.tables import (
+    Figures,
+    Item,
+    batching_table,
+    depth_table,
+    seeds_table,
+    table_1,
+    table_2,
+)
+
+SAMPLES = 8
+
+
+def write_report(plan: Plan, run: Path, steps: Sequence[Step], lists: bool, command: str) -> None:
+    """Writes RUN/report.json, RUN/results.md and the figures that no step drew."""
+    measures = Measures(run, plan.corpus.source, plan.corpus.target)
+    figures = Figures(plan, measures, lists)
+    drawn = {item["path"].split("/")[1].partition(".")[0]: item for item in draw_all(figures)}
+    translating = [
+        table_1(figures), drawn["beam-bleu"], drawn["beam-time"], seeds_table(figures),
+    ]  # fmt: skip
+    training = [depth_table(figures), drawn["training"], drawn["depth"], batching_table(figures)]
+    sections = [_section("Claims", [claims_table(figures)]), _section("Translation", translating)]
+    if lists:
+        sections.append(_section("Rescoring", [table_2(figures), drawn["weights"]]))
+    sections += [
+        _section("Training", training),
+        _section("Where it is good", _analysis(plan)),
+        _section("States of phrases", _states(figures)),
+        _section("Samples", [_samples(figures)]),
+        _section("Commands", [_commands(steps)]),
+    ]
+    report = {
+        "format": "s2st-report",
+        "version": 1,
+        "title": plan.title,
+        "lead": plan.lead.strip(),
+        "facts": _facts(plan, figures, steps, command),
+        "sections": sections,
+    }
+    text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
+    durable.replace_file(run / "report.json", text.encode())
+    durable.replace_file(run / "results.md", markdown(report).encode())
+
+
+def _section(title: str, items: Sequence[Item], text: Sequence[str] = ()) -> Item:
+    return {"title": title, "text": list(text), "items": list(items)}
+
+
+def _facts(plan: Plan, figures: Figures, steps: Sequence[Step], command: str) -> list[list[str]]:
+    import torch
+
+    run = figures.measures.run
+    seconds = [figures.measures.json(f"steps/{step.name}.json")["seconds"] for step in steps]
+    pairs = sum(1 for _ in open(run / f"data/train.{plan.corpus.source}", "rb"))  # noqa: SIM115
+    return [
+        ["command", command],
+        ["machine", f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"],
+        ["versions", f"s2st {__version__}, torch {torch.__version__}, Python "
+                     f"{platform.python_version()}"],
+        ["text", f"{pairs:,} training pairs, {len(figures.measures.references):,} test sentences"],
+        ["steps", f"{len(steps)}, {sum(seconds) / 3600:.2f} hours in all, one after the other"],
+    ]  # fmt: skip
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").split("\n"):
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _analysis(plan: Plan) -> list[Item]:
+    beam = plan.analysis.beam
+    return [
+        figure_item(
+            "lengths",
+            f"BLEU against the length of the source sentence, beam {beam}; bands are 95 % "
+            "intervals of each window.",
+        ),
+        figure_item(
+            "rarity",
+            "BLEU against the mean frequency rank of the source sentence's words (rare words to "
+            f"the right), beam {beam}.",
+        ),
+    ]
+
+
+def _states(figures: Figures) -> list[Item]:
+    captions = {
+        "order": "Hidden states of phrases, first two principal components: the same words in "
+        "other roles.",
+        "voice": "The same for active and passive sentences.",
+        "adverbial": "The same for adverbials at the start and at the end.",
+        "rewording": "The same for other words of the same meaning.",
+    }
+    plan = figures.plan
+    items = [
+        figure_item(f"states-{panel}", captions.get(panel, panel)) for panel in plan.analysis.panels
+    ]
+    columns: list[Item] = [{"name": "panel", "type": "text"}]
+    columns += [{"name": name, "type": "number", "digits": 3} for name in _DISTANCES]
+    rows = []
+    for row in figures.measures.json_lines("analysis/states.jsonl"):
+        if "distances" in row:
+            own = row["distances"]
+            rows.append([row["panel"], *(_distance(own, key) for key in _DISTANCES.values())])
+    caption = (
+        "Mean cosine distances between the states of two phrases, and how often the nearest other "
+        "phrase has the same meaning."
+    )
+    table = {"kind": "table", "caption": caption, "columns": columns, "rows": rows}
+    return [*items, table]
+
+
+_DISTANCES = {
+    "same meaning": "same",
+    "other meaning, same words in other order": "different_reordered",
+    "other meaning, other words": "different_reworded",
+    "nearest has the same meaning": "neighbors",
+    "by chance": "chance",
+}
+
+
+def _distance(summary: Item, key: str) -> float | None:
+    value = summary[key]
+    found: float | None = value["distance"] if isinstance(value, dict) else value
+    return found
+
+
+def _samples(figures: Figures) -> Item:
+    """The longest test sentences, as the paper's table 3."""
+    plan, measures = figures.plan, figures.measures
+    own, target = plan.analysis, plan.corpus.target
+    single, ensemble = plan.system(own.single), plan.system(own.ensemble)
+    texts = {
+        "source": measures.sources,
+        "reference": measures.references,
+        single.label: measures.texts(translation(single.name, own.beam, target)),
+        ensemble.label: measures.texts(translation(ensemble.name, own.beam, target)),
+    }
+    if figures.lists:
+        texts[plan.lists.label] = measures.texts(translation("baseline", 0, target))
+        name = f"{plan.lists.label}, rescored"
+        texts[name] = measures.texts(rescored(ensemble.name, "tuned"))
+    lengths = [len(split_words(line)) for line in measures.sources]
+    longest = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))[:SAMPLES]
+    rows = [
+        {
+            "note": f"line {index + 1}, {lengths[index]} words",
+            "texts": [lines[index] for lines in texts.values()],
+        }
+        for index in longest
+    ]
+    caption = f"The {len(rows)} longest sentences of the test set, whatever came out."
+    return {"kind": "samples", "caption": caption, "columns": list(texts), "rows": rows}
+
+
+def _commands(steps: Sequence[Step]) -> Item:
+    lines = [
+        f"s2st {' '.join(step.command)}" + (f" > {step.stdout}" if step.stdout else "")
+        for step in steps
+    ]
+    return {"kind": "commands", "caption": "Every step, in the run folder.", "lines": lines}
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The facts and tables of a report as Markdown."""
+    lines = [f"# {report['title']}", ""]
+    lines += [f"- {name}: {text}" for name, text in report["facts"]]
+    for section in report["sections"]:
+        for item in section["items"]:
+            if item["kind"] == "table":
+                lines += ["", item["caption"], "", *_markdown_table(item)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(item: Item) -> list[str]:
+    names = [column["name"] for column in item["columns"]]
+    rows = [
+        [_shown(value, column) for value, column in zip(row, item["columns"], strict=True)]
+        for row in item["rows"]
+    ]
+    rules = ["---:" if column["type"] == "number" else "---" for column in item["columns"]]
+    return [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
+
+
+def _shown(value: Any, column: Item) -> str:
+    digits = column.get("digits", 2)
+    if value is None:
+        return ""
+    if isinstance(value, dict) and "value" in value:
+        low, high = (f"{value[end]:,.{digits}f}" for end in ("low", "high"))
+        return f"{value['value']:,.{digits}f} [{low}, {high}]"
+    if isinstance(value, dict):
+        return str(value["text"])
+    return f"{value:,.{digits}f}" if isinstance(value, int | float) else str(value)

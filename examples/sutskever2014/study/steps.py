@@ -1,0 +1,251 @@
+"""Steps and their runner: each step is a command, done once, and done again only when it must be.
+
+A step is complete when `steps/NAME.json` says so for the same command and the same inputs, and its
+outputs are there as it left them. Everything is relative to the run folder, which can be moved.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from s2st import __version__, durable
+
+POLL_SECONDS = 0.05
+MANIFEST = "manifest.json"  # of a store or checkpoint: holds the sha256 of all that is in it
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the study.
+
+    Attributes:
+        name: unique; the stamp and the log are called after it.
+        command: words after `s2st`; paths in it are relative to the run folder.
+        inputs, outputs: files, stores or checkpoints, relative to the run folder.
+        owned: files and folders to remove before the step is done anew; `outputs` where empty.
+        stdout: where the command's stdout goes: one of the outputs, or "" for nowhere.
+        alone: nothing else runs beside it, and it may use all cores: its time is a result.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    owned: tuple[str, ...] = ()
+    stdout: str = ""
+    alone: bool = False
+
+
+class StudyError(Exception):
+    """What the user has to know, in one line."""
+
+
+class StoppedError(Exception):
+    """A signal arrived, and the running steps have ended."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@dataclass
+class _Running:
+    step: Step
+    process: subprocess.Popen[bytes]
+    started: float
+    stamp: dict[str, Any]  # as it is on disk
+
+
+class Runner:
+    """Does steps in a folder.
+
+    Args:
+        folder: the run folder.
+        jobs: steps at a time.
+        threads: CPU threads of a step that runs beside others.
+        say: told of progress, one line at a time.
+    """
+
+    def __init__(self, folder: Path, jobs: int, threads: int, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.jobs = jobs
+        self.threads = threads
+        self.say = say
+        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._running: list[_Running] = []
+        self._done: set[str] = set()
+        self._signal = 0
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Does what is not complete, in the order given as far as inputs allow.
+
+        Raises:
+            StudyError: a step failed (those beside it are finished first), or an input is missing.
+            StoppedError: SIGINT or SIGTERM; running steps are told, and save what they can.
+        """
+        for folder in ("steps", "logs"):
+            (self.folder / folder).mkdir(parents=True, exist_ok=True)
+        made_by = {output: step.name for step in steps for output in step.outputs}
+        waiting = list(steps)
+        failure: StudyError | None = None
+        before = {n: signal.signal(n, self._stop) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while waiting or self._running:
+                failure = self._collect(len(steps)) or failure
+                if failure is None and not self._signal:
+                    self._start_ready(waiting, made_by, len(steps))
+                elif not self._running:
+                    break
+                time.sleep(POLL_SECONDS if self._running else 0)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for item in self._running:  # only where the loop itself failed
+                item.process.terminate()
+                item.process.wait()
+        if self._signal:
+            raise StoppedError(self._signal)
+        if failure is not None:
+            raise failure
+
+    def complete(self, step: Step) -> bool:
+        """Whether the step is done, for the inputs as they are now."""
+        stamp = self.stamp(step.name)
+        if stamp.get("state") != "complete":
+            return False
+        try:
+            outputs = {path: self._digest(path) for path in step.outputs}
+            return bool(stamp["begun"] == self._begun(step) and stamp["outputs"] == outputs)
+        except (OSError, KeyError):
+            return False
+
+    def stamp(self, name: str) -> dict[str, Any]:
+        """What is known of a step, by name; empty where nothing is."""
+        try:
+            found = json.loads((self.folder / "steps" / f"{name}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def log(self, name: str) -> Path:
+        """Where the stderr of a step goes."""
+        return self.folder / "logs" / f"{name}.log"
+
+    def _start_ready(self, waiting: list[Step], made_by: dict[str, str], total: int) -> None:
+        for step in list(waiting):
+            room = len(self._running) < (1 if step.alone else self.jobs)
+            if not room or any(item.step.alone for item in self._running):
+                continue
+            if any(made_by.get(path, step.name) not in {*self._done, step.name}
+                   for path in step.inputs):  # fmt: skip
+                continue
+            waiting.remove(step)
+            if self.complete(step):
+                self._done.add(step.name)
+            else:
+                self._start(step, total)
+
+    def _start(self, step: Step, total: int) -> None:
+        try:
+            begun = self._begun(step)
+        except OSError as error:
+            raise StudyError(f"{step.name}: {error.filename}: {error.strerror}") from error
+        stamp = self.stamp(step.name)
+        if stamp.get("begun") != begun or stamp.get("state") != "begun":
+            self._clear(step)
+            stamp = {"state": "begun", "begun": begun, "seconds": 0.0}
+        for path in step.outputs:
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        self._write_stamp(step.name, stamp)
+        environment = dict(os.environ)
+        environment.pop("OMP_NUM_THREADS", None)
+        if not step.alone:
+            environment["OMP_NUM_THREADS"] = str(self.threads)
+        count = len(self._done) + len(self._running) + 1
+        self.say(f"[{count}/{total}] {step.name}$ s2st {' '.join(step.command)}")
+        target = self.folder / f"{step.stdout}.part" if step.stdout else Path(os.devnull)
+        with open(self.log(step.name), "ab") as errors, open(target, "wb") as output:
+            # a session of its own: Ctrl-C reaches it once, through the runner
+            process = subprocess.Popen(
+                [sys.executable, "-m", "s2st_cli", *step.command], cwd=self.folder,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+        self._running.append(_Running(step, process, time.monotonic(), stamp))
+
+    def _clear(self, step: Step) -> None:
+        """Removes what an earlier run of the step, with other inputs, left."""
+        for path in step.owned or step.outputs:
+            whole = self.folder / path
+            if whole.is_dir() and not whole.is_symlink():
+                durable.remove_folder(whole)
+            elif whole.exists() or whole.is_symlink():
+                durable.remove_file(whole)
+        self.log(step.name).unlink(missing_ok=True)
+
+    def _collect(self, total: int) -> StudyError | None:
+        """Takes note of the steps that have ended."""
+        failure = None
+        for item in list(self._running):
+            code = item.process.poll()
+            if code is None:
+                continue
+            self._running.remove(item)
+            name, stamp = item.step.name, item.stamp
+            stamp["seconds"] = round(stamp["seconds"] + time.monotonic() - item.started, 2)
+            if code == 0:
+                self._finish(item.step, stamp)
+                self._done.add(name)
+                self.say(f"[{len(self._done)}/{total}] {name}: done, {stamp['seconds']:.0f} s")
+                continue
+            self._write_stamp(name, stamp)
+            if not self._signal:
+                lines = self.log(name).read_text("utf-8", "replace").split("\n")
+                last = next((line for line in reversed(lines) if line), f"exit code {code}")
+                failure = StudyError(f"step {name} failed: {last} (all of it: {self.log(name)})")
+        return failure
+
+    def _finish(self, step: Step, stamp: dict[str, Any]) -> None:
+        if step.stdout:
+            os.replace(self.folder / f"{step.stdout}.part", self.folder / step.stdout)
+        stamp["state"] = "complete"
+        try:
+            stamp["outputs"] = {path: self._digest(path) for path in step.outputs}
+        except OSError as error:
+            raise StudyError(f"step {step.name} did not write {error.filename}") from error
+        stamp["threads"] = "all" if step.alone else self.threads
+        stamp["s2st"] = __version__
+        self._write_stamp(step.name, stamp)
+
+    def _write_stamp(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=1) + "\n"
+        durable.replace_file(self.folder / "steps" / f"{name}.json", text.encode())
+
+    def _begun(self, step: Step) -> dict[str, Any]:
+        """What the step's result depends on."""
+        inputs = {path: self._digest(path) for path in step.inputs}
+        return {"command": list(step.command), "inputs": inputs}
+
+    def _digest(self, path: str) -> str:
+        """sha256 of a file, or of the manifest of a store or checkpoint."""
+        whole = self.folder / path
+        if whole.is_dir():
+            whole = whole / MANIFEST
+        facts = whole.stat()
+        key = (str(whole.resolve()), facts.st_mtime_ns, facts.st_size)
+        if key not in self._hashes:
+            self._hashes[key] = durable.sha256_of(whole)
+        return self._hashes[key]
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._signal = number
+        for item in self._running:
+            item.process.terminate()
