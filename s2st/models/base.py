@@ -65,6 +65,14 @@ class Seq2SeqModel(nn.Module, ABC):
     def initial_state(self, encoder_output: EncoderOutput) -> DecoderState:
         """The decoder's state before its first step, B rows."""
 
+    def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
+        """What `final` holds of each source, as vectors (B, D) by the name of the part.
+
+        This plain version takes the first dimension of every tensor of `final` for the sentences
+        and puts the rest side by side.
+        """
+        return {"final": torch.cat([part.flatten(1) for part in encoder_output.final], dim=1)}
+
     @abstractmethod
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) of target_in (B, T), teacher forced from the initial state."""

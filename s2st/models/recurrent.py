@@ -247,6 +247,12 @@ class RecurrentModel(Seq2SeqModel):
         context = memory[top] if self.config.context == "every-step" else None
         return RecurrentState(memory, context)
 
+    def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
+        """The layers' hidden states side by side, lowest first, and, for the LSTM, cell states."""
+        (memory,) = encoder_output.final
+        parts = torch.split(memory.transpose(0, 1), len(self.encoder.layers), dim=1)
+        return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
+
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top hidden states (B, T, H) after each token of target_in (B, T)."""
         assert isinstance(state, RecurrentState)

@@ -118,7 +118,7 @@ def evaluate_system(
     _check_lines(name, hypotheses, references)
     if tokenize != "none":
         _warn_if_tokenized(name, hypotheses)
-    bleu = _bleu_metric(tokenize, lowercase)
+    bleu = bleu_metric(tokenize, lowercase)
     return SystemScores(
         name=name,
         bleu=_corpus_score(bleu, hypotheses, references),
@@ -188,7 +188,7 @@ def compare_systems(
         _check_lines(name, hypotheses, references)
     from sacrebleu.significance import PairedTest, Result
 
-    metrics: dict[str, Metric] = {"BLEU": _bleu_metric(tokenize, lowercase), "CHRF": _chrf_metric()}
+    metrics: dict[str, Metric] = {"BLEU": bleu_metric(tokenize, lowercase), "CHRF": _chrf_metric()}
     if with_ter:
         metrics["TER"] = _ter_metric()
     with _sacrebleu_seed(seed):
@@ -272,7 +272,8 @@ def _warn_if_tokenized(name: str, lines: Sequence[str]) -> None:
         )
 
 
-def _bleu_metric(tokenize: str, lowercase: bool) -> "BLEU":
+def bleu_metric(tokenize: str, lowercase: bool) -> "BLEU":
+    """sacreBLEU's BLEU; raises UsageError if the tokenizer is unknown or cannot be loaded."""
     from sacrebleu.metrics.bleu import BLEU
 
     if tokenize not in BLEU.TOKENIZERS:

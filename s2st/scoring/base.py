@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 
 from s2st.data.batch import Batch, SourceBatch
+from s2st.errors import UsageError
 from s2st.models.base import DecoderState
 from s2st.scoring.best import best_words
 from s2st.text.tokenizers import Tokenizer
@@ -95,6 +96,16 @@ class Scorer(ABC):
     @abstractmethod
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
         """Reads one token (N,) in each row; BOS first."""
+
+    def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
+        """What the encoder makes of each source: vectors (B, D) in at least float32, by part.
+
+        For a recurrent model the parts are "hidden" and, for the LSTM, "cell".
+
+        Raises:
+            UsageError: this scorer has none.
+        """
+        raise UsageError(f"{type(self).__name__} has no sentence vectors")
 
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
         """As `step`, but the softmax is left to `log_probs`. This plain version does it all."""

@@ -63,11 +63,24 @@ class EnsembleScorer(Scorer):
 
     def start(self, source: SourceBatch) -> DecoderState:
         """Starts every member on its own ids of the sources."""
-        states = []
-        for member, table in zip(self.members, self._source_maps, strict=True):
-            tokens = source.tokens.to(self.device)
-            states.append(member.start(replace(source, tokens=_own(table, tokens))))
-        return EnsembleState(tuple(states))
+        members = zip(self.members, self._own_sources(source), strict=True)
+        return EnsembleState(tuple(member.start(own) for member, own in members))
+
+    def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
+        """For each part, its members' vectors side by side; the ensemble's weights do not matter.
+
+        A part that only some members have is made of these.
+        """
+        found: dict[str, list[torch.Tensor]] = {}
+        for member, own in zip(self.members, self._own_sources(source), strict=True):
+            for name, part in member.sentence_vectors(own).items():
+                found.setdefault(name, []).append(part)
+        return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
+
+    def _own_sources(self, source: SourceBatch) -> list[SourceBatch]:
+        """The sources in each member's ids."""
+        source = source.to(self.device)
+        return [replace(source, tokens=_own(table, source.tokens)) for table in self._source_maps]
 
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:

@@ -39,6 +39,14 @@ class ModelScorer(Scorer):
             return self.model.initial_state(self.model.encode(source.to(self.device)))
 
     @torch.inference_mode()
+    def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
+        """The model's."""
+        with autocast(self.device, self._precision):
+            encoded = self.model.encode(source.to(self.device))
+        parts = self.model.sentence_vectors(encoded)
+        return {name: at_least_float32(part) for name, part in parts.items()}
+
+    @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
         """One step of the model."""
         with autocast(self.device, self._precision):

@@ -89,9 +89,7 @@ def test_a_failed_step_is_named_with_its_last_line_and_others_keep_their_work(fo
     steps = [score("bad", "hyp", "out/bad"), listing("good", (), "out/good"),
              listing("after", ("out/bad",), "out/after")]  # fmt: skip
     own, _ = runner(folder)
-    with pytest.raises(
-        StudyError, match=r"bad failed: s2st: error: hyp, line 2: 1 lines.*bad.log"
-    ):
+    with pytest.raises(StudyError, match=r"bad failed: s2st: error: hyp, line 2: 1 lines.*bad.log"):
         own.run(steps)
     assert not (folder / "out/bad").exists()
     assert not (folder / "out/after").exists()

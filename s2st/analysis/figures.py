@@ -1,0 +1,306 @@
+"""The drawing room: curves with bands, and labelled points, as an SVG and a PNG file.
+
+The SVG is for pages: text stays text, the ground is transparent, ink follows the reader's light or
+dark mode, and equal input gives equal bytes. The PNG is for everything else. matplotlib, the extra
+s2st[analysis], is imported when something is drawn, and none of its global state is left changed.
+"""
+
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from s2st import durable
+from s2st.analysis.labels import place_labels
+from s2st.errors import UsageError
+
+# Okabe and Ito's colours, which the colour-blind tell apart too, those readable on light and dark
+# ground first; their yellow and black each vanish on one of the two and are left out
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# unequal numbers of colours, dashes and markers: the pairs repeat later than the colours alone
+DASHES: tuple[Any, ...] = (
+    "solid", (0, (5, 2)), (0, (1.2, 1.5)), (0, (6, 2, 1.2, 2)), (0, (9, 3)),
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK = "#1b1e23"  # text and axes on white; in the SVG it becomes `currentColor`
+PALE_INK = "#e6e8eb"  # what that is in dark mode
+DPI = 200
+_WIDEST_LABEL = 30  # characters of a point's label before it is wrapped
+_WIDEST_NAME = 60  # of a series, in the legend
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve; x, y, low and high have one value a point. NaN leaves a gap.
+
+    Attributes:
+        name: its text in the legend; the legend is left out if no series has a name.
+        low, high: the edges of its band; both or neither.
+        markers: mark the points; a single point always is.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    markers: bool = False
+
+
+@dataclass(frozen=True)
+class Points:
+    """A group of points with a label each, which may be empty."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    labels: Sequence[str]
+
+
+def require_matplotlib() -> None:
+    """Raises UsageError if matplotlib is missing: to be called before long work."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        message = "drawing figures needs matplotlib: pip install 's2st[analysis]'"
+        raise UsageError(message) from error
+
+
+def figure_paths(path: str | Path) -> tuple[Path, Path]:
+    """The SVG and PNG files of a figure's name, which may already end in one of the two."""
+    name = str(path)
+    name = name[:-4] if name.lower().endswith((".svg", ".png")) else name
+    return Path(name + ".svg"), Path(name + ".png")
+
+
+def draw_curves(
+    path: str | Path,
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    log_x: bool = False,
+) -> tuple[Path, Path]:
+    """Draws curves, with bands where they have them, under one legend.
+
+    Args:
+        path: the figure's name; ".svg" and ".png" are added.
+        series: at least one; told apart by colour and by dashes, or markers where they have them.
+        x_label, y_label, title: plain text.
+        log_x: x on a logarithmic scale; it must then be above 0.
+
+    Returns:
+        The files written: SVG, PNG.
+
+    Raises:
+        UsageError: nothing to draw, or matplotlib is missing.
+        ValueError: lengths that differ.
+        OutputError: a file cannot be written.
+    """
+    _check([(one.x, one.y, one.low, one.high) for one in series])
+    with _canvas(path, (6.4, 4.3)) as figure:
+        axes = _axes(figure, x_label, y_label, title)
+        handles = []
+        for number, one in enumerate(series):
+            color = COLORS[number % len(COLORS)]
+            dashes = DASHES[number % len(DASHES)]
+            marker = MARKERS[number % len(MARKERS)] if one.markers or len(one.x) == 1 else ""
+            if one.low is not None and one.high is not None:
+                axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.13, linewidth=0)
+                for edge in (one.low, one.high):
+                    axes.plot(one.x, edge, color=color, alpha=0.4, linewidth=0.6)
+            (line,) = axes.plot(
+                one.x, one.y, color=color, linestyle=dashes, linewidth=2, zorder=3,
+                marker=marker, markersize=5,
+            )  # fmt: skip
+            handles.append(line)
+        if log_x:
+            _log_axis(axes, [x for one in series for x in one.x])
+        _legend(figure, handles, [one.name for one in series], length=3.2)
+        return _save(figure, path, title)
+
+
+def draw_scatter(
+    path: str | Path, groups: Sequence[Points], *, x_label: str, y_label: str, title: str = ""
+) -> tuple[Path, Path]:
+    """Draws labelled points, the labels where they cover as little as possible.
+
+    A label that had to go further off has a thin line to its point. Raises and returns as
+    `draw_curves` does.
+    """
+    _check([(one.x, one.y, one.labels) for one in groups])
+    with _canvas(path, (7.2, 5.4)) as figure:
+        axes = _axes(figure, x_label, y_label, title)
+        axes.margins(0.14)
+        handles, texts = [], []
+        for number, one in enumerate(groups):
+            color = COLORS[number % len(COLORS)]
+            marker = MARKERS[number % len(MARKERS)]
+            (line,) = axes.plot(
+                one.x, one.y, color=color, linestyle="none", marker=marker, markersize=6, zorder=3
+            )
+            handles.append(line)
+            for x, y, label in zip(one.x, one.y, one.labels, strict=True):
+                if not label:
+                    continue
+                text = axes.annotate(
+                    _wrapped(label), (x, y), xytext=(0, 0),
+                    textcoords="offset points", fontsize=8, ha="center", va="center",
+                )  # fmt: skip
+                text.set_in_layout(False)  # else the axes would shrink for a label at the edge
+                texts.append(text)
+        _legend(figure, handles, [one.name for one in groups], length=1.2)
+        _spread_labels(figure, axes, texts)
+        return _save(figure, path, title)
+
+
+def _check(groups: Sequence[Sequence[Sequence[Any] | None]]) -> None:
+    if not any(columns[0] for columns in groups):
+        raise UsageError("there is nothing to draw: no series has a point")
+    for columns in groups:
+        if len({len(column) for column in columns if column is not None}) != 1:
+            raise ValueError("a series' sequences must be equally long")
+
+
+@contextmanager
+def _canvas(path: str | Path, inches: tuple[float, float]) -> Iterator[Any]:
+    """A new figure in the house style; matplotlib's settings hold inside only."""
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    ink = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings: Any = {
+        **dict.fromkeys(ink, INK),
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans", "Verdana"],  # Verdana is as wide, where there is none
+        "font.size": 10,
+        "text.parse_math": False,  # a name may have $ in it
+        "text.usetex": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "svg.fonttype": "none",
+        # ids differ between figures, so that one page can hold several
+        "svg.hashsalt": figure_paths(path)[0].name,
+    }
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever a matplotlibrc on this machine says
+        matplotlib.rcParams.update(settings)
+        yield Figure(figsize=inches, layout="constrained")
+
+
+def _axes(figure: Any, x_label: str, y_label: str, title: str) -> Any:
+    axes = figure.add_subplot()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    if title:
+        axes.set_title(title, fontsize=11)
+    axes.grid(color=INK, alpha=0.13, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], length: float) -> None:
+    """One legend below the axes, where it covers nothing, in as many columns as fit."""
+    if not any(names):
+        return
+    for columns in range(len(names), 0, -1):
+        legend = figure.legend(
+            handles, [str(i) for i in range(len(names))], loc="outside lower center",
+            ncols=columns, frameon=False, handlelength=length,
+        )  # fmt: skip
+        for text, name in zip(legend.get_texts(), names, strict=True):
+            # given above, a name with _ first would be left out
+            text.set_text(textwrap.fill(name, _WIDEST_NAME))
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
+
+
+def _log_axis(axes: Any, values: Sequence[float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if min(values) <= 0:
+        raise ValueError("a logarithmic axis needs values above 0")
+    axes.set_xscale("log")
+    wide = max(values) / min(values) > 300
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 3, 5)))
+    # matplotlib's own labels of powers need its mathematics
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _wrapped(label: str) -> str:
+    """A label on as few lines as it needs, these about equally long, so that it covers least."""
+    lines = textwrap.wrap(label, _WIDEST_LABEL)
+    for width in range(1, _WIDEST_LABEL):
+        narrower = textwrap.wrap(label, width)
+        if len(narrower) <= len(lines):
+            return "\n".join(narrower)
+    return "\n".join(lines)
+
+
+def _spread_labels(figure: Any, axes: Any, texts: Sequence[Any]) -> None:
+    """Moves the labels from their points to where they cover little."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas: Any = FigureCanvasAgg(figure)
+    renderer = canvas.get_renderer()
+    figure.draw_without_rendering()  # settles where the axes are
+    scale = 72 / figure.dpi  # printer's points a pixel
+    points, sizes = [], []
+    for text in texts:
+        box = text.get_window_extent(renderer)
+        points.append(tuple(axes.transData.transform(text.xy) * scale))
+        sizes.append((box.width * scale, box.height * scale))
+    left, bottom, right, top = axes.get_window_extent(renderer).extents * scale
+    places = place_labels(points, sizes, (left, bottom, right, top))
+    for text, (x, y), place in zip(texts, points, places, strict=True):
+        text.set_position((place.x - x, place.y - y))
+        if place.line_to is not None:
+            end = (place.line_to[0] - x, place.line_to[1] - y)
+            axes.annotate(
+                "", text.xy, xytext=end, textcoords="offset points",
+                arrowprops={
+                    "arrowstyle": "-", "color": INK, "alpha": 0.5, "linewidth": 0.6,
+                    "shrinkA": 0, "shrinkB": 0,
+                },
+            ).set_in_layout(False)  # fmt: skip
+
+
+def _save(figure: Any, path: str | Path, title: str) -> tuple[Path, Path]:
+    svg, png = figure_paths(path)
+    # without them the bytes would depend on the day and on matplotlib's version
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
+    durable.replace_file(svg, _for_pages(drawn.getvalue().decode(), title or svg.stem).encode())
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    durable.replace_file(png, drawn.getvalue())
+    return svg, png
+
+
+def _for_pages(svg: str, name: str) -> str:
+    """The SVG as it may stand in a page: ink that follows the reader's mode, no outside names.
+
+    Its rules are for its own class alone, and ids that nothing refers to are left out, because
+    inside a page they would meet those of others.
+    """
+    svg = svg[svg.index("<svg") :]  # no DOCTYPE, which names an address
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg).replace(INK, "currentColor")
+    style = (
+        "<style>.s2st-figure{color:" + INK + "}"
+        "@media (prefers-color-scheme: dark){.s2st-figure{color:" + PALE_INK + "}}"
+        ".s2st-figure *{stroke-linejoin:round;stroke-linecap:butt}</style>"
+    )
+    svg = re.sub(r"<style.*?</style>", lambda _: style, svg, count=1, flags=re.DOTALL)
+    opening = f'<svg class="s2st-figure" role="img" aria-label={quoteattr(name)}'
+    start, rest = svg[4:].split(">", 1)
+    return f"{opening}{start}>\n <title>{escape(name)}</title>{rest}"

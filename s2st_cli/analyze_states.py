@@ -1,0 +1,163 @@
+"""`s2st analyze states`: the encoder's final states of phrases, in two dimensions."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from s2st.components import Resolved
+from s2st.device import ScoringDeviceConfig
+from s2st.errors import UsageError
+from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
+from s2st_cli.generate import require_checkpoints
+from s2st_cli.options import ConfiguredCommand
+from s2st_cli.startup import import_torch
+
+if TYPE_CHECKING:
+    from s2st.analysis.states import Pairs, Panel, Phrase
+
+HELP = """The final encoder states of PHRASES in two dimensions (PCA), as figure 2 of Sutskever,
+Vinyals & Le (2014). PHRASES (a file, or - for standard input) has lines `phrase`, `meaning TAB
+phrase` or `panel TAB meaning TAB phrase`; each panel is an analysis of its own.
+
+Output: each line with x and y, after tabs. On stderr: the share of the variance that the two
+components hold, and where meanings are given, the mean cosine distance of phrases of the same and
+of different meanings, of the same words in another order and of other words, and how often a
+phrase's nearest neighbour has its meaning. The states of several checkpoints are put side by side.
+"""
+
+
+def run(options: Resolved, extra: Mapping[str, Any]) -> None:
+    """Prints to stdout, and sums up on stderr."""
+    if extra["vectors"] and not extra["json"]:
+        raise UsageError("--vectors needs --json")
+    models = options.config(ModelsConfig)
+    paths = require_checkpoints(models)
+    import_torch()
+    from s2st.analysis.figures import figure_paths, require_matplotlib
+    from s2st.analysis.states import (
+        draw_states,
+        panel_figure,
+        phrase_states,
+        read_phrases,
+    )
+    from s2st.device import setup_device
+    from s2st.scoring.build import load_scorer
+    from s2st.text.lines import check_outputs, open_output
+
+    phrases = read_phrases(extra["phrases"])
+    figure = extra["figure"]
+    if figure is not None:
+        require_matplotlib()
+        names = {panel_figure(figure, phrase.panel) for phrase in phrases}
+        check_outputs([str(p) for n in names for p in figure_paths(n)], [extra["phrases"]])
+    device_config = options.config(ScoringDeviceConfig)
+    device = setup_device(device_config)
+    scorer = load_scorer(
+        paths, device, device_config.precision, models.ensemble_weight, models.ensemble_mode
+    )
+    panels = phrase_states(scorer, phrases, extra["part"])
+    with open_output("-") as write:
+        for line in _lines(phrases, panels, as_json=extra["json"], vectors=extra["vectors"]):
+            write(line)
+    for panel in panels:
+        _sum_up(panel)
+        if figure is not None:
+            draw_states(panel_figure(figure, panel.name), panel)
+
+
+def _lines(
+    phrases: "list[Phrase]", panels: "list[Panel]", *, as_json: bool, vectors: bool
+) -> list[str]:
+    """One line a phrase, in the order of the input; as JSON, then one a panel."""
+    lines = [""] * len(phrases)
+    for panel in panels:
+        for row, index in enumerate(panel.indices):
+            phrase, (x, y) = phrases[index], panel.places[row].tolist()
+            names = [name for name in (phrase.panel, phrase.meaning, phrase.text) if name]
+            # rounded first, so that none reads -0.000000
+            lines[index] = "\t".join([*names, *(f"{round(v, 6) + 0.0:.6f}" for v in (x, y))])
+            if as_json:
+                record: dict[str, Any] = {
+                    "panel": phrase.panel, "meaning": phrase.meaning, "phrase": phrase.text,
+                    "x": x, "y": y,
+                }  # fmt: skip
+                if vectors:
+                    record["vector"] = panel.vectors[row].tolist()
+                lines[index] = json.dumps(record, ensure_ascii=False)
+    if as_json:
+        lines += [json.dumps(_summary(panel), ensure_ascii=False) for panel in panels]
+    return lines
+
+
+def _summary(panel: "Panel") -> dict[str, Any]:
+    return {
+        "panel": panel.name,
+        "phrases": len(panel.phrases),
+        "numbers": panel.vectors.shape[1],
+        "explained": list(panel.explained),
+        "unknown": list(panel.unknown),
+        "distances": None if panel.distances is None else asdict(panel.distances),
+    }
+
+
+def _sum_up(panel: "Panel") -> None:
+    def say(text: str) -> None:
+        print(f"s2st: {panel.name}{': ' if panel.name else ''}{text}", file=sys.stderr)
+
+    if panel.unknown:
+        shown = ", ".join(panel.unknown[:10]) + (", ..." if len(panel.unknown) > 10 else "")
+        say(f"warning: words unknown to the model, {len(panel.unknown):,} in all: {shown}")
+    x, y = panel.explained
+    say(
+        f"{len(panel.phrases)} phrases, states of {panel.vectors.shape[1]:,} numbers; x holds "
+        f"{x:.1%} of the variance, y {y:.1%}"
+    )
+    found = panel.distances
+    if found is None:
+        return
+    for name, pairs, reordered, reworded in (
+        ("same meaning", found.same, found.same_reordered, found.same_reworded),
+        ("different meaning", found.different, found.different_reordered, found.different_reworded),
+    ):
+        say(
+            f"mean cosine distance, {name}: {_shown(pairs)}; same words {_shown(reordered)}, "
+            f"other words {_shown(reworded)}"
+        )
+    if found.ratio is not None:
+        say(f"different meanings are {found.ratio:.2f} times as far apart as the same meaning")
+    if found.neighbors is not None:
+        say(
+            f"nearest neighbour has the same meaning: {found.neighbors:.1%} of phrases "
+            f"(by chance {found.chance:.1%})"
+        )
+
+
+def _shown(pairs: "Pairs") -> str:
+    if pairs.distance is None:
+        return "no pairs"
+    return f"{pairs.distance:.4f} (n = {pairs.count:,})"
+
+
+command = ConfiguredCommand(
+    "states",
+    SCORE_SPEC,
+    run,
+    HELP,
+    extra=[
+        click.Argument(["phrases"], default="-"),
+        click.Option(
+            ["--part"], default="all", show_default=True, metavar="NAME",
+            help="of the state: hidden, cell (LSTM), or what else the architecture has; or all",
+        ),
+        click.Option(
+            ["--figure"], metavar="NAME",
+            help="draw NAME.svg and NAME.png, or NAME-PANEL; needs matplotlib",
+        ),
+        click.Option(["--json"], is_flag=True, help="JSON lines: phrases, then a summary a panel"),
+        click.Option(["--vectors"], is_flag=True, help="with --json: the states too"),
+    ],
+)  # fmt: skip

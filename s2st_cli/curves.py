@@ -1,0 +1,121 @@
+"""What `analyze lengths` and `analyze rarity` share: their options, the table and the figure."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from s2st.errors import UsageError
+from s2st_cli.systems import read_texts, system_paths
+
+if TYPE_CHECKING:
+    from s2st.analysis.buckets import CurvePoint
+
+_logger = logging.getLogger("s2st")
+WINDOWS_HELP = (
+    "The sentences are sorted and looked at through --buckets N windows, each of 2/(N+1) of them "
+    "and sharing half with the next; a point is a window's corpus BLEU at its mean {key}, with a "
+    "95 % bootstrap interval over its sentences (the same resamples for all systems)."
+)
+CURVE_OPTIONS: list[click.Parameter] = [
+    click.Argument(["hyp"], nargs=-1, required=True),
+    click.Option(["--ref", "-r"], multiple=True, metavar="FILE", help="reference; repeatable"),
+    click.Option(["--source"], metavar="FILE", required=True, help="source lines"),
+    click.Option(
+        ["--buckets"], type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
+        help="windows",
+    ),
+    click.Option(
+        ["--tokenize"], metavar="NAME",
+        help="sacreBLEU's BLEU with this tokeniser  [default: multi-bleu.pl's tokenised BLEU]",
+    ),
+    click.Option(
+        ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+        help="bootstrap resamplings",
+    ),
+    click.Option(
+        ["--seed"], type=click.IntRange(min=0), default=12345, show_default=True, metavar="N",
+        help="of the resampling",
+    ),
+    click.Option(["--figure"], metavar="NAME", help="draw NAME.svg and NAME.png"),
+    click.Option(["--title"], default="", metavar="TEXT", help="of the figure"),
+    click.Option(["--json"], is_flag=True, help="JSON lines"),
+]  # fmt: skip
+
+
+def show_curves(
+    extra: Mapping[str, Any],
+    inputs: Sequence[str],
+    keys_of: Callable[[list[str]], Sequence[float]],
+    key: str,
+    x_label: str,
+    log_x: bool = False,
+) -> None:
+    """Reads the texts, prints the points to stdout and draws the figure if one is asked for.
+
+    Args:
+        extra: the values of CURVE_OPTIONS.
+        inputs: further files that are read, which the figure must not overwrite.
+        keys_of: the keys of the source lines; NaN leaves a line out.
+        key: what a key is, in a word, for the table.
+        x_label: the same in full, for the figure.
+        log_x: draw them on a logarithmic scale.
+    """
+    if extra["figure"] is not None:
+        _check_figure(extra, inputs)
+    texts = read_texts(extra["hyp"], extra["ref"], extra["source"])
+    assert texts.source is not None
+    from s2st.analysis.buckets import bucket_curves, curve_series
+    from s2st.analysis.measure import Measure
+
+    measure = Measure(extra["tokenize"])
+    signature = measure.signature(len(texts.references))
+    keys = keys_of(texts.source)
+    points = bucket_curves(
+        texts.systems, texts.references, keys, buckets=extra["buckets"],
+        samples=extra["samples"], seed=extra["seed"], tokenize=extra["tokenize"],
+    )  # fmt: skip
+    _logger.info("%s", signature)
+    if extra["json"]:
+        for point in points:
+            print(json.dumps({**asdict(point), "metric": signature}, ensure_ascii=False))
+    else:
+        _print_table(points, key)
+    if extra["figure"] is not None:
+        from s2st.analysis.figures import draw_curves
+
+        files = draw_curves(
+            extra["figure"], curve_series(points), x_label=x_label, y_label=measure.name,
+            title=extra["title"], log_x=log_x,
+        )  # fmt: skip
+        _logger.info("wrote %s and %s", *files)
+
+
+def _check_figure(extra: Mapping[str, Any], inputs: Sequence[str]) -> None:
+    """Finds before the work what would fail at its end."""
+    from s2st.analysis.figures import figure_paths, require_matplotlib
+    from s2st.text.lines import check_outputs
+
+    if not extra["figure"]:
+        raise UsageError("--figure needs a name")
+    require_matplotlib()
+    files = [str(path) for path in figure_paths(extra["figure"])]
+    texts = [*system_paths(extra["hyp"]), *extra["ref"], extra["source"]]
+    check_outputs(files, [*texts, *inputs])
+
+
+def _print_table(points: Sequence["CurvePoint"], key: str) -> None:
+    """One row a point under one line of names, tabs between."""
+    names = [f"{key} low", f"{key} mean", f"{key} high", "BLEU", "BLEU low", "BLEU high"]
+    print("system", "sentences", *names, sep="\t")
+    for point in points:
+        keys = (_number(key) for key in (point.key_low, point.key_mean, point.key_high))
+        scores = (point.bleu, point.bleu_low, point.bleu_high)
+        print(point.system, point.sentences, *keys, *(f"{score:.2f}" for score in scores), sep="\t")
+
+
+def _number(key: float) -> str:
+    return str(int(key)) if key == int(key) else f"{key:.2f}"

@@ -1,0 +1,45 @@
+"""`s2st report`: a study's or a training's folder as one HTML file."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from s2st import durable
+from s2st.registry import load_plugin
+from s2st_cli.startup import import_torch
+
+
+@click.command()
+@click.argument("run_dir")
+@click.option("-o", "--output-file", default="-", metavar="FILE", help="where to write")
+@click.option(
+    "--plugin", multiple=True, metavar="MODULE", help="import a module that the model needs"
+)
+def command(run_dir: str, output_file: str, plugin: tuple[str, ...]) -> None:
+    """Show RUN_DIR as one HTML file that needs nothing else.
+
+    RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training.
+    """
+    from s2st.analysis.page import render_page
+    from s2st.analysis.report import REPORT, Report, read_study
+    from s2st.text.lines import check_outputs
+
+    folder = Path(run_dir)
+    check_outputs([output_file], [str(folder / REPORT)])
+    report: Report
+    if os.path.lexists(folder / REPORT):
+        report = read_study(folder)
+    else:
+        for module in plugin:
+            load_plugin(module)
+        import_torch()
+        from s2st.analysis.training_report import report_training
+
+        report = report_training(folder)
+    page = render_page(report)
+    if output_file == "-":
+        sys.stdout.buffer.write(page)
+    else:
+        durable.replace_file(Path(output_file), page)

@@ -1,0 +1,440 @@
+"""Reports: what report.json may hold, and the page made of it."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import struct
+import zlib
+from fnmatch import fnmatch
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import s2st
+from s2st.analysis import report as module
+from s2st.analysis.page import render_page
+from s2st.analysis.report import (
+    Column,
+    Commands,
+    Figure,
+    Interval,
+    Marked,
+    Report,
+    Sample,
+    Samples,
+    Section,
+    Table,
+    read_study,
+)
+from s2st.config import read_toml
+from s2st.errors import DataError, InputMissingError
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="5"/></svg>'
+STUDY = {
+    "format": "s2st-report",
+    "version": 1,
+    "title": "A study",
+    "lead": "What it found.",
+    "facts": [["machine", "two cores"]],
+    "sections": [
+        {
+            "title": "Table 1",
+            "text": ["BLEU."],
+            "items": [
+                {
+                    "kind": "table",
+                    "caption": "BLEU by beam",
+                    "columns": [
+                        {"name": "system", "type": "text"},
+                        {"name": "beam 1", "type": "number", "digits": 1},
+                        {"name": "verdict", "type": "text"},
+                    ],
+                    "rows": [
+                        ["RNN", {"value": 22, "low": 21.06, "high": 23.5}, None],
+                        ["LSTM", 31.25, {"text": "held", "mark": "good"}],
+                    ],
+                },
+                {"kind": "figure", "path": "figures/a.svg", "caption": "Lengths", "alt": "falls"},
+                {
+                    "kind": "samples",
+                    "caption": "Long ones",
+                    "columns": ["source", "reference"],
+                    "rows": [{"note": "line 3", "texts": ["a b", "un b"]}],
+                },
+                {"kind": "commands", "caption": "How", "lines": ["s2st train bin", "ls"]},
+            ],
+        }
+    ],
+}
+
+
+def png(width=3, height=2):
+    def chunk(kind, data):
+        end = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + end
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return (
+        b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 8)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Writes a study's folder; returns it."""
+
+    def write(values=STUDY):
+        (tmp_path / "figures").mkdir(exist_ok=True)
+        (tmp_path / "figures" / "a.svg").write_bytes(SVG)
+        (tmp_path / "report.json").write_text(json.dumps(values), "utf-8")
+        return tmp_path
+
+    return write
+
+
+def changed(place, value):
+    """STUDY with another value at a place, a tuple of keys; DELETE takes it out."""
+    values = copy.deepcopy(STUDY)
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is DELETE:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return values
+
+
+DELETE = object()
+ITEMS = ("sections", 0, "items")
+TABLE = (*ITEMS, 0)
+
+
+def test_a_study_is_read_whole(study):
+    table = Table(
+        "BLEU by beam",
+        (Column("system"), Column("beam 1", True, 1), Column("verdict")),
+        (
+            ("RNN", Interval(22.0, 21.06, 23.5), None),
+            ("LSTM", 31.25, Marked("held", "good")),
+        ),
+    )
+    items = (
+        table,
+        Figure("Lengths", "falls", "image/svg+xml", SVG),
+        Samples("Long ones", ("source", "reference"), (Sample("line 3", ("a b", "un b")),)),
+        Commands("How", ("s2st train bin", "ls")),
+    )
+    facts = (("machine", "two cores"),)
+    sections = (Section("Table 1", ("BLEU.",), items),)
+    assert read_study(study()) == Report("A study", "What it found.", facts, sections)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("format",), "other", '"format" is not "s2st-report"'),
+        (("version",), 2, "version: is 2"),
+        (("title",), DELETE, "has no 'title'"),
+        (("title",), 3, "title: is 3, not text"),
+        (("title",), " ", "title: is empty"),
+        (("lead",), "\ud800", "lead: holds half a character"),
+        (("more",), 1, "unknown key 'more'"),
+        (("facts",), {}, "facts: is {}, not a list"),
+        (("facts", 0), ["machine"], "facts[0]: has 1 texts"),
+        (("facts", 0, 1), None, "facts[0][1]: is None, not text"),
+        (("sections", 0), [], "sections[0]: is [], not an object"),
+        (("sections", 0, "text", 0), 1, "sections[0].text[0]: is 1, not text"),
+        ((*ITEMS, 1), "x", "sections[0].items[1].kind: is None"),
+        ((*ITEMS, 1, "kind"), "film", "sections[0].items[1].kind: is 'film'"),
+        ((*ITEMS, 1, "kind"), [], "sections[0].items[1].kind: is []"),
+        ((*TABLE, "columns"), [], "sections[0].items[0].columns: is empty"),
+        ((*TABLE, "columns", 1, "type"), "int", "sections[0].items[0].columns[1].type: is 'int'"),
+        ((*TABLE, "columns", 1, "digits"), 13, "columns[1].digits: is 13"),
+        ((*TABLE, "columns", 1, "digits"), True, "columns[1].digits: is True"),
+        ((*TABLE, "rows", 1), ["LSTM"], "items[0].rows[1]: has 1 values for 3 columns"),
+        ((*TABLE, "rows", 1, 1), float("nan"), "items[0].rows[1][1]: is nan, not a finite number"),
+        ((*TABLE, "rows", 1, 1), 10**400, "items[0].rows[1][1]: is 1000"),
+        ((*TABLE, "rows", 1, 1), True, "items[0].rows[1][1]: is True, not a finite number"),
+        ((*TABLE, "rows", 0, 1, "low"), "a", "items[0].rows[0][1].low: is 'a'"),
+        ((*TABLE, "rows", 0, 1, "low"), 24, "rows[0][1]: its low 24 is more than its high 23.5"),
+        ((*TABLE, "rows", 0, 1, "high"), DELETE, "items[0].rows[0][1]: has no 'high'"),
+        ((*TABLE, "rows", 1, 2, "mark"), "fine", "items[0].rows[1][2].mark: is 'fine'"),
+        ((*TABLE, "rows", 1, 2, "mark"), ["good"], "items[0].rows[1][2].mark: is ['good']"),
+        ((*ITEMS, 2, "rows", 0, "texts"), ["a"], "rows[0].texts: has 1 values for 2 columns"),
+        ((*ITEMS, 3, "lines"), "ls", "sections[0].items[3].lines: is 'ls', not a list"),
+        ((*ITEMS, 1, "path"), "/etc/a.svg", "items[1].path: '/etc/a.svg' is not a path inside"),
+        ((*ITEMS, 1, "path"), "../a.svg", "items[1].path: '../a.svg' is not a path inside"),
+        ((*ITEMS, 1, "path"), "a\0.svg", "is not a path inside"),
+        ((*ITEMS, 1, "path"), "figures/a.gif", "items[1].path: 'figures/a.gif' is no .svg or .png"),
+        ((*ITEMS, 1, "alt"), "", "items[1].alt: is empty"),
+    ],
+)
+def test_what_does_not_fit_is_named_by_file_and_place(study, place, value, message):
+    folder = study(changed(place, value))
+    with pytest.raises(DataError) as caught:
+        read_study(folder)
+    assert str(caught.value).startswith(f"{folder}/report.json: ")
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < len(str(folder)) + 300
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"format":\n"s2st-report",\n}', "report.json, line 3: not JSON"),
+        (b'"\xff"', "not JSON in UTF-8"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not a report"),
+    ],
+)
+def test_what_is_no_json_is_refused(study, data, message):
+    folder = study()
+    (folder / "report.json").write_bytes(data)
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_study(folder)
+
+
+ENTITY = b'<!DOCTYPE svg [<!ENTITY a "aaaa">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.svg", b"<svg", "not a readable SVG"),
+        ("a.svg", b"<html/>", "not an SVG"),
+        ("a.svg", ENTITY, "it defines entities"),
+        ("a.svg", b'<?xml version="1.0" encoding="no-such"?><svg/>', "not a readable SVG"),
+        ("a.png", SVG, "not a PNG"),
+        ("a.png", png()[:20], "not a PNG"),
+        ("a.png", png(20_001, 1), "20001 x 1 pixels"),
+        ("a.png", png(0, 1), "0 x 1 pixels"),
+    ],
+)
+def test_a_file_that_is_no_picture_is_refused(study, name, data, message):
+    folder = study(changed((*ITEMS, 1, "path"), f"figures/{name}"))
+    (folder / "figures" / name).write_bytes(data)
+    with pytest.raises(DataError, match=r"items\[1\]\.path: 'figures/a\.\w+': .*" + message):
+        read_study(folder)
+
+
+def test_figures_do_not_leave_the_folder_by_links(study, tmp_path_factory):
+    folder = study()
+    outside = tmp_path_factory.mktemp("outside") / "a.svg"
+    outside.write_bytes(SVG)
+    (folder / "figures" / "a.svg").unlink()
+    (folder / "figures" / "a.svg").symlink_to(outside)
+    with pytest.raises(DataError, match="symbolic link to outside"):
+        read_study(folder)
+    (folder / "figures" / "a.svg").unlink()
+    (folder / "within.svg").write_bytes(SVG)
+    (folder / "figures" / "a.svg").symlink_to("../within.svg")
+    assert read_study(folder).sections[0].items[1].data == SVG
+    (folder / "figures" / "a.svg").unlink()
+    (folder / "figures" / "a.svg").mkdir()
+    with pytest.raises(DataError, match="not a plain file"):
+        read_study(folder)
+
+
+def test_a_missing_svg_is_replaced_by_its_png_or_missed(study):
+    folder = study()
+    (folder / "figures" / "a.svg").unlink()
+    with pytest.raises(InputMissingError, match=r"items\[1\]\.path: 'figures/a.svg' cannot be"):
+        read_study(folder)
+    (folder / "figures" / "a.png").write_bytes(png())
+    figure = read_study(folder).sections[0].items[1]
+    assert (figure.media_type, figure.data) == ("image/png", png())
+
+
+def test_figures_have_a_greatest_size_each_and_together(study, monkeypatch):
+    values = changed((*ITEMS, 2), STUDY["sections"][0]["items"][1])
+    folder = study(values)
+    size = len(SVG)
+    monkeypatch.setattr(module, "MOST_FIGURE_BYTES", size)
+    monkeypatch.setattr(module, "MOST_PAGE_BYTES", 2 * size)
+    read_study(folder)
+    monkeypatch.setattr(module, "MOST_PAGE_BYTES", 2 * size - 1)
+    with pytest.raises(DataError, match=r"items\[2\]\.path: the figures up to"):
+        read_study(folder)
+    monkeypatch.setattr(module, "MOST_FIGURE_BYTES", size - 1)
+    with pytest.raises(DataError, match=r"items\[1\]\.path: 'figures/a.svg' is larger"):
+        read_study(folder)
+
+
+class Seen(HTMLParser):
+    """Elements of a page: (tag, attributes, text inside), checked to be nested well."""
+
+    VOID = ("meta", "link", "img")
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements, self._open = [], []
+        self.feed(page.decode())
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        assert len({name for name, _ in attrs}) == len(attrs)
+        element = [tag, dict(attrs), ""]
+        self.elements.append(element)
+        if tag not in self.VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data):
+        for element in self._open:
+            element[2] += data
+
+    def all(self, tag):
+        return [element for element in self.elements if element[0] == tag]
+
+    def texts(self, tag):
+        return [text for _, _, text in self.all(tag)]
+
+
+def test_the_page_shows_all_of_the_report(study):
+    page = Seen(render_page(read_study(study())))
+    assert page.texts("title") == page.texts("h1") == ["A study"]
+    assert page.texts("h2") == ["Table 1", "How this was made"]
+    assert [link[1]["href"] for link in page.all("a")] == ["#s1", "#facts"]
+    assert {"#" + e[1]["id"] for e in page.all("section")} == {"#s1", "#facts"}
+    rows = [text.strip() for text in page.texts("tr")]
+    assert rows[1:] == ["RNN22.0 [21.1, 23.5]", "LSTM31.2 ✓ held"]
+    heads = [(head[1].get("scope"), head[2].strip()) for head in page.all("th")]
+    assert heads == [
+        ("col", "system"), ("col", "beam 1"), ("col", "verdict"), ("row", "RNN"), ("row", "LSTM"),
+    ]  # fmt: skip
+    values = [cell[1].get("data-value") for cell in page.all("td")]
+    assert [value and float(value) for value in values] == [22, None, 31.25, None]
+    (image,) = page.all("img")
+    kind, _, data = image[1]["src"].partition(",")
+    assert (kind, image[1]["alt"]) == ("data:image/svg+xml;base64", "falls")
+    assert base64.b64decode(data) == SVG
+    assert page.texts("dd") == ["a b", "un b", "two cores"]
+    assert page.texts("dt") == ["source", "reference", "machine"]
+    assert page.texts("code") == ["s2st train bin\nls"]
+    assert page.all("html")[0][1]["lang"] == "en"
+
+
+def test_equal_reports_give_equal_bytes(study):
+    folder = study()
+    assert render_page(read_study(folder)) == render_page(read_study(folder))
+
+
+def test_the_policy_allows_this_style_and_this_script_only(study):
+    page = Seen(render_page(read_study(study())))
+    (policy,) = [m[1]["content"] for m in page.all("meta") if "http-equiv" in m[1]]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for tag in ("style", "script"):
+        (text,) = page.texts(tag)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
+    for tag, attributes, _ in page.elements:
+        assert not {name for name in attributes if name.startswith("on") or name == "style"}, tag
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:"))
+
+
+HOSTILE = st.text(
+    st.characters(exclude_categories=("Cs",)) | st.sampled_from("<>&\"'`/=!- \n"), max_size=30
+)
+
+
+def page_of(text):
+    rows = ((text, text), ("x", None), (Marked(text, "bad"), Interval(1, 0, 2)))
+    items = (
+        Table(text, (Column(text), Column(text, True)), rows),
+        Figure(text, text, "image/svg+xml", SVG),
+        Samples(text, (text,), (Sample(text, (text,)),)),
+        Commands(text, (text,)),
+    )
+    report = Report(text, text, ((text, text),), (Section(text, (text,), items),))
+    return Seen(render_page(report))
+
+
+@given(HOSTILE.map("x{}".format))
+def test_no_text_becomes_markup(text):
+    page, harmless = page_of(text), page_of("x")
+    assert [tag for tag, _, _ in page.elements] == [tag for tag, _, _ in harmless.elements]
+    shown = re.sub("[\0-\x08\x0b\x0c\x0e-\x1f\x7f]", "\ufffd", text)
+    assert page.texts("h1") == page.texts("caption") == page.texts("code") == [shown]
+    assert page.texts("dd") == [shown, shown]
+    assert page.all("img")[0][1]["alt"] == shown
+
+
+@pytest.mark.parametrize(
+    ("cell", "digits", "shown"),
+    [
+        (31.25, 1, "31.2"),
+        (1234567.0, 0, "1,234,567"),
+        (-3.14159, 2, "\u22123.14"),
+        (-0.001, 2, "0.00"),
+        (2.5e20, 2, "2.500e+20"),
+        (Interval(-0.5, -1.0, 0.25), 1, "\u22120.5 [\u22121.0, 0.2]"),
+    ],
+)
+def test_numbers_are_shown_for_readers(cell, digits, shown):
+    table = Table("t", (Column("a"), Column("b", True, digits)), (("x", cell),))
+    page = Seen(render_page(Report("t", "", (), (Section("s", (), (table,)),))))
+    assert page.texts("td") == [shown]
+    assert not page.all("nav")  # of one section
+
+
+def test_only_pictures_that_follow_dark_mode_stand_on_its_ground():
+    dark = SVG.replace(b"<rect", b"<style>@media (prefers-color-scheme: dark) {}</style><rect")
+    figures = [
+        Figure("a", "a", "image/svg+xml", dark),
+        Figure("b", "b", "image/svg+xml", SVG),
+        Figure("c", "c", "image/png", png()),
+    ]
+    page = Seen(render_page(Report("t", "", (), (Section("s", (), tuple(figures)),))))
+    assert [figure[1].get("class") for figure in page.all("figure")] == [None, "plate", "plate"]
+
+
+def luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_colours_have_the_contrast_of_wcag_in_both_modes_and_in_print():
+    style = (Path(module.__file__).parent / "report.css").read_text("utf-8")
+    modes = [
+        {name: color if len(color) == 7 else "#" + "".join(2 * digit for digit in color[1:])
+         for name, color in re.findall(r"--(\w+): (#[0-9a-f]+);", block)}
+        for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    ]  # fmt: skip
+    assert len(modes) == 3
+    for colors in modes:
+        for ground in ("ground", "panel"):
+            for ink in ("ink", "muted", "link", "good", "bad", "unsure"):
+                pair = sorted(luminance(colors[name]) for name in (ink, ground))
+                assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (ink, ground, colors)
+
+
+def test_the_example_of_the_guide_is_a_report(study):
+    guide = (Path(s2st.__file__).parents[1] / "docs" / "guide.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(\{\"format\": \"s2st-report\".*?)```", guide, re.DOTALL)
+    folder = study()
+    (folder / "report.json").write_text(example, "utf-8")
+    (folder / "figures" / "lengths.svg").write_bytes(SVG)
+    (section,) = read_study(folder).sections
+    assert [type(item) for item in section.items] == [Table, Figure, Samples, Commands]
+
+
+def test_a_wheel_holds_what_the_page_needs():
+    root = Path(s2st.__file__).parent
+    project = read_toml(root.parent / "pyproject.toml")
+    patterns = project["tool"]["setuptools"]["package-data"]["s2st"]
+    for name in ("analysis/report.css", "analysis/report.js"):
+        assert (root / name).is_file()
+        assert any(fnmatch(name, pattern) for pattern in patterns)
