@@ -12,7 +12,7 @@ import numpy as np
 from s2st.text.lines import split_words
 from study.expand import translation
 from study.measures import Measured
-from study.tables import RESCORERS, Figures, Item, depth_models, oracle_rows
+from study.tables import RESCORERS, WEIGHTS, Figures, Item, depth_models, oracle_rows
 
 LONG_SHARE = 0.1  # of the test set: its longest sentences
 MARKS = {"held": "good", "not held": "bad", "not significant": "unsure"}
@@ -145,7 +145,7 @@ def _batching(figures: Figures) -> Claim:
 def _rescoring(figures: Figures) -> Iterator[Claim]:
     base = figures.baseline()
     paper = {"forward": "35.61", "reversed": "35.85", "large-ensemble": "36.5"}
-    for kind, name in (("even", "even average"), ("tuned", "tuned weights")):
+    for kind, name in WEIGHTS.items():
         for role in RESCORERS:
             own = figures.rescored(role, kind)
             yield Claim(

@@ -32,7 +32,8 @@ def nbest(part: str, plan: Plan) -> str:
 def rescored(system: str, kind: str) -> str:
     """A file of a system's rescoring of the test lists.
 
-    kind: "nbest.gz" the scored lists, "even" and "tuned" the choices, "report" in JSON, "weights".
+    kind: "nbest.gz" the scored lists; "even", "scaled" and "tuned" the choices by an even average
+    of the raw scores, of scores of equal spread, and by tuned weights; "report"; "weights".
     """
     return f"rescored/{system}.{kind}"
 
@@ -154,11 +155,14 @@ def _rescoring(plan: Plan) -> Iterator[Step]:
             (lists, report, weights),
         )  # fmt: skip
         again = ("rescore-nbest", lists, "--source", source)
-        for kind, more in (("even", ()), ("tuned", ("--weights", weights, "--length-feature"))):
+        for kind, more, read in (
+            ("even", (), ()),
+            ("scaled", ("--normalize", "list"), ()),
+            ("tuned", ("--weights", weights, "--length-feature"), (weights,)),
+        ):
             output = rescored(system.name, kind)
-            inputs = (lists, source, *more[1:2])
             name = f"choose-{system.name}-{kind}"
-            yield Step(name, (*again, *more, "-o", output), inputs, (output,))
+            yield Step(name, (*again, *more, "-o", output), (lists, source, *read), (output,))
     first = rescored(plan.system(plan.rescoring.systems[0]).name, "nbest.gz")
     output = translation("baseline", 0, plan.corpus.target)
     words = ["rescore-nbest", first, "--source", source, "--weight", "Baseline=1", "-o", output]

@@ -53,7 +53,7 @@ class Figures:
         return self._bleu(*(translation(name, beam, target) for name in self.names(role)))
 
     def rescored(self, role: str, kind: str) -> Measured:
-        """BLEU of the lists rescored by a role's first system: "even" or "tuned"."""
+        """BLEU of the lists rescored by a role's first system, by a kind of weights."""
         return self._bleu(rescored(self.rescorer(role), kind))
 
     def rescorer(self, role: str) -> str:
@@ -80,6 +80,11 @@ class Figures:
 
 ROLES = ("rnn", "forward", "reversed", "small-ensemble", "large-ensemble")
 RESCORERS = ("forward", "reversed", "large-ensemble")
+WEIGHTS = {
+    "even": "even average",
+    "scaled": "even average of scores of equal spread",
+    "tuned": "tuned on the validation lists",
+}
 
 
 def table_1(figures: Figures) -> Item:
@@ -180,7 +185,7 @@ def table_2(figures: Figures) -> Item:
     base = figures.baseline()
     rows: list[list[Any]] = [[f"{label}, its own choice", cell(base), None, PAPER_BASELINE]]
     for role in RESCORERS:
-        for kind, name in (("even", "even average"), ("tuned", "tuned on the validation lists")):
+        for kind, name in WEIGHTS.items():
             own = figures.rescored(role, kind)
             paper = PAPER_RESCORED[role] if kind == "even" else None
             text = f"rescored by {article(figures.label(role))}, {name}"
