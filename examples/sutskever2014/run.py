@@ -22,6 +22,7 @@ from study.plan import read_plan  # noqa: E402
 from study.report import write_report  # noqa: E402
 from study.steps import Runner, StoppedError, StudyError  # noqa: E402
 
+from s2st.analysis.figures import require_matplotlib  # noqa: E402
 from s2st.errors import S2STError  # noqa: E402
 from s2st.training.lock import own  # noqa: E402
 
@@ -33,9 +34,15 @@ def main() -> int:
     except StoppedError as stop:
         _say(f"stopped by {stop}; the same command goes on from here")
         return 128 + stop.number
+    except KeyboardInterrupt:  # before or after the steps
+        _say("stopped by SIGINT; the same command goes on from here")
+        return 130
     except (StudyError, S2STError) as error:
         _say(f"error: {error}")
         return getattr(error, "exit_code", 1)
+    except OSError as error:
+        _say(f"error: {error.filename or 'the run folder'}: {error.strerror or error}")
+        return 1
     return 0
 
 
@@ -47,10 +54,16 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with the plan's text (NAME.LANG[.gz])")
     parser.add_argument("--lists", type=Path, help="folder with the plan's n-best lists")
     parser.add_argument("--run", type=Path, help="folder to work in (default: run-SCALE here)")
-    parser.add_argument("--jobs", type=int, default=cores, help="steps at a time (default: cores)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads a step (default: 1)")
+    parser.add_argument("--jobs", type=_count, default=cores, help="steps at a time (cores)")
+    parser.add_argument("--threads", type=_count, default=1, help="CPU threads a step (1)")
     parser.add_argument("--insist", action="store_true", help="run a plan that is only costed")
     return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _study(arguments: argparse.Namespace) -> None:
@@ -61,6 +74,7 @@ def _study(arguments: argparse.Namespace) -> None:
             print(line)
         _say("this is what it would take; --insist runs it")
         return
+    require_matplotlib()  # now, not after hours of training
     run: Path = arguments.run or HERE / f"run-{path.stem}"
     with own(run):
         put_corpus(plan, arguments.data, run)

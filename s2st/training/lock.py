@@ -48,7 +48,7 @@ def _lock(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         holder = path.read_text("utf-8", "replace").strip() or "another process"
         raise OutputError(
-            f"{path.parent}: {holder} trains here; stop it, or use another --save-dir"
+            f"{path.parent}: {holder} works here; stop it, or use another folder"
         ) from error
     except OSError:  # a file system without locks
         return

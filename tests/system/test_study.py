@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from s2st.pipelines.evaluate import tokenized_bleu
+from s2st.training.lock import own
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "examples" / "sutskever2014" / "run.py"
@@ -130,14 +132,56 @@ def test_a_changed_text_does_again_what_depends_on_it_only(study, tmp_path):
     assert (code, begun(err)) == (0, ["generate-forward-1-beam1"])
 
 
-def test_two_studies_in_one_folder_are_refused_and_mistakes_are_one_line(tmp_path):
-    code, out, err = finish(start("--scale", "nothing", "--run", tmp_path / "run"))
-    assert (code, out) == (1, "")
-    assert len(err.strip().splitlines()) == 1
-    assert "nothing.toml" in err
-    code, _, err = finish(start("--data", tmp_path, "--run", tmp_path / "run"))
+@pytest.fixture
+def refused(tmp_path):
+    """Starts a study in tmp_path/run that cannot go on: its one line, and exit code."""
+
+    def run(*arguments, **more):
+        code, out, err = finish(start(*arguments, "--run", tmp_path / "run", **more))
+        assert out == ""
+        assert len(err.strip().splitlines()) == 1, err
+        return code, err
+
+    return run
+
+
+def test_mistakes_are_one_line(refused, tmp_path):
+    code, err = refused("--scale", "nothing")
     assert code == 1
-    assert "train.en" in err.strip().splitlines()[-1]
+    assert "nothing.toml" in err
+    code, err = refused("--data", tmp_path)
+    assert code == 1
+    assert "train.en" in err
+    shutil.rmtree(tmp_path / "run/data")
+    (tmp_path / "run/data").write_text("in the way")
+    code, err = refused()
+    assert code == 1
+    assert "run/data" in err
+
+
+def test_two_studies_in_one_folder_are_refused(refused, tmp_path):
+    with own(tmp_path / "run"):
+        code, err = refused("--scale", "smoke")
+    assert code == 74
+    assert f"process {os.getpid()}" in err
+
+
+def test_without_matplotlib_nothing_is_begun(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    process = subprocess.run(
+        [sys.executable, str(STUDY), "--scale", "smoke", "--run", str(tmp_path / "run")],
+        env=environment, text=True, capture_output=True, timeout=LIMIT,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert "pip install 's2st[analysis]'" in process.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_at_least_one_step_runs_at_a_time(tmp_path):
+    code, _, err = finish(start("--scale", "smoke", "--run", tmp_path / "run", "--jobs", "0"))
+    assert code == 2
+    assert "whole number from 1" in err
 
 
 def test_the_paper_scale_says_what_it_would_take_and_runs_nothing(tmp_path):

@@ -7,6 +7,7 @@ from study.plan import Model, Options, Plan, System
 from study.steps import Step
 
 STORE = "bin"
+PARTS = ("valid", "test")
 
 
 def translation(system: str, beam: int, target: str) -> str:
@@ -29,11 +30,16 @@ def nbest(part: str, plan: Plan) -> str:
     return f"lists/{part}.nbest" + ("" if plan.lists.model else ".gz")
 
 
+def scored(system: str, part: str) -> str:
+    """The file of the lists of "valid" or "test" with a system's scores."""
+    return f"rescored/{system}.{part}.nbest.gz"
+
+
 def rescored(system: str, kind: str) -> str:
     """A file of a system's rescoring of the test lists.
 
-    kind: "nbest.gz" the scored lists; "even", "scaled" and "tuned" the choices by an even average
-    of the raw scores, of scores of equal spread, and by tuned weights; "report"; "weights".
+    kind: "even", "scaled" and "tuned" the choices by an even average of the raw scores, of scores
+    of equal spread, and by tuned weights; "report" in JSON; "weights".
     """
     return f"rescored/{system}.{kind}"
 
@@ -134,39 +140,43 @@ def _search_curve(plan: Plan) -> Iterator[Step]:
 
 
 def _rescoring(plan: Plan) -> Iterator[Step]:
-    """The lists, where a model of the study makes them; each system's scores, once; the choices."""
-    source = f"data/test.{plan.corpus.source}"
+    """The lists, where a model of the study makes them; each system's scores; tuning; choices."""
+    sources, references = (
+        {part: f"data/{part}.{language}" for part in PARTS}
+        for language in (plan.corpus.source, plan.corpus.target)
+    )
     if plan.lists.model:
         yield from _model_lists(plan)
-    references = [f"data/{part}.{plan.corpus.target}" for part in ("valid", "test")]
-    valid = [nbest("valid", plan), f"data/valid.{plan.corpus.source}", references[0]]
-    test = nbest("test", plan)
-    for system in map(plan.system, plan.rescoring.systems):
+    systems = [plan.system(name) for name in plan.rescoring.systems]
+    for system in systems:
         flags, paths = _models(system)
-        lists, report, weights = (
-            rescored(system.name, kind) for kind in ("nbest.gz", "report", "weights")
+        for part in PARTS:
+            lists, output = nbest(part, plan), scored(system.name, part)
+            words = ["rescore-nbest", lists, "--source", sources[part], *flags]
+            words += [*_flags(plan.rescoring.options), "--output", "nbest", "-o", output]
+            inputs = (*paths, lists, sources[part])
+            yield Step(f"rescore-{system.name}-{part}", tuple(words), inputs, (output,))
+    for system in systems:
+        valid, test = (scored(system.name, part) for part in PARTS)
+        tuned, report, weights = (
+            rescored(system.name, kind) for kind in ("tuned", "report", "weights")
         )
-        words = ["rescore-nbest", test, "--source", source, *flags, *_flags(plan.rescoring.options)]
-        words += ["--dev-nbest", valid[0], "--dev-source", valid[1], "--tune", valid[2]]
-        words += ["--length-feature", "--oracle", references[1], "--report", report]
-        words += ["--weights-out", weights, "--output", "nbest", "-o", lists]
-        yield Step(
-            f"rescore-{system.name}", tuple(words), (*paths, test, source, *valid, references[1]),
-            (lists, report, weights),
-        )  # fmt: skip
-        again = ("rescore-nbest", lists, "--source", source)
-        for kind, more, read in (
-            ("even", (), ()),
-            ("scaled", ("--normalize", "list"), ()),
-            ("tuned", ("--weights", weights, "--length-feature"), (weights,)),
-        ):
+        again = ["rescore-nbest", test, "--source", sources["test"]]
+        words = ["--dev-nbest", valid, "--dev-source", sources["valid"]]
+        words += ["--tune", references["valid"], "--length-feature"]
+        words += ["--oracle", references["test"], "--report", report, "--weights-out", weights]
+        inputs = (test, valid, *sources.values(), *references.values())
+        outputs = (tuned, report, weights)
+        yield Step(f"tune-{system.name}", (*again, *words, "-o", tuned), inputs, outputs)
+        for kind, more in (("even", ()), ("scaled", ("--normalize", "list"))):
             output = rescored(system.name, kind)
             name = f"choose-{system.name}-{kind}"
-            yield Step(name, (*again, *more, "-o", output), (lists, source, *read), (output,))
-    first = rescored(plan.system(plan.rescoring.systems[0]).name, "nbest.gz")
+            yield Step(name, (*again, *more, "-o", output), (test, sources["test"]), (output,))
+    first = scored(systems[0].name, "test")
     output = translation("baseline", 0, plan.corpus.target)
-    words = ["rescore-nbest", first, "--source", source, "--weight", "Baseline=1", "-o", output]
-    yield Step("choose-baseline", tuple(words), (first, source), (output,))
+    words = ["rescore-nbest", first, "--source", sources["test"], "--weight", "Baseline=1"]
+    inputs = (first, sources["test"])
+    yield Step("choose-baseline", (*words, "-o", output), inputs, (output,))
 
 
 def _model_lists(plan: Plan) -> Iterator[Step]:

@@ -6,6 +6,7 @@ BLEU is tokenised BLEU in percent, as multi-bleu.pl's; perplexity is per token, 
 """
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -45,6 +46,10 @@ class Measured:
     def less(self, other: "Measured") -> "Measured":
         """The difference, paired sample by sample."""
         return Measured(self.value - other.value, self.samples - other.samples)
+
+    def least(self, other: "Measured") -> "Measured":
+        """The smaller of the two: above 0 where both are."""
+        return Measured(min(self.value, other.value), np.minimum(self.samples, other.samples))
 
 
 class Measures:
@@ -147,8 +152,11 @@ class Measures:
         stream = zlib.crc32("\n".join(paths).encode())
         generator = np.random.Generator(np.random.PCG64([SEED, stream]))
         drawn = generator.integers(len(values), size=(len(values), SAMPLES))
-        picked = columns[drawn, np.arange(SAMPLES)]
-        return Measured(float(np.mean(values)), picked.mean(axis=0))
+        picked = columns[drawn, np.arange(SAMPLES)].mean(axis=0)
+        # the spread of few seeds among themselves is too small by (n - 1) / n in variance
+        center = columns.mean(axis=0)
+        wider = math.sqrt(len(values) / max(1, len(values) - 1))
+        return Measured(float(np.mean(values)), center + wider * (picked - center))
 
     def _lines(self, path: str) -> list[str]:
         return list(read_lines(str(self.run / path)))

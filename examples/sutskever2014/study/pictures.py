@@ -4,7 +4,7 @@ import math
 
 from s2st.analysis.figures import Series, draw_curves
 from study.expand import rescored, timed_translation
-from study.tables import RESCORERS, Figures, Item, depth_models
+from study.tables import RESCORERS, Figures, Item, depth_models, layers
 
 
 def draw_all(figures: Figures) -> list[Item]:
@@ -34,8 +34,9 @@ def _training(figures: Figures) -> Item:
 
 def _depths(figures: Figures) -> Item:
     series = [
-        _curve(figures, name, f"{1 + number} layer{'s' if number else ''}")
-        for number, (_, name) in enumerate(depth_models(figures.plan))
+        _curve(figures, name, f"{count} layer{'s' if count > 1 else ''}")
+        for model, name in depth_models(figures.plan)
+        for count in [layers(figures.plan, model)]
     ]
     return _draw(
         figures, "depth", series, "epoch", "perplexity of the validation set",

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from study.steps import StudyError
 
@@ -241,30 +242,59 @@ def _plan(content: dict[str, Any]) -> Plan:
         {
             **content, **made, "train": common,
             "preprocess": content.pop("preprocess", {}),
-            "models": [_record(Model, f"models.{n}", {"name": n, **m}) for n, m in models.items()],
-            "ensembles": [
-                _record(Ensemble, f"ensembles.{n}", {"name": n, **e}) for n, e in ensembles.items()
-            ],
+            "models": _named(Model, "models", models),
+            "ensembles": _named(Ensemble, "ensembles", ensembles),
         },
     )  # fmt: skip
 
 
-def _record(kind: type, where: str, values: dict[str, Any]) -> Any:
+def _named(kind: type, where: str, tables: Any) -> list[Any]:
+    """A record of each table in a table; its key is the record's name."""
+    return [
+        _record(kind, f"{where}.{name}", {"name": name, **_table(f"{where}.{name}", values)})
+        for name, values in _table(where, tables).items()
+    ]
+
+
+def _table(where: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise StudyError(f"{where} is {values!r}, not a table")
+    return values
+
+
+def _record(kind: type, where: str, values: Any) -> Any:
     known = {field.name for field in fields(kind)}
-    own = {key.replace("-", "_"): value for key, value in values.items()}
+    own = {key.replace("-", "_"): value for key, value in _table(where, values).items()}
     for key in own:
         if key not in known:
             raise StudyError(f"{where} has no key {key!r}; known: {', '.join(sorted(known))}")
     if "options" in known:
         own.setdefault("options", {})
     frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in own.items()}
+    for key, hint in get_type_hints(kind).items():
+        if key in frozen and not _fits(frozen[key], hint):
+            raise StudyError(f"{where}.{key} is {frozen[key]!r}: of the wrong type")
     try:
         return kind(**frozen)
     except TypeError as error:
         raise StudyError(f"{where}: {error}") from error
 
 
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a plan is of a record's type, one level down."""
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(one, get_args(hint)[0]) for one in value)
+    if hint is float:
+        return isinstance(value, int | float)
+    kind = get_origin(hint) or hint
+    return not isinstance(kind, type) or kind is UnionType or isinstance(value, kind)
+
+
 def _check_names(plan: Plan) -> None:
+    """Refuses what would fail at the end of the study, after all training."""
+    for model in plan.models:
+        if not model.seeds or len(set(model.seeds)) < len(model.seeds):
+            raise StudyError(f"models.{model.name}: seeds must differ, and be one at least")
     for own in plan.ensembles:
         missing = set(own.seeds) - set(plan.model(own.model).seeds)
         if missing:
@@ -277,3 +307,11 @@ def _check_names(plan: Plan) -> None:
         plan.system(name)
     for name in (plan.batching.model, roles.rnn, roles.forward, roles.reversed, *roles.depth):
         plan.model(name)
+    if not plan.search.beams or plan.analysis.beam not in plan.search.beams:
+        raise StudyError("search.beams must hold analysis.beam")
+    rescorers = {plan.system(name).name for name in plan.rescoring.systems}
+    for name in (roles.forward, roles.reversed, roles.large_ensemble):
+        trained = {f"{own.name}-{seed}" for own in plan.models if own.name == name
+                   for seed in own.seeds}  # fmt: skip
+        if not rescorers & (trained or {name}):
+            raise StudyError(f"rescoring.systems has no {name}, which table 2 needs")

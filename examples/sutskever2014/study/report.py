@@ -1,20 +1,18 @@
 """The end of the study: tables, claims, figures and samples into report.json and results.md."""
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s2st import __version__, durable
+from s2st import durable
 from s2st.text.lines import split_words
 from study.claims import claims_table
 from study.expand import rescored, translation
 from study.measures import Measures
 from study.pictures import draw_all, figure_item
 from study.plan import Plan
-from study.steps import Step
+from study.steps import Step, machine, versions
 from study.tables import (
     Figures,
     Item,
@@ -65,29 +63,20 @@ def _section(title: str, items: Sequence[Item], text: Sequence[str] = ()) -> Ite
 
 
 def _facts(plan: Plan, figures: Figures, steps: Sequence[Step], command: str) -> list[list[str]]:
-    import torch
-
     run = figures.measures.run
-    seconds = [figures.measures.json(f"steps/{step.name}.json")["seconds"] for step in steps]
-    pairs = sum(1 for _ in open(run / f"data/train.{plan.corpus.source}", "rb"))  # noqa: SIM115
+    stamps = [figures.measures.json(f"steps/{step.name}.json") for step in steps]
+    seconds = [stamp["seconds"] for stamp in stamps]
+    machines = {stamp.get("machine", machine()) for stamp in stamps}
+    used = {stamp.get("versions", versions()) for stamp in stamps}
+    with open(run / f"data/train.{plan.corpus.source}", "rb") as lines:
+        pairs = sum(1 for _ in lines)
     return [
         ["command", command],
-        ["machine", f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"],
-        ["versions", f"s2st {__version__}, torch {torch.__version__}, Python "
-                     f"{platform.python_version()}"],
+        ["machine", "; ".join(sorted(machines))],
+        ["versions", "; ".join(sorted(used))],
         ["text", f"{pairs:,} training pairs, {len(figures.measures.references):,} test sentences"],
         ["steps", f"{len(steps)}, {sum(seconds) / 3600:.2f} hours in all, one after the other"],
     ]  # fmt: skip
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").split("\n"):
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _analysis(plan: Plan) -> list[Item]:

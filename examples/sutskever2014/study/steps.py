@@ -2,10 +2,15 @@
 
 A step is complete when `steps/NAME.json` says so for the same command and the same inputs, and its
 outputs are there as it left them. Everything is relative to the run folder, which can be moved.
+A step runs in a session of its own, so that a key at the terminal reaches it once, through the
+runner; on Linux it is told to stop where the runner is killed.
 """
 
+import contextlib
+import importlib.metadata
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,9 +22,13 @@ from types import FrameType
 from typing import Any
 
 from s2st import __version__, durable
+from s2st.errors import S2STError
+from s2st.manifest import MANIFEST, check_size, files_of, read_sealed
 
 POLL_SECONDS = 0.05
-MANIFEST = "manifest.json"  # of a store or checkpoint: holds the sha256 of all that is in it
+CHILD = Path(__file__).with_name("child.py")
+# a closed terminal too; Windows has no SIGHUP
+SIGNALS = [n for name in ("SIGINT", "SIGTERM", "SIGHUP") if (n := getattr(signal, name, None))]
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Step:
         inputs, outputs: files, stores or checkpoints, relative to the run folder.
         owned: files and folders to remove before the step is done anew; `outputs` where empty.
         stdout: where the command's stdout goes: one of the outputs, or "" for nowhere.
-        alone: nothing else runs beside it, and it may use all cores: its time is a result.
+        alone: nothing else runs beside it, and it may use all cores: its time is a result, so what
+            a stop left of it is not gone on with.
     """
 
     name: str
@@ -64,6 +74,23 @@ class _Running:
     stamp: dict[str, Any]  # as it is on disk
 
 
+def machine() -> str:
+    """The processor, how many cores there are, and the system."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").split("\n"):
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def versions() -> str:
+    """Of what computes."""
+    torch = importlib.metadata.version("torch")
+    return f"s2st {__version__}, torch {torch}, Python {platform.python_version()}"
+
+
 class Runner:
     """Does steps in a folder.
 
@@ -88,15 +115,21 @@ class Runner:
         """Does what is not complete, in the order given as far as inputs allow.
 
         Raises:
-            StudyError: a step failed (those beside it are finished first), or an input is missing.
-            StoppedError: SIGINT or SIGTERM; running steps are told, and save what they can.
+            StudyError: a step failed (those beside it are finished first); an input is neither
+                there nor made by a step, which is found before any is started.
+            StoppedError: one of SIGNALS; running steps are told, and save what they can.
         """
         for folder in ("steps", "logs"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
         made_by = {output: step.name for step in steps for output in step.outputs}
+        for step in steps:
+            for path in step.inputs:
+                if path not in made_by and not (self.folder / path).exists():
+                    raise StudyError(f"{step.name}: {path}: not there, and no step makes it")
         waiting = list(steps)
         failure: StudyError | None = None
-        before = {n: signal.signal(n, self._stop) for n in (signal.SIGINT, signal.SIGTERM)}
+        heeded = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # as of nohup
+        before = {number: signal.signal(number, self._stop) for number in heeded}
         try:
             while waiting or self._running:
                 failure = self._collect(len(steps)) or failure
@@ -124,7 +157,7 @@ class Runner:
         try:
             outputs = {path: self._digest(path) for path in step.outputs}
             return bool(stamp["begun"] == self._begun(step) and stamp["outputs"] == outputs)
-        except (OSError, KeyError):
+        except (OSError, KeyError, S2STError):
             return False
 
     def stamp(self, name: str) -> dict[str, Any]:
@@ -159,7 +192,7 @@ class Runner:
         except OSError as error:
             raise StudyError(f"{step.name}: {error.filename}: {error.strerror}") from error
         stamp = self.stamp(step.name)
-        if stamp.get("begun") != begun or stamp.get("state") != "begun":
+        if step.alone or stamp.get("begun") != begun or stamp.get("state") != "begun":
             self._clear(step)
             stamp = {"state": "begun", "begun": begun, "seconds": 0.0}
         for path in step.outputs:
@@ -171,15 +204,21 @@ class Runner:
             environment["OMP_NUM_THREADS"] = str(self.threads)
         count = len(self._done) + len(self._running) + 1
         self.say(f"[{count}/{total}] {step.name}$ s2st {' '.join(step.command)}")
-        target = self.folder / f"{step.stdout}.part" if step.stdout else Path(os.devnull)
+        target = Path(os.devnull)
+        if step.stdout:
+            target = self.folder / f"{step.stdout}.part"
+            target.unlink(missing_ok=True)  # not emptied: a step that was left behind may have it
+        words = [sys.executable, "-m", "s2st_cli", *step.command]
+        if sys.platform == "linux":
+            words = [sys.executable, str(CHILD), str(os.getpid()), *words]
         with open(self.log(step.name), "ab") as errors, open(target, "wb") as output:
-            # a session of its own: Ctrl-C reaches it once, through the runner
             process = subprocess.Popen(
-                [sys.executable, "-m", "s2st_cli", *step.command], cwd=self.folder,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=environment,
-                start_new_session=True,
+                words, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
+                env=environment, start_new_session=True,
             )  # fmt: skip
         self._running.append(_Running(step, process, time.monotonic(), stamp))
+        if self._signal:  # it came before the step could be told
+            process.terminate()
 
     def _clear(self, step: Step) -> None:
         """Removes what an earlier run of the step, with other inputs, left."""
@@ -208,10 +247,18 @@ class Runner:
                 continue
             self._write_stamp(name, stamp)
             if not self._signal:
-                lines = self.log(name).read_text("utf-8", "replace").split("\n")
-                last = next((line for line in reversed(lines) if line), f"exit code {code}")
-                failure = StudyError(f"step {name} failed: {last} (all of it: {self.log(name)})")
+                failure = StudyError(f"step {name} failed: {self._reason(name, code)}")
+                if self._running:
+                    self.say(f"{failure}; what runs beside it is finished first")
         return failure
+
+    def _reason(self, name: str, code: int) -> str:
+        log = self.log(name)
+        lines = log.read_text("utf-8", "replace").split("\n")
+        last = next((line for line in reversed(lines) if line), f"exit code {code}")
+        if code < 0:  # its last line is not about that
+            last = f"signal {-code} ended it (out of memory?)"
+        return f"{last} (all of it: {log})"
 
     def _finish(self, step: Step, stamp: dict[str, Any]) -> None:
         if step.stdout:
@@ -222,7 +269,7 @@ class Runner:
         except OSError as error:
             raise StudyError(f"step {step.name} did not write {error.filename}") from error
         stamp["threads"] = "all" if step.alone else self.threads
-        stamp["s2st"] = __version__
+        stamp["machine"], stamp["versions"] = machine(), versions()
         self._write_stamp(step.name, stamp)
 
     def _write_stamp(self, name: str, content: dict[str, Any]) -> None:
@@ -235,9 +282,17 @@ class Runner:
         return {"command": list(step.command), "inputs": inputs}
 
     def _digest(self, path: str) -> str:
-        """sha256 of a file, or of the manifest of a store or checkpoint."""
+        """sha256 of a file, or of the manifest of a store or checkpoint.
+
+        Raises:
+            OSError: there is none.
+            CheckpointError: a file of the store or checkpoint is missing or cut short.
+        """
         whole = self.folder / path
         if whole.is_dir():
+            files = files_of(whole, read_sealed(whole))
+            for name in files:
+                check_size(whole, files, name)
             whole = whole / MANIFEST
         facts = whole.stat()
         key = (str(whole.resolve()), facts.st_mtime_ns, facts.st_size)

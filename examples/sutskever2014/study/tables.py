@@ -1,5 +1,6 @@
 """The paper's two tables, and those of depth, seeds and batching, as items of a report."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,12 +147,11 @@ def depth_table(figures: Figures) -> Item:
             change = cell(part)
         valid = min(row["nll"] for row in figures.measures.history(name))
         seconds = figures.measures.json(f"steps/train-{name}.json")["seconds"]
-        layers = int({**figures.plan.train, **model.options}.get("layers", 1))
-        rows.append([layers, cell(own), change, 2.718281828459045**valid, seconds / 60])
+        rows.append([layers(figures.plan, model), cell(own), change, math.exp(valid), seconds / 60])
         before = own
     caption = (
         "Depth of the reversed LSTM, one seed each, the same epochs for all; the paper: almost "
-        "10 % less perplexity a layer. Minutes beside another training."
+        "10 % less perplexity a layer. Minutes beside other trainings."
     )
     return _table(caption, columns, rows)
 
@@ -160,6 +160,11 @@ def depth_models(plan: Plan) -> list[tuple[Model, str]]:
     """(model, the trained one of its first seed) by rising depth."""
     models = [plan.model(name) for name in plan.roles.depth]
     return [(model, f"{model.name}-{model.seeds[0]}") for model in models]
+
+
+def layers(plan: Plan, model: Model) -> int:
+    """How many layers a model has."""
+    return int({**plan.train, **model.options}.get("layers", 1))
 
 
 def batching_table(figures: Figures) -> Item:
@@ -205,7 +210,8 @@ def table_2(figures: Figures) -> Item:
     ]  # fmt: skip
     caption = (
         "Table 2. The n-best lists of the test set, rescored: tokenised BLEU and its gain, with "
-        "95 % intervals (paired bootstrap). The paper averaged evenly."
+        "95 % intervals (paired bootstrap over sentences); single models are those of the first "
+        "seed. The paper averaged evenly."
     )
     return _table(caption, columns, rows)
 

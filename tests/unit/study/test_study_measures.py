@@ -3,10 +3,11 @@
 import json
 import math
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from study.claims import Claim
+from study.claims import Claim, _ensembles
 from study.measures import SAMPLES, Measured, Measures
 
 from s2st.pipelines.evaluate import tokenized_bleu
@@ -68,6 +69,20 @@ def test_over_seeds_samples_are_wider_than_over_one(run):
     assert both.low < both.value < both.high
 
 
+def test_the_spread_over_seeds_is_that_of_a_mean_of_so_many(run):
+    # each seed's perplexity is the same in every draw of sentences: all spread is the seeds'
+    own = Measures(run, "en", "fr").perplexity(["good.jsonl", "poor.jsonl"])
+    a, b = 1 / 0.95, 1 / 0.6
+    variance = (a - (a + b) / 2) ** 2 + (b - (a + b) / 2) ** 2  # over n - 1 = 1
+    assert own.samples.mean() == pytest.approx((a + b) / 2, abs=0.03)
+    assert own.samples.var() == pytest.approx(variance / 2, rel=0.15)
+
+
+def test_the_smaller_of_two_is_so_in_every_sample():
+    own = Measured(2.0, np.array([1.0, 4.0])).least(Measured(1.5, np.array([3.0, -1.0])))
+    assert (own.value, own.samples.tolist()) == (1.5, [1.0, -1.0])
+
+
 def test_perplexity_is_that_of_the_tokens(run):
     measures = Measures(run, "en", "fr")
     assert measures.perplexity(["good.jsonl"]).value == pytest.approx(1 / 0.95)
@@ -92,6 +107,35 @@ def test_words_per_second_are_medians_without_the_first_fifth(run):
 def test_a_claim_held_if_the_whole_interval_is_above_0(samples, verdict):
     own = Measured(float(np.mean(samples)), np.array(samples))
     assert Claim("text", "", "", own).outcome() == verdict
+
+
+class Ensembles:
+    """Figures of merit by beam, each the same in all samples."""
+
+    def __init__(self, **by_beam):
+        self.plan = SimpleNamespace(search=SimpleNamespace(beams=[int(b[1:]) for b in by_beam]))
+        self.by_beam = by_beam
+
+    def label(self, role):
+        return role
+
+    def bleu(self, role, beam):
+        value = self.by_beam[f"b{beam}"]
+        return Measured(value, np.full(3, value))
+
+
+@pytest.mark.parametrize(("by_beam", "verdict"), [
+    ({"b1": 33.0, "b2": 34.5, "b12": 34.8}, "held"),
+    ({"b1": 33.0, "b2": 34.5, "b12": 34.2}, "held"),
+    ({"b1": 33.0, "b2": 33.4, "b12": 34.8}, "not held"),
+    ({"b1": 33.0, "b2": 32.9, "b12": 32.0}, "not held"),  # no gain, though the rest loses more
+    ({"b1": 33.0, "b2": 34.5, "b5": 36.9, "b12": 34.8}, "held"),
+])  # fmt: skip
+def test_beam_2_brings_most_of_the_gain_only_where_there_is_one(by_beam, verdict):
+    found = [
+        claim for claim in _ensembles(Ensembles(**by_beam)) if "most of the gain" in claim.text
+    ]
+    assert [claim.outcome() for claim in found] == [verdict]
 
 
 def test_a_better_system_is_better_in_a_paired_difference(run):

@@ -72,6 +72,17 @@ def edited(tmp_path, old, new):
     ('single = "reversed-1"', 'single = "reversed-9"', "no system 'reversed-9'"),
     ('[search]', '[search', "plan.toml"),
     ('title =', 'titel =', "titel"),
+    ('curve-beams = [1, 4]', 'curve-beams = 4', "search.curve_beams is 4"),
+    ('curve-beams = [1, 4]', 'curve-beams = ["a"]', "search.curve_beams is"),
+    ('seeds = [1]', 'seeds = 1', "models.depth2.seeds is 1"),
+    ('{ arch = "rnn", reverse-source = false }', '5', "models.rnn.options is 5"),
+    ('[models.depth2]', '[models]\nodd = 3\n[models.depth2]', "models.odd is 3, not a table"),
+    ('[corpus]', 'corpus = 3\n[other]', "corpus is 3, not a table"),
+    ('beams = [1, 2, 4]', 'beams = [1, 2]', "search.beams must hold analysis.beam"),
+    ('seeds = [1, 2]\noptions', 'seeds = [1, 1]\noptions', "models.forward: seeds must differ"),
+    ('seeds = [1]', 'seeds = []', "models.depth2: seeds"),
+    ('systems = ["forward-1", ', 'systems = [', "rescoring.systems has no forward"),
+    ('"reversed-1", "ensemble-5"]', '"reversed-1"]', "rescoring.systems has no ensemble-5"),
 ])  # fmt: skip
 def test_a_wrong_plan_is_refused_in_one_line_that_names_the_place(tmp_path, old, new, message):
     with pytest.raises(StudyError, match=message) as caught:

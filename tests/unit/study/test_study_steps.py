@@ -1,14 +1,23 @@
 """Tests of the study's runner: what is done, what is skipped, and what a stop leaves."""
 
+import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from study.steps import Runner, Step, StoppedError, StudyError
+from study.steps import SIGNALS, Runner, Step, StoppedError, StudyError
 
+from s2st import durable
+from s2st.manifest import seal
+
+ROOT = Path(__file__).parents[3]
+PATHS = (ROOT, ROOT / "examples" / "sutskever2014", ROOT / "examples")
 REF = "le chat dort .\nun chien court .\n"
 
 
@@ -99,9 +108,10 @@ def test_a_failed_step_is_named_with_its_last_line_and_others_keep_their_work(fo
 
 
 def test_a_missing_input_and_an_output_that_was_not_written_are_errors(folder):
-    own, _ = runner(folder)
-    with pytest.raises(StudyError, match="nothing-here"):
-        own.run([listing("a", ("nothing-here",), "out/a")])
+    own, said = runner(folder)
+    with pytest.raises(StudyError, match="b: nothing-here: not there"):
+        own.run([listing("a", (), "out/a"), listing("b", ("nothing-here",), "out/b")])
+    assert said == []  # found before a is done
     own, _ = runner(folder)
     with pytest.raises(StudyError, match=r"step a did not write .*other"):
         own.run([Step("a", ("list",), (), ("other",))])
@@ -126,7 +136,8 @@ def test_a_step_alone_has_nothing_beside_it(folder):
     assert not any("alone" in names and len(names) > 1 for names in beside)
 
 
-def test_a_signal_ends_running_steps_and_the_run_goes_on_later(folder):
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_running_steps_and_the_run_goes_on_later(folder, number):
     os.mkfifo(folder / "pipe")  # a step that waits until it is told to stop
     waiting = Step("waits", ("score", "pipe", "--ref", "ref", "--json"), ("ref",), ("out/w",),
                    stdout="out/w")  # fmt: skip
@@ -136,20 +147,134 @@ def test_a_signal_ends_running_steps_and_the_run_goes_on_later(folder):
         while not said:
             time.sleep(0.02)
         time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=stop)
     thread.start()
     with pytest.raises(StoppedError) as caught:
         own.run([waiting])
     thread.join()
-    assert caught.value.number == signal.SIGTERM
+    assert caught.value.number == number
     stamp = json.loads((folder / "steps/waits.json").read_text())
     assert stamp["state"] == "begun"
     (folder / "pipe").unlink()
     (folder / "pipe").write_text(REF)
     assert done(folder, [waiting]) == ["waits"]
     assert json.loads((folder / "steps/waits.json").read_text())["seconds"] > stamp["seconds"] > 0
+
+
+def test_a_signal_as_a_step_starts_reaches_that_step(folder, monkeypatch):
+    os.mkfifo(folder / "pipe")
+    own, _ = runner(folder)
+    begin, begun = subprocess.Popen, []
+
+    def started(*arguments, **more):
+        begun.append(begin(*arguments, **more))
+        own._stop(signal.SIGTERM, None)  # the runner does not know of the process yet
+        return begun[0]
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    timer = threading.Timer(30, lambda: begun[0].kill())
+    timer.start()
+    with pytest.raises(StoppedError):
+        own.run([Step("w", ("score", "pipe", "--ref", "ref"), ("ref",), ())])
+    timer.cancel()
+    assert begun[0].returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows")
+def test_a_signal_that_nohup_ignores_stays_ignored(folder):
+    seen = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        Runner(folder, 1, 1, lambda _: seen.append(signal.getsignal(signal.SIGHUP))).run(
+            [listing("a", (), "out/a")]
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [signal.SIG_IGN] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's prctl")
+def test_a_step_ends_with_a_runner_that_is_killed(folder):
+    os.mkfifo(folder / "pipe")
+    code = (
+        "import sys; from pathlib import Path; from study.steps import Runner, Step\n"
+        "step = Step('w', ('score', 'pipe', '--ref', 'ref'), ('ref',), ('w',), stdout='w')\n"
+        "Runner(Path(sys.argv[1]), 1, 1, print).run([step])"
+    )
+    own = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))},
+    )  # fmt: skip
+    end = deadline(60, lambda: os.open(folder / "pipe", os.O_WRONLY | os.O_NONBLOCK))  # it reads
+    own.kill()
+    own.communicate()
+    with pytest.raises(BrokenPipeError):
+        deadline(60, lambda: os.write(end, b"line\n") and None)
+    os.close(end)
+
+
+def deadline(seconds, try_once):
+    """What the call returns, once it neither returns None nor finds nobody at the pipe."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            found = try_once()
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            if found is not None:
+                return found
+        time.sleep(0.05)
+    raise AssertionError("nothing happened in time")
+
+
+def test_a_timed_step_is_begun_anew_after_a_stop(folder):
+    step = Step("t", ("list",), (), ("out/t",), owned=("out",), stdout="out/t", alone=True)
+    done(folder, [step])
+    stamp = folder / "steps/t.json"
+    stamp.write_text(
+        json.dumps({**json.loads(stamp.read_text()), "state": "begun", "seconds": 9e9})
+    )  # as a stop leaves it
+    (folder / "out/left").write_text("part of the work")
+    assert done(folder, [step]) == ["t"]
+    assert not (folder / "out/left").exists()
+    assert json.loads(stamp.read_text())["seconds"] < 1e9
+
+
+def test_a_checkpoint_with_a_file_missing_or_cut_is_not_complete(folder):
+    (folder / "best").mkdir()
+    (folder / "best/weights").write_text("12345")
+    facts = {"size": 5, "sha256": durable.sha256_of(folder / "best/weights")}
+    (folder / "best/manifest.json").write_bytes(seal({"files": {"weights": facts}}))
+    own, _ = runner(folder)
+    step = Step("m", ("list",), ("best",), ("out/m",), stdout="out/m")
+    own.run([step])
+    assert own.complete(step)
+    (folder / "best/weights").write_text("123")
+    assert not own.complete(step)
+    (folder / "best/weights").unlink()
+    assert not own.complete(step)
+
+
+def test_a_step_that_a_signal_ended_is_told_so(folder):
+    os.mkfifo(folder / "pipe")
+    own, said = runner(folder)
+    waiting = Step("w", ("score", "pipe", "--ref", "ref"), ("ref",), ("out/w",), stdout="out/w")
+
+    def kill():
+        while not own._running:
+            time.sleep(0.02)
+        own._running[0].process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(StudyError, match="step w failed: signal 9 ended it"):
+        own.run([waiting])
+    thread.join()
+    assert len(said) == 1
 
 
 def test_what_an_earlier_run_with_other_inputs_left_is_removed_but_not_what_a_stop_left(folder):
