@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from s2st.config import option
 from s2st.errors import OutOfMemoryError, UsageError
+from s2st.ranks import ranks
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +57,23 @@ def setup_device(config: DeviceConfig) -> "torch.device":
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; use --device cpu or auto")
     if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda")
+        own = ranks()
+        return torch.device("cuda") if own.size == 1 else _own_gpu(own.local_rank)
     return torch.device("cpu")
+
+
+def _own_gpu(number: int) -> "torch.device":
+    """The GPU of one of a machine's processes; raises UsageError if there are too few."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if number >= count:
+        raise UsageError(
+            f"process {number + 1} of this machine finds {count} GPU(s): start that many by "
+            "--nproc-per-node, or use --device cpu"
+        )
+    torch.cuda.set_device(number)  # nccl's own choice too
+    return torch.device("cuda", number)
 
 
 def environment(device: "torch.device") -> dict[str, str]:

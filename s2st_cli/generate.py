@@ -1,9 +1,11 @@
 """`s2st generate`: lines of text to translations, line i for line i."""
 
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +15,14 @@ from s2st.components import Resolved
 from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
 from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig, TranslateConfig
+from s2st.ranks import RanksConfig
+from s2st_cli.dealing import join_ranks, models_identity, open_parts
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.startup import import_torch
 
 if TYPE_CHECKING:
+    import torch
+
     from s2st.pipelines.translate import Translation
 
 log = logging.getLogger("s2st")
@@ -34,17 +40,19 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     config = options.config(TranslateConfig)
     paths = require_checkpoints(models)
     _check(options, extra)
+    own = join_ranks([extra["input"]], extra["output_file"])
     import_torch()
     from s2st.device import setup_device
-    from s2st.pipelines.translate import translate
+    from s2st.pipelines.dealt import deal
+    from s2st.pipelines.translate import plan, translate
     from s2st.pipelines.written import Written, go_on, read_written
     from s2st.scoring.build import load_scorer
     from s2st.text.chunks import read_chunks
-    from s2st.text.lines import open_output
+    from s2st.text.lines import open_output, read_lines
 
     output = extra["output_file"]
     written = Written(output, 0, 0, ())
-    if config.resume:
+    if config.resume and own.size == 1:  # several have their finished pieces
         written = read_written(output, config.format == "moses", config.buffer_size)
         log.info("%s: %d input lines are answered there", output, written.count)
     device_config = options.config(ScoringDeviceConfig)
@@ -59,17 +67,36 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     )
     # Moses' tools want tokens, but pieces mean nothing to them
     words = config.format == "moses" and not scorer.target.tokenizer.subword
+    detokenize = config.detokenize and not words
     make_record = _FORMATS[config.format]
-    start = max(0, written.count - 1)
-    made = translate(
-        scorer, search, chunks, config.batch_size, config.detokenize and not words, start
-    )
-    translations = go_on(made, written, make_record)
-    first = next(translations, None)  # what is wrong with the old output is said before it changes
-    with open_output(output, written.size) as write:
-        for translation in chain([] if first is None else [first], translations):
-            write(make_record(translation))
-            write.flush()
+    with contextlib.ExitStack() as stack:
+        if own.size > 1:
+            inputs = {"INPUT": extra["input"]}
+            total = sum(1 for _ in read_lines(extra["input"], config.encoding_errors))
+            identity = _identity(options, device)
+            parts = stack.enter_context(open_parts(own, output, identity, inputs, total))
+            pieces = plan(scorer, search, chunks, config.batch_size, detokenize)
+            seconds = options.config(RanksConfig).rank_timeout
+            records: Iterator[str] = deal(pieces, make_record, parts, own, seconds)
+        else:
+            start = max(0, written.count - 1)
+            made = translate(scorer, search, chunks, config.batch_size, detokenize, start)
+            records = map(make_record, go_on(made, written, make_record))
+        first = next(records, None)  # what is wrong with the old output is said before it changes
+        if not own.first:
+            return
+        with open_output(output, written.size) as write:
+            for record in chain([] if first is None else [first], records):
+                write(record)
+                write.flush()
+
+
+def _identity(options: Resolved, device: "torch.device") -> dict[str, Any]:
+    """What the translations of an input depend on."""
+    config = asdict(replace(options.config(TranslateConfig), resume=False))
+    config |= asdict(options.configs["search"])
+    flags = {f"--{name.replace('_', '-')}": value for name, value in config.items()}
+    return {**models_identity(options, device), **flags, "--search": options.entries["search"].name}
 
 
 def _check(options: Resolved, extra: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ import sys
 import click
 
 from s2st import __version__
-from s2st.errors import InterruptedBySignalError, S2STError
+from s2st.errors import InterruptedBySignalError, S2STError, UsageError
 from s2st.interrupt import Stopped
+from s2st.ranks import Ranks, ranks
 from s2st_cli.lazy import LazyGroup
 
 COMMANDS = {
@@ -64,7 +65,20 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         level = "warning: " if record.levelno == logging.WARNING else ""
-        return f"s2st: {level}{record.getMessage()}"
+        return f"{_name()}: {level}{record.getMessage()}"
+
+
+def _name() -> str:
+    """What a line begins with: the program, and which of torchrun's processes if not the first."""
+    own = _ranks()
+    return "s2st" if own.first else f"s2st: rank {own.rank}"
+
+
+def _ranks() -> Ranks:
+    try:
+        return ranks()
+    except UsageError:  # told by whoever needs it
+        return Ranks()
 
 
 class _StderrHandler(logging.Handler):
@@ -92,7 +106,7 @@ def _set_up_logging() -> None:
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("s2st")
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if _ranks().first else logging.WARNING)
     logger.propagate = False
 
 
@@ -104,7 +118,7 @@ def _fail(message: str, code: int) -> int:
 
 def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
-        print(f"s2st: {text}", file=sys.stderr, flush=True)
+        print(f"{_name()}: {text}", file=sys.stderr, flush=True)
 
 
 def _drop_stdout() -> None:
@@ -136,7 +150,8 @@ def run(arguments: list[str] | None = None) -> int:
         _drop_broken_stdout()
         raise
     except InterruptedBySignalError as stop:  # no error: the work was saved
-        _say(str(stop))
+        if _ranks().first:
+            _say(str(stop))
         return stop.exit_code
     except S2STError as error:
         _drop_broken_stdout()

@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.data.prepare import PrepareConfig, PrepareReport, dictionary_tokenizer, prepare
+from s2st.ranks import ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
 from s2st_cli.options import ConfiguredCommand
 
@@ -22,8 +24,12 @@ along.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Prepares and prints the counts on stderr."""
+    """Prepares and prints the counts on stderr; of several ranks the first one, for all."""
+    own = ranks()
+    if not own.first:
+        return
     config = options.config(PrepareConfig)
+    config = replace(config, workers=max(config.workers, own.local_size))
     entry, record = options.entries["tokenizer"], options.configs["tokenizer"]
     sides = []
     for language, dictionary in (

@@ -4,8 +4,13 @@ import math
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+from s2st.ranks import Ranks
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 def perplexity(nll: float) -> float:
@@ -166,3 +171,61 @@ class ListProgress:
         seconds = max(1e-9, time.perf_counter() - self._started)
         lists, hypotheses = self._lists / seconds, self._hypotheses / seconds
         return f"{self._label}, {lists:.1f} lists/s, {hypotheses:,.0f} hypotheses/s"
+
+
+class DealtProgress:
+    """Progress of all ranks together: a bar on a terminal, a line every half minute elsewhere.
+
+    Args:
+        own: this rank; only the first one shows anything.
+        total: lines of the input.
+    """
+
+    def __init__(self, own: Ranks, total: int) -> None:
+        self._own = own
+        self._total = total
+        self._lines = 0
+        self._before: int | None = None
+        self._started = self._told = time.perf_counter()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "DealtProgress":
+        if self._own.first and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True))
+            self._bar.start()
+            self._task = self._bar.add_task(self._text(), total=self._total)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if error is None and self._own.first:
+            kept = f" ({self._before:,} of them before)" if self._before else ""
+            print(f"s2st: {self._lines:,} {self._text()}{kept}", file=sys.stderr, flush=True)
+
+    def tell(self, lines: int) -> None:
+        """So many lines were answered by all ranks, now and in runs that were stopped."""
+        if self._before is None:
+            self._before = lines
+        self._lines = lines
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=lines, description=self._text())
+        elif now - self._told > 30 and lines > self._before:
+            self._told = now
+            left = (now - self._started) / (lines - self._before) * (self._total - lines)
+            text = f"{lines:,} of {self._total:,} {self._text()}, {duration(left)} left"
+            print(f"s2st: {text}", file=sys.stderr, flush=True)
+
+    def _text(self) -> str:
+        seconds = max(1e-9, time.perf_counter() - self._started)
+        rate = (self._lines - (self._before or 0)) / seconds
+        return f"lines by {self._own.size} processes, {rate:,.1f} lines/s"

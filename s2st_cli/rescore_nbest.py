@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.components import Resolved
-from s2st.device import ScoringDeviceConfig, environment
+from s2st.device import ScoringDeviceConfig
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import RESCORE_SPEC, ModelsConfig, RescoreConfig
+from s2st.ranks import Ranks, RanksConfig, ranks
+from s2st_cli.dealing import join_ranks, models_identity, open_parts
 from s2st_cli.generate import is_resumable, require_checkpoints
 from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 from s2st_cli.progress import ListProgress
@@ -23,7 +25,7 @@ from s2st_cli.startup import import_torch
 if TYPE_CHECKING:
     import torch
 
-    from s2st.pipelines.journal import Journal
+    from s2st.pipelines.rescore_job import Inputs
     from s2st.pipelines.scored import ScoredList
     from s2st.rescoring.weights import Weights
     from s2st.scoring.base import Scorer
@@ -52,8 +54,12 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     config = options.config(RescoreConfig)
     paths = models.paths()
     _check(config, models, paths, extra)
+    own = _join(config, paths, extra)
+    if not paths and not own.first:  # no scores to compute: there is nothing to deal
+        return
     given = _given_weights(config)
     import_torch()
+    from s2st.pipelines.journal import Journal
     from s2st.pipelines.rescore import earlier_models, shard_lines
     from s2st.pipelines.rescore_job import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.lines import read_lines
@@ -89,40 +95,77 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         _check_own_names(given, first, config)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         scorers = _load(options, paths) if paths else []
-        journal = _journal(options, paths, inputs.output, scorers[0].device) if paths else None
-        finished = False
-        try:
-            job = RescoringJob(config, scorers, tuner, given, inputs, _watch, journal)
-            job.run(chain([first], lists) if first else lists, path)
-            finished = True
-        finally:
-            if journal is not None:
-                journal.close(finished)
+        identity = _identity(options, scorers[0].device) if paths else {}
+        with _dealt(options, identity, scorers, inputs, own) as resume:
+            if not own.first:
+                return
+            journal = None
+            if paths and is_resumable(inputs.output):
+                words = config.output == "words"
+                journal = Journal(Path(inputs.output), identity, resume, words)
+            finished = False
+            try:
+                job = RescoringJob(config, scorers, tuner, given, inputs, _watch, journal)
+                job.run(chain([first], lists) if first else lists, path)
+                finished = True
+            finally:
+                if journal is not None:
+                    journal.close(finished)
 
 
-def _journal(
-    options: Resolved, paths: Sequence[str], output: str, device: "torch.device"
-) -> "Journal | None":
-    """The journal of a run that writes a regular file."""
+def _join(config: RescoreConfig, paths: Sequence[str], extra: Mapping[str, Any]) -> Ranks:
+    """This process among those of the job."""
+    if not paths:
+        return ranks()
+    inputs = [extra["nbest"], extra["source"], config.dev_nbest, config.dev_source]
+    return join_ranks([path for path in inputs if path is not None], extra["output_file"])
+
+
+@contextmanager
+def _dealt(
+    options: Resolved,
+    identity: Mapping[str, Any],
+    scorers: "Sequence[Scorer]",
+    inputs: "Inputs",
+    own: Ranks,
+) -> Iterator[bool]:
+    """Whether the job goes on with a journal; where ranks share it, they have made that first."""
     config = options.config(RescoreConfig)
-    if not is_resumable(output):
-        return None
-    from s2st.pipelines.journal import Journal
-    from s2st.scoring.build import fingerprints
+    if own.size == 1 or not scorers:
+        yield config.resume
+        return
+    from s2st.pipelines.dealt_lists import deal_lists
+    from s2st.pipelines.journal import write_journal
+    from s2st.pipelines.rescore import shard_lines
+    from s2st.text.lines import read_lines
 
-    models = options.config(ModelsConfig)
-    identity = {
-        "checkpoints": fingerprints(paths),
-        "--ensemble-weight": models.ensemble_weight,
-        "--ensemble-mode": models.ensemble_mode,
+    def count(path: str) -> int:
+        return sum(1 for _ in read_lines(path, config.encoding_errors))
+
+    total = len(shard_lines(config.shard, count(inputs.source)))
+    files = {"NBEST": inputs.nbest, "--source": inputs.source}
+    if config.tune and config.dev_nbest is not None and config.dev_source is not None:
+        files |= {"--dev-nbest": config.dev_nbest, "--dev-source": config.dev_source}
+        total += count(config.dev_source)
+    about = {**identity, "--encoding-errors": config.encoding_errors}
+    with open_parts(own, inputs.output, about, files, total) as parts:
+        pieces = deal_lists(config, scorers, inputs.nbest, inputs.source, parts)
+        parts.meet(own, options.config(RanksConfig).rank_timeout)
+        if own.first:
+            write_journal(Path(inputs.output), identity, map(parts.read, pieces))
+        yield True
+
+
+def _identity(options: Resolved, device: "torch.device") -> dict[str, Any]:
+    """What the scores of the lists depend on."""
+    config = options.config(RescoreConfig)
+    return {
+        **models_identity(options, device),
         "--feature-per": config.feature_per,
-        "--precision": options.config(ScoringDeviceConfig).precision,
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "whether --output is words": config.output == "words",
-        **environment(device),
     }
-    return Journal(Path(output), identity, config.resume, config.output == "words")
 
 
 def _check_own_names(
@@ -177,8 +220,8 @@ def _check(
         raise UsageError("give --weight or --weights, not both")
     if config.weights is not None and config.normalize == "list":
         raise UsageError("a weights file weighs the raw features: leave --normalize out")
-    if not paths and (config.output == "words" or config.feature_per == "member"):
-        raise UsageError("--output words and --feature-per member need a --checkpoint")
+    if not paths and (config.output == "words" or config.feature_per == "member" or config.resume):
+        raise UsageError("--output words, --feature-per member and --resume need a --checkpoint")
     if (config.dev_nbest is None) != (config.dev_source is None):
         raise UsageError("--dev-nbest and --dev-source go together")
     if config.dev_nbest is not None and not config.tune:

@@ -1,11 +1,14 @@
 """`s2st score`: BLEU, chrF and TER of hypotheses, or log-probabilities of pairs under a model."""
 
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,9 +16,14 @@ from s2st.components import Resolved
 from s2st.device import ScoringDeviceConfig
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
+from s2st.ranks import RanksConfig, ranks
+from s2st_cli.dealing import join_ranks, models_identity, open_parts
 from s2st_cli.generate import require_checkpoints
 from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 from s2st_cli.startup import import_torch
+
+if TYPE_CHECKING:
+    from s2st.pipelines.score import PairScore
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
@@ -33,7 +41,10 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     if (extra["ref"] or extra["hyp"]) and (has_model or has_pairs):
         raise UsageError("HYP and --ref do not go with --checkpoint, --source and --target")
     if extra["ref"]:
-        _score_text(extra)
+        if extra["output_file"] != "-":
+            raise UsageError("--output-file goes with --checkpoint, --source and --target")
+        if ranks().first:  # there is nothing to deal
+            _score_text(extra)
     elif has_model and extra["source"] and extra["target"]:
         _score_pairs(options, extra)
     elif has_model:
@@ -98,35 +109,49 @@ def _score_text(extra: Mapping[str, Any]) -> None:
 def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
     import_torch()
     from s2st.device import setup_device
-    from s2st.pipelines.score import score_pairs
+    from s2st.pipelines.dealt import deal
+    from s2st.pipelines.score import plan, score_pairs
     from s2st.scoring.build import load_scorer
-    from s2st.text.lines import open_output, read_aligned
+    from s2st.text.lines import check_outputs, open_output, read_aligned
 
-    refuse_shared_stdin(extra["source"], extra["target"])
+    files, output = [extra["source"], extra["target"]], extra["output_file"]
+    refuse_shared_stdin(*files)
+    check_outputs([output], files)
+    own = join_ranks(files, output)
     models = options.config(ModelsConfig)
     device_config = options.config(ScoringDeviceConfig)
+    device = setup_device(device_config)
     scorer = load_scorer(
-        require_checkpoints(models), setup_device(device_config), device_config.precision,
+        require_checkpoints(models), device, device_config.precision,
         models.ensemble_weight, models.ensemble_mode,
     )  # fmt: skip
-    pairs = read_aligned([extra["source"], extra["target"]])
+    pairs = read_aligned(files)
+    answer = partial(_answer, as_json=extra["json"])
     total, tokens, unknown, lines = 0.0, 0, 0, 0
-    with open_output("-") as write:
-        for pair in score_pairs(scorer, pairs):
-            total += pair.log_prob
-            tokens += len(pair.token_log_probs)
-            unknown += pair.unknown
-            lines += 1
-            if extra["json"]:
-                record = {
-                    "line": pair.line,
-                    "log_prob": pair.log_prob,
-                    "tokens": [*pair.tokens, "</s>"],
-                    "token_log_probs": list(pair.token_log_probs),
-                }
-                write(json.dumps(record, ensure_ascii=False))
-            else:
-                write(f"{pair.log_prob:.6f}")
+    with contextlib.ExitStack() as stack:
+        if own.size > 1:
+            inputs = {"--source": extra["source"], "--target": extra["target"]}
+            identity = {**models_identity(options, device), "--json": extra["json"]}
+            total_lines = sum(1 for _ in read_aligned(files))
+            parts = stack.enter_context(open_parts(own, output, identity, inputs, total_lines))
+            seconds = options.config(RanksConfig).rank_timeout
+            answers: Iterator[Sequence[Any]] = deal(
+                plan(scorer, pairs), answer, parts, own, seconds
+            )
+        else:
+            answers = map(answer, score_pairs(scorer, pairs))
+        first = next(answers, None)
+        if not own.first:
+            return
+        with open_output(output) as write:
+            for record, log_prob, own_tokens, own_unknown in chain(
+                [] if first is None else [first], answers
+            ):
+                write(record)
+                total += log_prob
+                tokens += own_tokens
+                unknown += own_unknown
+                lines += 1
     if not tokens:
         raise DataError("no lines", extra["source"])
     print(
@@ -134,6 +159,20 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
         f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}",
         file=sys.stderr,
     )
+
+
+def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int]:
+    """A pair's line of output, and its log-probability, tokens and unknown words."""
+    record = f"{pair.log_prob:.6f}"
+    if as_json:
+        values = {
+            "line": pair.line,
+            "log_prob": pair.log_prob,
+            "tokens": [*pair.tokens, "</s>"],
+            "token_log_probs": list(pair.token_log_probs),
+        }
+        record = json.dumps(values, ensure_ascii=False)
+    return record, pair.log_prob, len(pair.token_log_probs), pair.unknown
 
 
 def _lines(path: str) -> Sequence[str]:
@@ -152,6 +191,10 @@ command = ConfiguredCommand(
         click.Option(["--ref", "-r"], multiple=True, metavar="FILE", help="reference; repeatable"),
         click.Option(["--source"], metavar="FILE", help="source lines, with --checkpoint"),
         click.Option(["--target"], metavar="FILE", help="target lines, with --checkpoint"),
+        click.Option(
+            ["-o", "--output-file"], default="-", metavar="FILE",
+            help="where to write the log-probabilities",
+        ),
         click.Option(
             ["--tokenize"], default="13a", show_default=True, metavar="NAME",
             help="sacreBLEU's tokeniser; none for text that is tokenised already",

@@ -10,6 +10,7 @@ import click
 from s2st.components import Resolved
 from s2st.interrupt import noted
 from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
+from s2st.ranks import ranks
 from s2st.training.progress import Observer
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.progress import BarObserver, LineObserver, perplexity
@@ -29,11 +30,13 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())
         observer: Observer = LineObserver()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and ranks().first:
             bar = BarObserver()
             stack.enter_context(bar.progress)
             observer = bar
         result = run_training(extra["data"], options, observer, stop)
+    if not ranks().first:
+        return
     best = ""
     if result.best_nll is not None:
         best = f"; best valid ppl {perplexity(result.best_nll):.2f} at update {result.best_update}"

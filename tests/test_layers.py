@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "registry", "config", "device", "durable", "manifest", "components", "interrupt"),
+    (
+        "errors",
+        "registry",
+        "config",
+        "device",
+        "durable",
+        "manifest",
+        "components",
+        "interrupt",
+        "ranks",
+    ),
     ("text", "demo_corpus"),
     ("data",),
     ("models",),

@@ -28,7 +28,14 @@ class CriterionOutput:
 
 
 class Criterion(ABC):
-    """Scores a model on a batch."""
+    """Scores a model on a batch.
+
+    Attributes:
+        smoothing: of a loss that is (label-smoothed) cross entropy and nothing else, so that the
+            softmax can be divided over processes; None of others.
+    """
+
+    smoothing: float | None = None
 
     @abstractmethod
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
@@ -48,6 +55,8 @@ def model_loss(model: Seq2SeqModel, batch: Batch, smoothing: float) -> Criterion
 class CrossEntropy(Criterion):
     """-sum of log p(word | words before, source)."""
 
+    smoothing = 0.0
+
     def __init__(self, config: CrossEntropyConfig) -> None:
         self.config = config
 
@@ -60,8 +69,9 @@ class LabelSmoothedCrossEntropy(Criterion):
     """(1 - e) * nll + e * mean over the vocabulary of -log p (Szegedy et al. 2016)."""
 
     def __init__(self, config: LabelSmoothingConfig) -> None:
+        self.config = config
         self.smoothing = config.label_smoothing
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums over the batch."""
-        return model_loss(model, batch, self.smoothing)
+        return model_loss(model, batch, self.config.label_smoothing)

@@ -26,17 +26,25 @@ class BatchingConfig:
 
 
 def plan_batches(
-    source_lengths: Indices, target_lengths: Indices, config: BatchingConfig, seed: int, epoch: int
+    source_lengths: Indices,
+    target_lengths: Indices,
+    config: BatchingConfig,
+    seed: int,
+    epoch: int,
+    together: int = 1,
 ) -> list[Indices]:
     """The batches of one epoch, in order; every sentence is in exactly one.
 
     Bucketed: sentences in random order are sorted by (target, source) length, cut into batches,
     and the batches are shuffled. The paper reports a factor of 2 in speed over random batches.
+    The batches of an update are neighbours in that order, so that ranks get like work: groups of
+    them are shuffled. Those that fill no group come last.
 
     Args:
         source_lengths, target_lengths: tokens of each sentence.
         config: sizes and order.
-        seed, epoch: the plan is a function of both.
+        seed, epoch: the plan is a function of both and of `together`.
+        together: batches of an update.
 
     Returns:
         Arrays of sentence indices.
@@ -46,7 +54,15 @@ def plan_batches(
     if config.batching == "bucketed":
         order = _sorted(_sorted(order, source_lengths), target_lengths)
     batches = cut(order, np.maximum(source_lengths, target_lengths), config)
-    return [batches[i] for i in generator.permutation(len(batches))]
+    if together == 1 or config.batching == "random":
+        return [batches[i] for i in generator.permutation(len(batches))]
+    count = len(batches) // together
+    # the group that is too short is not always the one of the longest sentences
+    before = int(generator.integers(count + 1)) * together
+    short = batches[before : before + len(batches) % together]
+    full = batches[:before] + batches[before + len(short) :]
+    starts = generator.permutation(count) * together
+    return [batch for start in starts for batch in full[start : start + together]] + short
 
 
 def _sorted(order: Indices, lengths: Indices) -> Indices:

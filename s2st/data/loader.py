@@ -1,12 +1,12 @@
 """The loader: batches of a split in the planner's order, from any position."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from s2st.data.batch import Batch, batch_of, source_of
-from s2st.data.batching import BatchingConfig, Indices, plan_batches, plan_in_order
+from s2st.data.batching import BatchingConfig, Indices, plan_batches
 from s2st.data.store import ParallelCorpus, Side
 from s2st.text.vocabulary import PAD_ID
 
@@ -18,28 +18,28 @@ class TrainingLoader:
         corpus: the training split.
         config: sizes and order of batches.
         seed: the run's seed.
+        together: batches of an update, which are to be of like size.
+
+    Attributes:
+        lengths: words of each source and of each target sentence.
     """
 
-    def __init__(self, corpus: ParallelCorpus, config: BatchingConfig, seed: int) -> None:
+    def __init__(
+        self, corpus: ParallelCorpus, config: BatchingConfig, seed: int, together: int = 1
+    ) -> None:
         self._corpus = corpus
         self._config = config
         self._seed = seed
-        self._lengths = corpus.source.lengths(), corpus.target.lengths()
+        self._together = together
+        self.lengths = corpus.source.lengths(), corpus.target.lengths()
 
     def plan(self, epoch: int) -> list[Indices]:
         """The batches of an epoch (from 0) as arrays of sentence indices."""
-        source, target = self._lengths
-        return plan_batches(source, target, self._config, self._seed, epoch)
+        return plan_batches(*self.lengths, self._config, self._seed, epoch, self._together)
 
     def load(self, indices: Sequence[int] | Indices) -> Batch:
         """The batch of these sentences."""
         return load_batch(self._corpus, indices)
-
-
-def validation_batches(corpus: ParallelCorpus, config: BatchingConfig) -> Iterator[Batch]:
-    """Every sentence once, in batches of near-equal target length."""
-    for indices in plan_in_order(corpus.target.lengths(), config):
-        yield load_batch(corpus, indices)
 
 
 def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices) -> Batch:

@@ -42,6 +42,28 @@ class EncoderOutput:
     mask: torch.Tensor | None = None
 
 
+class ModelStage(nn.Module, ABC):
+    """Some layers of a model, so that models larger than a device are trained by several.
+
+    The first stage reads ids, the others what the stage before gave; the last gives the features.
+    """
+
+    @abstractmethod
+    def forward(
+        self,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        source_lengths: torch.Tensor,
+        target_lengths: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        """Both sides' states, (S, B, H) and (T, B, H); of the last stage the features (B, T, H).
+
+        Args:
+            source, target: ids (B, S) and (B, T), target from BOS; else the states before.
+            source_lengths, target_lengths: (B,) int64 on the CPU; a target's may be 0.
+        """
+
+
 @dataclass(frozen=True)
 class ModelStep:
     """One decoding step: features (N, H) to project, the next state, attention (N, S) or None."""
@@ -111,6 +133,18 @@ class Seq2SeqModel(nn.Module, ABC):
         """
         if precision == "int8":
             raise UsageError("--precision int8: this architecture has no int8 weights")
+
+    def stage(self, index: int, count: int) -> ModelStage:
+        """This model's own layers of one of `count` stages: all but the softmax matrix.
+
+        Raises:
+            UsageError: the model cannot be divided so.
+        """
+        raise UsageError("--pipeline-stages: this architecture cannot be divided into stages")
+
+    def softmax_weight(self) -> torch.Tensor:
+        """(V, H): logits are features @ weight.T, for a model that `stage` divides."""
+        raise UsageError("--vocabulary-parts: this architecture's softmax cannot be divided")
 
     @abstractmethod
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:

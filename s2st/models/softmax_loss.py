@@ -75,7 +75,7 @@ def _loss_and_gradients(
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if needed[0] else None
     of_weight: torch.Tensor | None = None  # transposed: the faster way round
-    for rows in _chunks(len(features), weight):
+    for rows in row_chunks(len(features), len(weight), weight.element_size()):
         chunk, own = features[rows].to(dtype), words[rows].unsqueeze(1)
         logits = multiply(chunk, factor).to(wide)
         chosen = logits.gather(1, own)
@@ -101,10 +101,9 @@ def _loss_and_gradients(
     return (loss, nll), (of_features, None if of_weight is None else of_weight.t().contiguous())
 
 
-def _chunks(rows: int, weight: torch.Tensor) -> list[slice]:
-    """Slices of near-equal size; one, maybe empty, at least."""
-    wide_bytes = max(4, weight.element_size())
-    most = max(FEWEST_ROWS, CHUNK_BYTES // (wide_bytes * len(weight)))
+def row_chunks(rows: int, words: int, number_bytes: int) -> list[slice]:
+    """Slices of near-equal size of rows of logits; one, maybe empty, at least."""
+    most = max(FEWEST_ROWS, CHUNK_BYTES // (max(4, number_bytes) * words))
     count = max(1, -(-rows // most))
     edges = [rows * index // count for index in range(count + 1)]
     return [slice(*pair) for pair in pairwise(edges)]

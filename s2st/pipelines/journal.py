@@ -8,7 +8,7 @@ scoring has to go on after whole groups to give the same bytes. A torn tail is c
 import contextlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from io import BufferedRandom
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from s2st import durable
 from s2st.errors import DataError, OutputError, UsageError
 from s2st.interrupt import held
 from s2st.pipelines.scored import ScoredList
@@ -45,7 +46,7 @@ class Journal:
         self.path = output.with_name(output.name + SUFFIX)
         self.keep_tokens = keep_tokens
         self.taken = 0
-        header = json.dumps(dict(identity), sort_keys=True).encode() + b"\n"
+        header = _header(identity)
         try:
             there = self.path.exists()
             self._stream: BufferedRandom = open(self.path, "r+b" if there else "w+b")  # noqa: SIM115
@@ -98,19 +99,10 @@ class Journal:
 
     def add(self, group: Sequence[ScoredList], sources: Sequence[str]) -> None:
         """Notes lists that were scored together; raises OutputError."""
-        lines = []
-        for index, item in enumerate(group):
-            tokens = item.token_scores if self.keep_tokens else ()
-            record = {
-                "text": _digest(item.entries, sources[item.id]),
-                "scores": item.model_scores.tolist(),
-                "tokens": [[row.tolist() for row in model] for model in tokens],
-                "end": index == len(group) - 1,
-            }
-            lines.append(json.dumps(record).encode() + b"\n")
+        lines = journal_lines(group, sources, self.keep_tokens)
         try:
             with held():
-                self._stream.write(b"".join(lines))
+                self._stream.write(lines)
                 self._stream.flush()
                 self._end = self._stream.tell()
         except OSError as error:
@@ -126,12 +118,7 @@ class Journal:
     def _check_header(self, found: bytes, header: bytes) -> None:
         if found == header:
             return
-        try:
-            before, now = json.loads(found), json.loads(header)
-            names = sorted(name for name in now if before.get(name) != now[name])
-        except (ValueError, AttributeError):
-            names = []
-        what = ", ".join(names) or "its first line is damaged"
+        what = differences(found, header) or "its first line is damaged"
         raise UsageError(
             f"{self.path}: made by a run that differs in {what}; remove it, or run without --resume"
         )
@@ -150,6 +137,42 @@ class Journal:
             except (ValueError, AttributeError, KeyError):
                 break
         return end
+
+
+def journal_lines(group: Sequence[ScoredList], sources: Sequence[str], keep_tokens: bool) -> bytes:
+    """The lines of lists that were scored together, or of several such groups."""
+    lines = []
+    for index, item in enumerate(group):
+        tokens = item.token_scores if keep_tokens else ()
+        record = {
+            "text": _digest(item.entries, sources[item.id]),
+            "scores": item.model_scores.tolist(),
+            "tokens": [[row.tolist() for row in model] for model in tokens],
+            "end": index == len(group) - 1,
+        }
+        lines.append(json.dumps(record).encode() + b"\n")
+    return b"".join(lines)
+
+
+def write_journal(output: Path, identity: Mapping[str, Any], pieces: Iterable[bytes]) -> None:
+    """Makes the journal of a run anew from lines that others computed; raises OutputError."""
+    with durable.Writer(output.with_name(output.name + SUFFIX)) as writer:
+        writer.write(_header(identity))
+        for lines in pieces:
+            writer.write(lines)
+
+
+def differences(found: bytes, wanted: bytes) -> str:
+    """The names of what differs between two identities as JSON; empty where one is damaged."""
+    try:
+        before, now = json.loads(found), json.loads(wanted)
+        return ", ".join(sorted(name for name in now if before.get(name) != now[name]))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _header(identity: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(identity), sort_keys=True).encode() + b"\n"
 
 
 def _digest(entries: Sequence[NBestEntry], source: str) -> str:

@@ -6,6 +6,7 @@ from s2st.components import CommandSpec, Role
 from s2st.config import option
 from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
+from s2st.ranks import RanksConfig
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 
@@ -116,11 +117,11 @@ class RescoreConfig:
 
 
 GENERATE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig),
+    fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
-SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig))
+SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig, RanksConfig))
 RESCORE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig),
+    fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
 )

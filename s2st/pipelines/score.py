@@ -1,7 +1,8 @@
 """The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
@@ -10,6 +11,7 @@ from s2st.data.batch import make_batch, make_source
 from s2st.data.batching import BatchingConfig, plan_in_order
 from s2st.device import naming_memory
 from s2st.errors import describe_lines
+from s2st.pipelines.pieces import Piece, in_order
 from s2st.scoring.base import Scorer
 from s2st.scoring.lists import MAX_PADDED_SOURCE, score_lists
 from s2st.text.vocabulary import UNK_ID
@@ -40,80 +42,97 @@ class PairScore:
 
 
 def score_pairs(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[PairScore]:
-    """Yields one score a (source, target) pair of lines, in order.
+    """Yields one score a (source, target) pair of lines, in order; see `plan`."""
+    return in_order(plan(scorer, pairs))
 
-    Raises:
-        OutOfMemoryError: naming the lines.
+
+def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[Piece[PairScore]]]:
+    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines.
+
+    Where most pairs of a chunk share their source with another, prefixes of targets are shared too.
     """
     iterator = iter(pairs)
     first = 0
-    while chunk := list(islice(iterator, CHUNK_PAIRS)):
-        yield from _score_chunk(scorer, chunk, first)
-        first += len(chunk)
-
-
-def _score_chunk(
-    scorer: Scorer, pairs: Sequence[tuple[str, ...]], first: int
-) -> Iterator[PairScore]:
-    source, target = scorer.source, scorer.target
-    sources = [source.vocabulary.encode(source.tokenizer.encode(pair[0])) for pair in pairs]
-    words = [target.tokenizer.encode(pair[1]) for pair in pairs]
-    targets = [target.vocabulary.encode(tokens) for tokens in words]
-    rows = _score_ids(scorer, sources, targets, first)
-    for index in range(len(pairs)):
-        yield PairScore(
-            line=first + index,
-            tokens=tuple(words[index]),
-            token_log_probs=tuple(rows[index]),
-            log_prob=sum(rows[index]),
-            unknown=targets[index].count(UNK_ID),
+    while texts := list(islice(iterator, CHUNK_PAIRS)):
+        source, target = scorer.source, scorer.target
+        words = [target.tokenizer.encode(pair[1]) for pair in texts]
+        chunk = _Chunk(
+            scorer,
+            first,
+            [source.vocabulary.encode(source.tokenizer.encode(pair[0])) for pair in texts],
+            words,
+            [target.vocabulary.encode(tokens) for tokens in words],
         )
+        yield chunk.pieces()
+        first += len(texts)
 
 
-def _score_ids(
-    scorer: Scorer, sources: Sequence[list[int]], targets: Sequence[list[int]], first: int
-) -> Mapping[int, list[float]]:
-    """For each pair, by index, its words' log-probabilities.
+@dataclass(frozen=True)
+class _Chunk:
+    """Pairs of which batches are made; `first` is the line of the first one.
 
-    Where most pairs share their source with another, prefixes of targets are shared too.
+    Attributes:
+        sources, targets: ids of each pair.
+        words: of the targets.
     """
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, source in enumerate(sources):
-        groups.setdefault(tuple(source), []).append(index)
-    if len(groups) <= len(sources) // 2:
-        return _score_groups(scorer, groups, targets, first)
-    rows: dict[int, list[float]] = {}
-    lengths = np.array(
-        [max(len(s), len(t)) for s, t in zip(sources, targets, strict=True)], dtype=np.int64
-    )
-    for indices in plan_in_order(lengths, BATCHING):
-        chosen = indices.tolist()
-        with naming_memory(describe_lines((first + i for i in chosen), int(lengths[chosen[0]]))):
-            pairs = make_batch([sources[i] for i in chosen], [targets[i] for i in chosen], chosen)
-            found = scorer.score(pairs).tolist()
-        for index, row in zip(chosen, found, strict=True):
-            rows[index] = row[: len(targets[index]) + 1]
-    return rows
 
+    scorer: Scorer
+    first: int
+    sources: Sequence[list[int]]
+    words: Sequence[Sequence[str]]
+    targets: Sequence[list[int]]
 
-def _score_groups(
-    scorer: Scorer,
-    groups: Mapping[tuple[int, ...], list[int]],
-    targets: Sequence[list[int]],
-    first: int,
-) -> Mapping[int, list[float]]:
-    """The same for targets grouped by their source."""
-    sources = list(groups)
-    rows: dict[int, list[float]] = {}
-    for indices in plan_in_order(np.array([len(s) for s in sources], dtype=np.int64), SOURCES):
-        part = [sources[i] for i in indices.tolist()]
-        lines = [groups[source] for source in part]
-        lists = [[targets[i] for i in group] for group in lines]
-        flat = list(chain.from_iterable(lines))
-        longest = max(len(part[0]), *(len(targets[i]) for i in flat))
-        with naming_memory(describe_lines((first + i for i in flat), longest)):
-            batch = make_source(part, range(len(part)))
-            found = score_lists(scorer, batch, lists, MAX_ROWS).token_log_probs
-        for group, scores in zip(lines, found, strict=True):
-            rows.update(zip(group, (row.tolist() for row in scores), strict=True))
-    return rows
+    def pieces(self) -> Sequence[Piece[PairScore]]:
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, source in enumerate(self.sources):
+            groups.setdefault(tuple(source), []).append(index)
+        if len(groups) <= len(self.sources) // 2:
+            return self._shared(list(groups.values()))
+        sides = zip(self.sources, self.targets, strict=True)
+        lengths = np.array([max(len(s), len(t)) for s, t in sides], dtype=np.int64)
+        batches = [batch.tolist() for batch in plan_in_order(lengths, BATCHING)]
+        return [Piece(self._lines(batch), partial(self._score, batch)) for batch in batches]
+
+    def _shared(self, groups: Sequence[Sequence[int]]) -> Sequence[Piece[PairScore]]:
+        """Pieces of whole groups, each of pairs that have one source."""
+        lengths = np.array([len(self.sources[group[0]]) for group in groups], dtype=np.int64)
+        pieces = []
+        for batch in plan_in_order(lengths, SOURCES):
+            chosen = [groups[i] for i in batch.tolist()]
+            lines = self._lines(chain.from_iterable(chosen))
+            pieces.append(Piece(lines, partial(self._score_groups, chosen)))
+        return pieces
+
+    def _score(self, indices: Sequence[int]) -> Iterator[PairScore]:
+        sources, targets = self._ids(indices)
+        longest = max(max(len(s), len(t)) for s, t in zip(sources, targets, strict=True))
+        with naming_memory(describe_lines(self._lines(indices), longest)):
+            found = self.scorer.score(make_batch(sources, targets, indices)).tolist()
+        for index, row in zip(indices, found, strict=True):
+            yield self._answer(index, row[: len(self.targets[index]) + 1])
+
+    def _score_groups(self, groups: Sequence[Sequence[int]]) -> Iterator[PairScore]:
+        flat = list(chain.from_iterable(groups))
+        sources, _ = self._ids([group[0] for group in groups])
+        longest = max(len(sources[0]), *(len(self.targets[i]) for i in flat))
+        with naming_memory(describe_lines(self._lines(flat), longest)):
+            batch = make_source(sources, range(len(sources)))
+            lists = [[self.targets[i] for i in group] for group in groups]
+            found = score_lists(self.scorer, batch, lists, MAX_ROWS).token_log_probs
+        for index, row in zip(flat, chain.from_iterable(found), strict=True):
+            yield self._answer(index, row.tolist())
+
+    def _ids(self, indices: Sequence[int]) -> tuple[list[list[int]], list[list[int]]]:
+        return [self.sources[i] for i in indices], [self.targets[i] for i in indices]
+
+    def _lines(self, indices: Iterable[int]) -> list[int]:
+        return [self.first + index for index in indices]
+
+    def _answer(self, index: int, row: Sequence[float]) -> PairScore:
+        return PairScore(
+            line=self.first + index,
+            tokens=tuple(self.words[index]),
+            token_log_probs=tuple(row),
+            log_prob=sum(row),
+            unknown=self.targets[index].count(UNK_ID),
+        )

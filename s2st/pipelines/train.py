@@ -1,5 +1,6 @@
 """The job of `s2st train`: from a store and resolved options to checkpoints."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from s2st.data.batching import BatchingConfig
 from s2st.device import DeviceConfig, environment, setup_device
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES, with_default_sizes
+from s2st.ranks import Ranks, RanksConfig, process_group, ranks
 from s2st.registry import loaded_plugins
-from s2st.training.config import TrainerConfig
+from s2st.training.config import ParallelConfig, TrainerConfig
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.progress import Observer
 from s2st.training.schedules import SCHEDULES
@@ -22,13 +24,16 @@ from s2st.training.schedules import SCHEDULES
 if TYPE_CHECKING:
     import torch
 
+    from s2st.criteria.cross_entropy import Criterion
     from s2st.data.store import ParallelCorpus, Store
+    from s2st.models.base import Seq2SeqModel
     from s2st.training.checkpoint import RunIdentity
+    from s2st.training.gradients import Gradients
 
 log = logging.getLogger("s2st")
 
 TRAIN_SPEC = CommandSpec(
-    fixed=(TrainerConfig, BatchingConfig, DeviceConfig),
+    fixed=(TrainerConfig, BatchingConfig, DeviceConfig, ParallelConfig, RanksConfig),
     roles=(
         Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",)),
         Role("criterion", CRITERIA, "cross_entropy", "what training minimises"),
@@ -89,11 +94,43 @@ def run_training(
     Raises:
         S2STError: of every kind that data, options, checkpoints and outputs can cause.
     """
-    from s2st.training.lock import own
+    from s2st.training.lock import own as owned
 
+    own = ranks()
+    _check_ranks(own, options)
     job = _open(data, options)  # before the lock: what is refused here leaves no folder behind
-    with own(Path(options.config(TrainerConfig).save_dir)):
-        return _train(job, options, observer, stop_signal)
+    save_dir = Path(options.config(TrainerConfig).save_dir)
+    with contextlib.ExitStack() as stack:
+        seconds = options.config(RanksConfig).rank_timeout
+        stack.enter_context(process_group(own, job.device, seconds))
+        if own.first:
+            stack.enter_context(owned(save_dir))
+        return _train(job, options, own, observer if own.first else Observer(), stop_signal)
+
+
+def _check_ranks(own: Ranks, options: Resolved) -> None:
+    """Refuses what cannot be dealt to the processes."""
+    config = options.config(ParallelConfig)
+    if config.split:
+        stages, parts = config.pipeline_stages, config.vocabulary_parts
+        if stages * parts != own.size:
+            raise UsageError(
+                f"--pipeline-stages {stages} and --vocabulary-parts {parts} take {stages * parts} "
+                f"processes (torchrun --nproc-per-node), there are {own.size}"
+            )
+        if config.shard_parameters or config.gradient_compression != "none":
+            raise UsageError(
+                "--shard-parameters and --gradient-compression cannot be used with "
+                "--pipeline-stages and --vocabulary-parts"
+            )
+        return
+    batches = options.config(TrainerConfig).update_freq
+    if batches % own.size:
+        raise UsageError(
+            f"--update-freq {batches}: the batches of an update cannot be dealt evenly to "
+            f"{own.size} processes; use --update-freq {-(-batches // own.size) * own.size} (with "
+            "as many processes as divide it, or one alone, the run is the same)"
+        )
 
 
 @dataclass(frozen=True)
@@ -120,25 +157,40 @@ def _open(data: str, options: Resolved) -> _Job:
     if validation is None:
         log.warning("%s has no valid split: no early stopping, best is last", data)
     config = with_default_sizes(options.configs["arch"], len(training.target.ids))
+    if options.config(ParallelConfig).split:
+        _check_division(options, config, store)
     mathematics, other = _identity(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     return _Job(device, store, training, validation, config, identity)
 
 
+def _check_division(options: Resolved, config: Any, store: "Store") -> None:
+    """Refuses what has no stages, by a model without memory."""
+    from s2st.models.base import ModelSizes
+    from s2st.models.saved import hollow_model
+    from s2st.training.staged import check_division
+
+    sizes = ModelSizes(len(store.source_vocabulary), len(store.target_vocabulary))
+    model = hollow_model(options.entries["arch"].base, config, sizes)
+    criterion = options.entries["criterion"].build(options.configs["criterion"])
+    split = options.config(ParallelConfig)
+    stages = split.pipeline_stages
+    check_division(model, criterion, stages, stages * split.vocabulary_parts)
+
+
 def _train(
-    job: _Job, options: Resolved, observer: Observer, stop_signal: Callable[[], int]
+    job: _Job, options: Resolved, own: Ranks, observer: Observer, stop_signal: Callable[[], int]
 ) -> TrainResult:
     import torch
 
     from s2st.models.saved import ModelRecord, build_model
     from s2st.training.checkpoint import CheckpointFolder
-    from s2st.training.sparse import set_sparse_tables
     from s2st.training.trainer import Trainer, TrainingParts
 
     trainer_config = options.config(TrainerConfig)
     arch, config, store = options.entries["arch"], job.config, job.store
     folder = CheckpointFolder(trainer_config.save_dir, trainer_config.keep_last)
-    resumed = folder.resume()
+    resumed = folder.resume() if own.first else None
     if resumed is not None:
         _check_identity(resumed.identity, job.identity, str(resumed.saved.folder))
     record = ModelRecord(
@@ -146,13 +198,14 @@ def _train(
         store.source_tokenizer, store.target_tokenizer, loaded_plugins(),
     )  # fmt: skip
     torch.manual_seed(trainer_config.seed)
-    model = build_model(record.architecture, config, record.sizes).to(job.device)
-    optimizer = options.entries["optimizer"].build(options.configs["optimizer"], model.parameters())
-    set_sparse_tables(model, getattr(optimizer, "sparse_tables", False))
+    model = build_model(record.architecture, config, record.sizes)
+    _log_start(str(store.folder), options, config, model)
+    criterion = options.entries["criterion"].build(options.configs["criterion"])
+    gradients, optimizer = _gradients(model, criterion, job.device, own, options)
     parts = TrainingParts(
         record=record,
         model=model,
-        criterion=options.entries["criterion"].build(options.configs["criterion"]),
+        criterion=criterion,
         optimizer=optimizer,
         schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
         training=job.training,
@@ -161,13 +214,13 @@ def _train(
     )
     trainer = Trainer(
         parts, trainer_config, options.config(BatchingConfig), job.device,
-        options.config(DeviceConfig).precision, observer, stop_signal,
+        options.config(DeviceConfig).precision, observer, stop_signal, gradients,
     )  # fmt: skip
-    _log_start(str(store.folder), options, config, model)
+    trainer.restore(resumed)
     if resumed is not None:
-        trainer.restore(resumed)
         log.info("going on from %s", resumed.saved.folder)
         _tell_changes(resumed.identity, job.identity)
+    before = trainer.state.update
     state = trainer.train()
     share = trainer.seconds_saving / max(1e-9, trainer.seconds)
     log.info(
@@ -176,9 +229,61 @@ def _train(
         trainer.seconds,
         100 * share,
     )
+    if state.update > before:
+        each = gradients.bytes_exchanged // (state.update - before)
+        if each:
+            log.info("each of %d processes gave %s bytes an update", own.size, f"{each:,}")
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir
     )
+
+
+def _gradients(
+    model: "Seq2SeqModel", criterion: "Criterion", device: "torch.device", own: Ranks,
+    options: Resolved,
+) -> "tuple[Gradients, torch.optim.Optimizer]":  # fmt: skip
+    """How this process makes gradients, and the optimiser of what it keeps of the model."""
+    import torch
+
+    from s2st.training.gradients import Gradients, Loss
+    from s2st.training.sparse import set_sparse_tables
+
+    def optimizer(kept: "torch.nn.Module" = model) -> "torch.optim.Optimizer":
+        config = options.configs["optimizer"]
+        made: torch.optim.Optimizer = options.entries["optimizer"].build(config, kept.parameters())
+        return made
+
+    config = options.config(ParallelConfig)
+    precision = options.config(DeviceConfig).precision
+    if config.split:
+        from s2st.training.pipeline import make_grid
+        from s2st.training.staged import StagedGradients
+
+        seconds = options.config(RanksConfig).rank_timeout
+        grid = make_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)
+        loss = Loss(model, criterion, device, precision)
+        staged = StagedGradients(loss, device, precision, own, grid, config.micro_batches)
+        made = optimizer(staged.model)
+        set_sparse_tables(staged.model, getattr(made, "sparse_tables", False))
+        return staged, made
+    loss = Loss(model.to(device), criterion, device, precision)
+    if own.size > 1 and config.shard_parameters:
+        from s2st.training.parallel import ShardedDataParallel
+
+        if options.entries["optimizer"].base == "lazy-adam":
+            raise UsageError("--optimizer lazy-adam cannot be used with --shard-parameters")
+        sharded = ShardedDataParallel(loss, device, own)
+        made = optimizer()  # of the parts
+        if isinstance(made, torch.optim.SGD):  # whose fused update torch has for no parts
+            made.param_groups[0]["fused"] = False
+        return sharded, made
+    made = optimizer()
+    set_sparse_tables(model, getattr(made, "sparse_tables", False))
+    if own.size == 1:
+        return Gradients(loss, device), made
+    from s2st.training.parallel import DataParallel
+
+    return DataParallel(loss, device, own, config.gradient_compression), made
 
 
 def _identity(options: Resolved, architecture_config: Any) -> tuple[dict[str, Any], dict[str, Any]]:

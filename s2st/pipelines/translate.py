@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from s2st.data.batch import make_source
 from s2st.data.batching import BatchingConfig, plan_in_order
 from s2st.device import naming_memory
 from s2st.errors import describe_lines
+from s2st.pipelines.pieces import Piece, in_order
 from s2st.rescoring.checks import UnknownWords
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
@@ -45,7 +47,19 @@ def translate(
     detokenize: bool,
     start: int = 0,
 ) -> Iterator[Translation]:
-    """Yields one Translation a line, in the order of the lines.
+    """Yields one Translation a line, in the order of the lines; see `plan`."""
+    return in_order(plan(scorer, search, chunks, batch_size, detokenize, start))
+
+
+def plan(
+    scorer: Scorer,
+    search: Search,
+    chunks: Iterable[Sequence[str]],
+    batch_size: int | None,
+    detokenize: bool,
+    start: int = 0,
+) -> Iterator[list[Piece[Translation]]]:
+    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines.
 
     Args:
         scorer, search: the models and the strategy.
@@ -55,11 +69,10 @@ def translate(
         detokenize: join tokens to text, or leave a space between them.
         start: the first line that is wanted. Lines before it are not translated, or only where
             they share a batch with one that is.
-
-    Raises:
-        OutOfMemoryError: naming the lines.
     """
     unknown = UnknownWords(scorer.source.vocabulary)
+    most = max(1, MAX_ROWS // search.rows_per_sentence)
+    config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
     for chunk in chunks:
         end = first + len(chunk)
@@ -67,43 +80,46 @@ def translate(
             words = [scorer.source.tokenizer.encode(line) for line in chunk]
             for line in words:
                 unknown.add(line)
-            found = _translate_chunk(scorer, search, words, first, batch_size, start)
-            for index in sorted(found):
-                texts = tuple(hypothesis_text(scorer, h, detokenize) for h in found[index])
-                yield Translation(first + index, chunk[index], found[index], texts)
+            rows = [scorer.source.vocabulary.encode(line) for line in words]
+            full = np.array([index for index, row in enumerate(rows) if row], dtype=np.int64)
+            lengths = np.array([len(rows[index]) for index in full], dtype=np.int64)
+            batches = [full[batch].tolist() for batch in plan_in_order(lengths, config)]
+            batches.append([index for index, row in enumerate(rows) if not row])
+            yield [
+                Piece(
+                    [first + index for index in indices],
+                    partial(
+                        _translate_batch, scorer, search, chunk, rows, indices, first, detokenize
+                    ),
+                )
+                for indices in batches
+                if indices and first + max(indices) >= start
+            ]
         first = end
     warning = unknown.warning("the input")
     if warning is not None:
         log.warning(warning)
 
 
-def _translate_chunk(
+def _translate_batch(
     scorer: Scorer,
     search: Search,
-    words: Sequence[Sequence[str]],
+    chunk: Sequence[str],
+    rows: Sequence[list[int]],
+    indices: Sequence[int],
     first: int,
-    batch_size: int | None,
-    start: int,
-) -> dict[int, tuple[Hypothesis, ...]]:
-    """Hypotheses by index in the chunk, of the batches that hold a line from `start` on."""
-    rows = [scorer.source.vocabulary.encode(line) for line in words]
-    found: dict[int, tuple[Hypothesis, ...]] = {
-        index: (EMPTY,) for index, row in enumerate(rows) if not row
-    }
-    todo = np.array([index for index, row in enumerate(rows) if row], dtype=np.int64)
-    lengths = np.array([len(rows[index]) for index in todo], dtype=np.int64)
-    most = max(1, MAX_ROWS // search.rows_per_sentence)
-    config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
-    for batch in plan_in_order(lengths, config):
-        indices = todo[batch].tolist()
-        if first + max(indices) < start:
-            continue
-        numbers = [first + index for index in indices]
-        with naming_memory(describe_lines(numbers, int(lengths[batch].max()))):
-            source = make_source([rows[index] for index in indices], numbers)
-            hypotheses = search(scorer, source)
-        found.update((i, tuple(own)) for i, own in zip(indices, hypotheses, strict=True))
-    return found
+    detokenize: bool,
+) -> Iterator[Translation]:
+    """The translations of some lines of a chunk that starts at line `first`: all empty, or none."""
+    numbers = [first + index for index in indices]
+    chosen = [rows[index] for index in indices]
+    found: Sequence[Sequence[Hypothesis]] = [[EMPTY]] * len(indices)
+    if chosen[0]:
+        with naming_memory(describe_lines(numbers, max(map(len, chosen)))):
+            found = search(scorer, make_source(chosen, numbers))
+    for number, index, hypotheses in zip(numbers, indices, found, strict=True):
+        texts = tuple(hypothesis_text(scorer, h, detokenize) for h in hypotheses)
+        yield Translation(number, chunk[index], tuple(hypotheses), texts)
 
 
 def hypothesis_text(scorer: Scorer, hypothesis: Hypothesis, detokenize: bool) -> str:

@@ -1,7 +1,7 @@
 """Moses n-best lists: `id ||| hypothesis ||| Name= v v Name= v ||| total [||| more]`, streamed."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from s2st.errors import DataError
@@ -110,7 +110,7 @@ def format_entry(entry: NBestEntry) -> str:
 
 
 def read_nbest(
-    lines: Iterable[str], path: str, ids: range | None = None
+    lines: Iterable[str], path: str, ids: Container[int] | None = None
 ) -> Iterator[list[NBestEntry]]:
     """Yields the lists of a file, one in memory at a time; ids may have gaps.
 
@@ -142,7 +142,7 @@ def read_nbest(
         yield current
 
 
-def _id_among(text: str, ids: range) -> bool:
+def _id_among(text: str, ids: Container[int]) -> bool:
     """False for a well-formed id that is not among those."""
     identifier = text.split("|||", 1)[0].strip(ASCII_SPACE)
     return not _is_id(identifier) or int(identifier) in ids

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from s2st import durable
 from s2st.errors import CheckpointError, DataError, InputMissingError
 from s2st.manifest import parse_json, read_small
-from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import (
     ModelRecord,
     SavedModel,
@@ -124,19 +124,22 @@ class CheckpointFolder:
     def save(
         self,
         record: ModelRecord,
-        model: Seq2SeqModel,
-        optimizer: torch.optim.Optimizer,
+        weights: Mapping[str, torch.Tensor],
+        optimizer: Mapping[str, torch.Tensor],
         state: TrainingState,
         identity: RunIdentity,
     ) -> str:
-        """Writes a checkpoint of this update, moves the links, removes old ones; its name."""
+        """Writes a checkpoint of this update, moves the links, removes old ones; its name.
+
+        `optimizer` is as `optimizer_tensors` gives it.
+        """
         name = f"checkpoint_{state.update:07d}"
 
         def write(target: str) -> None:
             with durable.new_folder(self.folder / target) as folder:
                 durable.make_folder(folder / "training")
-                write_model_files(folder, record, model.state_dict())
-                save_tensors(folder / OPTIMIZER, optimizer_tensors(optimizer))
+                write_model_files(folder, record, weights)
+                save_tensors(folder / OPTIMIZER, optimizer)
                 content = {"state": asdict(state), "identity": asdict(identity)}
                 durable.write_file(folder / STATE, json.dumps(content, indent=1).encode())
                 write_manifest(folder, record, _summary(state, identity))
@@ -178,13 +181,19 @@ class ResumedRun:
     state: TrainingState
     identity: RunIdentity
 
-    def load_into(self, model: Seq2SeqModel, optimizer: torch.optim.Optimizer) -> None:
+    def load_into(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Puts weights and optimiser state back."""
-        model.load_state_dict(self.saved.load(torch.device("cpu")).state_dict())
+        weights, tensors = self.tensors()
+        model.load_state_dict(weights)
+        restore_optimizer(optimizer, tensors)
+
+    def tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Weights, and the optimiser's state as `optimizer_tensors` gives it, read and checked."""
+        model = self.saved.load(torch.device("cpu"))
         path = self.saved.folder / OPTIMIZER
         tensors = load_tensors(path)
         check_optimizer_tensors(tensors, list(model.parameters()), path)
-        restore_optimizer(optimizer, tensors)
+        return model.state_dict(), tensors
 
 
 def read_run(folder: Path) -> ResumedRun:

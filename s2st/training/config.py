@@ -17,7 +17,12 @@ class TrainerConfig:
     patience: int | None = option(
         5, "stop after this many validations without a better perplexity", minimum=1
     )
-    update_freq: int = option(1, "batches accumulated for one update", minimum=1)
+    update_freq: int = option(
+        1,
+        "batches accumulated for one update; under torchrun a multiple of the processes, to which "
+        "they are dealt",
+        minimum=1,
+    )
     clip_norm: float = option(5.0, "scale the gradient down to this norm; 0 never", minimum=0)
     normalization: str = option(
         "sentences",
@@ -42,3 +47,37 @@ class TrainerConfig:
     max_divergences: int = option(
         3, "stop at the next divergence after this many were skipped or restored", minimum=0
     )
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """How processes that torchrun starts train one model together."""
+
+    shard_parameters: bool = option(
+        False, "under torchrun each process keeps a part of the weights (FSDP), not all of them"
+    )
+    gradient_compression: str = option(
+        "none",
+        "number format in which gradients are sent between processes",
+        choices=("none", "bfloat16", "float16"),
+    )
+    pipeline_stages: int = option(
+        1,
+        "divide the layers into so many stages, each with the encoder and decoder layers of one "
+        "height on processes of its own",
+        minimum=1,
+    )
+    vocabulary_parts: int = option(
+        1,
+        "processes for each stage; the batch is divided over these, the softmax over all "
+        "processes of all stages",
+        minimum=1,
+    )
+    micro_batches: int = option(
+        4, "parts of a batch that follow each other through the stages", minimum=1
+    )
+
+    @property
+    def split(self) -> bool:
+        """Whether layers and softmax are divided, not only batches."""
+        return self.pipeline_stages * self.vocabulary_parts > 1

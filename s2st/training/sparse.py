@@ -5,8 +5,9 @@ rows. An optimiser whose `sparse_tables` is true gives every sparse gradient to 
 and leaves the dense ones to torch's fused update.
 """
 
+import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -93,20 +94,69 @@ def set_sparse_tables(model: nn.Module, sparse: bool) -> None:
             module.sparse = sparse
 
 
-@torch.no_grad()
-def clip_gradients(parameters: Iterable[torch.Tensor], limit: float) -> torch.Tensor:
-    """Scales all gradients by limit / norm where their common norm is larger; the norm before."""
-    gradients = []
+def sparse_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The embedding tables, by name, whose gradients are sparse."""
+    return {
+        f"{name}.weight": module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and module.sparse
+    }
+
+
+def coalesce_gradients(parameters: Iterable[torch.Tensor]) -> None:
+    """Makes every row of a sparse gradient one: a word read twice counts once, summed."""
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()  # a word read twice counts once, summed
-            gradients.append(parameter.grad.values())
-        elif parameter.grad is not None:
-            gradients.append(parameter.grad)
-    norm = torch.nn.utils.get_total_norm(gradients)
+            parameter.grad = parameter.grad.coalesce()
+
+
+@contextlib.contextmanager
+def added_by_row(parameters: Iterable[torch.Tensor]) -> Iterator[None]:
+    """Inside is a backward pass whose sparse gradients are summed before they are added.
+
+    So the sum over batches is the same wherever each batch's gradient was made.
+    """
+    parameters = list(parameters)
+    before = [(p, p.grad) for p in parameters if p.grad is not None and p.grad.is_sparse]
+    for parameter, _ in before:
+        parameter.grad = None
+    yield
+    coalesce_gradients(parameters)
+    for parameter, gradient in before:
+        parameter.grad = gradient if parameter.grad is None else gradient + parameter.grad
+    coalesce_gradients(parameters)
+
+
+@torch.no_grad()
+def clip_gradients(
+    parameters: Iterable[torch.Tensor],
+    limit: float,
+    over_ranks: Callable[[torch.Tensor], torch.Tensor] = lambda norm: norm,
+) -> torch.Tensor:
+    """Scales all gradients by limit / norm where their common norm is larger; the norm before.
+
+    Args:
+        parameters: whose gradients, or this rank's parts of them.
+        limit: the largest norm.
+        over_ranks: the norm over all ranks from that of this rank's parts.
+    """
+    parameters = list(parameters)
+    coalesce_gradients(parameters)
+    gradients = [_values(p.grad) for p in parameters if p.grad is not None]
+    norm = over_ranks(torch.nn.utils.get_total_norm(gradients))
     # a pass over all gradients, so not without need, unless asking would make a GPU wait
     if limit < math.inf and (norm.device.type != "cpu" or float(norm) > limit):
         scale = (limit / norm).clamp(max=1.0)
         for gradient in gradients:
             gradient.mul_(scale)
     return norm
+
+
+def _values(gradient: torch.Tensor) -> torch.Tensor:
+    """The numbers of a gradient that are here: of a coalesced one, of a rank's part, or all."""
+    if gradient.is_sparse:
+        return gradient.values()
+    if hasattr(gradient, "to_local"):  # a DTensor, whose module is not imported for nothing
+        local: torch.Tensor = gradient.to_local()
+        return local
+    return gradient

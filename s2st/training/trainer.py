@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from s2st.criteria.cross_entropy import Criterion
-from s2st.data.batch import Batch
 from s2st.data.batching import BatchingConfig, Indices
-from s2st.data.loader import TrainingLoader, validation_batches
+from s2st.data.loader import TrainingLoader
 from s2st.data.store import ParallelCorpus
-from s2st.device import autocast, is_out_of_memory
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import ModelRecord
@@ -26,9 +25,9 @@ from s2st.training.checkpoint import (
     TrainingState,
 )
 from s2st.training.config import TrainerConfig
+from s2st.training.gradients import Gradients, Loss, Share, describe
 from s2st.training.progress import Meter, Observer, ValidationReport
 from s2st.training.schedules import Schedule
-from s2st.training.sparse import clip_gradients
 
 log = logging.getLogger("s2st")
 
@@ -39,10 +38,6 @@ class DivergenceError(S2STError):
 
 class ValidationDivergenceError(DivergenceError):
     """It is the validation's loss: the weights are at fault, not a batch."""
-
-
-class BatchMemoryError(S2STError):
-    """A batch needs more memory than there is; nothing was applied or saved."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +54,6 @@ class TrainingParts:
     identity: RunIdentity
 
 
-@dataclass(frozen=True)
-class _Ahead:
-    """Batches of the update at a position of an epoch, on their device."""
-
-    epoch: int
-    position: int
-    batches: list[Batch]
-
-
 class Trainer:
     """Trains until an end is reached; every draw follows from (seed, epoch, update).
 
@@ -79,6 +65,7 @@ class Trainer:
         observer: told of progress.
         stop_signal: returns the number of a signal that asks to stop, else 0; looked at after
             every update.
+        gradients: how this process and others make them together; alone where left out.
     """
 
     def __init__(
@@ -90,30 +77,36 @@ class Trainer:
         precision: str,
         observer: Observer,
         stop_signal: Callable[[], int],
+        gradients: Gradients | None = None,
     ) -> None:
         self.parts = parts
+        self.gradients = gradients or Gradients(
+            Loss(parts.model, parts.criterion, device, precision), device
+        )
         self.config = config
         self.batching = batching
         self.device = device
-        self.precision = precision
         self.observer = observer
         self.stop_signal = stop_signal
         self.state = TrainingState()
         self.folder = CheckpointFolder(config.save_dir, config.keep_last)
-        self._loader = TrainingLoader(parts.training, batching, config.seed)
+        self._loader = TrainingLoader(parts.training, batching, config.seed, config.update_freq)
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
         self._meter = Meter()
         self._saved_update = -1
         self.seconds = self.seconds_saving = 0.0  # of `train`, and in it
         self._planned: tuple[int, list[Indices]] = (-1, [])
-        self._ahead: _Ahead | None = None
+        self._ahead: Share | None = None
 
-    def restore(self, run: ResumedRun) -> None:
-        """Goes on from a checkpoint."""
-        run.load_into(self.parts.model, self.parts.optimizer)
-        self.state = run.state
-        self.parts.schedule.restore(run.state.schedule)
-        self._saved_update = run.state.update
+    def restore(self, run: ResumedRun | None) -> bool:
+        """Goes on from the checkpoint that the first rank gives; whether there is one."""
+        state = self.gradients.restore(run, self.parts.optimizer)
+        if state is None:
+            return False
+        self.state = state
+        self.parts.schedule.restore(state.schedule)
+        self._saved_update = state.update
+        return True
 
     def train(self) -> TrainingState:
         """Runs to the end and returns the final state.
@@ -124,7 +117,8 @@ class Trainer:
             OutputError: a checkpoint cannot be written.
         """
         started = time.perf_counter()
-        self.folder.prepare()
+        if self.gradients.first:
+            self.folder.prepare()
         config = self.config
         self.observer.started(self.state.update, config.max_epoch, config.max_update)
         while not self._at_end():
@@ -172,11 +166,9 @@ class Trainer:
             )
             self._end_epoch_if_due()
             return
-        last = self.folder.resume()
-        if last is None:
-            raise error
         scale = state.rate_scale / 2
-        self.restore(last)
+        if not self.restore(self.folder.resume() if self.gradients.first else None):
+            raise error
         self.state.divergences, self.state.rate_scale = count, scale
         self._meter = Meter()
         log.warning(
@@ -199,70 +191,75 @@ class Trainer:
     # one update
 
     def _update(self) -> None:
-        state, parts, plan = self.state, self.parts, self._plan()
+        state, parts = self.state, self.parts
         started = time.perf_counter()
-        chosen = plan[state.position : state.position + self.config.update_freq]
-        batches = self._batches(state.position)
+        share = self._share()
         rate_factor = parts.schedule.factor(state.update + 1, self._epoch_now())
         for group, base in zip(parts.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * rate_factor * state.rate_scale
-        torch.manual_seed(_draw_seed(self.config.seed, state.update))
-        parts.model.train()
+        self.gradients.model.train()
         parts.optimizer.zero_grad(set_to_none=True)
-        sums = self._accumulate(batches)
-        norm = clip_gradients(parts.model.parameters(), self.config.clip_norm or math.inf)
-        self._ahead = self._read(state.position + len(chosen))  # while a GPU is at work
+        sums = self.gradients.accumulate(share, self.stop_signal)
+        norm = self.gradients.clip(self.config.clip_norm or math.inf)
+        after = state.position + share.count
+        if after < len(self._plan()):  # while a GPU is at work
+            self._ahead = self._read(after, state.update + 1)
         # the one place where it is waited for
         loss, nll, norm = torch.stack([*sums, norm.to(sums[0].dtype)]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergenceError(
                 f"update {state.update + 1}: loss {loss:g}, gradient norm {norm:g}; the update "
-                f"was not applied ({_describe(batches)}); lower --lr or set --clip-norm, or "
-                "see --on-divergence"
+                f"was not applied ({self._describe(state.position)}); lower --lr or set "
+                "--clip-norm, or see --on-divergence"
             )
         parts.optimizer.step()
         state.update += 1
-        state.position += len(chosen)
-        tokens = sum(batch.target_tokens for batch in batches)
+        state.position = after
         state.train_nll_sum += nll
-        state.train_tokens += tokens
-        sources = sum(batch.source_tokens for batch in batches)
-        self._meter.add(loss, nll, sources, tokens, norm, time.perf_counter() - started)
+        state.train_tokens += share.target_tokens
+        seconds = time.perf_counter() - started
+        self._meter.add(loss, nll, share.source_tokens, share.target_tokens, norm, seconds)
 
-    def _batches(self, position: int) -> list[Batch]:
-        """Of the update that starts there."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is None or ahead.epoch != self.state.epoch or ahead.position != position:
-            ahead = self._read(position)
-        return ahead.batches
+    def _share(self) -> Share:
+        """This rank's part of the update that comes next."""
+        state, ahead = self.state, self._ahead
+        self._ahead = None
+        next_one = state.epoch, state.position, state.update
+        if ahead is None or (ahead.epoch, ahead.position, ahead.update) != next_one:
+            ahead = self._read(state.position, state.update)
+        return ahead
 
-    def _read(self, position: int) -> _Ahead:
-        chosen = self._plan()[position : position + self.config.update_freq]
-        batches = [self._loader.load(indices).to(self.device) for indices in chosen]
-        return _Ahead(self.state.epoch, position, batches)
+    def _chosen(self, position: int) -> list[Indices]:
+        return self._plan()[position : position + self.config.update_freq]
 
-    def _accumulate(self, batches: list[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradient of the summed loss over the update's normaliser; (loss sum, nll sum)."""
-        if self.config.normalization == "sentences":
-            divisor = sum(len(batch) for batch in batches)
-        else:
-            divisor = sum(batch.target_tokens for batch in batches)
-        losses, nlls = [], []
-        for batch in batches:
-            try:
-                with autocast(self.device, self.precision):
-                    output = self.parts.criterion(self.parts.model, batch)
-                (output.loss_sum / divisor).backward()  # type: ignore[no-untyped-call]
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise BatchMemoryError(
-                    f"update {self.state.update + 1}: out of memory ({_describe([batch])}); "
-                    "lower --batch-size or --max-tokens"
-                ) from error
-            losses.append(output.loss_sum.detach())
-            nlls.append(output.nll_sum)
-        return torch.stack(losses).sum(), torch.stack(nlls).sum()
+    def _read(self, position: int, update: int) -> Share:
+        chosen = self._chosen(position)
+        places = self.gradients.deal(len(chosen))
+        dealt = [chosen[place] for place in places] or [rows[:1] for rows in chosen[:1]]
+        pairs = np.concatenate([*chosen, np.zeros(0, np.int64)])
+        sources, targets = (
+            int(length[pairs].sum()) + len(pairs) for length in self._loader.lengths
+        )
+        return Share(
+            epoch=self.state.epoch,
+            position=position,
+            update=update,
+            places=places,
+            batches=[self._loader.load(rows).to(self.device) for rows in dealt],
+            seeds=[_draw_seed(self.config.seed, update, place) for place in places or [0]],
+            count=len(chosen),
+            sentences=len(pairs),
+            source_tokens=sources,
+            target_tokens=targets,
+            divisor=len(pairs) if self.config.normalization == "sentences" else targets,
+        )
+
+    def _describe(self, position: int) -> str:
+        """The pairs of the update at a position."""
+        pairs = np.concatenate(self._chosen(position))
+        return describe(
+            pairs.tolist(), *(int(length[pairs].max()) for length in self._loader.lengths)
+        )
 
     # between updates
 
@@ -282,9 +279,10 @@ class Trainer:
             self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
-        signal_number = self.stop_signal()
+        signal_number = self.gradients.agreed(self.stop_signal)
         if signal_number:
             self._save()
+            self.gradients.together()  # whoever ends first makes torchrun end the others
             where = f"update {self.state.update}; saved in {self.folder.folder}"
             name = signal.Signals(signal_number).name
             message = f"stopped by {name} at {where}, the same command goes on"
@@ -318,10 +316,8 @@ class Trainer:
             state.best_update = state.update  # without validation the last is the best
             state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
             return
-        nll = validation_nll(
-            self.parts.model, self.parts.criterion, self.parts.validation, self.batching,
-            self.device, self.precision,
-        )  # fmt: skip
+        corpus = self.parts.validation
+        nll = self.gradients.validate(corpus, self.batching, self.stop_signal)
         if not math.isfinite(nll):
             raise ValidationDivergenceError(
                 f"update {state.update}: validation loss is {nll}; not saved"
@@ -343,45 +339,16 @@ class Trainer:
             return
         started = time.perf_counter()
         state.schedule = parts.schedule.state()
-        name = self.folder.save(parts.record, parts.model, parts.optimizer, state, parts.identity)
+        tensors = self.gradients.state(parts.optimizer)
         self._saved_update = state.update
+        if self.gradients.first:
+            name = self.folder.save(parts.record, *tensors, state, parts.identity)
+            self.observer.saved(name)
         self.seconds_saving += time.perf_counter() - started
-        self.observer.saved(name)
 
 
-@torch.no_grad()
-def validation_nll(
-    model: Seq2SeqModel,
-    criterion: Criterion,
-    corpus: ParallelCorpus,
-    batching: BatchingConfig,
-    device: torch.device,
-    precision: str,
-) -> float:
-    """-log p a target token, EOS counted, over a split, in nats."""
-    model.eval()
-    total, tokens = 0.0, 0
-    for batch in validation_batches(corpus, batching):
-        with autocast(device, precision):
-            output = criterion(model, batch.to(device))
-        total += float(output.nll_sum)
-        tokens += output.token_count
-    return total / max(1, tokens)
-
-
-def _describe(batches: list[Batch]) -> str:
-    """Which pairs, for the user to look at."""
-    ids = [index + 1 for batch in batches for index in batch.source.line_ids]
-    shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
-    source = max(int(batch.source.lengths.max()) - 1 for batch in batches)
-    target = max(int(batch.target_lengths.max()) - 1 for batch in batches)
-    return (
-        f"pairs {shown} of the training split, {len(ids)} in all, up to {source} source and "
-        f"{target} target words"
-    )
-
-
-def _draw_seed(seed: int, update: int) -> int:
-    """The seed of an update's random draws."""
-    digest = hashlib.sha256(f"{seed} {update}".encode()).digest()
+def _draw_seed(seed: int, update: int, place: int) -> int:
+    """The seed of the random draws for a batch of an update."""
+    text = f"{seed} {update} {place}" if place else f"{seed} {update}"
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:7], "little")

@@ -12,7 +12,12 @@ from s2st.data.store import Store
 from s2st.models.registry import ARCHITECTURES
 from s2st.models.saved import ModelRecord, build_model
 from s2st.text.tokenizers import NoneConfig, SentencePieceConfig, TokenizerSpec
-from s2st.training.checkpoint import CheckpointFolder, RunIdentity, TrainingState
+from s2st.training.checkpoint import (
+    CheckpointFolder,
+    RunIdentity,
+    TrainingState,
+    optimizer_tensors,
+)
 
 WORDS = {"en": "a b c d e f", "fr": "vu wa xe yo"}
 
@@ -55,7 +60,8 @@ def make_run(folder: Path, store: Path, updates: tuple[int, ...] = (3,)) -> Path
             parameter.grad = torch.randn_like(parameter)
         optimizer.step()
         state = TrainingState(update, best_update=updates[0], best_nll=2.5)
-        save_dir.save(record, model, optimizer, state, RunIdentity({"lr": 0.1}, "data"))
+        tensors = model.state_dict(), optimizer_tensors(optimizer)
+        save_dir.save(record, *tensors, state, RunIdentity({"lr": 0.1}, "data"))
     return folder / f"checkpoint_{updates[-1]:07d}"
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from s2st.data.batch import make_batch, make_source, pad_rows
 from s2st.data.batching import BatchingConfig
-from s2st.data.loader import TrainingLoader, load_batch, validation_batches
+from s2st.data.loader import TrainingLoader, load_batch
 from s2st.data.store import ParallelCorpus, Side
 from s2st.errors import CheckpointError
 
@@ -86,13 +86,6 @@ def test_offsets_that_change_under_a_run(offsets, index):
     for source, target in ((bad, side), (side, bad)):
         with pytest.raises(CheckpointError, match=r"x\.ids\.npy.*do not fit"):
             load_batch(ParallelCorpus(source, target), [index])
-
-
-def test_validation_is_every_sentence_once(corpus):
-    batches = list(validation_batches(corpus, BatchingConfig(batch_size=3)))
-    lines = [line for batch in batches for line in batch.source.line_ids]
-    assert sorted(lines) == list(range(10))
-    assert [len(batch) for batch in batches] == [3, 3, 3, 1]
 
 
 def test_the_loader_gives_the_same_epoch_again(corpus):

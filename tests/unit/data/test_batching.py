@@ -132,3 +132,38 @@ def test_bucketed_batches_do_not_come_short_to_long(corpus):
     batches = plan_batches(*corpus, BatchingConfig(16), 1, 0)
     means = [float(corpus[1][batch].mean()) for batch in batches]
     assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.3
+
+
+@given(LENGTHS, CONFIGS, st.integers(0, 9), st.integers(2, 5))
+def test_batches_of_an_update_change_nothing_but_the_order(pairs, config, epoch, together):
+    source, target = sides(pairs)
+    one = plan_batches(source, target, config, 1, epoch)
+    grouped = plan_batches(source, target, config, 1, epoch, together)
+    assert sorted(b.tolist() for b in grouped) == sorted(b.tolist() for b in one)
+    again = plan_batches(source, target, config, 1, epoch, together)
+    assert [b.tolist() for b in grouped] == [b.tolist() for b in again]
+
+
+def imbalance(batches, tokens, together):
+    """How long the slowest of an update's batches takes against their mean, over full updates."""
+    groups = [
+        [int(tokens[batch].sum()) for batch in batches[start : start + together]]
+        for start in range(0, len(batches) - together + 1, together)
+    ]
+    return np.mean([max(group) / np.mean(group) for group in groups])
+
+
+def test_the_batches_of_an_update_are_of_like_size(corpus):
+    tokens = corpus[0] + corpus[1] + 2
+    shuffled = imbalance(plan_batches(*corpus, BatchingConfig(16), 1, 0), tokens, 4)
+    grouped = imbalance(plan_batches(*corpus, BatchingConfig(16), 1, 0, 4), tokens, 4)
+    assert shuffled > 1.3
+    assert grouped - 1 < (shuffled - 1) / 4
+
+
+def test_the_update_that_is_short_is_last_and_not_always_of_long_sentences(corpus):
+    config = BatchingConfig(16)  # 125 batches: 31 updates of 4, and one of 1
+    lasts = [plan_batches(*corpus, config, 1, epoch, 4)[-1] for epoch in range(20)]
+    means = [float(corpus[1][batch].mean()) for batch in lasts]
+    assert min(means) < 20
+    assert max(means) > 30

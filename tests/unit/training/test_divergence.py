@@ -12,7 +12,8 @@ from s2st.data.loader import TrainingLoader
 from s2st.errors import InterruptedBySignalError
 from s2st.models.saved import load_tensors
 from s2st.training.checkpoint import read_run
-from s2st.training.trainer import BatchMemoryError, DivergenceError, ValidationDivergenceError
+from s2st.training.gradients import BatchMemoryError
+from s2st.training.trainer import DivergenceError, ValidationDivergenceError
 
 
 class Poisoned:
@@ -33,7 +34,7 @@ def poisoned(folder, epoch=1, position=1, bad=lambda rate: True, **options):
     """A run whose batch at that place is bad; the place's first pair."""
     run = trainer(folder, optimizer="adam", lr=0.01, **options)
     pair = int(TrainingLoader(TRAIN, run.batching, run.config.seed).plan(epoch)[position][0])
-    run.parts = replace(run.parts, criterion=Poisoned(run, pair, bad))
+    run.gradients.loss.criterion = Poisoned(run, pair, bad)
     return run, pair
 
 
@@ -121,7 +122,7 @@ def test_restoring_goes_back_with_half_the_rate(tmp_path, caplog):
     """The batch is bad above 0.003: 0.01 and 0.005 diverge, 0.0025 does not."""
     run, _ = poisoned(tmp_path, on_divergence="restore", bad=lambda rate: rate > 0.003, epoch=1)
     # both epochs hold the pair: make epoch 0 good, so that there is a checkpoint to go back to
-    inner = run.parts.criterion
+    inner = run.gradients.loss.criterion
     inner.bad = lambda rate: rate > 0.003 and run.state.epoch == 1
     with caplog.at_level("WARNING", "s2st"):
         run.train()
@@ -159,7 +160,7 @@ def test_a_bad_validation_is_not_skipped_but_restored(tmp_path):
                 return replace(output, nll_sum=torch.tensor(math.inf))
             return output
 
-        run.parts = replace(run.parts, criterion=criterion)
+        run.gradients.loss.criterion = criterion
         if outcome is None:
             with pytest.raises(ValidationDivergenceError):
                 run.train()
@@ -176,8 +177,8 @@ def test_a_batch_that_needs_too_much_memory_is_named(tmp_path):
             torch.empty(1 << 60)
         return run_criterion(tiny, batch)
 
-    run_criterion = run.parts.criterion.inner
-    run.parts = replace(run.parts, criterion=hungry)
+    run_criterion = run.parts.criterion
+    run.gradients.loss.criterion = hungry
     with pytest.raises(BatchMemoryError, match=rf"out of memory \(pairs {pair + 1}, .* words\)"):
         run.train()
 

@@ -1,0 +1,65 @@
+"""Which of torchrun's processes this is, and how an update's batches are dealt to them."""
+
+import sys
+
+import pytest
+import torch
+
+from s2st.errors import UsageError
+from s2st.pipelines.train import run_training
+from s2st.ranks import LostRankError, Ranks, process_group, ranks
+
+
+def test_without_torchrun_there_is_one_rank():
+    assert ranks({}) == Ranks(0, 1, 0)
+    assert ranks({"RANK": "3"}).first  # not torchrun's without a size
+
+
+def test_torchrun_says_which_rank_this_is():
+    told = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
+    assert ranks(told) == Ranks(rank=5, size=8, local_rank=1)
+    assert not ranks(told).first
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"WORLD_SIZE": "two"}, {"RANK": "2"}, {"RANK": "-1"}, {"WORLD_SIZE": "0"}, {"RANK": ""},
+     {"LOCAL_RANK": "9"}, {"WORLD_SIZE": "9" * 5000}],
+    ids=str,
+)  # fmt: skip
+def test_nonsense_is_one_line(wrong):
+    with pytest.raises(UsageError, match=r"WORLD_SIZE=.*torchrun") as caught:
+        ranks({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"} | wrong)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_one_rank_joins_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.distributed", None)  # an import would fail
+    with process_group(Ranks(), torch.device("cpu"), 1.0):
+        pass
+
+
+def test_an_error_that_is_no_loss_of_a_rank_stays_what_it_is(monkeypatch):
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda *_, **__: None)
+    own = Ranks(0, 2, 0)
+    with pytest.raises(RuntimeError, match="sizes differ"), process_group(own, CPU, 1.0):
+        raise RuntimeError("sizes differ")
+    with pytest.raises(LostRankError, match="--rank-timeout 1 seconds"):  # noqa: SIM117
+        with process_group(own, CPU, 1.0):
+            raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+
+
+CPU = torch.device("cpu")
+
+
+def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
+    from s2st.components import Layer, resolve
+    from s2st.pipelines.train import TRAIN_SPEC
+    from s2st.training.progress import Observer
+
+    for name, value in (("WORLD_SIZE", "4"), ("RANK", "1"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    options = resolve(TRAIN_SPEC, [Layer("test", {"update_freq": 6})])
+    with pytest.raises(UsageError, match=r"--update-freq 6.*4 processes; use --update-freq 8"):
+        run_training("nowhere", options, Observer(), lambda: 0)
