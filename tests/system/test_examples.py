@@ -106,6 +106,7 @@ def test_multi30k_trains_rescores_and_goes_on(tmp_path, texts):
     small = "--max-epoch 1 --hidden-size 8 --embedding-size 8 --batch-size 16"
     assert "--max-epoch 20" in script
     (tmp_path / "run.py").write_text(script.replace("--max-epoch 20", small))
+    (tmp_path / "corpus.py").write_text((EXAMPLES / "multi30k" / "corpus.py").read_text())
     data = tmp_path / "data"
     data.mkdir()
     for name, own in (("train", "train"), ("val", "val"), ("test", "test_2016_flickr")):
