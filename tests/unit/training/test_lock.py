@@ -37,7 +37,7 @@ def test_the_second_process_says_who_holds_it(tmp_path, holder):
         own(tmp_path / "run"),
     ):
         pass
-    assert "--save-dir" in str(caught.value)
+    assert "another folder" in str(caught.value)
     with own(tmp_path / "other"):  # another folder is free
         pass
 
