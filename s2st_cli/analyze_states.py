@@ -52,7 +52,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     figure = extra["figure"]
     if figure is not None:
         require_matplotlib()
-        names = {panel_figure(figure, phrase.panel) for phrase in phrases}
+        names = list(dict.fromkeys(panel_figure(figure, phrase.panel) for phrase in phrases))
         check_outputs([str(p) for n in names for p in figure_paths(n)], [extra["phrases"]])
     device_config = options.config(ScoringDeviceConfig)
     device = setup_device(device_config)

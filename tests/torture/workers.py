@@ -16,7 +16,7 @@ from small_run import OPTIONS, end_of, leftovers, preprocess, write_texts
 KILLS, SHORT_KILLS = 20, 1
 HANGS, SHORT_HANGS = 5, 1
 RESTARTS = 3
-RANK_TIMEOUT = 5
+RANK_TIMEOUT = 5  # of a hang; starting up may differ by more on a busy machine
 BOUND = 90  # seconds from a hang to the end: the time-out, and torchrun's 30 s of patience
 LIMIT = 300
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +31,19 @@ def killed(setting: Setting) -> Row:
     survived = lost = 0
     for number in range(count):
         save = setting.folder / f"kill{number}"
-        agent = _start(store, save)
+        agent = _start(store, save, timeout=LIMIT)
         time.sleep(draw.uniform(0.2, 1.0) * seconds)
         for worker in draw.sample(_workers(agent), k=1) if _workers(agent) else []:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
-        good = _end(agent) == 0 and end_of(save) == straight and not leftovers(save)
+        code = _end(agent)
+        alike = (save / "checkpoint_last").exists() and end_of(save) == straight
+        good = code == 0 and alike and not leftovers(save)
+        if not good:
+            print(
+                f"kill {number}: exit {code}, same end {alike}", *leftovers(save), file=sys.stderr
+            )
+            print((setting.folder / f"kill{number}.log").read_text()[-3000:], file=sys.stderr)
         survived, lost = survived + good, lost + (not good)
         shutil.rmtree(save, ignore_errors=True)
     return Row("a worker of two killed, torchrun restarts both", count, survived, lost)
@@ -57,7 +64,7 @@ def hung(setting: Setting) -> Row:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGSTOP)
         ended = _end(agent, BOUND) is not None
-        good = ended and _end(_start(store, save)) == 0 and end_of(save) == straight
+        good = ended and _end(_start(store, save, timeout=LIMIT)) == 0 and end_of(save) == straight
         survived, lost = survived + good, lost + (not good)
         shutil.rmtree(save, ignore_errors=True)
     return Row("a worker of two hangs: ended within its bound", count, survived, lost)
@@ -78,22 +85,23 @@ def _straight(setting: Setting) -> tuple[Path, str]:
 def _straight_pair(folder: Path, store: Path) -> float:
     """Seconds of two workers without a fault."""
     started = time.monotonic()
-    code = _end(_start(store, folder / "pair"))
+    code = _end(_start(store, folder / "pair", timeout=LIMIT))
     assert code == 0, "two workers without a fault failed"
     return time.monotonic() - started
 
 
-def _start(store: Path, save: Path, restarts: int = RESTARTS) -> "subprocess.Popen[bytes]":
+def _start(
+    store: Path, save: Path, restarts: int = RESTARTS, timeout: int = RANK_TIMEOUT
+) -> "subprocess.Popen[bytes]":
     words = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         "--max-restarts", str(restarts), "-m", "s2st_cli", "train", str(store),
         "--save-dir", str(save), *OPTIONS, "--update-freq", "2",
-        "--rank-timeout", str(RANK_TIMEOUT),
+        "--rank-timeout", str(timeout),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with open(f"{save}.log", "ab") as log:
+        return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=log)
 
 
 def _workers(agent: "subprocess.Popen[bytes]") -> list[int]:
