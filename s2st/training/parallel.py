@@ -85,17 +85,10 @@ class RankedGradients(Gradients):
         self, run: ResumedRun | None, optimizer: torch.optim.Optimizer
     ) -> TrainingState | None:
         """Reads on the first rank and tells the others, who need not see its files."""
-        weights: Tensors = {}
-        tensors: Tensors = {}
-        text = ""
-        if run is not None:
-            weights, tensors = run.tensors()
-            content = {"state": asdict(run.state), "optimizer": shapes(tensors)}
-            text = json.dumps(content)
-        text = self._tell(text)
-        if not text:
+        told = self._told(run)
+        if told is None:
             return None
-        content = json.loads(text)
+        content, weights, tensors = told
         with torch.no_grad():
             for name, target in self.model.state_dict().items():
                 shape = list(target.shape), str(target.dtype).removeprefix("torch.")
@@ -107,6 +100,19 @@ class RankedGradients(Gradients):
             received[key] = self._part(whole, parameters[int(key.partition(".")[0])])
         restore_optimizer(optimizer, received)
         return TrainingState(**content["state"])
+
+    def _told(self, run: ResumedRun | None) -> tuple[dict[str, Any], Tensors, Tensors] | None:
+        """What the first rank goes on with: training state ("state") and the shapes of the
+        optimiser's ("optimizer"), on all ranks; weights and optimiser state, on the first.
+        """
+        weights: Tensors = {}
+        tensors: Tensors = {}
+        text = ""
+        if run is not None:
+            weights, tensors = run.tensors()
+            text = json.dumps({"state": asdict(run.state), "optimizer": shapes(tensors)})
+        text = self._tell(text)
+        return (json.loads(text), weights, tensors) if text else None
 
     def _part(self, whole: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """What of a whole tensor belongs beside this rank's `target`."""

@@ -4,8 +4,7 @@ Every rank reads every batch; a column of the grid computes its share of it. Gra
 summed over the columns; each row of the softmax is on one rank, which makes its whole gradient.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
@@ -27,7 +26,7 @@ from s2st.training.checkpoint import (
     restore_optimizer,
 )
 from s2st.training.gradients import Asked, Loss, Share, Tensors, memory_checked
-from s2st.training.parallel import RankedGradients, norm_of_all, shapes
+from s2st.training.parallel import RankedGradients, norm_of_all
 from s2st.training.pipeline import Grid, Pipeline, shares
 from s2st.training.sparse import clip_gradients, coalesce_gradients
 
@@ -293,16 +292,10 @@ class StagedGradients(RankedGradients):
         self, run: ResumedRun | None, optimizer: torch.optim.Optimizer
     ) -> TrainingState | None:
         """Reads on the first rank; the others keep what is theirs of what it tells."""
-        weights: Tensors = {}
-        tensors: Tensors = {}
-        text = ""
-        if run is not None:
-            weights, tensors = run.tensors()
-            text = json.dumps({"state": asdict(run.state), "optimizer": shapes(tensors)})
-        text = self._tell(text)
-        if not text:
+        told = self._told(run)
+        if told is None:
             return None
-        content = json.loads(text)
+        content, weights, tensors = told
         kind = str(self._rows.dtype).removeprefix("torch.")
         for name, shape in self._layout.shapes.items():
             whole = self._send(weights.get(name), shape, kind)
