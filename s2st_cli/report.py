@@ -23,7 +23,8 @@ def command(run_dir: str, output_file: str, plugin: tuple[str, ...]) -> None:
     RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training.
     """
     from s2st.analysis.page import render_page
-    from s2st.analysis.report import REPORT, Report, read_study
+    from s2st.analysis.report import Report
+    from s2st.analysis.study_report import REPORT, read_study
     from s2st.text.lines import check_outputs
 
     folder = Path(run_dir)

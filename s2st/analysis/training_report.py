@@ -9,7 +9,6 @@ from typing import Any
 
 from s2st.analysis.figures import Series, draw_curves, require_matplotlib
 from s2st.analysis.report import (
-    REPORT,
     Cell,
     Column,
     Figure,
@@ -19,6 +18,7 @@ from s2st.analysis.report import (
     Section,
     Table,
 )
+from s2st.analysis.study_report import REPORT
 from s2st.components import Layer, resolve
 from s2st.config import config_values
 from s2st.errors import CheckpointError, InputMissingError, UsageError

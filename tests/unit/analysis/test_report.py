@@ -29,8 +29,8 @@ from s2st.analysis.report import (
     Samples,
     Section,
     Table,
-    read_study,
 )
+from s2st.analysis.study_report import read_study
 from s2st.config import read_toml
 from s2st.errors import DataError, InputMissingError
 
