@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import s2st
-from s2st.analysis import report as module
+from s2st.analysis import study_report as module
 from s2st.analysis.page import render_page
 from s2st.analysis.report import (
     Column,
