@@ -14,7 +14,9 @@ class _Analyses(LazyGroup):
     lines: ClassVar = {
         "lengths": "BLEU against sentence length",
         "rarity": "BLEU against how rare a sentence's words are",
+        "attention": "what the words of a translation attend to, as a map",
         "states": "a model's states of phrases, in two dimensions",
+        "neighbours": "the words whose embeddings are most alike",
     }
 
 

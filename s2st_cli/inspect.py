@@ -137,6 +137,14 @@ def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
 def _print_history(summary: Mapping[str, Any]) -> None:
     if not summary:
         return
+    if "mean_of" in summary:
+        print("the mean of:")
+        for part in summary["mean_of"]:
+            print(f"  {part['checkpoint']}, update {part['update']}, weight {part['weight']:g}")
+        return
+    decay = summary.get("options", {}).get("ema_decay")
+    if decay:
+        print(f"the weights are a moving average over updates, of decay {decay}")
     print(f"trained for {summary.get('update')} updates; validations:")
     for row in summary.get("history", []):
         line = f"  update {row['update']}, epoch {row['epoch']:.2f}"

@@ -98,7 +98,7 @@ class CheckpointFolder:
 
         None where the folder holds no checkpoint. Raises CheckpointError where none is good.
         """
-        link, numbered = self.folder / LAST, self._numbered()
+        link, numbered = self.folder / LAST, numbered_checkpoints(self.folder)
         try:
             return read_run(link)
         except (DataError, InputMissingError) as error:
@@ -115,11 +115,6 @@ class CheckpointFolder:
                 return run
         message = f"no checkpoint in it can be used ({reason}); start anew in another --save-dir"
         raise CheckpointError(message, str(self.folder))
-
-    def _numbered(self) -> list[tuple[int, Path]]:
-        """(update, folder) of the checkpoints, oldest first."""
-        names = (_NUMBERED.fullmatch(path.name) for path in self.folder.glob("checkpoint_*"))
-        return sorted((int(match[1]), self.folder / match[0]) for match in names if match)
 
     def save(
         self,
@@ -165,12 +160,19 @@ class CheckpointFolder:
 
     def _prune(self, update: int) -> None:
         # later ones were found bad: this run went on from before them, and will replace them
-        found = [path.name for number, path in self._numbered() if number <= update]
+        numbered = numbered_checkpoints(self.folder)
+        found = [path.name for number, path in numbered if number <= update]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
         for name in found:
             if name not in kept:
                 durable.retire_folder(self.folder / name)
+
+
+def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """(update, folder) of the checkpoints in a save folder, oldest first."""
+    names = (_NUMBERED.fullmatch(path.name) for path in folder.glob("checkpoint_*"))
+    return sorted((int(match[1]), folder / match[0]) for match in names if match)
 
 
 @dataclass(frozen=True)

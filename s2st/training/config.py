@@ -24,6 +24,13 @@ class TrainerConfig:
         minimum=1,
     )
     clip_norm: float = option(5.0, "scale the gradient down to this norm; 0 never", minimum=0)
+    ema_decay: float = option(
+        0.0,
+        "validate and save an exponential moving average of the weights with this decay, such as "
+        "0.9999; 0 the weights themselves",
+        minimum=0,
+        maximum=0.999999999,
+    )
     normalization: str = option(
         "sentences",
         "divide the summed gradient by the sentences of the update, as the paper, or its tokens",
@@ -47,6 +54,27 @@ class TrainerConfig:
     max_divergences: int = option(
         3, "stop at the next divergence after this many were skipped or restored", minimum=0
     )
+
+
+@dataclass(frozen=True)
+class EmbeddingsConfig:
+    """Word vectors from outside: text files of word2vec, GloVe or fastText; they may be .gz."""
+
+    source_embeddings: str | None = option(
+        None, "text file of word vectors (word2vec, GloVe, fastText) that source words begin with"
+    )
+    target_embeddings: str | None = option(
+        None, "text file of word vectors that target words begin with"
+    )
+    lowercase_embeddings: bool = option(
+        False, "a word without a vector begins with that of its lower-cased form"
+    )
+    freeze_embeddings: bool = option(False, "do not train the tables that begin with such vectors")
+
+    def paths(self) -> dict[str, str]:
+        """Side -> file, of those that are given."""
+        given = {"source": self.source_embeddings, "target": self.target_embeddings}
+        return {side: path for side, path in given.items() if path is not None}
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from s2st.rescoring.weights import read_weights, write_weights
 from s2st.scoring.build import fingerprints, load_members
 from s2st.text.lines import read_lines
 from s2st.text.nbest import format_entry, parse_entry, read_nbest
+from s2st.text.vectors import read_vectors
 from s2st.text.vocabulary import Vocabulary
 
 NBEST = """\
@@ -47,6 +48,10 @@ CONFIGS = [
     b'arch = "gru"\nhidden_size = 32\nlr = 1e-3\nmax-update = 1_000\nclip_norm = 5.0\nseed = 0x10\n'
     b'patience = 3\nlr_scheduler = "plateau"\n',
 ]
+VECTORS = (
+    b"3 2\nder 0.5 -1e-3 \n\xc3\xa9t\xc3\xa9 1 2 \nder 3 4 \n",
+    "la 1 2 3\n. . . 4 5 6\na\u2028b 7 8 9\n".encode(),
+)
 ENSEMBLE = b'arch = "ensemble"\nmembers = ["model", "./model"]\nweights = [1, 0.5]\n'
 
 
@@ -110,6 +115,13 @@ def read_both_ways(path: Path) -> None:
     assert read_weights(str(again)) == weights
 
 
+def read_word_vectors(path: Path) -> None:
+    """All vectors, which are finite numbers, and words that are there once."""
+    vectors = read_vectors(path)
+    assert np.isfinite(vectors.table).all()
+    assert len(set(vectors.words)) == len(vectors.words) == len(vectors.table)
+
+
 def read_config(path: Path) -> None:
     """The options of each command that the file may be for."""
     refused = None
@@ -168,6 +180,7 @@ def make_targets(folder: Path) -> list[Target]:
         Target("n-best", folder / "x.nbest", (NBEST,), read_lists),
         Target("vocabulary", folder / "dict.en.txt", (VOCABULARY,), read_vocabulary),
         Target("weights", folder / "x.weights", (WEIGHTS,), read_both_ways),
+        Target("vectors", folder / "x.vec", VECTORS, read_word_vectors),
         Target("config", folder / "x.toml", tuple(CONFIGS), read_config),
         Target("ensemble", folder / "e.toml", (ENSEMBLE,), read_ensemble_file),
         Target("array", folder / "x.npy", (array,), read_array),

@@ -32,7 +32,7 @@ from s2st.scoring.build import load_members
 from s2st.text.nbest import NBestEntry, read_nbest
 
 NAMES = [
-    "n-best", "vocabulary", "weights", "config", "ensemble", "array", "tensors",
+    "n-best", "vocabulary", "weights", "vectors", "config", "ensemble", "array", "tensors",
     "model/manifest.json", "model/dict.en.txt", "store/manifest.json",
     "store/train.en.offsets.npy", "store/train.fr.ids.npy",
 ]  # fmt: skip
