@@ -8,7 +8,7 @@ from typing import Any
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.data.prepare import PrepareConfig, PrepareReport, dictionary_tokenizer, prepare
 from s2st.ranks import ranks
-from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
+from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, nothing
 from s2st_cli.options import ConfiguredCommand
 
 SPEC = CommandSpec(
@@ -30,16 +30,25 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         return
     config = options.config(PrepareConfig)
     config = replace(config, workers=max(config.workers, own.local_size))
-    entry, record = options.entries["tokenizer"], options.configs["tokenizer"]
-    sides = []
-    for language, dictionary in (
-        (config.source_lang, config.srcdict),
-        (config.target_lang, config.tgtdict),
-    ):
-        spec = dictionary_tokenizer(dictionary, language) if dictionary else None
-        sides.append(spec or TokenizerSpec(entry.base, record, language))
+    if config.only_target:
+        sides = [nothing(), _spec(config.tgtdict, config.target_lang, options)]
+    else:
+        sides = [
+            _spec(config.srcdict, config.source_lang, options),
+            _spec(config.tgtdict, config.target_lang, options),
+        ]
     report = prepare(config, sides[0], sides[1])
     _print(report, config)
+
+
+def _spec(dictionary: str | None, language: str, options: Resolved) -> TokenizerSpec:
+    """A side's tokeniser: that of its dictionary's folder, or the one that was chosen."""
+    spec = dictionary_tokenizer(dictionary, language) if dictionary else None
+    if spec is None:
+        spec = TokenizerSpec(
+            options.entries["tokenizer"].base, options.configs["tokenizer"], language
+        )
+    return spec
 
 
 def _print(report: PrepareReport, config: PrepareConfig) -> None:
@@ -52,6 +61,8 @@ def _print(report: PrepareReport, config: PrepareConfig) -> None:
             (config.source_lang, split.source),
             (config.target_lang, split.target),
         ):
+            if config.only_target and side is split.source:
+                continue
             share = 100 * side.unknown / max(1, side.tokens)
             say(f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)")
         if split.skipped_empty or split.skipped_long:
@@ -59,10 +70,12 @@ def _print(report: PrepareReport, config: PrepareConfig) -> None:
                 f"  skipped: {split.skipped_empty:,} pairs with an empty side, "
                 f"{split.skipped_long:,} longer than {config.max_length} tokens"
             )
-    say(
-        f"vocabulary: {report.source_words:,} {config.source_lang} words, "
-        f"{report.target_words:,} {config.target_lang} words"
-    )
+    sizes = [f"{report.source_words:,} {config.source_lang} words"]
+    sizes = [
+        *([] if config.only_target else sizes),
+        f"{report.target_words:,} {config.target_lang} words",
+    ]
+    say(f"vocabulary: {', '.join(sizes)}")
     say(f"wrote {report.folder}")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from s2st.pipelines.rescore_job import Inputs
     from s2st.pipelines.scored import ScoredList
     from s2st.rescoring.weights import Weights
-    from s2st.scoring.base import Scorer
+    from s2st.scoring.features import ListFeature
     from s2st.text.nbest import NBestEntry
 
 log = logging.getLogger("s2st")
@@ -52,7 +52,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Loads the models and rescores."""
     models = options.config(ModelsConfig)
     config = options.config(RescoreConfig)
-    paths = models.paths()
+    paths = [*models.paths(), *config.channel_checkpoint]
     _check(config, models, paths, extra)
     own = _join(config, paths, extra)
     if not paths and not own.first:  # no scores to compute: there is nothing to deal
@@ -60,7 +60,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     given = _given_weights(config)
     import_torch()
     from s2st.pipelines.journal import Journal
-    from s2st.pipelines.rescore import earlier_models, shard_lines
+    from s2st.pipelines.rescore import earlier_names, shard_lines
     from s2st.pipelines.rescore_job import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.lines import read_lines
     from s2st.text.nbest import read_nbest
@@ -85,18 +85,18 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         first = next(lists, [])  # an error in the first line comes before the models are loaded
         if not first and config.shard is None:  # a shard may well have none
             raise DataError("no lists", inputs.nbest)
-        members = len(paths) if config.feature_per == "member" else 1
+        names = _feature_names(models, config)
         if not paths:
-            members = earlier_models(first)
-            if not members:
+            names = earlier_names(first)
+            if not names:
                 require_checkpoints(models)
-            inputs = replace(inputs, scored=members)
-        _check_weights(given, config, members)
+            inputs = replace(inputs, scored=names)
+        _check_weights(given, config, names)
         _check_own_names(given, first, config)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
-        scorers = _load(options, paths) if paths else []
-        identity = _identity(options, scorers[0].device) if paths else {}
-        with _dealt(options, identity, scorers, inputs, own) as resume:
+        features = _load(options, names) if paths else []
+        identity = _identity(options, features[0].scorer.device) if paths else {}
+        with _dealt(options, identity, features, inputs, own) as resume:
             if not own.first:
                 return
             journal = None
@@ -105,7 +105,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
                 journal = Journal(Path(inputs.output), identity, resume, words)
             finished = False
             try:
-                job = RescoringJob(config, scorers, tuner, given, inputs, _watch, journal)
+                job = RescoringJob(config, features, tuner, given, inputs, _watch, journal)
                 job.run(chain([first], lists) if first else lists, path)
                 finished = True
             finally:
@@ -125,13 +125,13 @@ def _join(config: RescoreConfig, paths: Sequence[str], extra: Mapping[str, Any])
 def _dealt(
     options: Resolved,
     identity: Mapping[str, Any],
-    scorers: "Sequence[Scorer]",
+    features: "Sequence[ListFeature]",
     inputs: "Inputs",
     own: Ranks,
 ) -> Iterator[bool]:
     """Whether the job goes on with a journal; where ranks share it, they have made that first."""
     config = options.config(RescoreConfig)
-    if own.size == 1 or not scorers:
+    if own.size == 1 or not features:
         yield config.resume
         return
     from s2st.pipelines.dealt_lists import deal_lists
@@ -149,7 +149,7 @@ def _dealt(
         total += count(config.dev_source)
     about = {**identity, "--encoding-errors": config.encoding_errors}
     with open_parts(own, inputs.output, about, files, total) as parts:
-        pieces = deal_lists(config, scorers, inputs.nbest, inputs.source, parts)
+        pieces = deal_lists(config, features, inputs.nbest, inputs.source, parts)
         parts.meet(own, options.config(RanksConfig).rank_timeout)
         if own.first:
             write_journal(Path(inputs.output), identity, map(parts.read, pieces))
@@ -158,10 +158,13 @@ def _dealt(
 
 def _identity(options: Resolved, device: "torch.device") -> dict[str, Any]:
     """What the scores of the lists depend on."""
+    from s2st.scoring.build import fingerprints
+
     config = options.config(RescoreConfig)
     return {
         **models_identity(options, device),
         "--feature-per": config.feature_per,
+        "channel checkpoints": fingerprints(config.channel_checkpoint),
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "whether --output is words": config.output == "words",
@@ -187,17 +190,34 @@ def _check_own_names(
             log.warning("%s: the first list has no feature %r", config.weights, name)
 
 
-def _load(options: Resolved, paths: Sequence[str]) -> "Sequence[Scorer]":
-    """One scorer a new feature."""
-    from s2st.device import setup_device
-    from s2st.scoring.build import join, load_members
+def _feature_names(models: ModelsConfig, config: RescoreConfig) -> tuple[str, ...]:
+    """Names of the features that the checkpoints give."""
+    from s2st.rescoring.weights import model_names
 
-    models = options.config(ModelsConfig)
+    direct = len(models.paths())
+    if config.feature_per == "ensemble":
+        direct = min(direct, 1)
+    return model_names(direct, len(config.channel_checkpoint))
+
+
+def _load(options: Resolved, names: Sequence[str]) -> "Sequence[ListFeature]":
+    """The features, in the order of their names."""
+    from s2st.device import setup_device
+    from s2st.scoring.build import check_channel, join, load_members
+    from s2st.scoring.features import ChannelFeature, DirectFeature, ListFeature
+
+    models, config = options.config(ModelsConfig), options.config(RescoreConfig)
     device_config = options.config(ScoringDeviceConfig)
-    scorers = load_members(paths, setup_device(device_config), device_config.precision)
-    if options.config(RescoreConfig).feature_per == "ensemble" and len(scorers) > 1:
-        return [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
-    return scorers
+    device, precision = setup_device(device_config), device_config.precision
+    paths = models.paths()
+    scorers = load_members(paths, device, precision)
+    if config.feature_per == "ensemble" and len(scorers) > 1:
+        scorers = [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
+    features: list[ListFeature] = list(map(DirectFeature, names, scorers))
+    channel = load_members(config.channel_checkpoint, device, precision)
+    for path, scorer in zip(config.channel_checkpoint, channel, strict=True):
+        check_channel(scorer, path, scorers)
+    return [*features, *map(ChannelFeature, names[len(features) :], channel)]
 
 
 def _watch(label: str, total: int, lists: "Iterator[ScoredList]") -> "Iterator[ScoredList]":
@@ -214,7 +234,7 @@ def _check(
     inputs += [path for path in (config.dev_nbest, config.dev_source) if path is not None]
     refuse_shared_stdin(*inputs)
     _check_outputs(config, extra["output_file"], [*inputs, config.weights])
-    if models.ensemble_weight and (config.feature_per == "member" or len(paths) == 1):
+    if models.ensemble_weight and (config.feature_per == "member" or len(models.paths()) == 1):
         raise UsageError("--ensemble-weight needs several checkpoints and --feature-per ensemble")
     if config.weight and config.weights is not None:
         raise UsageError("give --weight or --weights, not both")
@@ -246,12 +266,12 @@ def _given_weights(config: RescoreConfig) -> "Weights | None":
     return parse_weights(config.weight) if config.weight else None
 
 
-def _check_weights(given: "Weights | None", config: RescoreConfig, models: int) -> None:
+def _check_weights(given: "Weights | None", config: RescoreConfig, names: Sequence[str]) -> None:
     """Refuses weights for features of the toolkit that are not computed."""
-    from s2st.rescoring.weights import LENGTH, check_names, model_names
+    from s2st.rescoring.weights import LENGTH, check_names
 
     if given is not None:
-        known = [*model_names(models), *([LENGTH] if config.length_feature else [])]
+        known = [*names, *([LENGTH] if config.length_feature else [])]
         check_names(given, known, config.weights or "--weight")
 
 

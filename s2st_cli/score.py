@@ -30,7 +30,7 @@ BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are
 first by paired bootstrap.
 
 With --checkpoint, --source and --target: log p(target | source) of each pair (natural log), and
-the perplexity per token, EOS counted, on stderr.
+the perplexity per token, EOS counted, on stderr. A language model needs no --source.
 """
 
 
@@ -45,7 +45,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
             raise UsageError("--output-file goes with --checkpoint, --source and --target")
         if ranks().first:  # there is nothing to deal
             _score_text(extra)
-    elif has_model and extra["source"] and extra["target"]:
+    elif has_model and extra["target"]:
         _score_pairs(options, extra)
     elif has_model:
         raise UsageError("with --checkpoint, --source FILE and --target FILE are needed")
@@ -114,7 +114,8 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
     from s2st.scoring.build import load_scorer
     from s2st.text.lines import check_outputs, open_output, read_aligned
 
-    files, output = [extra["source"], extra["target"]], extra["output_file"]
+    files = [path for path in (extra["source"], extra["target"]) if path is not None]
+    output = extra["output_file"]
     refuse_shared_stdin(*files)
     check_outputs([output], files)
     own = join_ranks(files, output)
@@ -125,12 +126,15 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
         require_checkpoints(models), device, device_config.precision,
         models.ensemble_weight, models.ensemble_mode,
     )  # fmt: skip
-    pairs = read_aligned(files)
+    if extra["source"] is None and not scorer.source.empty:
+        raise UsageError("the model translates: --source FILE is needed beside --target")
+    pairs = (("", *row)[-2:] for row in read_aligned(files))
     answer = partial(_answer, as_json=extra["json"])
     total, tokens, unknown, lines = 0.0, 0, 0, 0
     with contextlib.ExitStack() as stack:
         if own.size > 1:
-            inputs = {"--source": extra["source"], "--target": extra["target"]}
+            names = ("source", "target")
+            inputs = {f"--{name}": extra[name] for name in names if extra[name] is not None}
             identity = {**models_identity(options, device), "--json": extra["json"]}
             total_lines = sum(1 for _ in read_aligned(files))
             parts = stack.enter_context(open_parts(own, output, identity, inputs, total_lines))
@@ -153,7 +157,7 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
                 unknown += own_unknown
                 lines += 1
     if not tokens:
-        raise DataError("no lines", extra["source"])
+        raise DataError("no lines", extra["target"])
     print(
         f"s2st: {lines:,} pairs, {tokens:,} target tokens with EOS ({unknown:,} unknown), "
         f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}",

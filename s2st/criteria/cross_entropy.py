@@ -7,7 +7,9 @@ import torch
 
 from s2st.criteria.registry import CrossEntropyConfig, LabelSmoothingConfig
 from s2st.data.batch import Batch
-from s2st.models.base import Seq2SeqModel
+from s2st.errors import UsageError
+from s2st.models.base import DecoderState, Seq2SeqModel
+from s2st.models.output import Output
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,51 @@ class Criterion(ABC):
 
     smoothing: float | None = None
 
+    def begin_update(self, update: int) -> None:  # noqa: B027 - most criteria never change
+        """Told the number of an update, from 1, before its batches."""
+
+    def check(self, model: Seq2SeqModel) -> None:  # noqa: B027 - most criteria train any model
+        """Told of the model before training.
+
+        Raises:
+            UsageError: it cannot be trained by this criterion.
+        """
+
     @abstractmethod
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums of loss and counts over the batch."""
 
 
 def model_loss(model: Seq2SeqModel, batch: Batch, smoothing: float) -> CriterionOutput:
-    """The model's loss of the real target positions only."""
+    """The model's loss of the real target positions only.
+
+    Raises:
+        DataError: a pair that the model cannot have.
+    """
+    model.check_pairs(batch)
     state = model.initial_state(model.encode(batch.source))
+    return decoded_loss(model, state, batch, smoothing)
+
+
+def decoded_loss(
+    model: Seq2SeqModel, state: DecoderState, batch: Batch, smoothing: float
+) -> CriterionOutput:
+    """As `model_loss`, from the decoder's first state."""
     places = batch.target_positions()
     features = model.decode(batch.target_in, state).flatten(0, 1)[places]
     words = batch.target_out.flatten()[places]
     loss, nll = model.target_loss(features, words, smoothing)
     return CriterionOutput(loss, nll, len(words), len(batch))
+
+
+def check_smoothing(model: Seq2SeqModel, smoothing: float) -> None:
+    """Raises UsageError where a loss over some words is to be smoothed over all."""
+    outputs = (module for module in model.modules() if isinstance(module, Output))
+    if smoothing and any(output.kind == "sampled" for output in outputs):
+        raise UsageError(
+            f"--label-smoothing {smoothing:g} is over all words, which --softmax sampled does not "
+            "compute: take --label-smoothing 0 or another softmax"
+        )
 
 
 class CrossEntropy(Criterion):
@@ -71,6 +105,10 @@ class LabelSmoothedCrossEntropy(Criterion):
     def __init__(self, config: LabelSmoothingConfig) -> None:
         self.config = config
         self.smoothing = config.label_smoothing
+
+    def check(self, model: Seq2SeqModel) -> None:
+        """See `check_smoothing`."""
+        check_smoothing(model, self.config.label_smoothing)
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
         """Sums over the batch."""

@@ -23,6 +23,35 @@ class LabelSmoothingConfig:
     )
 
 
+@dataclass(frozen=True)
+class ScheduledSamplingConfig:
+    """Options of scheduled sampling."""
+
+    teacher_forcing: float = option(
+        0.75,
+        "share of the decoder's inputs that are the reference's words in the end",
+        minimum=0,
+        maximum=1,
+    )
+    teacher_forcing_schedule: str = option(
+        "linear",
+        "how that share falls from 1",
+        choices=("linear", "exponential", "inverse-sigmoid"),
+    )
+    teacher_forcing_updates: int = option(10000, "updates in which it falls", minimum=1)
+    sampled_words: str = option(
+        "argmax",
+        "the model's own words: its likeliest, or drawn by its probabilities",
+        choices=("argmax", "drawn"),
+    )
+    sampling_passes: int = option(
+        1, "times that own words are chosen, each after the ones before", minimum=1
+    )
+    label_smoothing: float = option(
+        0.0, "probability mass spread over the vocabulary", minimum=0, maximum=0.99
+    )
+
+
 _MODULE = "s2st.criteria.cross_entropy"
 CRITERIA.register(
     "cross_entropy", CrossEntropyConfig, f"{_MODULE}:CrossEntropy", "-log p(target | source)"
@@ -32,4 +61,10 @@ CRITERIA.register(
     LabelSmoothingConfig,
     f"{_MODULE}:LabelSmoothedCrossEntropy",
     "cross entropy against a distribution smoothed over the vocabulary",
+)
+CRITERIA.register(
+    "scheduled_sampling",
+    ScheduledSamplingConfig,
+    "s2st.criteria.scheduled_sampling:ScheduledSampling",
+    "cross entropy where the decoder also reads words of its own",
 )

@@ -18,11 +18,13 @@ class SourceBatch:
         tokens: (B, S) int64 ids, each sentence followed by EOS, then padding.
         lengths: (B,) int64 on the CPU, EOS counted.
         line_ids: index of each sentence in its file or split, from 0.
+        prefixes: target ids that each sentence's hypotheses begin with; empty where none has to.
     """
 
     tokens: torch.Tensor
     lengths: torch.Tensor
     line_ids: tuple[int, ...]
+    prefixes: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
@@ -30,6 +32,11 @@ class SourceBatch:
     def to(self, device: torch.device) -> "SourceBatch":
         """The batch with its tokens on a device."""
         return replace(self, tokens=moved(self.tokens, device))
+
+    def emptied(self) -> "SourceBatch":
+        """As many empty sources: what a language model is given."""
+        tokens = torch.full((len(self), 1), EOS_ID, device=self.tokens.device)
+        return replace(self, tokens=tokens, lengths=torch.ones_like(self.lengths))
 
 
 @dataclass(frozen=True)

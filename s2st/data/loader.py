@@ -54,7 +54,8 @@ def _padded(side: Side, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
     starts, lengths = side.bounds(indices)
     columns = np.arange(lengths.max(initial=0))
     real = columns < lengths[:, np.newaxis]
-    ids = side.ids[(starts[:, np.newaxis] + columns)[real]]
+    first, step = (starts, 1) if not side.backwards else (starts + lengths - 1, -1)
+    ids = side.ids[(first[:, np.newaxis] + step * columns)[real]]
     if len(ids):  # a file may change under a run; torch's lookup would name neither
         side.check_range(int(ids.min()), int(ids.max()))
     padded = np.full(real.shape, PAD_ID, dtype=np.int64)

@@ -25,6 +25,7 @@ from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.tokenizers import (
+    NOTHING,
     TokenizerSpec,
     load_spec,
     read_model,
@@ -43,6 +44,7 @@ class PrepareConfig:
 
     source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
     target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
+    only_target: bool = option(False, "text of one language, for a language model: no -s")
     trainpref: str | None = option(None, "training text: PREFIX.LANG or PREFIX.LANG.gz")
     validpref: tuple[str, ...] = option((), "validation text; may be repeated")
     testpref: tuple[str, ...] = option((), "test text; may be repeated")
@@ -114,7 +116,7 @@ def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec)
         InputMissingError, DataError: text that is missing, unequal or not UTF-8.
         OutputError: the destination exists or cannot be written.
     """
-    _check(config)
+    config = _checked(config)
     final = Path(config.destdir)
     if final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise OutputError(f"{final}: exists already; remove it or name another --destdir")
@@ -143,7 +145,16 @@ def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
     raise UsageError(f"{path}: has no vocabulary for language {language!r}")
 
 
-def _check(config: PrepareConfig) -> None:
+def _checked(config: PrepareConfig) -> PrepareConfig:
+    """The config, with the name of a source side that is nothing; raises UsageError."""
+    if config.only_target:
+        two_sided = ("source_lang", "tsv", "srcdict", "nwordssrc", "source_sentencepiece")
+        for name in two_sided:
+            if getattr(config, name):
+                raise UsageError(f"--only-target goes without --{name.replace('_', '-')}")
+        if config.joined_dictionary or config.thresholdsrc:
+            raise UsageError("--only-target: there is no source vocabulary to join or to cut")
+        config = replace(config, source_lang=NOTHING)
     if not config.source_lang or not config.target_lang:
         raise UsageError("--source-lang and --target-lang are needed")
     if config.source_lang == config.target_lang:
@@ -154,7 +165,7 @@ def _check(config: PrepareConfig) -> None:
     if config.trainpref is not None and config.tsv is not None:
         raise UsageError("give --trainpref or --tsv, not both")
     has_training = config.trainpref is not None or config.tsv is not None
-    if not has_training and not (config.srcdict and config.tgtdict):
+    if not has_training and not ((config.srcdict or config.only_target) and config.tgtdict):
         raise UsageError(
             "no training text: give --trainpref or --tsv, or both --srcdict and --tgtdict"
         )
@@ -163,6 +174,7 @@ def _check(config: PrepareConfig) -> None:
     given = {config.nwordssrc, config.nwordstgt} - {None}
     if config.joined_dictionary and len(given) > 1:
         raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
+    return config
 
 
 def text_file(prefix: str, language: str) -> str:
@@ -241,8 +253,7 @@ class _Preparation:
         errors = self.config.encoding_errors
         if tsv is None:
             assert self.config.trainpref is not None
-            prefix = self.config.trainpref
-            yield from read_aligned([text_file(prefix, x) for x in self.languages], errors)
+            yield from self._pairs(self.config.trainpref)
             return
         for number, line in enumerate(read_lines(tsv, errors), start=1):
             fields = line.split("\t")
@@ -250,6 +261,16 @@ class _Preparation:
                 message = f"{len(fields)} tab-separated fields, expected source TAB target"
                 raise DataError(message, tsv, number)
             yield fields[0], fields[1]
+
+    def _files(self, prefix: str) -> list[str]:
+        """The files of a split, a side each, or of the one side there is."""
+        first = 1 if self.config.only_target else 0
+        return [text_file(prefix, language) for language in self.languages[first:]]
+
+    def _pairs(self, prefix: str) -> Iterator[tuple[str, ...]]:
+        """The lines of a split's sides; the side that is nothing has empty ones."""
+        rows = read_aligned(self._files(prefix), self.config.encoding_errors)
+        return (("", *row) for row in rows) if self.config.only_target else rows
 
     def _tokenized(
         self, pairs: Iterable[tuple[str, ...]], limit: int | None = None
@@ -277,7 +298,7 @@ class _Preparation:
             writer.close()
         if pairs == 0:
             prefix = self.config.trainpref
-            name = text_file(prefix, self.languages[0]) if prefix else tsv
+            name = self._files(prefix)[0] if prefix else tsv
             skipped = f"{empty} with an empty side and {long} over-long ones were skipped"
             raise DataError(f"no usable training pairs ({skipped})", name)
         provisional = [list(index) for index in words]
@@ -292,8 +313,7 @@ class _Preparation:
         writers = [SideWriter(self.folder, name, language) for language in self.languages]
         unknown = [0, 0]
         pairs = 0
-        files = [text_file(prefix, language) for language in self.languages]
-        for chunk in self._tokenized(read_aligned(files, self.config.encoding_errors)):
+        for chunk in self._tokenized(self._pairs(prefix)):
             pairs += len(chunk)
             for side, tokens in enumerate((chunk.source, chunk.target)):
                 vocabulary = self.vocabularies[side]
@@ -305,7 +325,7 @@ class _Preparation:
         for writer in writers:
             writer.close()
         if pairs == 0:
-            raise DataError("no lines", files[0])
+            raise DataError("no lines", self._files(prefix)[0])
         source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
         self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
 
@@ -316,7 +336,7 @@ class _Preparation:
         found: list[Vocabulary | None] = []
         for path, language in zip(given, self.languages, strict=True):
             if path is None:
-                found.append(None)
+                found.append(Vocabulary([], []) if language == NOTHING else None)
                 continue
             folder = Path(path)
             found.append(

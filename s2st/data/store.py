@@ -4,7 +4,7 @@ A split NAME of languages L has `NAME.L.ids.npy` (int32, all sentences end to en
 `NAME.L.offsets.npy` (int64, one more than sentences): sentence i is ids[offsets[i]:offsets[i+1]].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -29,18 +29,21 @@ class Side:
     Attributes:
         words: ids are below this, the size of the vocabulary; None leaves them unchecked.
         path: file of the ids, for messages.
+        backwards: sentences are given from their last word to their first.
     """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     words: int | None = None
     path: str | None = None
+    backwards: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> npt.NDArray[np.int32]:
-        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+        words = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        return words[::-1] if self.backwards else words
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Words of every sentence, without EOS."""
@@ -71,6 +74,15 @@ class ParallelCorpus:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def with_targets_reversed(self) -> "ParallelCorpus":
+        """The same pairs, target words from right to left."""
+        return replace(self, target=replace(self.target, backwards=True))
+
+    def without_sources(self) -> "ParallelCorpus":
+        """The same targets, each with an empty source."""
+        offsets = np.broadcast_to(np.int64(0), (len(self) + 1,))
+        return replace(self, source=Side(np.zeros(0, dtype=np.int32), offsets))
 
 
 class Store:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from s2st.data.batch import SourceBatch, moved
+from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.errors import UsageError
 from s2st.models.softmax_loss import at_least_float32
 
@@ -65,6 +65,14 @@ class ModelStage(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """A model's tables of word vectors; None where it has none of a side."""
+
+    source: nn.Embedding | None
+    target: nn.Embedding | None
+
+
+@dataclass(frozen=True)
 class ModelStep:
     """One decoding step: features (N, H) to project, the next state, attention (N, S) or None."""
 
@@ -94,6 +102,17 @@ class Seq2SeqModel(nn.Module, ABC):
         and puts the rest side by side.
         """
         return {"final": torch.cat([part.flatten(1) for part in encoder_output.final], dim=1)}
+
+    def embeddings(self) -> Embeddings:
+        """The tables whose rows are words' vectors."""
+        return Embeddings(None, None)
+
+    def check_pairs(self, batch: Batch) -> None:  # noqa: B027 - most models take any pair
+        """Told of every batch before its loss is computed.
+
+        Raises:
+            DataError: a pair that no such model can have, named.
+        """
 
     @abstractmethod
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:

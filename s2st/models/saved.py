@@ -129,10 +129,16 @@ def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMo
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes named tensors as safetensors, synced."""
+    """Writes named tensors as safetensors, synced; one of several names once for each."""
     from safetensors.torch import save
 
-    durable.write_file(path, save({n: t.detach().cpu().contiguous() for n, t in tensors.items()}))
+    plain: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        plain[name] = own.clone() if own.data_ptr() in seen else own
+        seen.add(own.data_ptr())
+    durable.write_file(path, save(plain))
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -53,6 +53,10 @@ class Parts:
         tell: is told now and then how many lines all ranks together have answered; None: nobody
             asks.
 
+    Attributes:
+        job: the context in which the job is done; where that ends well, the ranks that have met
+            wait for each other once more.
+
     Raises:
         UsageError: the folder that is there is of a job with another identity.
         OutputError: it cannot be written.
@@ -63,6 +67,7 @@ class Parts:
     ) -> None:
         self.path = output.with_name(output.name + SUFFIX)
         self.tell = tell
+        self.job = contextlib.ExitStack()
         self._told = 0.0
         self._locks = True
         durable.make_folder(self.path)
@@ -104,13 +109,14 @@ class Parts:
     def meet(self, own: Ranks, seconds: float) -> None:
         """Waits until every rank has come here: then every piece is finished.
 
+        They stay joined until the job is done, each waiting as long for what is left to rank 0.
+
         Raises:
             LostRankError: a rank ended, or needs more seconds for its last pieces.
         """
         import torch
 
-        with process_group(own, torch.device("cpu"), seconds):
-            torch.distributed.barrier()
+        self.job.enter_context(process_group(own, torch.device("cpu"), seconds))
         self._tell(now=True)
 
     def close(self, remove: bool) -> None:

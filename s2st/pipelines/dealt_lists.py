@@ -10,7 +10,7 @@ from s2st.pipelines.dealt import Parts, PieceName
 from s2st.pipelines.journal import journal_lines
 from s2st.pipelines.options import RescoreConfig
 from s2st.pipelines.rescore import BLOCK, ListScorer, shard_lines
-from s2st.scoring.base import Scorer
+from s2st.scoring.features import ListFeature
 from s2st.text.lines import read_lines
 from s2st.text.nbest import read_nbest
 
@@ -55,7 +55,7 @@ class ClaimedIds(Container[int]):
 
 
 def deal_lists(
-    config: RescoreConfig, scorers: Sequence[Scorer], nbest: str, source: str, parts: Parts
+    config: RescoreConfig, features: Sequence[ListFeature], nbest: str, source: str, parts: Parts
 ) -> list[PieceName]:
     """Scores this rank's share of the development lists, where there are any, and of the lists.
 
@@ -73,7 +73,7 @@ def deal_lists(
     for path, source_path, shard in files:
         sources = list(read_lines(source_path, config.encoding_errors))
         claimed = ClaimedIds(parts, shard_lines(shard, len(sources)), len(sources), before)
-        scorer = ListScorer(scorers, sources, config.max_rows, path)
+        scorer = ListScorer(features, sources, config.max_rows, path)
         lists = read_nbest(read_lines(path, config.encoding_errors), path, claimed)
         for block, own in groupby(lists, key=lambda entries: entries[0].id // BLOCK):
             scored = list(scorer.score(own))

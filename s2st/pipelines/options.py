@@ -52,6 +52,17 @@ class TranslateConfig:
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
     )
     detokenize: bool = option(True, "join tokens to text by the checkpoint's tokeniser")
+    alignments: str | None = option(
+        None,
+        "write each best hypothesis' alignment by attention to this file: source-target pairs of "
+        "words, from 0",
+    )
+    replace_unk: bool = option(
+        False, "replace each <unk> by the source word that it attends to most"
+    )
+    unk_dictionary: str | None = option(
+        None, "lines `source target`: with --replace-unk, translations of source words"
+    )
     resume: bool = option(
         False, "go on after the last whole line (or list) of the --output-file of a stopped run"
     )
@@ -74,6 +85,11 @@ class RescoreConfig:
         "the baseline as one feature, its total, or as its own features apart",
         choices=("total", "own"),
     )
+    channel_checkpoint: tuple[str, ...] = option(
+        (),
+        "checkpoint of the other direction: log p(source | hypothesis) is a feature, S2STChannel0 "
+        "and so on; repeatable",
+    )
     length_feature: bool = option(False, "add the number of words as a feature")
     normalize: str = option(
         "none",
@@ -82,7 +98,7 @@ class RescoreConfig:
     )
     weight: tuple[str, ...] = option(
         (),
-        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STLength; "
+        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength; "
         "left out, the baseline and the models' mean have equal weight",
     )
     weights: str | None = option(None, "weights from a Moses weights file")

@@ -5,21 +5,29 @@ average with the system's own score, the best one wins. Lists are streamed: a fe
 a time, and which ones are scored together does not depend on where a run starts.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from s2st.data.batch import make_source
 from s2st.device import naming_memory
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.journal import Journal
 from s2st.pipelines.scored import ScoredList, TokenScores
 from s2st.rescoring.checks import UnknownWords
-from s2st.rescoring.weights import BASELINE, LENGTH, MODEL, Features, Weights, model_names
-from s2st.scoring.base import Scorer
-from s2st.scoring.lists import MAX_PADDED_SOURCE, score_lists
+from s2st.rescoring.weights import (
+    BASELINE,
+    CHANNEL,
+    LENGTH,
+    MODEL,
+    Features,
+    Weights,
+    model_names,
+)
+from s2st.scoring.features import ListFeature, tokens_of
+from s2st.scoring.lists import MAX_PADDED_SOURCE
 from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
 
@@ -56,7 +64,7 @@ class ListScorer:
     """Computes the models' scores of n-best lists.
 
     Args:
-        scorers: one new feature each.
+        features: at least one new feature.
         sources: text of source line i at index i.
         max_rows: prefixes stepped together; bounds the memory.
         path: name of the n-best file, for messages.
@@ -65,19 +73,22 @@ class ListScorer:
 
     def __init__(
         self,
-        scorers: Sequence[Scorer],
+        features: Sequence[ListFeature],
         sources: Sequence[str],
         max_rows: int,
         path: str,
         journal: Journal | None = None,
     ) -> None:
-        self.scorers = scorers
+        self.features = features
+        self.names = tuple(feature.name for feature in features)
         self.sources = sources
         self.max_rows = max_rows
         self.path = path
         self.journal = journal
-        self._unknown_source = UnknownWords(scorers[0].source.vocabulary)
-        self._unknown_target = UnknownWords(scorers[0].target.vocabulary)
+        self._unknown_target = UnknownWords(features[0].target.vocabulary)
+        reader = next((f for f in features if not f.source.empty), None)
+        self._source = None if reader is None else reader.source
+        self._unknown_source = None if reader is None else UnknownWords(reader.source.vocabulary)
 
     def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
         """Yields the lists with their scores, in order.
@@ -97,7 +108,7 @@ class ListScorer:
             if self.journal is not None and not pending:
                 known = self.journal.take(entries, self.sources[entries[0].id])
                 if known is not None:
-                    yield known
+                    yield replace(known, names=self.names)
                     continue
             new_block = pending and entries[0].id // BLOCK != pending[0][0].id // BLOCK
             longest = max(longest, len(split_words(self.sources[entries[0].id])))
@@ -113,10 +124,9 @@ class ListScorer:
 
     def warnings(self) -> list[str]:
         """What is wrong with the text that was scored, one line each."""
-        found = (
-            self._unknown_source.warning("the source"),
-            self._unknown_target.warning("the hypotheses"),
-        )
+        found = [self._unknown_target.warning("the hypotheses")]
+        if self._unknown_source is not None:
+            found.insert(0, self._unknown_source.warning("the source"))
         return [text for text in found if text is not None]
 
     def _score_together(self, lists: Sequence[list[NBestEntry]]) -> Iterator[ScoredList]:
@@ -129,43 +139,40 @@ class ListScorer:
 
     def _scores(self, lists: Sequence[list[NBestEntry]]) -> list[ScoredList]:
         stepped = positions = 0
-        ids = [entries[0].id for entries in lists]
+        sources = [self.sources[entries[0].id] for entries in lists]
+        texts = [[entry.hypothesis for entry in entries] for entries in lists]
         tokens: list[list[list[TokenScores]]] = []  # [model][list][hypothesis]
-        for scorer in self.scorers:
-            words = [scorer.source.tokenizer.encode(self.sources[i]) for i in ids]
-            texts = [[target_words(scorer, entry) for entry in entries] for entries in lists]
-            source = make_source([scorer.source.vocabulary.encode(s) for s in words], ids)
-            encode = scorer.target.vocabulary.encode
-            encoded = [[encode(text) for text in group] for group in texts]
-            scores = score_lists(scorer, source, encoded, self.max_rows)
+        for feature in self.features:
+            scores = feature.score(sources, texts, self.max_rows)
             stepped += scores.rows_stepped
             positions += scores.positions
-            tokens.append(scores.token_log_probs)
+            tokens.append(scores.tokens)
         scored = []
         for index, entries in enumerate(lists):
             own = tuple(tuple(model[index]) for model in tokens)
             sums = [[float(row.sum(dtype=np.float64)) for row in model] for model in own]
             share = (stepped, positions) if index == 0 else (0, 0)
-            scored.append(ScoredList(tuple(entries), np.array(sums).T, own, *share))
+            scored.append(ScoredList(tuple(entries), np.array(sums).T, own, *share, self.names))
         return scored
 
     def _look_at(self, entries: Sequence[NBestEntry]) -> None:
         """Counts unknown words of the source and of the first hypothesis."""
-        scorer = self.scorers[0]
-        self._unknown_source.add(scorer.source.tokenizer.encode(self.sources[entries[0].id]))
-        self._unknown_target.add(target_words(scorer, entries[0]))
+        if self._source is not None and self._unknown_source is not None:
+            text = self.sources[entries[0].id]
+            self._unknown_source.add(self._source.tokenizer.encode(text))
+        self._unknown_target.add(tokens_of(self.features[0].target, entries[0].hypothesis))
 
 
 class EarlierScores:
     """Stands in for a ListScorer: the scores that an earlier rescoring wrote into the lists.
 
     Args:
-        models: how many; every hypothesis has features S2ST0, S2ST1, ... beside Baseline.
+        names: of the features that every hypothesis has beside Baseline.
         path: name of the n-best file, for messages.
     """
 
-    def __init__(self, models: int, path: str) -> None:
-        self.names = model_names(models)
+    def __init__(self, names: tuple[str, ...], path: str) -> None:
+        self.names = names
         self.path = path
 
     def restored(self, lists: Iterable[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
@@ -181,7 +188,7 @@ class EarlierScores:
         """Yields the lists with their scores, in order; raises DataError as `restored`."""
         for entries in lists:
             scores = [[self._taken(entry, name) for name in self.names] for entry in entries]
-            yield ScoredList(tuple(entries), np.array(scores), (), 0, 0)
+            yield ScoredList(tuple(entries), np.array(scores), (), 0, 0, self.names)
 
     def warnings(self) -> list[str]:
         """None: no text was read by a model."""
@@ -195,13 +202,14 @@ class EarlierScores:
         return values[0]
 
 
-def earlier_models(entries: Sequence[NBestEntry]) -> int:
-    """How many models' scores an earlier rescoring wrote into a list; 0 for none."""
-    names = {name for name, _ in entries[0].features} if entries else set()
-    models = 0
-    while f"{MODEL}{models}" in names:
-        models += 1
-    return models
+def earlier_names(entries: Sequence[NBestEntry]) -> tuple[str, ...]:
+    """The models' features that an earlier rescoring wrote into a list."""
+    there = {name for name, _ in entries[0].features} if entries else set()
+
+    def count(kind: str) -> int:
+        return next(index for index in itertools.count() if f"{kind}{index}" not in there)
+
+    return model_names(count(MODEL), count(CHANNEL))
 
 
 def shard_lines(shard: str | None, count: int) -> range:
@@ -226,7 +234,7 @@ def shard_lines(shard: str | None, count: int) -> range:
 
 def features_of(scored: ScoredList, length: bool) -> list[Features]:
     """Every hypothesis' features: its own, Baseline, one a model and, if asked, the length."""
-    names = model_names(scored.model_scores.shape[1])
+    names = scored.names
     replaced = {BASELINE, LENGTH, *names}
     made = []
     for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
@@ -253,17 +261,6 @@ def rank(scored: ScoredList, weights: Weights, length: bool, centered: bool) -> 
     )
     best = max(range(len(entries)), key=lambda i: (_key(totals[i]), -i))
     return RankedList(scored, entries, best)
-
-
-def target_words(scorer: Scorer, entry: NBestEntry) -> list[str]:
-    """A hypothesis in the model's own tokens.
-
-    SMT lists are tokenised; a model of tokenised text (`none`, `moses`) takes their words as they
-    are, a subword model cuts them.
-    """
-    if scorer.target.tokenizer.subword:
-        return scorer.target.tokenizer.encode(entry.hypothesis)
-    return entry.hypothesis.split(" ") if entry.hypothesis else []
 
 
 def _key(total: float) -> float:

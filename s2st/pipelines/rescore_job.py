@@ -33,8 +33,8 @@ from s2st.pipelines.scored import ScoredList
 from s2st.pipelines.tune import HeadroomReport, Tuner, TuningReport, headroom, report_values, tune
 from s2st.rescoring.collection import Collection, Collector
 from s2st.rescoring.spread import SpreadMeter
-from s2st.rescoring.weights import BASELINE, LENGTH, MODEL, Weights, even_average, write_weights
-from s2st.scoring.base import Scorer
+from s2st.rescoring.weights import BASELINE, LENGTH, Weights, even_average, write_weights
+from s2st.scoring.features import ListFeature
 from s2st.text.lines import read_lines
 from s2st.text.nbest import NBestEntry, read_nbest
 
@@ -49,14 +49,14 @@ Watch = Callable[[str, int, Iterator[ScoredList]], Iterator[ScoredList]]
 class Inputs:
     """Where a job reads and writes; "-" is standard input or output.
 
-    `scored` is how many models' scores the lists hold from an earlier rescoring, where those are
-    to be used: there are no scorers then.
+    `scored` names the models' features that the lists hold from an earlier rescoring, where those
+    are to be used: nothing is computed then.
     """
 
     nbest: str
     source: str
     output: str
-    scored: int = 0
+    scored: tuple[str, ...] = ()
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
@@ -83,7 +83,7 @@ class RescoringJob:
 
     Args:
         config: features, weights, output.
-        scorers: one new feature each.
+        features: the new ones.
         tuner: learns weights, where `config.tune` asks for it.
         given: weights that the user named, else None.
         inputs: files; `inputs.nbest` stands for the lists in messages.
@@ -94,7 +94,7 @@ class RescoringJob:
     def __init__(
         self,
         config: RescoreConfig,
-        scorers: Sequence[Scorer],
+        features: Sequence[ListFeature],
         tuner: Tuner,
         given: Weights | None,
         inputs: Inputs,
@@ -102,13 +102,14 @@ class RescoringJob:
         journal: Journal | None = None,
     ) -> None:
         self.config = config
-        self.scorers = scorers
+        self.features = features
         self.tuner = tuner
         self.given = given
         self.inputs = inputs
         self.watch = watch
         self.journal = journal
-        self.even = even_average(inputs.scored or len(scorers))
+        self.names = inputs.scored or tuple(feature.name for feature in features)
+        self.even = even_average(self.names)
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
 
@@ -172,7 +173,7 @@ class RescoringJob:
         )
         spread = collection.spread()
         if self.given is None and tuning is None and config.normalize == "none":
-            _warn_if_lopsided(spread[BASELINE], spread[f"{MODEL}0"])
+            _warn_if_lopsided(spread[BASELINE], spread[self.names[0]])
         self._save_report(tuning, found, weights, spread)
 
     # numbers
@@ -198,7 +199,7 @@ class RescoringJob:
         if self.inputs.scored:
             scorer = EarlierScores(self.inputs.scored, name)
         else:
-            scorer = ListScorer(self.scorers, sources, self.config.max_rows, name, self.journal)
+            scorer = ListScorer(self.features, sources, self.config.max_rows, name, self.journal)
         count = len(sources) if sources is not self.sources else len(self.part)
         yield from self.watch(label, count, scorer.score(lists))
         if self.journal is not None and self.journal.taken:

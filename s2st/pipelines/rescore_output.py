@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator
 
 from s2st.pipelines.rescore import RankedList
-from s2st.rescoring.weights import model_names
 from s2st.text.lines import open_output
 from s2st.text.nbest import format_entry
 
@@ -53,7 +52,7 @@ def _nbest(item: RankedList) -> Iterator[str]:
 
 
 def _words(item: RankedList) -> Iterator[str]:
-    names = model_names(len(item.scored.token_scores))
+    names = item.scored.names
     for index in item.order():
         entry = item.entries[index]
         scores = {

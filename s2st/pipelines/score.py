@@ -1,5 +1,6 @@
 """The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +48,8 @@ def score_pairs(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Pa
 
 
 def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[Piece[PairScore]]]:
-    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines.
+    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines,
+    or DataError of a pair that the model cannot have.
 
     Where most pairs of a chunk share their source with another, prefixes of targets are shared too.
     """
@@ -59,9 +61,9 @@ def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[
         chunk = _Chunk(
             scorer,
             first,
-            [source.vocabulary.encode(source.tokenizer.encode(pair[0])) for pair in texts],
+            [source.ids(source.tokenizer.encode(pair[0])) for pair in texts],
             words,
-            [target.vocabulary.encode(tokens) for tokens in words],
+            [target.ids(tokens) for tokens in words],
         )
         yield chunk.pieces()
         first += len(texts)
@@ -129,10 +131,14 @@ class _Chunk:
         return [self.first + index for index in indices]
 
     def _answer(self, index: int, row: Sequence[float]) -> PairScore:
+        places = self.scorer.target.places(len(row))
+        if sum(row) == -math.inf:
+            pair = make_batch([self.sources[index]], [self.targets[index]], self._lines([index]))
+            self.scorer.check_pairs(pair)
         return PairScore(
             line=self.first + index,
             tokens=tuple(self.words[index]),
-            token_log_probs=tuple(row),
+            token_log_probs=tuple(row[place] for place in places),
             log_prob=sum(row),
             unknown=self.targets[index].count(UNK_ID),
         )

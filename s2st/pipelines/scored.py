@@ -16,9 +16,10 @@ class ScoredList:
 
     Attributes:
         entries: at least one hypothesis, as read.
-        model_scores: (n, K) log p(hypothesis | source) by each of K models, in nats.
+        model_scores: (n, K) each of K new features, a model's log-probability in nats.
         token_scores: [model][hypothesis] -> one log-probability a token, EOS last.
         rows_stepped, positions: work done and work that plain scoring would do.
+        names: of the K features.
     """
 
     entries: tuple[NBestEntry, ...]
@@ -26,6 +27,7 @@ class ScoredList:
     token_scores: tuple[tuple[TokenScores, ...], ...]
     rows_stepped: int
     positions: int
+    names: tuple[str, ...] = ()
 
     @property
     def id(self) -> int:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES, with_default_sizes
 from s2st.ranks import Ranks, RanksConfig, process_group, ranks
 from s2st.registry import loaded_plugins
-from s2st.training.config import ParallelConfig, TrainerConfig
+from s2st.text.tokenizers import nothing
+from s2st.text.vocabulary import Vocabulary
+from s2st.training.config import EmbeddingsConfig, ParallelConfig, TrainerConfig
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.progress import Observer
 from s2st.training.schedules import SCHEDULES
@@ -27,13 +29,21 @@ if TYPE_CHECKING:
     from s2st.criteria.cross_entropy import Criterion
     from s2st.data.store import ParallelCorpus, Store
     from s2st.models.base import Seq2SeqModel
+    from s2st.models.saved import ModelRecord
     from s2st.training.checkpoint import RunIdentity
     from s2st.training.gradients import Gradients
 
 log = logging.getLogger("s2st")
 
 TRAIN_SPEC = CommandSpec(
-    fixed=(TrainerConfig, BatchingConfig, DeviceConfig, ParallelConfig, RanksConfig),
+    fixed=(
+        TrainerConfig,
+        BatchingConfig,
+        EmbeddingsConfig,
+        DeviceConfig,
+        ParallelConfig,
+        RanksConfig,
+    ),
     roles=(
         Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",)),
         Role("criterion", CRITERIA, "cross_entropy", "what training minimises"),
@@ -62,7 +72,27 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batching": "bucketed",
         "max_epoch": 7.5,
         "patience": None,
-    }
+    },
+    # Vaswani et al. 2017, sections 5.1 to 5.4; the rate is the largest of its schedule
+    "transformer-base": {
+        "arch": "transformer-base",
+        "criterion": "label_smoothed_cross_entropy",
+        "label_smoothing": 0.1,
+        "optimizer": "adam",
+        "lr": (512 * 4000) ** -0.5,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.98,
+        "adam_eps": 1e-9,
+        "lr_scheduler": "inverse-sqrt",
+        "warmup_updates": 4000,
+        "clip_norm": 0.0,
+        "normalization": "tokens",
+        "batch_size": 25_000,
+        "max_tokens": 25_000,
+        "max_epoch": None,
+        "max_update": 100_000,
+        "patience": None,
+    },
 }
 
 # Options that change the mathematics of a run: a resumed run must keep them.
@@ -148,34 +178,67 @@ class _Job:
 def _open(data: str, options: Resolved) -> _Job:
     from s2st.data.store import Store
     from s2st.training.checkpoint import RunIdentity
+    from s2st.training.embeddings import with_vector_size
 
     device = setup_device(options.config(DeviceConfig))
     store = Store(data)
     store.verify()  # once a run; a resumed one is told by its hashes that the data are the same
-    training = store.split("train")
-    validation = store.split("valid") if "valid" in store.splits else None
+    arch = options.configs["arch"]
+    training = _as_read(store.split("train"), arch)
+    validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
     if validation is None:
         log.warning("%s has no valid split: no early stopping, best is last", data)
-    config = with_default_sizes(options.configs["arch"], len(training.target.ids))
-    if options.config(ParallelConfig).split:
-        _check_division(options, config, store)
+    config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
+    config = with_default_sizes(config, len(training.target.ids))
+    _check_model(options, config, store)
     mathematics, other = _identity(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     return _Job(device, store, training, validation, config, identity)
 
 
-def _check_division(options: Resolved, config: Any, store: "Store") -> None:
-    """Refuses what has no stages, by a model without memory."""
-    from s2st.models.base import ModelSizes
-    from s2st.models.saved import hollow_model
-    from s2st.training.staged import check_division
+def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
+    """A split as models of this architecture's config read it: what of a pair, in what order."""
+    if not getattr(arch, "reads_source", True):
+        corpus = corpus.without_sources()
+    return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
-    sizes = ModelSizes(len(store.source_vocabulary), len(store.target_vocabulary))
-    model = hollow_model(options.entries["arch"].base, config, sizes)
+
+def _check_model(options: Resolved, config: Any, store: "Store") -> None:
+    """Refuses what does not fit together or has no stages, by a model without memory."""
+    from s2st.models.saved import hollow_model
+
+    name = options.entries["arch"].base
+    model = hollow_model(name, config, _record(name, config, store).sizes)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
+    criterion.check(model)
     split = options.config(ParallelConfig)
-    stages = split.pipeline_stages
-    check_division(model, criterion, stages, stages * split.vocabulary_parts)
+    if split.split:
+        from s2st.training.staged import check_division
+
+        stages = split.pipeline_stages
+        check_division(model, criterion, stages, stages * split.vocabulary_parts)
+
+
+def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
+    """What a model of the store's words is; the source of one that reads none is nothing.
+
+    Raises:
+        UsageError: both sides' words are to share their vectors, and are not the same words.
+    """
+    from s2st.models.saved import ModelRecord
+
+    words, tokenizer = store.source_vocabulary, store.source_tokenizer
+    if not getattr(config, "reads_source", True):
+        words, tokenizer = Vocabulary([], []), nothing()
+    elif getattr(config, "tie_embeddings", "none") == "all" and words != store.target_vocabulary:
+        raise UsageError(
+            f"--tie-embeddings all: {store.folder} has a vocabulary for each side; preprocess with "
+            "--joined-dictionary"
+        )
+    return ModelRecord(
+        name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
+        loaded_plugins(),
+    )  # fmt: skip
 
 
 def _train(
@@ -183,7 +246,7 @@ def _train(
 ) -> TrainResult:
     import torch
 
-    from s2st.models.saved import ModelRecord, build_model
+    from s2st.models.saved import build_model
     from s2st.training.checkpoint import CheckpointFolder
     from s2st.training.trainer import Trainer, TrainingParts
 
@@ -191,14 +254,14 @@ def _train(
     arch, config, store = options.entries["arch"], job.config, job.store
     folder = CheckpointFolder(trainer_config.save_dir, trainer_config.keep_last)
     resumed = folder.resume() if own.first else None
+    identity = job.identity
     if resumed is not None:
-        _check_identity(resumed.identity, job.identity, str(resumed.saved.folder))
-    record = ModelRecord(
-        arch.base, config, store.source_vocabulary, store.target_vocabulary,
-        store.source_tokenizer, store.target_tokenizer, loaded_plugins(),
-    )  # fmt: skip
+        identity = _with_files_of(resumed.identity, identity, options)
+        _check_identity(resumed.identity, identity, str(resumed.saved.folder))
+    record = _record(arch.base, config, store)
     torch.manual_seed(trainer_config.seed)
     model = build_model(record.architecture, config, record.sizes)
+    _set_embeddings(model, job, options, own, fresh=resumed is None)
     _log_start(str(store.folder), options, config, model)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     gradients, optimizer = _gradients(model, criterion, job.device, own, options)
@@ -210,7 +273,7 @@ def _train(
         schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
         training=job.training,
         validation=job.validation,
-        identity=job.identity,
+        identity=identity,
     )
     trainer = Trainer(
         parts, trainer_config, options.config(BatchingConfig), job.device,
@@ -219,7 +282,7 @@ def _train(
     trainer.restore(resumed)
     if resumed is not None:
         log.info("going on from %s", resumed.saved.folder)
-        _tell_changes(resumed.identity, job.identity)
+        _tell_changes(resumed.identity, identity)
     before = trainer.state.update
     state = trainer.train()
     share = trainer.seconds_saving / max(1e-9, trainer.seconds)
@@ -236,6 +299,20 @@ def _train(
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir
     )
+
+
+def _set_embeddings(
+    model: "Seq2SeqModel", job: _Job, options: Resolved, own: Ranks, fresh: bool
+) -> None:
+    """Word vectors from outside; whole models get the first rank's weights, others read too."""
+    from s2st.training.embeddings import begin_with_vectors, freeze_tables
+
+    files = options.config(EmbeddingsConfig)
+    freeze_tables(model, files)
+    if files.paths() and fresh and (own.first or options.config(ParallelConfig).split):
+        store = job.store
+        sides = {"source": store.source_vocabulary, "target": store.target_vocabulary}
+        begin_with_vectors(model, sides, files, job.config)
 
 
 def _gradients(
@@ -288,6 +365,8 @@ def _gradients(
 
 def _identity(options: Resolved, architecture_config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options that change the mathematics, and the others, as flat JSON values."""
+    from s2st.training.embeddings import file_hashes
+
     values: dict[str, Any] = {role: entry.base for role, entry in options.entries.items()}
     values.update(config_values(architecture_config))
     for role in ("criterion", "optimizer", "lr_scheduler"):
@@ -297,7 +376,21 @@ def _identity(options: Resolved, architecture_config: Any) -> tuple[dict[str, An
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in _TRAINER_IDENTITY})
     values["precision"] = device.pop("precision")
-    return values, {**trainer, **device}
+    decay = trainer.pop("ema_decay")
+    if decay:  # else left out: older runs, which know nothing of it, go on
+        values["ema_decay"] = decay
+    files = options.config(EmbeddingsConfig)
+    if ranks().first:
+        values |= file_hashes(files)
+    chosen = {k: v for k, v in config_values(files).items() if v is True}
+    return {**values, **chosen}, {**trainer, **device}
+
+
+def _with_files_of(old: Any, new: Any, options: Resolved) -> Any:
+    """The new identity with the old one's hashes of files that are named but there no more."""
+    names = [f"{side}_embeddings" for side in options.config(EmbeddingsConfig).paths()]
+    kept = {n: old.options[n] for n in names if n in old.options and n not in new.options}
+    return replace(new, options={**new.options, **kept})
 
 
 def _tell_changes(old: Any, new: Any) -> None:

@@ -1,8 +1,12 @@
-"""The job of `s2st generate`: lines of text in, translations out, line i for line i."""
+"""The job of `s2st generate`: lines of text in, translations out, line i for line i.
+
+A language model reads no source: a line is then a prompt, the words that its continuation begins
+with.
+"""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +15,10 @@ from s2st.data.batch import make_source
 from s2st.data.batching import BatchingConfig, plan_in_order
 from s2st.device import naming_memory
 from s2st.errors import describe_lines
+from s2st.pipelines.alignments import links_of, replace_unknown
 from s2st.pipelines.pieces import Piece, in_order
 from s2st.rescoring.checks import UnknownWords
-from s2st.scoring.base import Scorer
+from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
 
 log = logging.getLogger("s2st")
@@ -23,16 +28,21 @@ MAX_ROWS = 2048  # of a search, one sentence's if it has more: bounds the memory
 
 @dataclass(frozen=True)
 class Translation:
-    """One input line and its hypotheses, best first; an empty line has one empty hypothesis.
+    """One input line and its hypotheses, best first; an empty source has one empty hypothesis.
 
     Attributes:
         line: index of the line from 0.
+        hypotheses: with tokens, and what there is of each, in the order of the text.
+        source_words: the line's tokens.
+        words: the hypotheses' tokens, unknown ones replaced where that was asked for.
         texts: the hypotheses as text, detokenised or not.
     """
 
     line: int
     source: str
     hypotheses: tuple[Hypothesis, ...]
+    source_words: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
     texts: tuple[str, ...]
 
 
@@ -46,9 +56,10 @@ def translate(
     batch_size: int | None,
     detokenize: bool,
     start: int = 0,
+    dictionary: Mapping[str, str] | None = None,
 ) -> Iterator[Translation]:
     """Yields one Translation a line, in the order of the lines; see `plan`."""
-    return in_order(plan(scorer, search, chunks, batch_size, detokenize, start))
+    return in_order(plan(scorer, search, chunks, batch_size, detokenize, start, dictionary))
 
 
 def plan(
@@ -58,6 +69,7 @@ def plan(
     batch_size: int | None,
     detokenize: bool,
     start: int = 0,
+    dictionary: Mapping[str, str] | None = None,
 ) -> Iterator[list[Piece[Translation]]]:
     """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines.
 
@@ -69,28 +81,32 @@ def plan(
         detokenize: join tokens to text, or leave a space between them.
         start: the first line that is wanted. Lines before it are not translated, or only where
             they share a batch with one that is.
+        dictionary: unknown words are replaced through it and the attention, which there must be;
+            None leaves them.
     """
-    unknown = UnknownWords(scorer.source.vocabulary)
+    side = scorer.target if scorer.source.empty else scorer.source
+    unknown = UnknownWords(side.vocabulary)
+    wording = _Wording(scorer.target, detokenize, dictionary, scorer.source.empty)
     most = max(1, MAX_ROWS // search.rows_per_sentence)
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
     for chunk in chunks:
         end = first + len(chunk)
         if end > start:
-            words = [scorer.source.tokenizer.encode(line) for line in chunk]
+            words = [side.tokenizer.encode(line) for line in chunk]
             for line in words:
                 unknown.add(line)
-            rows = [scorer.source.vocabulary.encode(line) for line in words]
-            full = np.array([index for index, row in enumerate(rows) if row], dtype=np.int64)
+            rows = [side.ids(line) for line in words]
+            lines = _Lines(first, chunk, words, rows)
+            answered = [index for index, row in enumerate(rows) if row or side is scorer.target]
+            full = np.array(answered, dtype=np.int64)
             lengths = np.array([len(rows[index]) for index in full], dtype=np.int64)
             batches = [full[batch].tolist() for batch in plan_in_order(lengths, config)]
-            batches.append([index for index, row in enumerate(rows) if not row])
+            batches.append(sorted(set(range(len(rows))) - set(answered)))
             yield [
                 Piece(
                     [first + index for index in indices],
-                    partial(
-                        _translate_batch, scorer, search, chunk, rows, indices, first, detokenize
-                    ),
+                    partial(_translate_batch, scorer, search, lines, indices, wording),
                 )
                 for indices in batches
                 if indices and first + max(indices) >= start
@@ -101,28 +117,88 @@ def plan(
         log.warning(warning)
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """A chunk of the input.
+
+    Attributes:
+        first: the number of its first line.
+        texts: its lines.
+        words: their tokens.
+        rows: their ids: sources, or prompts in the model's order.
+    """
+
+    first: int
+    texts: Sequence[str]
+    words: Sequence[list[str]]
+    rows: Sequence[list[int]]
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """How hypotheses become text; `dictionary` as in `plan`, `prompts` of a language model."""
+
+    side: TextSide
+    detokenize: bool
+    dictionary: Mapping[str, str] | None
+    prompts: bool
+
+    def words(self, hypothesis: Hypothesis, source: Sequence[str]) -> list[str]:
+        """The tokens of a hypothesis that is in the order of the text."""
+        words = self.side.vocabulary.decode(hypothesis.tokens)
+        if self.prompts:  # given back as it was, words too that the model does not know
+            new = len(words) - len(source)
+            if self.side.right_to_left:
+                return [*words[:new], *source]
+            return [*source, *words[len(source) :]]
+        if self.dictionary is None or hypothesis.attention is None:
+            return words
+        links = links_of(hypothesis.attention)
+        return replace_unknown(hypothesis.tokens, words, links, source, self.dictionary)
+
+    def text(self, words: Sequence[str]) -> str:
+        """Tokens as text; without detokenizing, with a space between them."""
+        return self.side.tokenizer.decode(list(words)) if self.detokenize else " ".join(words)
+
+
 def _translate_batch(
     scorer: Scorer,
     search: Search,
-    chunk: Sequence[str],
-    rows: Sequence[list[int]],
+    lines: _Lines,
     indices: Sequence[int],
-    first: int,
-    detokenize: bool,
+    wording: _Wording,
 ) -> Iterator[Translation]:
-    """The translations of some lines of a chunk that starts at line `first`: all empty, or none."""
-    numbers = [first + index for index in indices]
-    chosen = [rows[index] for index in indices]
+    """The translations of some lines of a chunk: all empty, or none."""
+    numbers = [lines.first + index for index in indices]
+    chosen = [lines.rows[index] for index in indices]
     found: Sequence[Sequence[Hypothesis]] = [[EMPTY]] * len(indices)
-    if chosen[0]:
+    source = None
+    if scorer.source.empty:
+        nothing = make_source([[]] * len(chosen), numbers)
+        source = replace(nothing, prefixes=tuple(map(tuple, chosen)))
+    elif chosen[0]:
+        source = make_source(chosen, numbers)
+    if source is not None:
         with naming_memory(describe_lines(numbers, max(map(len, chosen)))):
-            found = search(scorer, make_source(chosen, numbers))
-    for number, index, hypotheses in zip(numbers, indices, found, strict=True):
-        texts = tuple(hypothesis_text(scorer, h, detokenize) for h in hypotheses)
-        yield Translation(number, chunk[index], tuple(hypotheses), texts)
+            found = search(scorer, source)
+    for number, index, group in zip(numbers, indices, found, strict=True):
+        hypotheses = [_in_text_order(hypothesis, scorer.target) for hypothesis in group]
+        source_words = lines.words[index]
+        words = tuple(tuple(wording.words(h, source_words)) for h in hypotheses)
+        texts = tuple(map(wording.text, words))
+        text = lines.texts[index]
+        yield Translation(number, text, tuple(hypotheses), tuple(source_words), words, texts)
 
 
-def hypothesis_text(scorer: Scorer, hypothesis: Hypothesis, detokenize: bool) -> str:
-    """The text of a hypothesis; without detokenizing, its tokens with a space between."""
-    words = scorer.target.vocabulary.decode(hypothesis.tokens)
-    return scorer.target.tokenizer.decode(words) if detokenize else " ".join(words)
+def _in_text_order(hypothesis: Hypothesis, target: TextSide) -> Hypothesis:
+    """A hypothesis of a model that may predict from right to left, as a reader has it."""
+    if not target.right_to_left:
+        return hypothesis
+    places = target.places(len(hypothesis.token_log_probs))
+    attention = hypothesis.attention
+    return replace(
+        hypothesis,
+        tokens=hypothesis.tokens[::-1],
+        token_log_probs=tuple(hypothesis.token_log_probs[place] for place in places),
+        attention=None if attention is None else attention[places],
+    )

@@ -15,7 +15,8 @@ from s2st.text.lines import open_output, read_lines
 from s2st.text.nbest import ASCII_SPACE, parse_features
 
 BASELINE = "Baseline"  # the SMT system's own total, kept as a feature
-MODEL = "S2ST"  # with a number: log-probabilities of the models
+MODEL = "S2ST"  # with a number: log-probabilities of the models; begins all names of ours
+CHANNEL = "S2STChannel"  # with a number: log-probabilities of the source, by channel models
 LENGTH = "S2STLength"  # words of the hypothesis
 _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
@@ -63,14 +64,15 @@ def from_vector(columns: Sequence[Column], vector: Sequence[float]) -> Weights:
     return Weights({name: tuple(own) for name, own in values.items()})
 
 
-def model_names(count: int) -> list[str]:
+def model_names(direct: int, channel: int) -> tuple[str, ...]:
     """Names of the models' features; none holds "_", which Moses' tuner reads as sparse."""
-    return [f"{MODEL}{index}" for index in range(count)]
+    names = [f"{MODEL}{index}" for index in range(direct)]
+    return (*names, *(f"{CHANNEL}{index}" for index in range(channel)))
 
 
-def even_average(models: int) -> Weights:
+def even_average(names: Sequence[str]) -> Weights:
     """The paper's: half for the baseline, half shared by the models."""
-    return Weights({BASELINE: (0.5,), **dict.fromkeys(model_names(models), (0.5 / models,))})
+    return Weights({BASELINE: (0.5,), **dict.fromkeys(names, (0.5 / len(names),))})
 
 
 def parse_weights(given: Sequence[str]) -> Weights:

@@ -4,7 +4,7 @@ Letters: B sentences, N rows being decoded, S source length, T target length wit
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -66,20 +66,48 @@ class BestStep:
         log_probs: (N, k), best first; -inf where fewer words may follow.
         words: (N, k).
         state: the next one.
+        attention: (N, S) or None.
     """
 
     log_probs: torch.Tensor
     words: torch.Tensor
     state: DecoderState
+    attention: torch.Tensor | None
 
 
 @dataclass(frozen=True)
 class TextSide:
-    """How text of one language becomes ids and back."""
+    """How text of one language becomes ids and back.
+
+    Attributes:
+        language: its code; "" of a model of words whose language is not known.
+        right_to_left: ids are in the order in which a model predicts them, last word first.
+    """
 
     language: str
     tokenizer: Tokenizer
     vocabulary: Vocabulary
+    right_to_left: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is never a word: the source side of a language model."""
+        return self.tokenizer.silent
+
+    def ids(self, tokens: Iterable[str]) -> list[int]:
+        """Ids of a text's tokens, without EOS, in the model's order."""
+        made = self.vocabulary.encode(tokens)
+        return made[::-1] if self.right_to_left else made
+
+    def words(self, ids: Sequence[int]) -> list[str]:
+        """The tokens, in the order of the text, of ids without EOS in the model's order."""
+        return self.vocabulary.decode(ids[::-1] if self.right_to_left else ids)
+
+    def places(self, count: int) -> list[int]:
+        """For each of `count` positions of a text, EOS last, where the model has it."""
+        if not self.right_to_left:
+            return list(range(count))
+        return [*range(count - 2, -1, -1), *range(count - 1, count)]
 
 
 class Scorer(ABC):
@@ -106,6 +134,20 @@ class Scorer(ABC):
             UsageError: this scorer has none.
         """
         raise UsageError(f"{type(self).__name__} has no sentence vectors")
+
+    def check_pairs(self, batch: Batch) -> None:  # noqa: B027 - most scorers take any pair
+        """Asked about pairs of probability 0.
+
+        Raises:
+            DataError: says what about a pair is impossible, naming it.
+        """
+
+    def over(self, target: TextSide) -> "Scorer":
+        """This scorer for target ids of another side, as an ensemble needs it.
+
+        Most scorers are what they are: their own ids are matched with the others' by word.
+        """
+        return self
 
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
         """As `step`, but the softmax is left to `log_probs`. This plain version does it all."""
@@ -161,7 +203,7 @@ class Scorer(ABC):
             forbid(log_probs, part)
             found.append(best_words(log_probs, count))
         values, words = (torch.cat(columns) for columns in zip(*found, strict=True))
-        return BestStep(values, words, result.state)
+        return BestStep(values, words, result.state, result.attention)
 
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(K,) the log-probabilities of words (K,) given the features in rows (K,), rising."""

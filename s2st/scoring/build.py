@@ -1,4 +1,4 @@
-"""Scorers from what the user names: checkpoint folders and ensemble files."""
+"""Scorers from what the user names: checkpoint folders, ensemble files and ARPA files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +13,11 @@ from s2st.errors import ConfigError, InputMissingError, S2STError, UsageError
 from s2st.manifest import MANIFEST
 from s2st.models.registry import EnsembleConfig
 from s2st.models.saved import ModelRecord, read_saved
+from s2st.ngram.arpa import is_arpa, read_arpa
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble import EnsembleScorer
 from s2st.scoring.model import ModelScorer
+from s2st.scoring.ngram import NGramScorer
 
 MAX_DEPTH = 4  # of ensemble files that name ensemble files
 
@@ -30,7 +32,8 @@ def load_scorer(
     """One scorer over all the paths: a plain one for one path, an ensemble for several.
 
     Args:
-        paths: checkpoint folders, or TOML files with the options of the architecture `ensemble`.
+        paths: checkpoint folders, TOML files with the options of the architecture `ensemble`, or
+            ARPA files of n-gram models.
         device, precision: where and in which numbers to compute.
         weights, mode: of the ensemble, where there are several paths.
 
@@ -68,6 +71,8 @@ def _fingerprint(path: Path, depth: int) -> str:
                 inner.append(_fingerprint(path.parent / member, depth + 1))
         return sha256(" ".join([durable.sha256_of(path), *inner]).encode()).hexdigest()
     try:
+        if is_arpa(path):
+            return durable.sha256_of(path)
         return durable.sha256_of(path / MANIFEST)  # which holds the hashes of the other files
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
@@ -80,6 +85,25 @@ def join(
     for member, path in zip(members, paths, strict=True):
         _check_text(members[0], member, paths[0], path)
     return EnsembleScorer(members, weights, mode)
+
+
+def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
+    """Raises UsageError for a channel model that is not of the other direction."""
+    if scorer.source.empty:
+        raise UsageError(
+            f"{path}: --channel-checkpoint needs a model of the other direction, "
+            "this one reads no source"
+        )
+    for other in direct:
+        sides = (scorer.source, other.target), (scorer.target, other.source)
+        for mine, its in sides:
+            known = mine.language and its.language and not its.empty
+            if known and mine.language != its.language:
+                raise UsageError(
+                    f"{path}: translates {scorer.source.language} to {scorer.target.language}, but "
+                    f"the lists are {its.language} where it has {mine.language}; "
+                    "--channel-checkpoint needs a model of the other direction"
+                )
 
 
 def read_ensemble(path: Path) -> EnsembleConfig:
@@ -102,6 +126,8 @@ def _load(path: Path, device: torch.device, precision: str, depth: int) -> Score
             _check_depth(path, depth)
             config = read_ensemble(path)
             return build_ensemble(config, path.parent, device, precision, depth + 1, path)
+        if is_arpa(path):
+            return NGramScorer(read_arpa(path), device)
         saved = read_saved(path, whole=False)
     except OSError as error:  # a name that no file can have
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
@@ -152,9 +178,10 @@ def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
     """Tokenisers and vocabularies of a model, ready to use."""
     source, target = record.source_tokenizer, record.target_tokenizer
+    right_to_left = bool(getattr(record.config, "reverse_target", False))
     return (
         TextSide(source.language, source.build(), record.source_vocabulary),
-        TextSide(target.language, target.build(), record.target_vocabulary),
+        TextSide(target.language, target.build(), record.target_vocabulary, right_to_left),
     )
 
 
@@ -164,12 +191,16 @@ def _check_text(first: Scorer, other: Scorer, first_path: str, path: str) -> Non
         ("source", first.source, other.source),
         ("target", first.target, other.target),
     ):
+        if mine.empty or its.empty or not (mine.language and its.language):
+            continue  # language models fit any source, n-gram models any words
         if mine.language != its.language:
             message = f"{side} language {its.language}, but {first_path} has {mine.language}"
             raise UsageError(f"{path}: {message}")
         same = type(mine.tokenizer) is type(its.tokenizer)
         if not same or mine.tokenizer.model != its.tokenizer.model:
             raise UsageError(f"{path}: its {side} tokenizer is not that of {first_path}")
+    if not (first.target.language and other.target.language):
+        return
     if set(first.target.vocabulary.tokens) != set(other.target.vocabulary.tokens):
         differing = set(first.target.vocabulary.tokens) ^ set(other.target.vocabulary.tokens)
         raise UsageError(

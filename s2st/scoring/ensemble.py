@@ -52,6 +52,8 @@ class EnsembleScorer(Scorer):
             raise UsageError(f"{len(weights)} weights for {len(members)} ensemble members")
         if not all(math.isfinite(weight) and weight > 0 for weight in weights):
             raise UsageError("ensemble weights must be positive numbers")
+        side = next((m.target for m in members if m.target.language), members[0].target)
+        members = [member.over(side) for member in members]
         self.members = tuple(members)
         self.weights = tuple(weight / sum(weights) for weight in weights)
         self.mode = mode
@@ -80,7 +82,18 @@ class EnsembleScorer(Scorer):
     def _own_sources(self, source: SourceBatch) -> list[SourceBatch]:
         """The sources in each member's ids."""
         source = source.to(self.device)
-        return [replace(source, tokens=_own(table, source.tokens)) for table in self._source_maps]
+        return [
+            source.emptied()
+            if member.source.empty
+            else replace(source, tokens=_own(table, source.tokens))
+            for member, table in zip(self.members, self._source_maps, strict=True)
+        ]
+
+    def check_pairs(self, batch: Batch) -> None:
+        """The members know."""
+        own_sources = self._own_sources(batch.source)
+        for member, own, targets in zip(self.members, own_sources, self._target_maps, strict=True):
+            member.check_pairs(_translate(batch, own, targets))
 
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
@@ -140,10 +153,9 @@ class EnsembleScorer(Scorer):
         if self.mode != "probability":
             return super().score(batch)
         parts = []
-        for member, sources, targets in zip(
-            self.members, self._source_maps, self._target_maps, strict=True
-        ):
-            parts.append(member.score(_translate(batch, sources, targets)))
+        own_sources = self._own_sources(batch.source)
+        for member, own, targets in zip(self.members, own_sources, self._target_maps, strict=True):
+            parts.append(member.score(_translate(batch, own, targets)))
         mask = batch.target_mask().to(self.device)
         return self._combine(parts).masked_fill(~mask, 0)
 
@@ -162,6 +174,12 @@ class EnsembleScorer(Scorer):
         return total.log_softmax(dim=-1)
 
     def _target_map(self, target: TextSide) -> torch.Tensor | None:
+        if self.target.right_to_left != target.right_to_left:
+            raise UsageError(
+                "some of the ensemble's members predict from right to left and some from left to "
+                "right: no step of theirs is of the same word; rescore-nbest --feature-per member "
+                "scores with each"
+            )
         own = self.target.vocabulary
         if set(own.tokens) != set(target.vocabulary.tokens):
             differing = sorted(set(own.tokens) ^ set(target.vocabulary.tokens))
@@ -178,6 +196,7 @@ class EnsembleScorer(Scorer):
 
 
 def _union_source(sides: Sequence[TextSide]) -> TextSide:
+    sides = [side for side in sides if not side.empty] or sides
     first = sides[0]
     if all(side.vocabulary == first.vocabulary for side in sides):
         return first
@@ -198,7 +217,7 @@ def _columns(table: torch.Tensor, words: torch.Tensor | None) -> torch.Tensor:
     return table if words is None else table[:, words]
 
 
-def _translate(batch: Batch, sources: torch.Tensor | None, targets: torch.Tensor | None) -> Batch:
-    source = replace(batch.source, tokens=_own(sources, batch.source.tokens))
+def _translate(batch: Batch, source: SourceBatch, targets: torch.Tensor | None) -> Batch:
+    """The batch in a member's ids."""
     target_in, target_out = _own(targets, batch.target_in), _own(targets, batch.target_out)
     return replace(batch, source=source, target_in=target_in, target_out=target_out)

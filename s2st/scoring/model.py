@@ -46,6 +46,10 @@ class ModelScorer(Scorer):
         parts = self.model.sentence_vectors(encoded)
         return {name: at_least_float32(part) for name, part in parts.items()}
 
+    def check_pairs(self, batch: Batch) -> None:
+        """The model knows."""
+        self.model.check_pairs(batch)
+
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
         """One step of the model."""

@@ -17,7 +17,14 @@ import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.scoring.base import BestStep, Scorer
-from s2st.search.base import Hypothesis, Search, forbid, length_limits
+from s2st.search.base import (
+    Hypothesis,
+    Search,
+    forbid,
+    length_limits,
+    prefix_table,
+    prefix_words,
+)
 from s2st.search.registry import BeamConfig
 from s2st.search.walk import check_finite
 from s2st.text.vocabulary import BOS_ID, EOS_ID
@@ -33,6 +40,7 @@ class _Level:
     parents: Ints
     tokens: Ints
     log_probs: npt.NDArray[np.floating]
+    attention: npt.NDArray[np.floating] | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class _Ended:
     totals: Floats
     scores: Floats
     forced: npt.NDArray[np.bool_]
+    attention: npt.NDArray[np.floating] | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ class _Run:
         self.device = scorer.device
         self.source = source
         self.limits = length_limits(config, source).to(self.device)
+        self.prefixes = prefix_table(source, self.device)
         self.levels: list[_Level] = []
         self.ended: list[_Ended] = []
         # scores of the nbest best complete hypotheses; an open one has to beat the last of them
@@ -98,17 +108,24 @@ class _Run:
         step = 0
         while len(tokens):
             at_limit = self.limits[rows.sentences] <= step
-            allow = partial(self._forbid, step, at_limit)
+            prefix = prefix_words(self.prefixes, rows.sentences, step)
+            allow = partial(self._forbid, step, at_limit, prefix)
             result = self.scorer.step_best(tokens, state, self.config.beam, allow)
             rows, parents, tokens = self._extend(rows, result, at_limit, step)
             state = result.state.select(parents)
             step += 1
-        return _trace(self.levels, self.ended, count, self.config.nbest)
+        return _trace(self.levels, self.ended, self.source, self.config.nbest)
 
     def _forbid(
-        self, step: int, at_limit: torch.Tensor, log_probs: torch.Tensor, part: slice
+        self,
+        step: int,
+        at_limit: torch.Tensor,
+        prefix: torch.Tensor | None,
+        log_probs: torch.Tensor,
+        part: slice,
     ) -> None:
-        forbid(log_probs, self.config, step, at_limit[part])
+        own = None if prefix is None else prefix[part]
+        forbid(log_probs, self.config, step, at_limit[part], own)
 
     def _extend(
         self, rows: _Rows, found: BestStep, at_limit: torch.Tensor, step: int
@@ -130,13 +147,21 @@ class _Run:
         sentences = live[sentence]
         chosen, values = found.words[parents, column], found.log_probs[parents, column]
         ends = chosen == EOS_ID
+        attention = found.attention
         self._finish(
-            step, sentences[ends], parents[ends], values[ends], best[ends], at_limit[parents[ends]]
+            step,
+            sentences[ends],
+            parents[ends],
+            values[ends],
+            best[ends],
+            at_limit[parents[ends]],
+            None if attention is None else attention[parents[ends]],
         )
         keep = ~ends & self._can_win(sentences, best)
         sentences, best, parents = sentences[keep], best[keep], parents[keep]
         tokens = chosen[keep]
-        self.levels.append(_Level(*map(_array, (parents, tokens, values[keep]))))
+        seen = None if attention is None else _array(attention[parents])
+        self.levels.append(_Level(_array(parents), _array(tokens), _array(values[keep]), seen))
         return _Rows(sentences, _slots(sentences), best), parents, tokens
 
     def _finish(
@@ -147,14 +172,15 @@ class _Run:
         values: torch.Tensor,
         totals: torch.Tensor,
         forced: torch.Tensor,
+        attention: torch.Tensor | None,
     ) -> None:
         """Moves hypotheses that took EOS to the complete ones."""
         if not len(sentences):
             return
         scores = totals / (step + 1) ** self.config.lenpen
-        self.ended.append(
-            _Ended(step, *map(_array, (sentences, parents, values, totals, scores, forced)))
-        )
+        own = sentences, parents, values, totals, scores, forced
+        seen = None if attention is None else _array(attention)
+        self.ended.append(_Ended(step, *map(_array, own), attention=seen))
         theirs, place = torch.unique_consecutive(sentences, return_inverse=True)
         made = scores.new_full((len(theirs), self.config.beam), -torch.inf)
         made[place, _slots(sentences)] = scores
@@ -184,9 +210,9 @@ def _slots(sentences: torch.Tensor) -> torch.Tensor:
 
 
 def _trace(
-    levels: Sequence[_Level], ended: Sequence[_Ended], count: int, nbest: int
+    levels: Sequence[_Level], ended: Sequence[_Ended], source: SourceBatch, nbest: int
 ) -> list[list[Hypothesis]]:
-    """The nbest best complete hypotheses of each of `count` sentences, best first."""
+    """The nbest best complete hypotheses of each source, best first."""
     if not ended:
         check_finite(math.nan)
     names = ("sentences", "parents", "log_probs", "totals", "scores", "forced")
@@ -202,22 +228,33 @@ def _trace(
     tokens = np.zeros((len(chosen), width), dtype=np.int64)
     log_probs = np.zeros((len(chosen), width + 1))
     log_probs[np.arange(len(chosen)), lengths] = last[chosen]
+    attention: npt.NDArray[np.float32] | None = None
+    if all(one.attention is not None for one in ended):
+        final = np.concatenate([one.attention for one in ended if one.attention is not None])
+        attention = np.zeros((len(chosen), width + 1, final.shape[1]), dtype=np.float32)
+        attention[np.arange(len(chosen)), lengths] = final[chosen]
     for position in reversed(range(width)):
         longer = np.flatnonzero(lengths > position)
         level, theirs = levels[position], rows[longer]
         tokens[longer, position] = level.tokens[theirs]
         log_probs[longer, position] = level.log_probs[theirs]
+        if attention is not None and level.attention is not None:
+            attention[longer, position] = level.attention[theirs]
         rows[longer] = level.parents[theirs]
-    made: list[list[Hypothesis]] = [[] for _ in range(count)]
+    made: list[list[Hypothesis]] = [[] for _ in range(len(source))]
+    columns = source.lengths.tolist()
     for i, index in enumerate(chosen.tolist()):
         own = slice(0, int(lengths[i]))
-        made[int(sentences[index])].append(
+        sentence = int(sentences[index])
+        seen = None if attention is None else attention[i, : own.stop + 1, : columns[sentence]]
+        made[sentence].append(
             Hypothesis(
                 tuple(tokens[i, own].tolist()),
                 tuple(log_probs[i, : own.stop + 1].tolist()),
                 float(totals[index]),
                 float(scores[index]),
                 not forced[index],
+                seen,
             )
         )
     for hypotheses in made:

@@ -1,5 +1,6 @@
 """Exhaustive search: scores every sequence up to the length limit; the tests' oracle."""
 
+import math
 from itertools import product
 
 import torch
@@ -9,6 +10,7 @@ from s2st.errors import UsageError
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search, length_limits
 from s2st.search.registry import ExhaustiveConfig
+from s2st.search.walk import check_finite
 from s2st.text.vocabulary import UNK_ID
 
 MOST_HYPOTHESES = 200_000
@@ -27,7 +29,8 @@ class ExhaustiveSearch(Search):
         words = range(UNK_ID if self.config.unk else UNK_ID + 1, size)
         limits = length_limits(self.config, source).tolist()
         results = []
-        for row, limit in enumerate(limits):
+        prefixes = source.prefixes or ((),) * len(source)
+        for row, (limit, prefix) in enumerate(zip(limits, prefixes, strict=True)):
             if len(words) ** limit > MOST_HYPOTHESES:
                 raise UsageError(
                     f"exhaustive search over {len(words)} words and length {limit} is out of "
@@ -37,6 +40,7 @@ class ExhaustiveSearch(Search):
                 sequence
                 for length in range(self.config.min_len, limit + 1)
                 for sequence in product(words, repeat=length)
+                if sequence[: len(prefix)] == prefix
             ]
             sentence = source.tokens[row, : int(source.lengths[row]) - 1].tolist()
             batch = make_batch([sentence] * len(tokens), tokens, [0] * len(tokens))
@@ -46,6 +50,8 @@ class ExhaustiveSearch(Search):
                 own = tuple(log_probs[: len(sequence) + 1])
                 total = sum(own)
                 made.append(Hypothesis(sequence, own, total, total, len(sequence) < limit))
+            made = [h for h in made if h.score != -math.inf]  # which the scorer rules out
+            check_finite(made[0].score if made else math.nan)
             made.sort(key=lambda h: -h.score)
             results.append(made[: self.config.nbest])
         return results

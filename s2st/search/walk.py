@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.errors import CheckpointError
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, forbid, length_limits
+from s2st.search.base import Hypothesis, forbid, length_limits, prefix_table, prefix_words
 from s2st.search.registry import SearchConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
@@ -32,17 +34,20 @@ def walk(
     """
     device = scorer.device
     limits = length_limits(config, source)[sentences].to(device)
+    prefixes = prefix_table(source, device)[sentences.to(device)]
     state = scorer.start(source).select(sentences.to(device))
     alive = torch.arange(len(sentences), device=device)
     tokens = torch.full_like(alive, BOS_ID)
     words: list[list[int]] = [[] for _ in sentences]
     log_probs: list[list[float]] = [[] for _ in sentences]
+    attention: list[list[npt.NDArray[np.float32]]] = [[] for _ in sentences]
     finished = [True] * len(sentences)
     step = 0
     while len(alive):
         result = scorer.step(tokens, state)
         at_limit = limits[alive] <= step
-        allowed = forbid(result.log_probs, config, step, at_limit)
+        prefix = prefix_words(prefixes, alive, step)
+        allowed = forbid(result.log_probs, config, step, at_limit, prefix)
         rows = alive.tolist()
         tokens = pick(allowed, rows)
         values = allowed.gather(1, tokens.unsqueeze(1)).squeeze(1)
@@ -55,17 +60,24 @@ def walk(
                 finished[row] = not forced
             else:
                 words[row].append(token)
+        if result.attention is not None:
+            for row, weights in zip(rows, result.attention.float().cpu().numpy(), strict=True):
+                attention[row].append(weights)
         keep = torch.nonzero(tokens != EOS_ID).squeeze(1)
         alive, tokens = alive[keep], tokens[keep]
         state = result.state.select(keep)
         step += 1
+    lengths = source.lengths[sentences].tolist()
     return [
-        Hypothesis(tuple(w), tuple(p), sum(p), sum(p), f)
-        for w, p, f in zip(words, log_probs, finished, strict=True)
+        Hypothesis(tuple(w), tuple(p), sum(p), sum(p), f, np.array(a)[:, :s] if a else None)
+        for w, p, f, a, s in zip(words, log_probs, finished, attention, lengths, strict=True)
     ]
 
 
 def check_finite(log_prob: float) -> None:
     """Raises CheckpointError where a model's chosen word has no finite log-probability."""
     if not math.isfinite(log_prob):
-        raise CheckpointError("the model gives no finite probability to any allowed word (NaN?)")
+        raise CheckpointError(
+            "the model gives no finite probability to any allowed word: its weights have gone "
+            "wrong (NaN?), or it cannot keep to --min-len, --max-len-a, --max-len-b or a prefix"
+        )

@@ -18,6 +18,8 @@ from s2st.manifest import files_of, verify_files
 from s2st.registry import Registry
 from s2st.text.lines import split_words
 
+NOTHING = "nothing"
+
 
 class Tokenizer(ABC):
     """Splits lines of one language and joins them again.
@@ -25,10 +27,12 @@ class Tokenizer(ABC):
     Attributes:
         model: the trained file, if the tokeniser has one.
         subword: its tokens are pieces, which mean nothing to other programs.
+        silent: it gives no tokens, whatever the line.
     """
 
     model: bytes | None = None
     subword: bool = False
+    silent: bool = False
 
     @abstractmethod
     def encode(self, line: str) -> list[str]:
@@ -44,6 +48,11 @@ class NoneConfig:
     """Options of the tokeniser `none`."""
 
     lowercase: bool = option(False, "lower-case the text first")
+
+
+@dataclass(frozen=True)
+class NothingConfig:
+    """The tokeniser `nothing` has no options."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,23 @@ class WhitespaceTokenizer(Tokenizer):
     def decode(self, tokens: Sequence[str]) -> str:
         """The words with a space between."""
         return " ".join(tokens)
+
+
+class NothingTokenizer(Tokenizer):
+    """No tokens at all: the source side of a language model."""
+
+    silent = True
+
+    def __init__(self, spec: TokenizerSpec) -> None:
+        pass
+
+    def encode(self, line: str) -> list[str]:
+        """No tokens."""
+        return []
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """No text."""
+        return ""
 
 
 class MosesTokenizer(Tokenizer):
@@ -169,6 +195,14 @@ TOKENIZERS.register("moses", MosesConfig, MosesTokenizer, "Moses tokeniser (sacr
 TOKENIZERS.register(
     "sentencepiece", SentencePieceConfig, SentencePieceTokenizer, "SentencePiece pieces"
 )
+TOKENIZERS.register(
+    NOTHING, NothingConfig, NothingTokenizer, "no tokens: the source side of a language model"
+)
+
+
+def nothing() -> TokenizerSpec:
+    """The source side of a language model; its language has the same name."""
+    return TokenizerSpec(NOTHING, NothingConfig(), NOTHING)
 
 
 def train_sentencepiece(lines: Iterable[str], config: SentencePieceConfig) -> bytes:

@@ -1,0 +1,195 @@
+"""Models that read no source, predict from right to left or translate back, from the shell."""
+
+import json
+
+import pytest
+from conftest import TINY
+
+from s2st.demo_corpus import generate_corpus
+from s2st.text.nbest import read_nbest
+
+LISTS = [
+    (0, "le chat dort .", -4.0),
+    (0, "le chat", -3.0),
+    (0, "chat chat", -9.0),
+    (1, "un homme lit .", -2.0),
+]
+SOURCES = ["the cat sleeps .", "a man reads ."]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, world):
+    """Folders of models trained on French alone, from right to left, and French to English."""
+    from conftest import must, run_in_process
+
+    folder = tmp_path_factory.mktemp("directions")
+    corpus = generate_corpus(200, 20, 20, 3)
+    for part in ("train", "valid"):
+        pairs = getattr(corpus, part)
+        (folder / f"{part}.fr").write_text("".join(f"{pair.target}\n" for pair in pairs))
+        (folder / f"{part}.en").write_text("".join(f"{pair.source}\n" for pair in pairs))
+    texts = ["--trainpref", folder / "train", "--validpref", folder / "valid"]
+    made = run_in_process(
+        "preprocess", "-t", "fr", "--only-target", *texts, "--destdir", folder / "bin-fr",
+        "--tgtdict", world.store,
+    )  # fmt: skip
+    must(made)
+    assert "en:" not in made.err
+    back = ["-s", "fr", "-t", "en", *texts, "--destdir", folder / "bin-back"]
+    must(run_in_process("preprocess", *back))
+    for name, store, options in (
+        ("lm", folder / "bin-fr", ["--arch", "lstm-lm"]),
+        ("lm-parallel", world.store, ["--arch", "lstm-lm"]),
+        ("r2l", world.store, ["--arch", "lstm-attention", "--reverse-target"]),
+        ("back", folder / "bin-back", ["--arch", "gru"]),
+    ):
+        must(run_in_process("train", store, *TINY, *options, "--save-dir", folder / name))
+    return {
+        name: folder / name / "checkpoint_best" for name in ("lm", "lm-parallel", "r2l", "back")
+    }
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "src").write_text("".join(line + "\n" for line in SOURCES))
+    (tmp_path / "list").write_text(
+        "".join(f"{i} ||| {h} ||| LM0= -1 ||| {t}\n" for i, h, t in LISTS)
+    )
+    (tmp_path / "hyps").write_text("".join(h + "\n" for _, h, _ in LISTS))
+    (tmp_path / "theirs").write_text("".join(SOURCES[i] + "\n" for i, _, _ in LISTS))
+    return tmp_path
+
+
+def log_probs(s2st, *arguments):
+    outcome = s2st("score", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    return [json.loads(line)["log_prob"] for line in outcome.lines]
+
+
+def test_a_language_model_is_scored_without_a_source(s2st, made, files):
+    """Each pair is the sum of its tokens', and the perplexity is theirs."""
+    own = s2st("score", "--checkpoint", made["lm"], "--target", files / "hyps", "--json")
+    rows = [json.loads(line) for line in own.lines]
+    assert [row["tokens"] for row in rows] == [[*h.split(), "</s>"] for _, h, _ in LISTS]
+    for row in rows:
+        assert row["log_prob"] == pytest.approx(sum(row["token_log_probs"]))
+        assert len(row["token_log_probs"]) == len(row["tokens"])
+    assert f"{len(rows)} pairs" in own.err
+    assert "perplexity" in own.err
+    pairs = ["--source", files / "theirs", "--target", files / "hyps"]
+    with_source = log_probs(s2st, "--checkpoint", made["lm"], *pairs)
+    assert with_source == [row["log_prob"] for row in rows]
+
+
+def test_a_translation_model_is_not_scored_without_a_source(s2st, world, files):
+    outcome = s2st("score", "--checkpoint", world.forward, "--target", files / "hyps")
+    outcome.check_error(2, "--source")
+
+
+@pytest.mark.parametrize("search", [["--beam", "3"], ["--search", "sampling", "--top-k", "5"]])
+def test_a_language_model_continues_prompts(s2st, made, files, search):
+    prompts = ["le chat", "", "un homme lit"]
+    text = "".join(f"{prompt}\n" for prompt in prompts).encode()
+    outcome = s2st("generate", "--checkpoint", made["lm"], *search, "--format", "json", stdin=text)
+    assert outcome.code == 0, outcome.err
+    made_lines = [json.loads(line)["hypotheses"][0] for line in outcome.lines]
+    assert len(made_lines) == len(prompts)
+    for prompt, hypothesis in zip(prompts, made_lines, strict=True):
+        assert hypothesis["text"].split()[: len(prompt.split())] == prompt.split()
+        assert len(hypothesis["text"].split()) <= len(prompt.split()) + 10
+    (files / "texts").write_text("".join(h["text"] + "\n" for h in made_lines))
+    assert "chat" in made_lines[0]["text"]  # though the model does not know the word
+    again = log_probs(s2st, "--checkpoint", made["lm"], "--target", files / "texts")
+    assert again == pytest.approx([h["log_prob"] for h in made_lines], abs=1e-4)
+
+
+def test_a_language_model_of_a_parallel_store_reads_no_source_either(s2st, made, files):
+    outcome = s2st("inspect", made["lm-parallel"])
+    assert "nothing" in outcome.out
+    assert log_probs(s2st, "--checkpoint", made["lm-parallel"], "--target", files / "hyps")
+
+
+def test_a_weighted_language_model_in_an_ensemble(s2st, made, world, files):
+    named = ["--checkpoint", world.forward, "--checkpoint", made["lm"]]
+    weights = ["--ensemble-weight", "0.8", "--ensemble-weight", "0.2"]
+    out = files / "out.jsonl"
+    outcome = s2st("generate", *named, *weights, "--format", "json", "-o", out, files / "src")
+    assert outcome.code == 0, outcome.err
+    best = [json.loads(line)["hypotheses"][0] for line in out.read_text().splitlines()]
+    (files / "texts").write_text("".join(h["text"] + "\n" for h in best))
+    pairs = ["--source", files / "src", "--target", files / "texts"]
+    again = log_probs(s2st, *named, *weights, *pairs)
+    assert again == pytest.approx([h["log_prob"] for h in best], abs=1e-4)
+
+
+def test_right_to_left_text_goes_in_and_out_as_ever(s2st, made, files):
+    """What the search finds has the score that `score` gives its text, word by word."""
+    outcome = s2st("generate", "--checkpoint", made["r2l"], "--format", "json", files / "src")
+    best = [json.loads(line)["hypotheses"][0] for line in outcome.lines]
+    (files / "texts").write_text("".join(h["text"] + "\n" for h in best))
+    pairs = ["--source", files / "src", "--target", files / "texts"]
+    scored = s2st("score", "--checkpoint", made["r2l"], *pairs, "--json")
+    for hypothesis, line in zip(best, scored.lines, strict=True):
+        row = json.loads(line)
+        assert row["tokens"][:-1] == hypothesis["text"].split()
+        found = pytest.approx(hypothesis["token_log_probs"], abs=1e-4)
+        assert row["token_log_probs"] == found
+
+
+def test_all_features_together(s2st, made, world, files):
+    """Direct, right to left, language model, channel and length, each as `score` has it."""
+    members = [world.forward, made["r2l"], made["lm"]]
+    named = [word for path in members for word in ("--checkpoint", path)]
+    more = ["--feature-per", "member", "--channel-checkpoint", made["back"], "--length-feature"]
+    lists = ["rescore-nbest", files / "list", "--source", files / "src"]
+    outcome = s2st(*lists, *named, *more, "--output", "nbest")
+    assert outcome.code == 0, outcome.err
+    entries = {
+        (e.id, e.hypothesis): dict(e.features) for g in read_nbest(outcome.lines, "x") for e in g
+    }
+    pairs = ["--source", files / "theirs", "--target", files / "hyps"]
+    columns = {f"S2ST{k}": log_probs(s2st, "--checkpoint", path, *pairs)
+               for k, path in enumerate(members)}  # fmt: skip
+    swapped = ["--source", files / "hyps", "--target", files / "theirs"]
+    columns["S2STChannel0"] = log_probs(s2st, "--checkpoint", made["back"], *swapped)
+    for row, (i, words, _) in enumerate(LISTS):
+        own = entries[i, words]
+        assert own["S2STLength"] == (len(words.split()),)
+        for name, column in columns.items():
+            assert own[name][0] == pytest.approx(column[row], rel=1e-4), name
+    (files / "scored").write_text(outcome.out)
+    again = ["rescore-nbest", files / "scored", "--source", files / "src"]
+    weights = ["--weight", "S2STChannel0=2", "--weight", "S2ST2=-1"]
+    totals = [2 * c - m for c, m in zip(columns["S2STChannel0"], columns["S2ST2"], strict=True)]
+    first = max(range(3), key=lambda row: totals[row])
+    assert s2st(*again, *weights).lines == [LISTS[first][1], LISTS[3][1]]
+
+
+def test_a_channel_model_of_the_wrong_direction_is_refused(s2st, world, made, files):
+    lists = ["rescore-nbest", files / "list", "--source", files / "src"]
+    outcome = s2st(*lists, "--checkpoint", world.forward, "--channel-checkpoint", world.gru)
+    outcome.check_error(2, "--channel-checkpoint", "other direction")
+    outcome = s2st(*lists, "--checkpoint", world.forward, "--channel-checkpoint", made["lm"])
+    outcome.check_error(2, "reads no source")
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["-s", "en"], "--source-lang"),
+        (["--joined-dictionary"], "join"),
+        (["--thresholdsrc", "2"], "cut"),
+    ],
+)
+def test_only_target_goes_alone(s2st, tmp_path, options, part):
+    command = [
+        "preprocess",
+        "--only-target",
+        "-t",
+        "fr",
+        "--trainpref",
+        "x",
+        "--destdir",
+        tmp_path / "b",
+    ]
+    s2st(*command, *options).check_error(2, part)
