@@ -3,11 +3,14 @@
 import copy
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState
+from s2st.ngram.arpa import read_arpa, read_words
 from s2st.ngram.tables import NGrams
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.tokenizers import NOTHING, NoneConfig, TokenizerSpec, nothing
@@ -39,39 +42,91 @@ class _Order:
     backoffs: torch.Tensor
 
 
+class _Tables:
+    """A file's tables on a device; with kenlm they are read only when a whole step is needed."""
+
+    def __init__(self, path: str | Path, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
+        self.dtype = dtype
+        self.path = path
+        self.kenlm = kenlm_model(path)
+        ngrams = None if self.kenlm is not None else read_arpa(path)
+        self.vocabulary = read_words(path) if ngrams is None else ngrams.vocabulary
+        self._orders = None if ngrams is None else self._moved(ngrams)
+
+    @property
+    def orders(self) -> list[_Order]:
+        """Single words first."""
+        if self._orders is None:
+            self._orders = self._moved(read_arpa(self.path))
+        return self._orders
+
+    def _moved(self, ngrams: NGrams) -> list[_Order]:
+        orders = [
+            _Order(
+                torch.from_numpy(order.keys).to(self.device),
+                torch.from_numpy(order.log_probs * math.log(10)).to(self.device, self.dtype),
+                torch.from_numpy(order.backoffs * math.log(10)).to(self.device, self.dtype),
+            )
+            for order in ngrams.orders
+        ]
+        for never in (PAD_ID, BOS_ID):
+            orders[0].log_probs[never] = -math.inf
+        return orders
+
+
+def kenlm_model(path: str | Path) -> Any:
+    """The file as KenLM has it; None where kenlm is not installed, or cannot read the file.
+
+    Our own reader then says what is wrong with it, or reads what kenlm does not.
+    """
+    try:
+        import kenlm
+    except ImportError:
+        return None
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    try:
+        return kenlm.Model(str(path), config)
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
 class NGramScorer(Scorer):
     """p(word | last words) of an n-gram model, on any device; a word it lacks counts as `<unk>`.
 
+    Where kenlm is installed it scores whole sentences (`score`) in float32; the tables, which take
+    several times longer to read, are then read only for steps of a search.
+
     Args:
-        ngrams: the model.
+        path: the ARPA file.
         device: where its tables lie.
         dtype: of log-probabilities.
+
+    Raises:
+        InputMissingError, DataError: as `ngram.arpa.read_arpa`.
     """
 
     def __init__(
         self,
-        ngrams: NGrams,
+        path: str | Path,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.source = TextSide(NOTHING, nothing().build(), Vocabulary([], []))
         words = TokenizerSpec("none", NoneConfig(), "")
-        self.target = TextSide("", words.build(), ngrams.vocabulary)
-        self._vocabulary = ngrams.vocabulary
-        self._orders = [
-            _Order(
-                torch.from_numpy(order.keys).to(self.device),
-                torch.from_numpy(order.log_probs * math.log(10)).to(self.device, dtype),
-                torch.from_numpy(order.backoffs * math.log(10)).to(self.device, dtype),
-            )
-            for order in ngrams.orders
-        ]
-        for never in (PAD_ID, BOS_ID):
-            self._orders[0].log_probs[never] = -math.inf
+        self._tables = _Tables(path, self.device, dtype)
+        self._vocabulary = self._tables.vocabulary
+        self.target = TextSide("", words.build(), self._vocabulary)
         # of the target side's ids: the same word here, and what is added to its log-probability
         self._own: torch.Tensor | None = None
         self._shares: torch.Tensor | None = None
+
+    @property
+    def _orders(self) -> list[_Order]:
+        return self._tables.orders
 
     def over(self, target: TextSide) -> "NGramScorer":
         """This model for the ids of another target side.
@@ -85,7 +140,7 @@ class NGramScorer(Scorer):
         other.target = replace(target, right_to_left=False)
         other._own = torch.from_numpy(own).to(self.device)
         unknown = other._own == UNK_ID
-        shares = self._orders[0].log_probs.new_zeros(len(own))
+        shares = torch.zeros(len(own), dtype=self._tables.dtype, device=self.device)
         other._shares = shares.masked_fill(unknown, -math.log(int(unknown.sum())))
         return other
 
@@ -143,6 +198,8 @@ class NGramScorer(Scorer):
     def score(self, batch: Batch) -> torch.Tensor:
         """All positions at once."""
         batch = batch.to(self.device)
+        if self._tables.kenlm is not None:
+            return self._kenlm_score(batch)
         words = self._ids(batch.target_in)
         contexts = [words]
         for length in range(1, len(self._orders) - 1):
@@ -154,6 +211,19 @@ class NGramScorer(Scorer):
         result = found.new_zeros(batch.target_out.numel())
         result[places] = found
         return result.view_as(batch.target_out)
+
+    def _kenlm_score(self, batch: Batch) -> torch.Tensor:
+        """`score` by kenlm."""
+        rows, names = self._ids(batch.target_out).tolist(), self._vocabulary.tokens
+        result = torch.zeros(batch.target_out.shape, dtype=self._tables.dtype)
+        for index, length in enumerate(batch.target_lengths.tolist()):
+            text = " ".join([names[i] for i in rows[index][: length - 1]])
+            found = [score for score, _, _ in self._tables.kenlm.full_scores(text)]
+            result[index, :length] = torch.tensor(found, dtype=self._tables.dtype)
+        result = result.mul_(math.log(10)).to(self.device)
+        if self._shares is None:
+            return result
+        return result + self._shares[batch.target_out].masked_fill(~batch.target_mask(), 0)
 
     def _ids(self, words: torch.Tensor) -> torch.Tensor:
         """The model's own ids of target ids."""

@@ -12,7 +12,6 @@ from ngram_models import KneserNey, ngram_scorer, random_text, tiny_ngrams
 from s2st.data.batch import make_batch, make_source
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
-from s2st.ngram.arpa import read_arpa
 from s2st.scoring.base import Scorer
 from s2st.scoring.build import fingerprints, load_scorer
 from s2st.scoring.ensemble import EnsembleScorer
@@ -158,11 +157,15 @@ def test_probabilities_are_kenlms_on_the_same_file(tmp_path):
         path = tmp_path / f"{order}.arpa"
         path.write_text(KneserNey(TEXT, order).arpa())
         theirs = kenlm.Model(str(path))
-        ours = NGramScorer(read_arpa(path))
+        ours = NGramScorer(path)
         lines = [*random_text(100, 60, seed=5), "", "never seen"]
         ids = [ours.target.ids(line.split()) for line in lines]
         batch = make_batch([[]] * len(lines), ids, range(len(lines)))
-        found = (ours.score(batch) / math.log(10)).tolist()
-        for line, row in zip(lines, found, strict=True):
-            scores = [score for score, _, _ in theirs.full_scores(line)]
-            assert row[: len(scores)] == pytest.approx(scores, rel=1e-5)
+        by_kenlm, by_tables = ours.score(batch), Scorer.score(ours, batch)
+        for found in (by_kenlm / math.log(10), by_tables / math.log(10)):
+            for line, row in zip(lines, found.tolist(), strict=True):
+                scores = [score for score, _, _ in theirs.full_scores(line)]
+                assert row[: len(scores)] == pytest.approx(scores, rel=1e-5)
+        other = ours.over(text_side("w1 w0 new w7 newer", "fr"))
+        batch = batch_for(other)
+        torch.testing.assert_close(other.score(batch), Scorer.score(other, batch))

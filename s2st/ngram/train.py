@@ -1,0 +1,140 @@
+"""`train-ngram`: text to an ARPA file, in bounded memory but for the words themselves."""
+
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from s2st import durable
+from s2st.errors import OutputError, UsageError
+from s2st.ngram.arpa import SUFFIXES
+from s2st.ngram.config import NGramConfig
+from s2st.ngram.counts import WordLimits, count_ngrams, read_text
+from s2st.ngram.kneser_ney import Smoothed, smooth
+from s2st.text.tokenizers import Tokenizer
+from s2st.text.vocabulary import PAD_ID, Vocabulary
+
+LINES = 1 << 14  # written together
+
+
+@dataclass(frozen=True)
+class NGramReport:
+    """What was trained: tokens of the text with `<s>` and `</s>`, and the n-grams by order."""
+
+    tokens: int
+    ngrams: tuple[int, ...]
+
+
+def train_ngrams(
+    lines: Iterable[str],
+    output: Path,
+    config: NGramConfig,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary | None = None,
+) -> NGramReport:
+    """Trains a model and writes its ARPA file, whole or not at all.
+
+    Args:
+        lines: the text, one sentence a line; read once.
+        output: NAME.arpa or NAME.arpa.gz.
+        config: order, pruning, memory.
+        tokenizer: cuts the lines into words.
+        vocabulary: the words of the model; by default those of the text.
+
+    Raises:
+        UsageError: an option or the output's name that cannot be.
+        DataError: text that is not UTF-8, or too little of it.
+        OutputError: a file cannot be written.
+    """
+    if not output.name.endswith(SUFFIXES):
+        raise UsageError(f"{output}: the output's name must end in {' or '.join(SUFFIXES)}")
+    thresholds, memory = config.thresholds(), config.bytes()
+    limits = WordLimits(vocabulary, config.nwords)
+    with _workplace(config.temporary_folder or str(output.parent)) as folder:
+        tokens, known = read_text(lines, tokenizer, limits, folder)
+        counted = count_ngrams(tokens, len(known), config.order, folder, memory)
+        fallback = config.discount_fallback
+        orders = smooth(counted, thresholds, fallback, folder, memory)
+        sizes = tuple(_size(order, number) for number, order in enumerate(orders, start=1))
+        _write(output, _arpa(known, orders, sizes))
+    return NGramReport(len(tokens), sizes)
+
+
+@contextmanager
+def _workplace(parent: str) -> Iterator[Path]:
+    """A folder for arrays on disk, which goes at the end."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".train-ngram.", dir=parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        message = f"{parent}: cannot be written: {error.strerror or error}"
+        raise OutputError(message) from error
+
+
+def _size(order: Smoothed, number: int) -> int:
+    """The n-grams that are written; of single words all but <pad>."""
+    if number == 1:
+        return len(order.keys) - 1
+    return len(order.keys) if order.kept is None else int(order.kept.sum())
+
+
+def _write(output: Path, texts: Iterable[str]) -> None:
+    """Writes text, compressed where the name says so, under a temporary name first."""
+    temporary = output.with_name(f".{output.name}.tmp-{os.getpid()}")
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31) if output.name.endswith(".gz") else None
+    try:
+        with durable.Writer(temporary) as writer:
+            for text in texts:
+                data = text.encode()
+                writer.write(packer.compress(data) if packer else data)
+            if packer:
+                writer.write(packer.flush())
+        durable.publish(temporary, output)
+    except BaseException:
+        with suppress(OutputError):
+            durable.remove_file(temporary)
+        raise
+
+
+def _arpa(
+    vocabulary: Vocabulary, orders: Sequence[Smoothed], sizes: Sequence[int]
+) -> Iterator[str]:
+    """The file in pieces."""
+    yield "\\data\\\n" + "".join(f"ngram {n}={size}\n" for n, size in enumerate(sizes, start=1))
+    for index, own in enumerate(orders):
+        yield f"\n\\{index + 1}-grams:\n"
+        for first in range(0, len(own.keys), LINES):
+            places = np.arange(first, min(len(own.keys), first + LINES))
+            if own.kept is not None:
+                places = places[own.kept[places]]
+            if index == 0:
+                places = places[places != PAD_ID]
+            yield _lines(vocabulary, orders, index, places)
+    yield "\n\\end\\\n"
+
+
+def _lines(
+    vocabulary: Vocabulary, orders: Sequence[Smoothed], index: int, places: npt.NDArray[np.int64]
+) -> str:
+    """The lines of some n-grams of order index + 1."""
+    own, size = orders[index], len(vocabulary)
+    log_probs = np.log10(own.probabilities[places]).tolist()
+    backoffs = np.log10(own.backoffs[places]).tolist() if len(own.backoffs) else None
+    words = []  # of each n-gram: the first of it, then that of the n-gram without it, and so on
+    for shorter in reversed(orders[: index + 1]):
+        keys = shorter.keys[places]
+        words.append([vocabulary.tokens[i] for i in (keys % size).tolist()])
+        places = keys // size
+    texts = map(" ".join, zip(*words, strict=True))
+    if backoffs is None:
+        rows = [f"{p:.8g}\t{text}\n" for p, text in zip(log_probs, texts, strict=True)]
+    else:
+        columns = zip(log_probs, texts, backoffs, strict=True)
+        rows = [f"{p:.8g}\t{text}\t{b:.8g}\n" for p, text, b in columns]
+    return "".join(rows)
