@@ -107,7 +107,7 @@ class Seq2SeqModel(nn.Module, ABC):
         """The tables whose rows are words' vectors."""
         return Embeddings(None, None)
 
-    def check_pairs(self, batch: Batch) -> None:  # noqa: B027 - most models take any pair
+    def check_pairs(self, batch: Batch) -> None:
         """Told of every batch before its loss is computed.
 
         Raises:

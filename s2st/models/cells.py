@@ -6,6 +6,13 @@ As torch computes them (x_t the layer's input, biases left out):
           h_t = (1 - z) * n + z * h_{t-1}
     lstm  i, f, o = sigmoid(W x_t + U h_{t-1});  g = tanh(W_g x_t + U_g h_{t-1})
           c_t = f * c_{t-1} + i * g;  h_t = o * tanh(c_t)
+
+With layer normalisation (Ba et al. 2016, section 3.1 and equations 20 to 29) each LN has a gain and
+a shift of its own, which stand in for the biases; the GRU's gates r, z are normalised together, n
+apart:
+    rnn   h_t = tanh(LN(W x_t + U h_{t-1}))
+    gru   LN(W x_t) and LN(U h_{t-1}) in place of the products
+    lstm  likewise, over all four gates together; h_t = o * tanh(LN(c_t))
 """
 
 from collections.abc import Callable
@@ -15,12 +22,18 @@ from torch import nn
 
 CELLS: dict[str, Callable[[int, int], nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 Planes = list[torch.Tensor]  # (N, H) each: the hidden state and, for the LSTM, the cell state
-# (W x, U h, state before, state after): writes the state after; it may be the one before itself.
-# The products (N, G x H) belong to the callee.
-Step = Callable[[torch.Tensor, torch.Tensor, Planes, Planes], None]
+Norm = Callable[[torch.Tensor], torch.Tensor]
+# (W x, U h, state before, state after, norm): writes the state after; it may be the one before
+# itself. The products (N, G x H) belong to the callee. The norm is the LSTM's of its cell state, or
+# the RNN's of its sum.
+Step = Callable[[torch.Tensor, torch.Tensor, Planes, Planes, Norm | None], None]
+# (W x, U h, state before, norm): the state after, with gradients
+Formula = Callable[[torch.Tensor, torch.Tensor, Planes, Norm | None], Planes]
 
 
-def _lstm(inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes) -> None:
+def _lstm(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes, norm: Norm | None
+) -> None:
     i, f, g, o = inputs.add_(recurrent).chunk(4, dim=1)
     inputs[:, : 2 * i.shape[1]].sigmoid_()
     o.sigmoid_()
@@ -28,10 +41,13 @@ def _lstm(inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: 
     g.mul_(2).sigmoid_()
     hidden, cell = after
     torch.mul(f, before[1], out=cell).addcmul_(i, g, value=2).sub_(i)
-    torch.mul(cell, 2, out=hidden).sigmoid_().mul_(2).sub_(1).mul_(o)
+    shown = cell if norm is None else norm(cell)
+    torch.mul(shown, 2, out=hidden).sigmoid_().mul_(2).sub_(1).mul_(o)
 
 
-def _gru(inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes) -> None:
+def _gru(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes, _: Norm | None
+) -> None:
     input_r, input_z, input_n = inputs.chunk(3, dim=1)
     hidden_r, hidden_z, hidden_n = recurrent.chunk(3, dim=1)
     reset = torch.sigmoid(input_r + hidden_r)
@@ -40,8 +56,39 @@ def _gru(inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: P
     torch.lerp(new, before[0], update, out=after[0])
 
 
-def _rnn(inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes) -> None:
-    torch.tanh(inputs.add_(recurrent), out=after[0])
+def _rnn(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes, norm: Norm | None
+) -> None:
+    total = inputs.add_(recurrent)
+    torch.tanh(total if norm is None else norm(total), out=after[0])
 
 
 STEPS: dict[str, Step] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}
+
+
+def _lstm_formula(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, norm: Norm | None
+) -> Planes:
+    i, f, g, o = (inputs + recurrent).chunk(4, dim=1)
+    cell = torch.sigmoid(f) * before[1] + torch.sigmoid(i) * torch.tanh(g)
+    return [torch.sigmoid(o) * torch.tanh(cell if norm is None else norm(cell)), cell]
+
+
+def _gru_formula(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, _: Norm | None
+) -> Planes:
+    size = before[0].shape[1]
+    gates = torch.sigmoid(inputs[:, : 2 * size] + recurrent[:, : 2 * size])
+    reset, update = gates.chunk(2, dim=1)
+    new = torch.tanh(inputs[:, 2 * size :] + reset * recurrent[:, 2 * size :])
+    return [new + update * (before[0] - new)]
+
+
+def _rnn_formula(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, norm: Norm | None
+) -> Planes:
+    total = inputs + recurrent
+    return [torch.tanh(total if norm is None else norm(total))]
+
+
+FORMULAS: dict[str, Formula] = {"lstm": _lstm_formula, "gru": _gru_formula, "rnn": _rnn_formula}

@@ -84,14 +84,21 @@ def make_product(weight: torch.Tensor, bias: torch.Tensor | None, precision: str
     """
     if precision == "int8":
         return Int8Weight(weight, bias)
-    if weight.device.type == "cpu" and weight.dtype == torch.float32 and can_pack():
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if weight.device.type == "cpu" and weight.dtype == torch.float32 and can_pack(dtype):
         return PackedWeight(weight, bias, dtype)
     return PlainWeight(weight, bias)
 
 
-def can_pack() -> bool:
-    """Whether this torch has oneDNN's packed products."""
-    return bool(torch.backends.mkldnn.is_available()) and hasattr(  # type: ignore[no-untyped-call]
-        torch.ops.mkldnn, "_reorder_linear_weight"
-    )
+def can_pack(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this torch has oneDNN's packed products, and this CPU those of the number format.
+
+    bfloat16 takes instructions (AVX512) that older CPUs lack; torch then refuses to pack it.
+    """
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not available or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return False
+    if dtype != torch.bfloat16:
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())

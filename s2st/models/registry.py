@@ -299,9 +299,9 @@ DEFAULT_SIZES = (
     DefaultSizes(float("inf"), 4, 1000, 1000, 0.1),
 )
 
-# For small corpora narrow ones: of Multi30k's size 4 x 128 is reported better than wider and deeper
-# ones (Wu et al. 2021, "Good for Misconceived Reasons"). Above 3e6 words the base's width and depth,
-# with more dropout than published where there is less than its corpus.
+# Published, not found here: on Multi30k's size 4 x 128 is better than wider and deeper (Wu et al.
+# 2021, "Good for Misconceived Reasons"); above 3e6 words the base's width and depth, with more
+# dropout for less text than its corpus. The smallest is a guess, tried by examples/verse only.
 TRANSFORMER_SIZES = (
     DefaultSizes(3e5, 2, 128, 128, 0.2),
     DefaultSizes(3e6, 4, 128, 128, 0.3),

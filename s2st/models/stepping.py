@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from s2st.models.cells import STEPS
+from s2st.models.cells import STEPS, Norm
 
 STEP_ROWS = 512  # rows whose gates are computed together, so that they stay in a cache
 Product = Callable[[torch.Tensor], torch.Tensor]
@@ -22,10 +22,18 @@ class Steps:
     Attributes:
         cell: "lstm", "gru" or "rnn".
         products: for each layer, what multiplies its input and what multiplies its state.
+        norms: for each layer, what its cell normalises besides the products (`cells`).
+        residual: whether layers from the second on add their input to what they give.
     """
 
     cell: str
     products: Sequence[tuple[Product, Product]]
+    norms: Sequence[Norm | None]
+    residual: bool = False
+
+    def top(self, memory: torch.Tensor) -> torch.Tensor:
+        """(N, H) what the top layer gives, of the memory (P, N, H) after a step."""
+        return top_of(memory, len(self.products), self.residual)
 
     def step(
         self, inputs: torch.Tensor, memory: torch.Tensor, rows: torch.Tensor | None = None
@@ -49,11 +57,16 @@ class Steps:
         tops = []
         for column in inputs:
             memory = self.step(column, memory)
-            tops.append(memory[len(self.products) - 1])
+            tops.append(self.top(memory))
         return torch.stack(tops), memory
 
     def read(
-        self, inputs: torch.Tensor, rows: torch.Tensor, lengths: torch.Tensor, memory: torch.Tensor
+        self,
+        inputs: torch.Tensor,
+        rows: torch.Tensor,
+        lengths: torch.Tensor,
+        memory: torch.Tensor,
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The memory after the last token of every sentence.
 
@@ -62,17 +75,19 @@ class Steps:
             rows: (N, S) which of them each position of each sentence is.
             lengths: (N,) on the CPU, tokens of each sentence.
             memory: (P, N, H) before the first.
+            states: (N, S, H) zeros, to be filled with what the top layer gives, where wanted.
         """
         order = lengths.argsort(descending=True, stable=True)
         rows = rows[order.to(rows.device)].t()
         first = self.products[0][0](inputs)
         memory = memory[:, order.to(memory.device)]
         positions = torch.arange(int(lengths.max()))
-        for column, open_rows in zip(
-            rows, (lengths.unsqueeze(1) > positions).sum(dim=0).tolist(), strict=False
-        ):
+        counts = (lengths.unsqueeze(1) > positions).sum(dim=0).tolist()
+        for position, (column, open_rows) in enumerate(zip(rows, counts, strict=False)):
             part = memory[:, :open_rows]  # longest sentences first: the others have ended
             self._step(first, column[:open_rows], part, part)
+            if states is not None:
+                states[order[:open_rows].to(states.device), position] = self.top(part)
         result = torch.empty_like(memory)
         result[:, order.to(memory.device)] = memory
         return result
@@ -98,11 +113,26 @@ class Steps:
 
     def _step_rows(self, gates: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
         count = len(self.products)
+        given: torch.Tensor | None = None  # by the layer below
         for index, (of_input, of_state) in enumerate(self.products):
-            if index:
-                gates = of_input(after[index - 1])
+            if given is not None:
+                gates = of_input(given)
             planes = range(index, len(before), count)
             recurrent = of_state(before[index])
             STEPS[self.cell](
-                gates, recurrent, [before[p] for p in planes], [after[p] for p in planes]
+                gates,
+                recurrent,
+                [before[p] for p in planes],
+                [after[p] for p in planes],
+                self.norms[index],
             )
+            own = after[index]
+            given = own if given is None or not self.residual else given + own
+
+
+def top_of(memory: torch.Tensor, layers: int, residual: bool) -> torch.Tensor:
+    """(N, H) what the top of these layers gives without dropout, of their memory (P, N, H).
+
+    With residual layers that is the sum of all hidden states, by unrolling x_l = h_l + x_{l-1}.
+    """
+    return memory[:layers].sum(dim=0) if residual else memory[layers - 1]

@@ -64,7 +64,7 @@ class PlateauConfig:
 class InverseSqrtConfig:
     """Options of `inverse-sqrt`."""
 
-    warmup_updates: int = option(1000, "updates of linear warm-up to the full rate", minimum=1)
+    warmup_updates: int = option(4000, "updates of linear warm-up to the full rate", minimum=1)
 
 
 class Fixed(Schedule):
@@ -128,7 +128,11 @@ class Plateau(Schedule):
 
 
 class InverseSqrt(Schedule):
-    """Linear warm-up, then proportional to 1 / sqrt(update) (Vaswani et al. 2017)."""
+    """Linear warm-up, then proportional to 1 / sqrt(update).
+
+    Vaswani et al. 2017, section 5.3, divided by its largest value: with a base rate of
+    1 / sqrt(d_model * warm-up) this is d_model^-0.5 * min(update^-0.5, update * warm-up^-1.5).
+    """
 
     def __init__(self, config: InverseSqrtConfig) -> None:
         self.config = config

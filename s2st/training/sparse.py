@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from s2st.models.output import Output
+
 
 class SGD(torch.optim.SGD):
     """torch's fused SGD; without momentum and decay it takes sparse gradients too, exactly."""
@@ -88,10 +90,14 @@ def _take_sparse(optimizer: torch.optim.Optimizer) -> list[Taken]:
 
 
 def set_sparse_tables(model: nn.Module, sparse: bool) -> None:
-    """Lets the gradients of all embedding tables be sparse, or dense."""
+    """Lets the gradients of all embedding tables be sparse, or dense.
+
+    One that a softmax shares is dense: every word of it is read.
+    """
+    tied = [t for m in model.modules() if isinstance(m, Output) for t in m.tied]
     for module in model.modules():
         if isinstance(module, nn.Embedding):
-            module.sparse = sparse
+            module.sparse = sparse and not any(module is table for table in tied)
 
 
 def sparse_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -99,7 +105,7 @@ def sparse_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and module.sparse
+        if isinstance(module, nn.Embedding) and module.sparse and module.weight.requires_grad
     }
 
 

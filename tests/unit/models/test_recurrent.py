@@ -132,7 +132,9 @@ def test_reversal_keeps_eos_and_padding_in_place():
 
 
 def test_uniform_init_stays_in_its_range_and_fills_it():
-    config = RecurrentConfig(2, 40, 30, 0.0, init="uniform", init_range=0.08)
+    config = RecurrentConfig(
+        layers=2, hidden_size=40, embedding_size=30, dropout=0.0, init="uniform", init_range=0.08
+    )
     torch.manual_seed(0)
     made = RecurrentModel("lstm", config, ModelSizes(50, 60))
     for name, parameter in made.named_parameters():

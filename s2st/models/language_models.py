@@ -1,0 +1,152 @@
+"""Language models: p(target) by a decoder-only Transformer or an LSTM. The source is not read."""
+
+import torch
+from torch import nn
+
+from s2st.data.batch import SourceBatch
+from s2st.errors import UsageError
+from s2st.models.base import (
+    DecoderState,
+    Embeddings,
+    EncoderOutput,
+    ModelSizes,
+    ModelStep,
+    Seq2SeqModel,
+)
+from s2st.models.output import Output
+from s2st.models.recurrent_decoder import RecurrentState, run_decoder, step_decoder
+from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
+from s2st.models.stack import Stack
+from s2st.models.transformer import TransformerStack, initialize_table
+from s2st.models.transformer_layers import sizes_of
+from s2st.models.transformer_state import TransformerState
+from s2st.text.vocabulary import PAD_ID
+
+
+class LanguageModel(Seq2SeqModel):
+    """What both have in common: an embedding table, some layers on it, and a softmax.
+
+    `--tie-embeddings all` is `output`: there is no source's table to share.
+
+    Args:
+        config: with `tie_embeddings` and the softmax's options.
+        sizes: vocabulary sizes, of which the target's counts.
+        widths: of the embeddings and of the features.
+    """
+
+    decoder: TransformerStack | Stack
+
+    def __init__(
+        self,
+        config: TransformerLMConfig | RecurrentLMConfig,
+        sizes: ModelSizes,
+        widths: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.config = config
+        words = sizes.target_vocabulary
+        self.target_embedding = nn.Embedding(words, widths[0], PAD_ID)
+        self.softmax = Output(widths[1], words, config, self.target_embedding)
+
+    def encode(self, source: SourceBatch) -> EncoderOutput:
+        """How many sources there are, as an empty tensor (B, 0)."""
+        return EncoderOutput((source.tokens[:, :0],))
+
+    def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
+        """None.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("a language model reads no source, so it has no sentence vectors")
+
+    def embeddings(self) -> Embeddings:
+        """The target's table."""
+        return Embeddings(None, self.target_embedding)
+
+    def project(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits by the softmax matrix."""
+        return self.softmax.project(features)
+
+    def target_loss(
+        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """In chunks of rows."""
+        return self.softmax.loss(features, words, smoothing)
+
+    def prepare(self, precision: str) -> None:
+        """Packed or int8 weights on CPUs."""
+        if self.target_embedding.weight.device.type == "cpu":
+            self.decoder.prepare(precision)
+            self.softmax.prepare(precision)
+        else:
+            super().prepare(precision)
+
+
+class TransformerLM(LanguageModel):
+    """The Transformer's decoder without a source.
+
+    Args:
+        config: sizes; every one must be set.
+        sizes: vocabulary sizes, of which the target's counts.
+    """
+
+    decoder: TransformerStack
+
+    def __init__(self, config: TransformerLMConfig, sizes: ModelSizes) -> None:
+        width, _, _ = sizes_of(config)
+        super().__init__(config, sizes, (width, width))
+        initialize_table(self.target_embedding)
+        self.decoder = TransformerStack(config, self.target_embedding, False)
+
+    def initial_state(self, encoder_output: EncoderOutput) -> TransformerState:
+        """No words yet."""
+        (empty,) = encoder_output.final
+        return TransformerState(empty)
+
+    def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
+        """Top states (B, T, H) after each token of target_in (B, T)."""
+        features: torch.Tensor = self.decoder(target_in)
+        return features
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
+        """One token in each row."""
+        assert isinstance(state, TransformerState)
+        return self.decoder.step(tokens, state)
+
+
+class RecurrentLM(LanguageModel):
+    """A stack of LSTM layers that begins with zeros.
+
+    Args:
+        config: sizes; every one must be set.
+        sizes: vocabulary sizes, of which the target's counts.
+    """
+
+    decoder: Stack
+
+    def __init__(self, config: RecurrentLMConfig, sizes: ModelSizes) -> None:
+        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
+        if layers is None or hidden is None or embedding is None or config.dropout is None:
+            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        super().__init__(config, sizes, (embedding, hidden))
+        self.dropout = config.dropout
+        self.hidden_size = hidden
+        self.decoder = Stack("lstm", embedding, hidden, layers)
+        nn.init.normal_(self.target_embedding.weight, std=0.1)
+        with torch.no_grad():
+            self.target_embedding.weight[PAD_ID].zero_()
+
+    def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
+        """Zeros."""
+        (empty,) = encoder_output.final
+        shape = (self.decoder.planes, len(empty), self.hidden_size)
+        return RecurrentState(self.target_embedding.weight.new_zeros(shape), None)
+
+    def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
+        """Top hidden states (B, T, H) after each token of target_in (B, T)."""
+        return run_decoder(self.target_embedding, self.decoder, target_in, state, self.dropout)
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
+        """One token in each row; what reads the same word shares its product."""
+        return step_decoder(self.target_embedding, self.decoder, tokens, state)

@@ -1,0 +1,150 @@
+"""What a Transformer's decoder carries from step to step, and attention to it.
+
+Letters: B sentences, N rows, T words read, S source length, H width, M words kept, G groups of R
+rows. Keys and values lie side by side in one tensor, (..., 2H), called a memory.
+
+Words read form a tree: hypotheses with a common beginning share its keys and values, and a row
+knows its words by number. So rows are repeated, reordered and dropped by their numbers alone, and a
+list's shared prefixes take their memory once.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+from s2st.models.base import DecoderState
+
+GROUP_ROWS = 16  # rows of a sentence that read its memory together
+CPU_CELLS = 1 << 19  # numbers of the memories that are gathered together: they fit a cache
+GPU_CELLS = 1 << 27
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What rows read of their sources.
+
+    Attributes:
+        memory: (B, S, 2H) of each layer.
+        mask: (B, S) True at real positions.
+        rows: (N,) the sentence of each row; None where each has its own, in order.
+    """
+
+    memory: tuple[torch.Tensor, ...]
+    mask: torch.Tensor
+    rows: torch.Tensor | None = None
+
+    def select(self, rows: torch.Tensor) -> "Sources":
+        """For rows of these rows."""
+        return replace(self, rows=rows if self.rows is None else self.rows.index_select(0, rows))
+
+    def by_row(self) -> "Sources":
+        """The same with a memory for each row."""
+        if self.rows is None:
+            return self
+        memory = tuple(part.index_select(0, self.rows) for part in self.memory)
+        return Sources(memory, self.mask.index_select(0, self.rows))
+
+
+@dataclass(frozen=True)
+class TransformerState(DecoderState):
+    """The words read so far, and the sources.
+
+    Attributes:
+        index: (N, T) which kept words each row has read, in order.
+        memory: (M, 2H) the kept words', of each layer; none before the first step.
+        sources: None in a language model.
+    """
+
+    index: torch.Tensor
+    memory: tuple[torch.Tensor, ...] = ()
+    sources: Sources | None = None
+
+    def select(self, rows: torch.Tensor) -> "TransformerState":
+        """Rows of the state, in a new one, which forgets words of dropped rows now and then."""
+        index, memory = self.index.index_select(0, rows), self.memory
+        if memory and len(memory[0]) > 2 * index.numel():
+            kept, index = torch.unique(index, return_inverse=True)
+            memory = tuple(part.index_select(0, kept) for part in memory)
+        sources = None if self.sources is None else self.sources.select(rows)
+        return TransformerState(index, memory, sources)
+
+    def longer(self) -> torch.Tensor:
+        """(N, T + 1) the index after a step, whose words are numbered from M in order of rows."""
+        kept = len(self.memory[0]) if self.memory else 0
+        new = torch.arange(kept, kept + len(self.index), device=self.index.device)
+        return torch.cat([self.index, new.unsqueeze(1)], dim=1)
+
+
+def attend_words(
+    query: torch.Tensor, memory: torch.Tensor, index: torch.Tensor, heads: int
+) -> torch.Tensor:
+    """What each row finds in the words it has read.
+
+    Args:
+        query: (N, H).
+        memory: (M, 2H).
+        index: (N, T).
+        heads: attentions side by side.
+
+    Returns:
+        (N, H).
+    """
+    made = torch.empty_like(query)
+    cells = CPU_CELLS if query.device.type == "cpu" else GPU_CELLS
+    rows = max(1, cells // (index.shape[1] * memory.shape[1]))
+    for part in (slice(begin, begin + rows) for begin in range(0, len(query), rows)):
+        own = F.embedding(index[part], memory)
+        own = own.view(*own.shape[:2], 2, heads, -1)
+        keys, values = (side.transpose(1, 2) for side in own.unbind(2))
+        reading = query[part].view(len(own), heads, 1, -1)
+        made[part] = F.scaled_dot_product_attention(reading, keys, values).flatten(1)
+    return made
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows in groups of neighbours of one sentence, which read its memory together.
+
+    Attributes:
+        sentences: (G,) of each group; None where they are all sentences in order.
+        width: R, places a group; some stay empty.
+        place: (N,) of each row among G x R.
+        groups: G.
+    """
+
+    sentences: torch.Tensor | None
+    width: int
+    place: torch.Tensor
+    groups: int
+
+    def sources(self, values: torch.Tensor) -> torch.Tensor:
+        """(G, ...) each group's of the sentences' values (B, ...)."""
+        return values if self.sentences is None else values.index_select(0, self.sentences)
+
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        """(G, R, H) of rows (N, H)."""
+        places = rows.new_zeros((self.groups * self.width, rows.shape[1]))
+        return places.index_copy(0, self.place, rows).view(self.groups, self.width, rows.shape[1])
+
+    def back(self, places: torch.Tensor) -> torch.Tensor:
+        """(N, H) of the places (G, R, H)."""
+        return places.flatten(0, 1).index_select(0, self.place)
+
+
+def make_grid(sources: Sources) -> Grid:
+    """The groups of rows that read these sources; each sentence's rows are best side by side."""
+    count = len(sources.mask)
+    rows = sources.rows
+    if rows is None:
+        return Grid(None, 1, torch.arange(count, device=sources.mask.device), count)
+    positions = torch.arange(len(rows), device=rows.device)
+    first = torch.ones_like(rows, dtype=torch.bool)
+    first[1:] = rows[1:] != rows[:-1]
+    slots = positions - torch.where(first, positions, 0).cummax(0).values
+    begins = slots % GROUP_ROWS == 0
+    sentences = rows[begins]
+    width = min(GROUP_ROWS, int(slots.max()) + 1) if len(rows) else 1
+    place = (begins.cumsum(0) - 1) * width + slots % GROUP_ROWS
+    every = len(sentences) == count and bool((sentences == positions[:count]).all())
+    return Grid(None if every else sentences, width, place, len(sentences))

@@ -1,0 +1,310 @@
+"""The Transformer against torch's own layers, the paper's formulas and its published sizes."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from builders import model, random_sentences, source_batch
+from torch import nn
+
+from s2st.data.batch import make_batch
+from s2st.errors import UsageError
+from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.registry import (
+    ARCHITECTURES,
+    TransformerConfig,
+    TransformerLMConfig,
+    with_default_sizes,
+)
+from s2st.models.saved import build_model
+from s2st.models.transformer import TransformerModel
+from s2st.models.transformer_layers import sinusoids
+from s2st.models.transformer_state import GROUP_ROWS, Sources, TransformerState, make_grid
+from s2st.text.vocabulary import BOS_ID, PAD_ID
+
+WIDTH, HEADS, INNER = 12, 3, 20
+CONFIG = TransformerConfig(
+    layers=2, hidden_size=WIDTH, heads=HEADS, feedforward_size=INNER, dropout=0.3
+)
+SIZES = ModelSizes(10, 9)
+NORMS = ("pre", "post")
+
+
+def ours(norm, name="transformer"):
+    kind = TransformerLMConfig if name == "transformer-lm" else TransformerConfig
+    values = {**vars(CONFIG), "norm": norm}
+    return model(name, kind(**values), 3, SIZES).eval()
+
+
+def copy_attention(from_attention, into):
+    query, memory = from_attention.query, from_attention.memory
+    into.in_proj_weight.copy_(torch.cat([query.weight, memory.weight]))
+    into.in_proj_bias.copy_(torch.cat([query.bias, memory.bias]))
+    into.out_proj.load_state_dict(from_attention.output.state_dict())
+
+
+@torch.no_grad()
+def torchs(layer, norm, decoder):
+    """torch's layer with our layer's weights."""
+    kind = nn.TransformerDecoderLayer if decoder else nn.TransformerEncoderLayer
+    made = kind(WIDTH, HEADS, INNER, 0.3, batch_first=True, norm_first=norm == "pre").double()
+    copy_attention(layer.self_attention, made.self_attn)
+    norms = [layer.self_norm, layer.inner_norm]
+    if decoder:
+        copy_attention(layer.cross_attention, made.multihead_attn)
+        norms.insert(1, layer.cross_norm)
+    for number, own in enumerate(norms, 1):
+        getattr(made, f"norm{number}").load_state_dict(own.state_dict())
+    made.linear1.load_state_dict(layer.inner.state_dict())
+    made.linear2.load_state_dict(layer.outer.state_dict())
+    return made.eval()
+
+
+def embedded(table, tokens):
+    """The paper's section 3.4 and 3.5, number by number."""
+    made = np.empty((*tokens.shape, WIDTH))
+    for row, position in np.ndindex(*tokens.shape):
+        vector = table.weight[tokens[row, position]].detach().numpy()
+        for column in range(WIDTH):
+            angle = position / 10000 ** (2 * (column // 2) / WIDTH)
+            wave = math.sin(angle) if column % 2 == 0 else math.cos(angle)
+            made[row, position, column] = vector[column] * math.sqrt(WIDTH) + wave
+    return torch.from_numpy(made)
+
+
+def causal(length):
+    return torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm", NORMS)
+def test_encoder_and_decoder_are_torchs(norm):
+    tiny = ours(norm)
+    source = source_batch([[4, 5, 6, 7], [8], []])
+    hidden = embedded(tiny.source_embedding, source.tokens)
+    padding = source.tokens == PAD_ID
+    for layer in tiny.encoder.layers:
+        hidden = torchs(layer, norm, False)(hidden, src_key_padding_mask=padding)
+    encoded = tiny.encode(source)
+    hidden = tiny.encoder.norm(hidden)
+    torch.testing.assert_close(encoded.states[~padding], hidden[~padding], rtol=0, atol=1e-10)
+    assert torch.equal(encoded.mask, ~padding)
+
+    target_in = torch.tensor([[BOS_ID, 4, 5, 6]] * 3)
+    read = embedded(tiny.target_embedding, target_in)
+    for layer in tiny.decoder.layers:
+        theirs = torchs(layer, norm, True)
+        before = read
+        read = theirs(read, hidden, tgt_mask=causal(4), memory_key_padding_mask=padding)
+    features = tiny.decode(target_in, tiny.initial_state(encoded))
+    torch.testing.assert_close(features, tiny.decoder.norm(read), rtol=0, atol=1e-10)
+
+    # the attention of the last step: the top layer's, by torch's own weights
+    state = tiny.initial_state(encoded)
+    for column in target_in.t():
+        step = tiny.step(column, state)
+        state = step.state
+    reading = theirs.norm1(before) if norm == "pre" else before
+    found = before + theirs.self_attn(reading, reading, reading, attn_mask=causal(4))[0]
+    query = theirs.norm2(found) if norm == "pre" else theirs.norm1(found)
+    weights = theirs.multihead_attn(query, hidden, hidden, key_padding_mask=padding)[1]
+    torch.testing.assert_close(step.attention, weights[:, -1], rtol=0, atol=1e-10)
+    assert not step.attention[padding].any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_language_model_is_torchs_encoder_that_looks_back(norm):
+    tiny = ours(norm, "transformer-lm")
+    target_in = torch.tensor([[BOS_ID, 4, 5, 6, 7], [BOS_ID, 8, 4, 4, 5]])
+    hidden = embedded(tiny.target_embedding, target_in)
+    for layer in tiny.decoder.layers:
+        hidden = torchs(layer, norm, False)(hidden, src_mask=causal(5))
+    made = tiny.decode(target_in, tiny.initial_state(tiny.encode(source_batch([[], []]))))
+    torch.testing.assert_close(made, tiny.decoder.norm(hidden), rtol=0, atol=1e-10)
+
+
+def test_sinusoids_go_on_where_they_are_told_to_and_take_odd_widths():
+    like = torch.zeros((), dtype=torch.float64)
+    whole = sinusoids(0, 1000, 7, like)
+    torch.testing.assert_close(sinusoids(990, 10, 7, like), whole[990:], rtol=0, atol=0)
+    assert whole[3, 6] == pytest.approx(math.sin(3 / 10000 ** (6 / 7)))
+    assert whole[999, 1] == pytest.approx(math.cos(999))
+    # a shift by k is the same rotation everywhere (section 3.5)
+    pairs = torch.view_as_complex(whole[:, :6].reshape(1000, 3, 2).contiguous())
+    turn = pairs[5:] * pairs[:-5].conj()
+    torch.testing.assert_close(turn, turn[:1].expand_as(turn), rtol=0, atol=1e-9)
+
+
+def hollow(words=37_000, **changed):
+    entry = ARCHITECTURES.get("transformer-base")
+    config = replace(entry.config_type(**entry.overrides), **changed)
+    with torch.device("meta"):
+        return build_model(entry.base, config, ModelSizes(words, words))
+
+
+def test_the_base_preset_counts_the_papers_weights():
+    """37,000 x 512 shared; a layer has 4 products of 512 x 512 an attention and 2 x 512 x 2048.
+
+    That is 62,984,192 weights. Biases: 1 a column of each product, 2 x 512 a normalisation.
+    """
+    parts = parameters_by_part(hollow())
+    attention, inner = 4 * 512 * 512, 2 * 512 * 2048
+    norms = {"encoder": 6 * 2 * 512, "decoder": 6 * 3 * 512}  # scales, which count as weights
+    weights = {
+        "source_embedding": 37_000 * 512,
+        "encoder": 6 * (attention + inner) + norms["encoder"],
+        "decoder": 6 * (2 * attention + inner) + norms["decoder"],
+    }
+    assert {part: count for part, (count, _) in parts.items()} == weights
+    assert sum(weights.values()) - sum(norms.values()) == 62_984_192
+    assert parts["encoder"][1] == 6 * (4 * 512 + 2048 + 512) + norms["encoder"]
+    assert parts["decoder"][1] == 6 * (8 * 512 + 2048 + 512) + norms["decoder"]
+
+
+PUBLISHED = [  # table 3: (C) and the base, in millions
+    ({}, 65),
+    ({"layers": 2}, 36),
+    ({"layers": 4}, 50),
+    ({"layers": 8}, 80),
+    ({"feedforward_size": 1024}, 53),
+    ({"feedforward_size": 4096}, 90),
+    ({"hidden_size": 256, "heads": 8}, 28),
+    ({"hidden_size": 1024, "heads": 8}, 168),
+]
+
+
+def test_sizes_differ_as_in_the_papers_table_3():
+    """The words are "about 37000"; with 41,000 every row is the published one, to a million."""
+    for changed, millions in PUBLISHED:
+        count = sum(p.numel() for p in hollow(41_000, **changed).parameters())
+        assert abs(count / 1e6 - millions) < 1, changed
+        exact = sum(p.numel() for p in hollow(37_000, **changed).parameters())
+        assert 0.92 < exact / 1e6 / millions < 1, changed
+
+
+def test_a_fresh_model_begins_near_even_chances():
+    """Scaled embeddings and Glorot weights: the first loss is near log V, both norms."""
+    for norm in NORMS:
+        for tie in ("none", "output"):
+            torch.manual_seed(1)
+            config = TransformerConfig(
+                layers=4, hidden_size=64, dropout=0.1, norm=norm, tie_embeddings=tie
+            )
+            fresh = TransformerModel(config, ModelSizes(1000, 1000)).eval()
+            lists = random_sentences(20, 1000, 1)
+            batch = make_batch(lists, lists, range(20))
+            state = fresh.initial_state(fresh.encode(batch.source))
+            features = fresh.decode(batch.target_in, state)[batch.target_mask()]
+            words = batch.target_out[batch.target_mask()]
+            loss = nn.functional.cross_entropy(fresh.project(features), words).item()
+            assert abs(loss - math.log(1000)) < 1.0, (norm, tie)
+
+
+def test_options_that_no_transformer_can_have():
+    with pytest.raises(UsageError, match="--heads 5 does not divide --hidden-size 12"):
+        TransformerModel(replace(CONFIG, heads=5), SIZES)
+    with pytest.raises(UsageError, match="--joined-dictionary"):
+        TransformerModel(replace(CONFIG, tie_embeddings="all"), SIZES)
+
+
+def tree(rows, width=2):
+    """A state after one word a row whose memories are the row's number."""
+    memory = torch.arange(float(rows)).unsqueeze(1).expand(-1, width)
+    return TransformerState(torch.arange(rows).unsqueeze(1), (memory,))
+
+
+def test_a_state_forgets_what_no_row_reads():
+    """Of 1,000 rows some few go on for long: what is kept stays within twice what they read."""
+    state = tree(1000)
+    rows = torch.tensor([7, 7, 993])
+    for step in range(1, 60):
+        state = state.select(rows)
+        assert len(state.memory[0]) <= 2 * state.index.numel()
+        assert state.memory[0][state.index[:, 0], 0].tolist() == [7.0, 7.0, 993.0]
+        assert state.index.shape == (3, step)
+        added = torch.full((3, 2), float(-step))
+        memory = torch.cat([state.memory[0], added])
+        state = TransformerState(state.longer(), (memory,))
+        assert state.memory[0][state.index[:, -1], 0].tolist() == [-step] * 3
+        rows = torch.tensor([0, 1, 2])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_groups_hold_every_row_with_its_own_sentence(seed):
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(0, 5, (seed * 40,), generator=generator)
+    if seed % 2:
+        rows = rows.sort().values
+    grid = make_grid(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
+    values = torch.arange(1.0, 1 + len(rows)).unsqueeze(1)
+    spread = grid.spread(values)
+    assert torch.equal(grid.back(spread), values)
+    assert int((spread != 0).sum()) == len(rows)
+    assert spread.shape[1] <= GROUP_ROWS
+    sentences = grid.sources(torch.arange(5))
+    for group, sentence in zip(spread.squeeze(2), sentences, strict=True):
+        assert set(rows[group[group > 0].long() - 1].tolist()) == {int(sentence)}
+    if seed % 2:  # sorted: no sentence has more groups than it needs
+        needed = sum(-(-int(n) // GROUP_ROWS) for n in rows.bincount())
+        assert grid.groups == needed
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_prepared_weights_give_the_same_to_rounding(norm, precision):
+    torch.manual_seed(2)
+    config = replace(CONFIG, norm=norm, hidden_size=48)
+    plain = TransformerModel(config, ModelSizes(50, 40)).eval()
+    prepared = TransformerModel(config, ModelSizes(50, 40)).eval()
+    prepared.load_state_dict(plain.state_dict())
+    prepared.prepare(precision)
+    targets = random_sentences(6, 40, 1)
+    batch = make_batch(random_sentences(6, 50, 2), targets, range(6))
+    made = []
+    for one in (plain, prepared):
+        features = one.decode(batch.target_in, one.initial_state(one.encode(batch.source)))
+        made.append(one.project(features)[batch.target_mask()].log_softmax(-1))
+    largest = (made[0] - made[1]).abs().max()
+    assert largest < (1e-4 if precision == "float32" else 0.2)
+    assert made[0].std() > 0.3  # the words are told apart at all
+    state = prepared.initial_state(prepared.encode(batch.source))
+    step = prepared.step(batch.target_in[:, 0], state)
+    first = prepared.project(step.features).log_softmax(-1)
+    torch.testing.assert_close(
+        first, made[1][batch.target_lengths.cumsum(0) - batch.target_lengths], rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_a_transformer_learns_to_copy():
+    """Which needs attention to positions: some seconds of Adam bring 8 words in order."""
+    torch.manual_seed(3)
+    config = TransformerConfig(layers=1, hidden_size=32, dropout=0.0)
+    learner = TransformerModel(config, ModelSizes(12, 12))
+    optimizer = torch.optim.Adam(learner.parameters(), lr=3e-3)
+    for _ in range(300):
+        rows = torch.randint(4, 12, (32, 8)).tolist()
+        batch = make_batch(rows, rows, range(32))
+        state = learner.initial_state(learner.encode(batch.source))
+        features = learner.decode(batch.target_in, state).flatten(0, 1)
+        loss, _ = learner.target_loss(features, batch.target_out.flatten(), 0.0)
+        optimizer.zero_grad()
+        (loss / len(features)).backward()
+        optimizer.step()
+    assert loss.item() / len(features) < 0.05
+
+
+def test_sizes_that_are_left_out_follow_the_corpus_and_suit_the_heads():
+    widths = []
+    for words in (10**5, 10**6, 10**7, 10**8):
+        config = with_default_sizes(TransformerConfig(), words)
+        assert config.hidden_size % config.heads == 0
+        assert None not in (config.layers, config.dropout)
+        widths.append(config.layers * config.hidden_size)
+    assert widths == sorted(widths)
+    kept = with_default_sizes(TransformerLMConfig(layers=7, hidden_size=20), 10**5)
+    assert (kept.layers, kept.hidden_size) == (7, 20)
