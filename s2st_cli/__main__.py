@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import sys
 
 from s2st.interrupt import Stopped
@@ -21,8 +22,18 @@ def entry_point() -> None:
             print(f"s2st: error: {stopped}", file=sys.stderr, flush=True)
         code = 128 + stopped.number
         signals.finish()
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        _leave(code)
     gc.freeze()  # the interpreter's end need not look for garbage: it would take half a second
     sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """Ends at once: the other ranks have ended, and nobody would see a process that hangs now."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ def open_parts(
 ) -> Iterator["Parts"]:
     """The folder of a job over several ranks; rank 0 removes it when the context ends well.
 
+    All ranks wait for each other at the end of it.
+
     Args:
         own: this rank.
         output: the file that rank 0 will write.
@@ -78,8 +80,9 @@ def open_parts(
         tell = progress.tell if own.first else None
         parts = Parts(Path(output), {**identity, **contents}, tell)
         finished = False
-        try:
-            yield parts
-            finished = True
-        finally:
-            parts.close(remove=finished and own.first)
+        with parts.job:
+            try:
+                yield parts
+                finished = True
+            finally:
+                parts.close(remove=finished and own.first)

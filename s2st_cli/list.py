@@ -37,7 +37,7 @@ def command(kind: str | None, show_options: bool, plugin: tuple[str, ...]) -> No
         raise UsageError(f"unknown kind {kind!r}; known: {', '.join(kinds)}")
     for name in kinds if kind is None else [kind]:
         if name == "recipes":
-            rows = [(recipe, "train options as in the paper") for recipe in RECIPES]
+            rows = [(recipe, "all of the options of train, as published") for recipe in RECIPES]
             _print_rows(name, rows)
             continue
         registry = REGISTRIES[name]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from s2st import durable
+from s2st.errors import UsageError
 from s2st.registry import load_plugin
 from s2st_cli.startup import import_torch
 
@@ -17,7 +18,13 @@ from s2st_cli.startup import import_torch
 @click.option(
     "--plugin", multiple=True, metavar="MODULE", help="import a module that the model needs"
 )
-def command(run_dir: str, output_file: str, plugin: tuple[str, ...]) -> None:
+@click.option(
+    "--attention", nargs=2, metavar="SOURCE TARGET",
+    help="files of a training's two languages: show the attention maps of their first short lines",
+)  # fmt: skip
+def command(
+    run_dir: str, output_file: str, plugin: tuple[str, ...], attention: tuple[str, str] | None
+) -> None:
     """Show RUN_DIR as one HTML file that needs nothing else.
 
     RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training.
@@ -28,9 +35,11 @@ def command(run_dir: str, output_file: str, plugin: tuple[str, ...]) -> None:
     from s2st.text.lines import check_outputs
 
     folder = Path(run_dir)
-    check_outputs([output_file], [str(folder / REPORT)])
+    check_outputs([output_file], [str(folder / REPORT), *(attention or ())])
     report: Report
     if os.path.lexists(folder / REPORT):
+        if attention is not None:
+            raise UsageError("--attention is for a training: a study's report.json names figures")
         report = read_study(folder)
     else:
         for module in plugin:
@@ -38,7 +47,7 @@ def command(run_dir: str, output_file: str, plugin: tuple[str, ...]) -> None:
         import_torch()
         from s2st.analysis.training_report import report_training
 
-        report = report_training(folder)
+        report = report_training(folder, attention)
     page = render_page(report)
     if output_file == "-":
         sys.stdout.buffer.write(page)

@@ -1,4 +1,4 @@
-"""The drawing room: curves with bands, and labelled points, as an SVG and a PNG file.
+"""The drawing room: curves with bands, labelled points and maps, as an SVG and a PNG file.
 
 The SVG is for pages: text stays text, the ground is transparent, ink follows the reader's light or
 dark mode, and equal input gives equal bytes. The PNG is for everything else. matplotlib, the extra
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import numpy.typing as npt
 
 from s2st import durable
 from s2st.analysis.labels import place_labels
@@ -32,6 +35,8 @@ PALE_INK = "#e6e8eb"  # what that is in dark mode
 DPI = 200
 _WIDEST_LABEL = 30  # characters of a point's label before it is wrapped
 _WIDEST_NAME = 60  # of a series, in the legend
+_WIDEST_WORD = 24  # characters of a map's label before it is cut
+MOST_LABELS = 120  # of a side of a map
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,61 @@ def draw_scatter(
         _legend(figure, handles, [one.name for one in groups], length=1.2)
         _spread_labels(figure, axes, texts)
         return _save(figure, path, title)
+
+
+def draw_map(
+    path: str | Path,
+    values: npt.NDArray[np.floating],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    x_label: str,
+    y_label: str,
+    title: str = "",
+) -> tuple[Path, Path]:
+    """Draws a matrix of shares as cells, the darker the nearer to 1, the first row on top.
+
+    Args:
+        path: the figure's name; ".svg" and ".png" are added.
+        values: (R, C) from 0 to 1.
+        rows, columns: labels of the R rows and C columns, at most MOST_LABELS each.
+        x_label, y_label, title: plain text.
+
+    Raises and returns as `draw_curves` does; also UsageError for too many labels.
+    """
+    most = max(len(rows), len(columns))
+    if not values.size:
+        raise UsageError("there is nothing to draw: the map has no cell")
+    if most > MOST_LABELS:
+        raise UsageError(f"a map of {most} words a side cannot be read; the most is {MOST_LABELS}")
+    longest = [min(_WIDEST_WORD, max(map(len, labels))) for labels in (rows, columns)]
+    inches = (1.0 + 0.28 * len(columns) + 0.1 * longest[0], 1.2 + 0.28 * len(rows))
+    inches = max(2.6, inches[0]), max(2.4, inches[1] + 0.1 * longest[1])
+    with _canvas(path, inches) as figure:
+        axes = _axes(figure, x_label, y_label, title)
+        axes.grid(visible=False)
+        # one colour, the more of it the larger the share: it stands out on any ground
+        for row, line in enumerate(values.tolist()):
+            for column, share in enumerate(line):
+                axes.add_patch(_cell(column, row, min(1.0, max(0.0, share))))
+        axes.set_xlim(-0.5, len(columns) - 0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_aspect("equal")
+        axes.set_xticks(range(len(columns)), [_cut(word) for word in columns], rotation=90)
+        axes.set_yticks(range(len(rows)), [_cut(word) for word in rows])
+        axes.tick_params(length=0, labelsize=9)
+        return _save(figure, path, title)
+
+
+def _cell(column: int, row: int, share: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    edges = column - 0.5, row - 0.5
+    return Rectangle(edges, 1, 1, facecolor=COLORS[0], edgecolor="none", alpha=round(share, 3))
+
+
+def _cut(word: str) -> str:
+    return word if len(word) <= _WIDEST_WORD else word[: _WIDEST_WORD - 1] + "…"
 
 
 def _check(groups: Sequence[Sequence[Sequence[Any] | None]]) -> None:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from s2st.analysis.attention import attention_section
 from s2st.analysis.figures import Series, draw_curves, require_matplotlib
 from s2st.analysis.report import (
     Cell,
@@ -25,18 +28,26 @@ from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.base import parameters_by_part
 from s2st.models.saved import ModelRecord, hollow_model
 from s2st.pipelines.train import TRAIN_SPEC
-from s2st.training.checkpoint import LAST, STATE, ResumedRun, read_run
+from s2st.scoring.build import load_scorer
+from s2st.text.lines import read_aligned
+from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, read_run
 
 _HIGHEST_NLL = 20.0  # nats a token: beyond, a curve shows nothing else
 _BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # left out: by the corpus
 
 
-def report_training(folder: Path) -> Report:
+def report_training(folder: Path, attention: tuple[str, str] | None = None) -> Report:
     """The report of a --save-dir of `s2st train`, as its last checkpoint tells it.
 
+    Args:
+        folder: the save folder.
+        attention: files of source and target lines, of which the best checkpoint's maps of
+            attention are shown.
+
     Raises:
-        InputMissingError: no such folder, or neither a study's nor a training's.
+        InputMissingError: no such folder, or neither a study's nor a training's; no such file.
         CheckpointError: a damaged checkpoint.
+        UsageError: attention is asked for, and the model has none.
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
@@ -55,8 +66,17 @@ def report_training(folder: Path) -> Report:
         f"{folder.resolve().name}: {record.architecture}, {source} to {target}",
         _lead(run, validations),
         _facts(run),
-        (_curve(run, validations), _sizes(record), _options(run)),
+        (_curve(run, validations), *_attention(folder, attention), _sizes(record), _options(run)),
     )
+
+
+def _attention(folder: Path, files: tuple[str, str] | None) -> list[Section]:
+    if files is None:
+        return []
+    require_matplotlib()
+    name = BEST if os.path.lexists(folder / BEST) else LAST
+    scorer = load_scorer([str(folder / name)], torch.device("cpu"))
+    return [attention_section(scorer, read_aligned(files))]
 
 
 # update, epoch, training and validation loss in nats a token, learning rate; None: not known

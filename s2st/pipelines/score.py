@@ -51,7 +51,7 @@ def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[
     """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines,
     or DataError of a pair that the model cannot have.
 
-    Where most pairs of a chunk share their source with another, prefixes of targets are shared too.
+    Where most pairs of a chunk share a source that there is, prefixes of targets are shared too.
     """
     iterator = iter(pairs)
     first = 0
@@ -88,7 +88,7 @@ class _Chunk:
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, source in enumerate(self.sources):
             groups.setdefault(tuple(source), []).append(index)
-        if len(groups) <= len(self.sources) // 2:
+        if len(groups) <= len(self.sources) // 2 and not self.scorer.source.empty:
             return self._shared(list(groups.values()))
         sides = zip(self.sources, self.targets, strict=True)
         lengths = np.array([max(len(s), len(t)) for s, t in sides], dtype=np.int64)

@@ -13,7 +13,7 @@ from s2st.errors import ConfigError, InputMissingError, S2STError, UsageError
 from s2st.manifest import MANIFEST
 from s2st.models.registry import EnsembleConfig
 from s2st.models.saved import ModelRecord, read_saved
-from s2st.ngram.arpa import is_arpa, read_arpa
+from s2st.ngram.arpa import is_arpa
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble import EnsembleScorer
 from s2st.scoring.model import ModelScorer
@@ -82,8 +82,10 @@ def join(
     members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
 ) -> EnsembleScorer:
     """The ensemble of scorers; raises UsageError that names a path whose text does not fit."""
+    known = [index for index, member in enumerate(members) if member.target.language]
+    first = known[0] if known else 0
     for member, path in zip(members, paths, strict=True):
-        _check_text(members[0], member, paths[0], path)
+        _check_text(members[first], member, paths[first], path)
     return EnsembleScorer(members, weights, mode)
 
 
@@ -127,7 +129,7 @@ def _load(path: Path, device: torch.device, precision: str, depth: int) -> Score
             config = read_ensemble(path)
             return build_ensemble(config, path.parent, device, precision, depth + 1, path)
         if is_arpa(path):
-            return NGramScorer(read_arpa(path), device)
+            return NGramScorer(path, device)
         saved = read_saved(path, whole=False)
     except OSError as error:  # a name that no file can have
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error

@@ -178,9 +178,18 @@ class _Run:
         if not len(sentences):
             return
         scores = totals / (step + 1) ** self.config.lenpen
-        own = sentences, parents, values, totals, scores, forced
-        seen = None if attention is None else _array(attention)
-        self.ended.append(_Ended(step, *map(_array, own), attention=seen))
+        self.ended.append(
+            _Ended(
+                step,
+                _array(sentences),
+                _array(parents),
+                _array(values),
+                _array(totals),
+                _array(scores),
+                _array(forced),
+                None if attention is None else _array(attention),
+            )
+        )
         theirs, place = torch.unique_consecutive(sentences, return_inverse=True)
         made = scores.new_full((len(theirs), self.config.beam), -torch.inf)
         made[place, _slots(sentences)] = scores

@@ -257,6 +257,26 @@ def test_a_hung_rank_ends_the_job_within_the_time_out(world, text, forked, tmp_p
     assert "before)" in forked(2, *command, "-o", tmp_path / "out")[0]
 
 
+@pytest.mark.slow
+def test_nobody_ends_before_the_first_has_joined_the_answers(
+    world, text, forked, tmp_path, monkeypatch
+):
+    from s2st.pipelines.dealt import Parts
+
+    def hanging(self, piece):
+        while not (tmp_path / "rank-1").exists():  # what the other said, when it has ended
+            time.sleep(0.1)
+        os._exit(77)
+
+    monkeypatch.setattr(Parts, "read", hanging)
+    command = ["generate", "--checkpoint", world.forward, *SHORT, text, "-o", tmp_path / "out"]
+    said = forked(2, *command, "--rank-timeout", "8", codes=(77, 1))
+    assert "--rank-timeout 8 seconds" in said[-1].splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+    monkeypatch.undo()
+    assert "before)" in forked(2, *command)[0]
+
+
 WORKER = """
 import os, signal, sys
 from pathlib import Path

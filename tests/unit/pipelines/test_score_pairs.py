@@ -1,10 +1,14 @@
 """Scoring pairs: those that share sources go as lists, with the same result as alone."""
 
 import pytest
-from builders import mixed_members
+from builders import TINY, mixed_members
+from builders import scorer as tiny_scorer
 
+from s2st.errors import DataError
+from s2st.models.registry import AlignedConfig
 from s2st.pipelines import score
 from s2st.pipelines.score import score_pairs
+from s2st.scoring.ensemble import EnsembleScorer
 
 
 @pytest.mark.parametrize("max_rows", [2, 100])
@@ -34,3 +38,23 @@ def test_lists_are_used_where_sources_repeat(monkeypatch):
     assert not used
     list(score_pairs(scorer, [("a", "v"), ("a", "w"), ("b", "v"), ("b", "v")]))
     assert used == [1]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_pair_that_a_model_cannot_have_is_named(monkeypatch, members, shared):
+    """The third line, in a chunk of its own, scored by lists or by itself."""
+    monkeypatch.setattr(score, "CHUNK_PAIRS", 2)
+    scorer = tiny_scorer("aligned-rnn", AlignedConfig(**TINY))
+    if members > 1:
+        scorer = EnsembleScorer([scorer, tiny_scorer("aligned-rnn", AlignedConfig(**TINY), 2)])
+    pairs = [("a b", "v w"), ("c", "v"), ("a b", "v w"), ("a b", "v")]
+    if not shared:
+        pairs[2] = ("a", "v")
+    found = score_pairs(scorer, pairs)
+    assert [next(found).line for _ in range(2)] == [0, 1]
+    with pytest.raises(DataError, match="pair 4 has 2 source and 1 target tokens"):
+        list(found)
+    # where another member gives the pair a probability, that is its score
+    mixed = EnsembleScorer([tiny_scorer("aligned-rnn", AlignedConfig(**TINY)), mixed_members()[0]])
+    assert all(item.log_prob > -100 for item in score_pairs(mixed, pairs))
