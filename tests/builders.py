@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from fakes import text_side
+from ngram_models import tiny_ngrams
 
 from s2st.config import option_specs
 from s2st.data.batch import Batch, SourceBatch, make_batch, make_source
 from s2st.data.prepare import PrepareConfig, prepare
 from s2st.data.store import ParallelCorpus, Side
+from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.models.saved import ModelRecord, build_model
@@ -27,6 +29,35 @@ TARGET_WORDS = "v w x y"
 # dropout is not zero: whoever forgets model.eval() is found out
 TINY = {"layers": 1, "hidden_size": 6, "embedding_size": 4, "dropout": 0.3}
 
+ATTENTIONS: tuple[dict[str, Any], ...] = (
+    {"attention": "additive"},
+    {"attention": "additive", "input_feeding": True, "layers": 2, "attention_heads": 2},
+    {"attention": "additive", "attention_heads": 3, "layers": 2, "bidirectional": False},
+    {"attention": "dot", "bidirectional": False, "layers": 2},
+    {"attention": "general", "input_feeding": True, "attention_heads": 3},
+    {"attention": "general", "layers": 2, "attention_heads": 2},
+)
+
+# beside all depths, directions and contexts of the plain ones
+RECURRENT: tuple[dict[str, Any], ...] = (
+    {"layers": 2, "bidirectional": True, "residual": True},
+    {"layers": 2, "residual": True, "layer_norm": True, "context": "every-step"},
+    {
+        "layers": 3, "bidirectional": True, "layer_norm": True, "residual": True,
+        "recurrent_dropout": 0.3, "softmax": "sampled", "softmax_samples": 5,
+        "embedding_size": 6, "tie_embeddings": "output", "context": "every-step",
+    },
+    {"bidirectional": True, "recurrent_dropout": 0.3, "softmax": "adaptive"},
+)  # fmt: skip
+
+# heads divide the width of 6; the two sides' vocabularies differ, so not all can be shared
+TRANSFORMERS: tuple[dict[str, Any], ...] = (
+    {"norm": "pre", "heads": 2, "layers": 1},
+    {"norm": "pre", "heads": 3, "layers": 2, "feedforward_size": 5},
+    {"norm": "post", "heads": 1, "layers": 1, "attention_dropout": 0.2},
+    {"norm": "post", "heads": 2, "layers": 2, "tie_embeddings": "output"},
+)
+
 
 def trainable() -> list[str]:
     """Every registered architecture and preset that has weights of its own."""
@@ -38,17 +69,35 @@ def variants(name: str) -> list[Any]:
     entry = ARCHITECTURES.get(name)
     specs = {spec.name: spec for spec in option_specs(entry.config_type)}
     choices: dict[str, tuple[Any, ...]] = {"layers": (1, 2), "reverse_source": (False, True)}
-    if "context" in specs:
-        choices["context"] = specs["context"].choices
+    for cells in ("context", "cell", "decoder_cell"):
+        if cells in specs:
+            choices[cells] = specs[cells].choices
     choices = {k: v for k, v in choices.items() if k in specs and k not in entry.overrides}
-    sizes = {k: v for k, v in TINY.items() if k in specs}
+    sizes: dict[str, Any] = {k: v for k, v in TINY.items() if k in specs}
+    if "largest_kernel" in specs:
+        sizes["largest_kernel"] = 3  # which sentences of six tokens repeat
     if "layers" in entry.overrides:
         sizes.pop("layers", None)
+    if "input_feeding" in specs:
+        return [entry.config_type(**{**sizes, **values}) for values in ATTENTIONS]
+    if "heads" in specs:
+        chosen = TRANSFORMERS[-1:] if entry.overrides else TRANSFORMERS
+        return [entry.config_type(**{**entry.overrides, **sizes, **values}) for values in chosen]
     made = []
     for values in product(*choices.values()):
         chosen = dict(zip(choices, values, strict=True))
         made.append(entry.config_type(**{**entry.overrides, **sizes, **chosen}))
+    if "recurrent_dropout" in specs and not entry.overrides:
+        made += [entry.config_type(**{**sizes, **values}) for values in RECURRENT]
     return made
+
+
+def reads_source(scored: Any) -> bool:
+    """Whether the architecture of a model, or of a scorer of one model, reads a source."""
+    if isinstance(scored, Scorer) and scored.source.empty:
+        return False
+    config = getattr(getattr(scored, "model", scored), "config", None)
+    return getattr(config, "reads_source", True)
 
 
 def describe(name: str, config: Any) -> str:
@@ -56,7 +105,17 @@ def describe(name: str, config: Any) -> str:
     shown = [name, str(getattr(config, "layers", ""))]
     if getattr(config, "reverse_source", False):
         shown.append("reversed")
-    return "-".join([*shown, str(getattr(config, "context", ""))]).strip("-")
+    shown += [
+        flag
+        for flag in ("bidirectional", "residual", "layer_norm")
+        if has_field(config, "recurrent_dropout") and getattr(config, flag)
+    ]
+    if has_field(config, "input_feeding"):
+        shown.append(f"{config.attention}-{config.attention_heads}")
+    if has_field(config, "norm"):
+        shown.append(f"{config.norm}-{config.heads}")
+    shown += [str(getattr(config, name, "")) for name in ("context", "cell", "decoder_cell")]
+    return "-".join(filter(None, shown))
 
 
 def model(
@@ -108,6 +167,7 @@ def all_scorers() -> dict[str, Scorer]:
         for index, config in enumerate(variants(name)):
             made[describe(name, config)] = scorer(name, config, index)
     members = mixed_members()
+    made["ngram"] = tiny_ngrams(TARGET_WORDS)
     for mode in ("probability", "log-probability"):
         made[f"ensemble-{mode}"] = EnsembleScorer(members, mode=mode)
         made[f"ensemble-weights-{mode}"] = EnsembleScorer(members, [3.0, 0.5, 1.0], mode)
@@ -128,10 +188,31 @@ def sources_for(scorer: Scorer, count: int = 5, seed: int = 0) -> list[list[int]
 
 
 def batch_for(scorer: Scorer, count: int = 5, seed: int = 0) -> Batch:
-    """Random pairs for a scorer."""
-    targets = random_sentences(count, len(scorer.target.vocabulary), seed + 100)
+    """Random pairs for a scorer, which it can have."""
+    sources = sources_for(scorer, count, seed)
+    size = len(scorer.target.vocabulary)
+    return pairs_of(sources, size, seed + 100, equal_lengths(getattr(scorer, "model", None)))
+
+
+def pairs_of(sources: list[list[int]], size: int, seed: int, equal: bool) -> Batch:
+    """The sources with random targets of words below `size`, each as long as its source or not."""
+    targets = random_sentences(len(sources), size, seed)
     targets = targets[1:] + targets[:1]  # the empty target's source is not empty
-    return make_batch(sources_for(scorer, count, seed), targets, range(count))
+    if equal:
+        rng = np.random.default_rng(seed)
+        targets = [rng.integers(3, size, len(source)).tolist() for source in sources]
+    return make_batch(sources, targets, range(len(sources)))
+
+
+def equal_lengths(model: Seq2SeqModel | None) -> bool:
+    """Whether the model refuses pairs whose sides are not equally long."""
+    if model is None:
+        return False
+    try:
+        model.check_pairs(make_batch([[4, 5]], [[4]], [0]))
+    except DataError:
+        return True
+    return False
 
 
 def source_batch(rows: list[list[int]]) -> SourceBatch:

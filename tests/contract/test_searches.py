@@ -1,10 +1,13 @@
 """What every search must keep over every scorer."""
 
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from builders import (
+    equal_lengths,
     more_padding,
     source_batch,
     sources_for,
@@ -25,7 +28,6 @@ SETTINGS = {
     "sampling": {"nbest": 3, "top_k": 4, "temperature": 1.3},
     "exhaustive": {"nbest": 4},
 }
-SHORT = {"max_len_a": 0.5, "max_len_b": 1}  # at most 3 words for 5 source words
 SIZE = 5  # words that a hypothesis is made of: four, and unk
 
 
@@ -44,18 +46,38 @@ def assert_same(left, right):
         assert [h.score for h in mine] == pytest.approx([h.score for h in its], abs=1e-9)
 
 
-def brute_force(scorer, sources, *, limit, nbest=1, min_len=0, unk=True, lenpen=0.0):
+def short(scorer):
+    """Limits: 3 words for 5 source words, or as many where a target is as long as its source."""
+    if equal_lengths(getattr(scorer, "model", None)):
+        return {"max_len_a": 1.0, "max_len_b": 0}
+    return {"max_len_a": 0.5, "max_len_b": 1}
+
+
+def most_words(scorer, source):
+    limits = short(scorer)
+    return int(limits["max_len_a"] * len(source) + limits["max_len_b"])
+
+
+def possible_sources(scorer, seed, min_len=0):
+    """Four sources that have a hypothesis of at least so many words."""
+    equal = equal_lengths(getattr(scorer, "model", None))
+    sources = sources_for(scorer, 4, seed=seed)
+    return [s for s in sources if not equal or len(s) >= min_len]
+
+
+def brute_force(scorer, sources, *, nbest=1, min_len=0, unk=True, lenpen=0.0):
     """The n best (tokens, score) of each source by scoring every sequence there is, plainly."""
     words = range(UNK_ID if unk else UNK_ID + 1, len(scorer.target.vocabulary))
     best = []
     for source in sources:
-        most = limit(len(source))
+        most = max(most_words(scorer, source), min_len)
         every = [w for n in range(min_len, most + 1) for w in product(words, repeat=n)]
         pairs = make_batch([source] * len(every), every, range(len(every)))
         totals = Scorer.score(scorer, pairs).sum(1).tolist()
         scored = [
             (tokens, total / (len(tokens) + 1) ** lenpen)
             for tokens, total in zip(every, totals, strict=True)
+            if total > -float("inf")
         ]
         best.append(sorted(scored, key=lambda item: -item[1])[:nbest])
     return best
@@ -64,7 +86,7 @@ def brute_force(scorer, sources, *, limit, nbest=1, min_len=0, unk=True, lenpen=
 @pytest.mark.parametrize("name", SEARCHES.names())
 def test_log_probs_are_the_scores_of_the_tokens(scorer, name):
     sources = sources_for(scorer, 4)
-    groups = search(name, **SETTINGS[name], **SHORT)(scorer, source_batch(sources))
+    groups = search(name, **SETTINGS[name], **short(scorer))(scorer, source_batch(sources))
     assert len(groups) == len(sources)
     flat = [(i, h) for i, group in enumerate(groups) for h in group]
     batch = make_batch([sources[i] for i, _ in flat], [h.tokens for _, h in flat], range(len(flat)))
@@ -75,7 +97,7 @@ def test_log_probs_are_the_scores_of_the_tokens(scorer, name):
         assert hypothesis.token_log_probs == pytest.approx(expected[row, :length].tolist())
         assert hypothesis.log_prob == pytest.approx(float(expected[row].sum()))
         assert hypothesis.score == hypothesis.log_prob
-        most = len(sources[index]) // 2 + 1
+        most = most_words(scorer, sources[index])
         assert len(hypothesis.tokens) <= most
         assert hypothesis.finished == (len(hypothesis.tokens) < most)
     for group in groups:
@@ -86,7 +108,7 @@ def test_log_probs_are_the_scores_of_the_tokens(scorer, name):
 def test_beam_1_and_greedy_take_the_best_word_at_every_step(scorer):
     for source in sources_for(scorer, 6):
         state, word, words = scorer.start(source_batch([source])), BOS_ID, []
-        while word != EOS_ID and len(words) < len(source) // 2 + 1:
+        while word != EOS_ID and len(words) < most_words(scorer, source):
             step = scorer.step(torch.tensor([word]), state)
             allowed = step.log_probs[0].tolist()
             allowed[PAD_ID] = allowed[BOS_ID] = -float("inf")
@@ -94,7 +116,7 @@ def test_beam_1_and_greedy_take_the_best_word_at_every_step(scorer):
             if word != EOS_ID:
                 words.append(word)
         for name, options in (("greedy", {}), ("beam", {"beam": 1})):
-            (made,) = search(name, **options, **SHORT)(scorer, source_batch([source]))
+            (made,) = search(name, **options, **short(scorer))(scorer, source_batch([source]))
             assert list(made[0].tokens) == words
 
 
@@ -124,15 +146,10 @@ def test_nothing_changes_with_neighbours_order_and_padding(scorer, name):
     ids=str,
 )
 def test_a_wide_beam_finds_the_true_best(scorer, options):
-    sources = sources_for(scorer, 4, seed=3)
+    sources = possible_sources(scorer, 3, options.get("min_len", 0))
     wide = SIZE**3 * 2
-    groups = search("beam", beam=wide, **options, **SHORT)(scorer, source_batch(sources))
-    expected = brute_force(
-        scorer,
-        sources,
-        limit=lambda words: max(words // 2 + 1, options.get("min_len", 0)),
-        **options,
-    )
+    groups = search("beam", beam=wide, **options, **short(scorer))(scorer, source_batch(sources))
+    expected = brute_force(scorer, sources, **options)
     for group, best in zip(groups, expected, strict=True):
         assert [h.tokens for h in group] == [tokens for tokens, _ in best]
         assert [h.score for h in group] == pytest.approx([score for _, score in best])
@@ -140,14 +157,9 @@ def test_a_wide_beam_finds_the_true_best(scorer, options):
 
 @pytest.mark.parametrize("options", [{}, {"nbest": 7}, {"min_len": 2}, {"unk": False}], ids=str)
 def test_exhaustive_search_is_the_true_best(scorer, options):
-    sources = sources_for(scorer, 4, seed=4)
-    groups = search("exhaustive", **options, **SHORT)(scorer, source_batch(sources))
-    expected = brute_force(
-        scorer,
-        sources,
-        limit=lambda words: max(words // 2 + 1, options.get("min_len", 0)),
-        **options,
-    )
+    sources = possible_sources(scorer, 4, options.get("min_len", 0))
+    groups = search("exhaustive", **options, **short(scorer))(scorer, source_batch(sources))
+    expected = brute_force(scorer, sources, **options)
     for group, best in zip(groups, expected, strict=True):
         assert [h.tokens for h in group] == [tokens for tokens, _ in best]
         assert [h.score for h in group] == pytest.approx([score for _, score in best])
@@ -169,3 +181,67 @@ def test_search_leaves_the_sources_as_they_were(scorer):
         search(name, **SETTINGS[name])(scorer, source)
     assert torch.equal(source.tokens, before[0])
     assert torch.equal(source.lengths, before[1])
+
+
+PREFIXES = ((4, 5), (), (3,), (6, 6, 4, 5))
+
+
+def with_prefixes(sources):
+    return replace(source_batch(sources), prefixes=PREFIXES[: len(sources)])
+
+
+@pytest.mark.parametrize("name", SEARCHES.names())
+def test_hypotheses_begin_with_their_prefix_whatever_the_other_rules(scorer, name):
+    """Prefixes hold an unknown word, and more words than the limits allow."""
+    limits = {**short(scorer), "unk": False}
+    if name == "exhaustive" or equal_lengths(getattr(scorer, "model", None)):
+        limits["unk"] = True
+    if name == "exhaustive":  # else there are too many
+        limits |= {"max_len_a": 0.5, "max_len_b": 1}
+    sources = [[4, 5, 6, 4], [5], [6, 4], [5, 4, 6, 6]]
+    groups = search(name, **SETTINGS[name], **limits)(scorer, with_prefixes(sources))
+    flat = [(i, h) for i, group in enumerate(groups) for h in group]
+    assert {i for i, _ in flat} == {0, 1, 2, 3}
+    batch = make_batch([sources[i] for i, _ in flat], [h.tokens for _, h in flat], range(len(flat)))
+    expected = scorer.score(batch).sum(dim=1).tolist()
+    for (index, hypothesis), total in zip(flat, expected, strict=True):
+        prefix = PREFIXES[index]
+        assert hypothesis.tokens[: len(prefix)] == prefix
+        assert UNK_ID not in hypothesis.tokens[len(prefix) :] or limits["unk"]
+        most = most_words(scorer, sources[index]) + len(prefix)
+        assert len(hypothesis.tokens) <= most
+        assert hypothesis.log_prob == pytest.approx(total)
+
+
+def test_the_best_with_a_prefix_is_the_best_of_all_that_begin_so(scorer):
+    if equal_lengths(getattr(scorer, "model", None)):
+        pytest.skip("a prefix adds to the limit, which is the length there is")
+    sources = sources_for(scorer, 3, seed=5)
+    source = replace(source_batch(sources), prefixes=((5,), (), (4, 3)))
+    limits = {"max_len_a": 0.0, "max_len_b": 2}
+    wide = search("beam", beam=SIZE**4 * 2, nbest=2, **limits)(scorer, source)
+    every = search("exhaustive", nbest=2, **limits)(scorer, source)
+    assert_same(wide, every)
+    for prefix, group in zip(source.prefixes, every, strict=True):
+        assert all(h.tokens[: len(prefix)] == prefix for h in group)
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+def test_attention_comes_back_with_each_hypothesis(scorer, name):
+    """It is what stepping through the hypothesis gives, over the source's own positions."""
+    sources = sources_for(scorer, 5, seed=9)
+    groups = search(name, **SETTINGS[name], **short(scorer))(scorer, source_batch(sources))
+    for source, group in zip(sources, groups, strict=True):
+        for hypothesis in group:
+            state, rows = scorer.start(source_batch([source])), []
+            for token in (BOS_ID, *hypothesis.tokens):
+                step = scorer.step(torch.tensor([token]), state)
+                state = step.state
+                rows.append(step.attention)
+            if rows[0] is None:
+                assert hypothesis.attention is None
+                continue
+            assert hypothesis.attention.shape == (len(hypothesis.tokens) + 1, len(source) + 1)
+            expected = torch.cat(rows).float().numpy()
+            np.testing.assert_allclose(hypothesis.attention, expected, atol=1e-6)
+            np.testing.assert_allclose(hypothesis.attention.sum(axis=1), 1, atol=1e-5)

@@ -139,6 +139,23 @@ def test_the_papers_recipe_is_the_papers_settings():
     assert (resolved.configs["arch"].layers, resolved.configs["arch"].init) == (2, "uniform")
 
 
+def test_the_transformers_recipe_is_the_papers_settings():
+    """Vaswani et al. 2017: table 3's base, and sections 5.1 (batches) to 5.4 (smoothing)."""
+    resolved = resolve(TRAIN_SPEC, [Layer("recipe", RECIPES["transformer-base"], lenient=True)])
+    arch = resolved.configs["arch"]
+    assert (arch.layers, arch.hidden_size, arch.heads, arch.feedforward_size) == (6, 512, 8, 2048)
+    assert (arch.dropout, arch.norm, arch.tie_embeddings) == (0.1, "post", "all")
+    adam = resolved.configs["optimizer"]
+    assert (adam.adam_beta1, adam.adam_beta2, adam.adam_eps) == (0.9, 0.98, 1e-9)
+    rates = resolved.entries["lr_scheduler"].build(resolved.configs["lr_scheduler"])
+    for step in (1, 4000, 100_000):
+        published = 512**-0.5 * min(step**-0.5, step * 4000**-1.5)
+        assert adam.lr * rates.factor(step, 0.0) == pytest.approx(published)
+    assert resolved.configs["criterion"].label_smoothing == 0.1
+    trainer = resolved.config(TrainerConfig)
+    assert (trainer.max_update, trainer.max_epoch, trainer.clip_norm) == (100_000, None, 0.0)
+
+
 def test_no_two_parts_of_training_claim_one_option():
     """Options share one name space: every pair of components chosen together must be disjoint."""
     from s2st.config import option_specs

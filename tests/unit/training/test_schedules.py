@@ -57,6 +57,16 @@ def test_inverse_sqrt_by_hand():
     assert inverse.factor(10_000, 9.0) == pytest.approx(0.1)
 
 
+def test_inverse_sqrt_is_the_published_schedule():
+    """d_model^-0.5 * min(step^-0.5, step * warmup^-1.5), from its largest value on."""
+    published, warmup = schedule("inverse-sqrt"), 4000
+    for width in (512, 1024):
+        base = (width * warmup) ** -0.5
+        for step in (1, 17, 3999, 4000, 4001, 100_000):
+            expected = width**-0.5 * min(step**-0.5, step * warmup**-1.5)
+            assert base * published.factor(step, 0.0) == pytest.approx(expected, rel=1e-12)
+
+
 def factors(plateau, losses):
     seen = []
     for loss in losses:

@@ -8,12 +8,18 @@ from builders import TINY, model, store
 from trainers import trainer
 
 from s2st.components import Layer, resolve
+from s2st.models.base import ModelSizes
 from s2st.models.registry import RecurrentConfig
 from s2st.models.saved import WEIGHTS, load_tensors
 from s2st.pipelines.train import TRAIN_SPEC, run_training
 from s2st.training.optimizers import OPTIMIZERS, SGDConfig
 from s2st.training.progress import Observer
-from s2st.training.sparse import LazyAdam, clip_gradients, set_sparse_tables
+from s2st.training.sparse import (
+    LazyAdam,
+    clip_gradients,
+    set_sparse_tables,
+    sparse_parameters,
+)
 
 
 def weights(run):
@@ -45,6 +51,16 @@ def test_gradients_of_a_run_by_rows_are_sparse():
     set_sparse_tables(tiny, True)
     tiny.source_embedding(torch.tensor([4, 4, 0])).sum().backward()
     assert tiny.source_embedding.weight.grad.is_sparse
+
+
+@pytest.mark.parametrize(
+    ("tie", "sparse"), [("none", ["source", "target"]), ("output", ["source"]), ("all", [])]
+)
+def test_a_table_that_the_softmax_shares_stays_dense(tie, sparse):
+    config = RecurrentConfig(**{**TINY, "embedding_size": 6}, tie_embeddings=tie)
+    tiny = model("lstm", config, sizes=ModelSizes(8, 8))
+    set_sparse_tables(tiny, True)
+    assert list(sparse_parameters(tiny)) == [f"{side}_embedding.weight" for side in sparse]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Processes find those who live now in a store that remembers the dead."""
+
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch.distributed as dist
+
+from s2st import interrupt
+from s2st.errors import UsageError
+from s2st.interrupt import Stopped
+from s2st.joining import MissingRankError, Waiting, gather, open_store
+
+SECONDS = 60
+
+
+@pytest.fixture
+def store():
+    return dist.HashStore()
+
+
+def all_of(store, size, first=0.0):
+    """The group's name as each rank hears it; rank 0 comes `first` seconds after the others."""
+    late = threading.Event()
+
+    def rank_of(number):
+        if number == 0:
+            late.wait(first)
+        return gather(store, number, size, Waiting(SECONDS))
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(rank_of, range(size)))
+
+
+def test_all_hear_the_same_name():
+    for size in (2, 5):
+        assert len(set(all_of(dist.HashStore(), size))) == 1
+
+
+@pytest.mark.parametrize("first", [0.0, 0.3])
+def test_no_two_attempts_have_one_name(store, first):
+    """Whoever comes first finds everything that the attempt before left."""
+    names = [set(all_of(store, 3, first)) for _ in range(4)]
+    assert [len(name) for name in names] == [1] * 4
+    assert len(set.union(*names)) == 4
+
+
+def test_a_word_of_the_dead_is_not_taken_for_the_living(store):
+    all_of(store, 2)
+    with pytest.raises(MissingRankError, match=r"^rank 1 did not come$"):
+        gather(store, 0, 2, Waiting(0.3))
+    with pytest.raises(MissingRankError, match="rank 0"):
+        gather(store, 1, 2, Waiting(0.3))
+    assert len(set(all_of(store, 2))) == 1  # and those two are forgotten
+
+
+def test_the_missing_are_named(store):
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(gather, store, 2, 4, Waiting(0.6))
+        with pytest.raises(MissingRankError, match=r"^rank 1, (2, )?3 did not come$"):
+            gather(store, 0, 4, Waiting(0.3))
+        with pytest.raises(MissingRankError):
+            other.result()
+
+
+def test_a_signal_ends_the_waiting_though_it_is_only_noted(store, monkeypatch):
+    monkeypatch.setattr(interrupt, "_number", 0)
+    with interrupt.noted():
+        interrupt.request(signal.SIGTERM)
+        with pytest.raises(Stopped):
+            gather(store, 0, 2, Waiting(SECONDS))
+
+
+def test_the_store_is_rank_0s_own_or_that_of_torchrun():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    agent = told | {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    for rank, environment in ((1, told), (0, agent)):  # nobody serves it
+        with pytest.raises(MissingRankError, match="rank 0"):
+            open_store(rank, Waiting(0.2), environment)
+    own = open_store(0, Waiting(SECONDS), told)
+    own.set("a", "b")
+    for rank, environment in ((1, told), (0, agent)):
+        assert open_store(rank, Waiting(SECONDS), environment).get("a") == b"b"
+
+
+@pytest.mark.parametrize("port", ["", "x", "99999", "9" * 5000])
+def test_an_environment_without_an_address_is_one_line(port):
+    with pytest.raises(UsageError, match=r"MASTER_PORT=.*torchrun") as caught:
+        open_store(1, Waiting(1), {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
+    assert len(str(caught.value)) < 400
