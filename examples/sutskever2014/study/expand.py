@@ -73,14 +73,14 @@ def _preprocess(plan: Plan) -> Step:
     languages = (corpus.source, corpus.target)
     words = ["preprocess", "-s", corpus.source, "-t", corpus.target]
     words += ["--trainpref", "data/train", "--validpref", "data/valid", "--testpref", "data/test"]
-    words += [*_flags(plan.preprocess), "--destdir", STORE]
+    words += [*option_words(plan.preprocess), "--destdir", STORE]
     inputs = [f"data/{part}.{lang}" for part in ("train", "valid", "test") for lang in languages]
     return Step("preprocess", tuple(words), tuple(inputs), (STORE,))
 
 
 def _train(plan: Plan, model: Model, seed: int, folder: str, more: Options) -> tuple[str, ...]:
     options = {**plan.train, **model.options, **more, "seed": seed}
-    return ("train", STORE, *_flags(options), "--save-dir", folder)
+    return ("train", STORE, *option_words(options), "--save-dir", folder)
 
 
 def _training(plan: Plan) -> Iterator[Step]:
@@ -153,7 +153,7 @@ def _rescoring(plan: Plan) -> Iterator[Step]:
         for part in PARTS:
             lists, output = nbest(part, plan), scored(system.name, part)
             words = ["rescore-nbest", lists, "--source", sources[part], *flags]
-            words += [*_flags(plan.rescoring.options), "--output", "nbest", "-o", output]
+            words += [*option_words(plan.rescoring.options), "--output", "nbest", "-o", output]
             inputs = (*paths, lists, sources[part])
             yield Step(f"rescore-{system.name}-{part}", tuple(words), inputs, (output,))
     for system in systems:
@@ -223,12 +223,13 @@ def _generate(
 ) -> Step:
     flags, paths = _models(system)
     source = f"data/test.{plan.corpus.source}"
-    options = _flags({**plan.search.options, "beam": beam})
+    options = option_words({**plan.search.options, "beam": beam})
     words = ("generate", *flags, *options, "-o", output, source)
     return Step(name, words, (*paths, source), (output,), alone=alone)
 
 
-def _flags(options: Options) -> list[str]:
+def option_words(options: Options) -> list[str]:
+    """Options as words of a command."""
     words: list[str] = []
     for name, value in options.items():
         words += _flag(name, value)

@@ -1,0 +1,136 @@
+"""What the aligned RNN can learn and what not, beside an LSTM encoder-decoder of the same size.
+
+    python examples/aligned/run.py [--run DIR] [--pairs N] [--epochs N] [--task NAME ...]
+
+Three made-up languages of 8 words; every command is printed before it is run.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WORDS = list("abcdefgh")
+FIRST = dict(zip(WORDS, "ABCDEFGH", strict=True))
+SECOND = dict(zip(WORDS, "HGFEDCBA", strict=True))
+SIZES = "--layers 1 --hidden-size 64 --embedding-size 32 --dropout 0"
+TRAINING = "--batch-size 32 --lr 0.01 --log-interval 1000000"
+MODELS = {"aligned-rnn": "--arch aligned-rnn --cell lstm", "lstm-reversed": "--arch lstm-reversed"}
+SPLITS = ("train", "valid", "test")
+
+
+def cipher(words: list[str]) -> list[str]:
+    """The second table from the first `a` to the next one, and so on: only the past matters."""
+    made, tables = [], (FIRST, SECOND)
+    for word in words:
+        if word == "a":
+            tables = tables[::-1]
+        made.append(tables[0][word])
+    return made
+
+
+def backwards(words: list[str]) -> list[str]:
+    """The last word comes first."""
+    return [FIRST[word] for word in reversed(words)]
+
+
+def dropping(words: list[str]) -> list[str]:
+    """The word `h` is left out, unless it is the first: targets are shorter than sources."""
+    return [FIRST[word] for place, word in enumerate(words) if word != "h" or not place]
+
+
+Task = Callable[[list[str]], list[str]]
+TASKS: dict[str, Task] = {"cipher": cipher, "backwards": backwards, "dropping": dropping}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, default=HERE / "run", help="a folder that is not there")
+    parser.add_argument("--pairs", type=int, default=3000, help="of the training split")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--task", action="append", choices=TASKS, help="repeat it; else all three")
+    options = parser.parse_args()
+    if options.run.exists():
+        sys.exit(f"{options.run} exists already: remove it, or name another with --run")
+    rows = [
+        "| " + " | ".join(["words right, %", *MODELS]) + " |",
+        "|---" * (len(MODELS) + 1) + "|",
+    ]
+    for name in options.task or TASKS:
+        folder = options.run / name
+        references = write_texts(folder, TASKS[name], options.pairs)
+        prefixes = f"--trainpref {folder}/train --validpref {folder}/valid"
+        s2st(f"preprocess -s x -t y {prefixes} --destdir {folder}/bin")
+        cells = [
+            words_right(folder, model, options.epochs, references, may_fail=name == "dropping")
+            for model in MODELS
+        ]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    print("\n".join(rows))
+
+
+def write_texts(folder: Path, task: Task, pairs: int) -> list[list[str]]:
+    """Writes three splits of random sentences of 2 to 6 words; the test targets."""
+    folder.mkdir(parents=True)
+    draw = random.Random(1)
+    references: list[list[str]] = []
+    for split in SPLITS:
+        sources = [
+            draw.choices(WORDS, k=draw.randint(2, 6))
+            for _ in range(pairs if split == "train" else 300)
+        ]
+        references = [task(words) for words in sources]
+        for suffix, side in (("x", sources), ("y", references)):
+            lines = "".join(" ".join(words) + "\n" for words in side)
+            (folder / f"{split}.{suffix}").write_text(lines, "utf-8")
+    return references
+
+
+def words_right(
+    folder: Path, model: str, epochs: int, references: list[list[str]], may_fail: bool
+) -> str:
+    """Trains, translates the test sources, and tells how many words are right and in place."""
+    save = folder / model
+    trained = s2st(
+        f"train {folder}/bin {MODELS[model]} {SIZES} {TRAINING} --max-epoch {epochs} "
+        f"--save-dir {save}",
+        may_fail,
+    )
+    if trained is None:
+        return "refused"
+    made = s2st(f"generate --beam 1 --checkpoint {save}/checkpoint_best {folder}/test.x")
+    assert made is not None
+    hypotheses = [line.split() for line in made.splitlines()]
+    right = sum(
+        mine == its
+        for hypothesis, reference in zip(hypotheses, references, strict=True)
+        for mine, its in zip(hypothesis, reference, strict=False)
+    )
+    return f"{100 * right / sum(map(len, references)):.1f}"
+
+
+def s2st(arguments: str, may_fail: bool = False) -> str | None:
+    """Runs a command; its stdout, or None where it fails and may, once its message is shown."""
+    say(f"$ s2st {arguments}")
+    started = time.perf_counter()
+    words = [sys.executable, "-m", "s2st_cli", *arguments.split()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        say(done.stderr.rstrip())
+        if may_fail:
+            return None
+        sys.exit(done.returncode)
+    say(f"  {time.perf_counter() - started:.0f} s")
+    return done.stdout
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""The comparison as a plan, and the plan as steps: which s2st command makes which file."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
+from study.expand import option_words
+from study.steps import Step, StudyError
+
+from s2st import durable
+from s2st.demo_corpus import generate_corpus
+from s2st.text.lines import read_lines
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PARTS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}  # and Multi30k's names
+STORE, BACK_STORE = "bin", "bin-back"
+BACK = "channel"  # the model of the other direction
+NGRAM = "models/ngram/fr.arpa"
+TOGETHER = "together"  # the rescoring with several models' features
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        kind: "translation", "language" (a neural language model) or "ngram".
+        options: of `s2st train`, or of `s2st train-ngram`.
+    """
+
+    name: str
+    label: str
+    kind: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of it.
+
+    Attributes:
+        demo_pairs: training pairs of the demo's made-up corpus; 0 for Multi30k.
+        nbest: hypotheses a list that are rescored; the first ones of real lists.
+        lists_by: for a made-up corpus, the row whose model makes the lists.
+        updates: of the run that measures the words per second.
+        together: rows whose scores are features together, beside the channel model's.
+    """
+
+    demo_pairs: int
+    nbest: int
+    lists_by: str
+    updates: int
+    preprocess: Mapping[str, Any]
+    train: Mapping[str, Any]
+    channel: Mapping[str, Any]
+    together: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_plan(path: Path) -> Plan:
+    """Reads a plan; raises StudyError for one that is not whole."""
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+        rows = tuple(Row(name, **values) for name, values in content.pop("rows").items())
+        plan = Plan(rows=rows, **{key.replace("-", "_"): own for key, own in content.items()})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StudyError(f"{path}: not a plan: {error}") from error
+    unknown = {*plan.together, *filter(None, [plan.lists_by])} - {row.name for row in rows}
+    if unknown:
+        raise StudyError(f"{path}: no row {min(unknown)!r}")
+    return replace(plan, together=tuple(plan.together))
+
+
+def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> bool:
+    """Writes RUN/data and, from real lists, RUN/lists; whether there will be lists.
+
+    Raises:
+        StudyError: text that is missing and cannot be had.
+    """
+    (run / "data").mkdir(parents=True, exist_ok=True)
+    if plan.demo_pairs:
+        made = generate_corpus(plan.demo_pairs, 100, 100, 1)
+        for part in PARTS:
+            pairs = getattr(made, part)
+            _write(run / f"data/{part}.en", [pair.source for pair in pairs])
+            _write(run / f"data/{part}.fr", [pair.target for pair in pairs])
+        return True
+    names = [f"{name}.{language}" for name in PARTS.values() for language in ("en", "fr")]
+    try:
+        found = find_text(data, names, run / "download")
+    except CorpusError as error:
+        raise StudyError(str(error)) from error
+    for part, name in PARTS.items():
+        for language in ("en", "fr"):
+            lines = read_lines(str(plain_or_gz(found, f"{name}.{language}")))
+            _write(run / f"data/{part}.{language}", list(lines))
+    folder = lists or SHARED / "smt-multi30k"
+    for part in ("valid", "test"):
+        path = folder / f"{PARTS[part]}.1000best.gz"
+        if not path.is_file():
+            if lists is not None:
+                raise StudyError(f"{path}: no such file (--lists names a folder with it)")
+            return False
+        own = (run / f"lists/{part}.nbest", run / f"lists/{part}.size")
+        if not own[1].exists() or own[1].read_text() != f"{plan.nbest}\n":
+            _write(own[0], list(_first(path, plan.nbest)))
+            _write(own[1], [str(plan.nbest)])
+    return True
+
+
+def _first(path: Path, count: int) -> Iterator[str]:
+    """The first hypotheses of every list."""
+    for _, entries in groupby(read_lines(str(path)), key=lambda line: line.partition(" ")[0]):
+        yield from islice(entries, count)
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    content = "".join(f"{line}\n" for line in lines).encode()
+    if not path.exists() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.replace_file(path, content)
+
+
+def expand(plan: Plan, lists: bool) -> list[Step]:
+    """All steps, in the order that serves best."""
+    steps = [_preprocess(plan, STORE, "en", "fr"), _preprocess(plan, BACK_STORE, "fr", "en")]
+    steps += [_training(plan, row) for row in plan.rows]
+    if lists:
+        steps.append(_train(plan, BACK, plan.channel, BACK_STORE))
+    if lists and plan.lists_by:
+        steps += _made_lists(plan)
+    for row in plan.rows:
+        steps += _scoring(row)
+        if lists:
+            steps += _rescoring(row.name, ["--checkpoint", checkpoint(row)], [checkpoint(row)])
+    if lists:
+        steps += _together(plan)
+    steps += [_speed(plan, row) for row in plan.rows if row.kind != "ngram"]
+    return steps
+
+
+def checkpoint(row: Row) -> str:
+    """What a row's model is used from."""
+    return NGRAM if row.kind == "ngram" else f"models/{row.name}/checkpoint_best"
+
+
+def _preprocess(plan: Plan, store: str, source: str, target: str) -> Step:
+    words = ["preprocess", "-s", source, "-t", target, "--trainpref", "data/train"]
+    words += ["--validpref", "data/valid", *option_words(plan.preprocess), "--destdir", store]
+    inputs = [f"data/{part}.{lang}" for part in ("train", "valid") for lang in (source, target)]
+    return Step(f"preprocess-{store}", tuple(words), tuple(inputs), (store,))
+
+
+def _training(plan: Plan, row: Row) -> Step:
+    if row.kind != "ngram":
+        return _train(plan, row.name, row.options, STORE)
+    words = ("train-ngram", "data/train.fr", *option_words(row.options), "-o", NGRAM)
+    return Step(f"train-{row.name}", words, ("data/train.fr",), (NGRAM,))
+
+
+def _train(plan: Plan, name: str, options: Mapping[str, Any], store: str) -> Step:
+    folder = f"models/{name}"
+    words = ("train", store, *option_words({**plan.train, **options}), "--save-dir", folder)
+    outputs = (f"{folder}/checkpoint_best", f"{folder}/checkpoint_last")
+    return Step(f"train-{name}", words, (store,), outputs, owned=(folder,))
+
+
+def _speed(plan: Plan, row: Row) -> Step:
+    """Some updates with the machine to itself."""
+    folder = f"speed/{row.name}"
+    more = {"max-update": plan.updates, "log-interval": 10, "batch-size": 64}
+    words = ("train", STORE, *option_words({**plan.train, **row.options, **more}))
+    words += ("--save-dir", folder)
+    outputs = (f"{folder}/checkpoint_last",)
+    return Step(f"speed-{row.name}", words, (STORE,), outputs, owned=(folder,), alone=True)
+
+
+def _scoring(row: Row) -> Iterator[Step]:
+    """Probabilities of the test set, and translations at beam 5."""
+    path, output = checkpoint(row), f"out/{row.name}.scores.jsonl"
+    words = ["score", "--checkpoint", path, "--target", "data/test.fr", "--json"]
+    words += ["--source", "data/test.en"] if row.kind == "translation" else []
+    inputs = (path, "data/test.en", "data/test.fr")
+    yield Step(f"score-{row.name}", tuple(words), inputs, (output,), stdout=output)
+    if row.kind == "translation":
+        output = f"out/{row.name}.fr"
+        words = ["generate", "--checkpoint", path, "--beam", "5", "-o", output, "data/test.en"]
+        yield Step(f"generate-{row.name}", tuple(words), (path, "data/test.en"), (output,))
+
+
+def _made_lists(plan: Plan) -> Iterator[Step]:
+    row = next(row for row in plan.rows if row.name == plan.lists_by)
+    path, size = checkpoint(row), str(plan.nbest)
+    for part in ("valid", "test"):
+        source, output = f"data/{part}.en", f"lists/{part}.nbest"
+        words = ("generate", "--checkpoint", path, "--beam", size, "--nbest", size)
+        words += ("--format", "moses", "-o", output, source)
+        yield Step(f"lists-{part}", words, (path, source), (output,))
+
+
+def _rescoring(name: str, flags: Sequence[str], paths: Sequence[str]) -> Iterator[Step]:
+    """The lists with new scores, and the choice by weights tuned on the validation lists."""
+    scored = {}
+    for part in ("valid", "test"):
+        lists, source = f"lists/{part}.nbest", f"data/{part}.en"
+        scored[part] = output = f"rescored/{name}.{part}.nbest"
+        words = ("rescore-nbest", lists, "--source", source, *flags, "--output", "nbest")
+        inputs = (*paths, lists, source)
+        yield Step(f"rescore-{name}-{part}", (*words, "-o", output), inputs, (output,))
+    outputs = (f"rescored/{name}.fr", f"rescored/{name}.weights")
+    words = ("rescore-nbest", scored["test"], "--source", "data/test.en")
+    words += ("--dev-nbest", scored["valid"], "--dev-source", "data/valid.en")
+    words += ("--tune", "data/valid.fr", "--length-feature", "--weights-out", outputs[1])
+    inputs = (*scored.values(), "data/test.en", "data/valid.en", "data/valid.fr")
+    yield Step(f"tune-{name}", (*words, "-o", outputs[0]), inputs, outputs)
+
+
+def _together(plan: Plan) -> Iterator[Step]:
+    rows = [row for row in plan.rows if row.name in plan.together]
+    channel = f"models/{BACK}/checkpoint_best"
+    flags = [word for row in rows for word in ("--checkpoint", checkpoint(row))]
+    flags += ["--feature-per", "member", "--channel-checkpoint", channel]
+    yield from _rescoring(TOGETHER, flags, [*map(checkpoint, rows), channel])
+    first = f"rescored/{plan.rows[0].name}.test.nbest"
+    words = ("rescore-nbest", first, "--source", "data/test.en", "--weight", "Baseline=1")
+    output = "out/baseline.fr"
+    yield Step("choose-baseline", (*words, "-o", output), (first, "data/test.en"), (output,))

@@ -1,0 +1,69 @@
+"""Every system that stands beside the paper, trained alike on Multi30k: one table.
+
+    python examples/architectures/run.py [--plan FILE] [--run DIR] [--data DIR] [--lists DIR]
+
+Each step is an s2st command, printed before it is run; stopped and started again, it goes on where
+it was. The table is printed, and kept in RUN/results.md.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# the runner of steps and the measures are those of the paper's study
+sys.path[:0] = [str(HERE), str(HERE.parent / "sutskever2014"), str(HERE.parent)]
+
+from comparison import expand, put_texts, read_plan  # noqa: E402
+from study.steps import Runner, StoppedError, StudyError, machine, versions  # noqa: E402
+from table import render  # noqa: E402
+
+from s2st import durable  # noqa: E402
+from s2st.errors import S2STError  # noqa: E402
+from s2st.training.lock import own  # noqa: E402
+
+
+def main() -> int:
+    arguments = _parse()
+    try:
+        _compare(arguments)
+    except StoppedError as stop:
+        _say(f"stopped by {stop}; the same command goes on from here")
+        return 128 + stop.number
+    except (StudyError, S2STError) as error:
+        _say(f"error: {error}")
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--plan", type=Path, default=HERE / "plan.toml", help="which models")
+    parser.add_argument("--data", type=Path, help="folder with Multi30k's tokenised text")
+    parser.add_argument("--lists", type=Path, help="folder with its Moses lists")
+    parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
+    parser.add_argument("--jobs", type=int, default=cores, help="steps at a time (cores)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads a step (1)")
+    return parser.parse_args()
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    plan, run = read_plan(arguments.plan), arguments.run
+    with own(run):
+        lists = put_texts(plan, arguments.data, arguments.lists, run)
+        if not lists:
+            _say("no n-best lists: rescoring is left out (--lists names a folder)")
+        Runner(run, arguments.jobs, arguments.threads, _say).run(expand(plan, lists))
+        text = render(plan, run, lists) + f"\n{machine()}; {versions()}.\n"
+        durable.replace_file(run / "results.md", text.encode())
+    print(text, end="")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
