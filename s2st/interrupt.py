@@ -39,6 +39,12 @@ def requested() -> int:
     return _number
 
 
+def check() -> None:
+    """Raises Stopped where a signal came, also where such are only noted: nothing is at stake."""
+    if _number:
+        raise Stopped(_number)
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """What is done here is done to its end; a signal that came meanwhile raises Stopped then."""

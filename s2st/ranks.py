@@ -7,6 +7,7 @@ imported for `--help` too.
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from s2st.config import option
 from s2st.errors import S2STError, UsageError
+from s2st.joining import MissingRankError, Waiting, gather, open_store
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +76,9 @@ def ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
 def process_group(own: Ranks, device: "torch.device", seconds: float) -> Iterator[None]:
     """All ranks of the job joined by gloo (CPU) or nccl (GPU) until the end of the context.
 
+    Where it ends well, they wait for each other once more: torchrun does not see that a process
+    hangs, so nobody may end while another has something left to do.
+
     Args:
         own: this rank; nothing happens where it is the only one.
         device: where the tensors are that will be exchanged.
@@ -81,6 +86,7 @@ def process_group(own: Ranks, device: "torch.device", seconds: float) -> Iterato
 
     Raises:
         LostRankError: another rank ended or did not answer in time.
+        Stopped: a signal came before all had joined.
     """
     if own.size == 1:
         yield
@@ -88,9 +94,16 @@ def process_group(own: Ranks, device: "torch.device", seconds: float) -> Iterato
     import torch.distributed as dist
 
     try:
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(seconds=seconds))
+        waiting = Waiting(seconds)
+        store = open_store(own.rank, waiting)
+        name = gather(store, own.rank, own.size, waiting)
+        prefixed = dist.PrefixStore(name, store)  # type: ignore[attr-defined]
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=seconds),
+            store=prefixed, rank=own.rank, world_size=own.size,
+        )  # fmt: skip
         yield
+        wait_for_all(device)
     except (RuntimeError, ValueError) as error:  # of torch: S2STError is neither
         if not _is_loss(error):
             raise
@@ -105,8 +118,23 @@ def process_group(own: Ranks, device: "torch.device", seconds: float) -> Iterato
                 dist.destroy_process_group()
 
 
+def wait_for_all(device: "torch.device") -> None:
+    """Waits until every rank of the group is here; handlers of signals are called meanwhile."""
+    import torch
+    import torch.distributed as dist
+
+    # a sum of nothing, since nccl has no barrier without a device
+    work = dist.all_reduce(torch.zeros(1, device=device), async_op=True)
+    while not work.is_completed():
+        time.sleep(0.002)
+    work.wait()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
 def _is_loss(error: BaseException) -> bool:
     import torch.distributed as dist
 
     text = str(error).lower()
-    return isinstance(error, dist.DistError) or any(part in text for part in _LOST)
+    lost = isinstance(error, (dist.DistError, MissingRankError))
+    return lost or any(part in text for part in _LOST)

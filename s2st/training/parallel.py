@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from s2st.ranks import Ranks
+from s2st.ranks import Ranks, wait_for_all
 from s2st.training.checkpoint import (
     ResumedRun,
     TrainingState,
@@ -76,10 +76,8 @@ class RankedGradients(Gradients):
         return [(nll, tokens) for nll, tokens in self.gather(mine, count, asked).tolist()]
 
     def together(self) -> None:
-        """By a sum of nothing, which also works where nccl wants a device."""
-        dist.all_reduce(torch.zeros(1, device=self.device))
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        """See `Gradients`."""
+        wait_for_all(self.device)
 
     def restore(
         self, run: ResumedRun | None, optimizer: torch.optim.Optimizer

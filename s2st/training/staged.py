@@ -47,10 +47,12 @@ class _Layout:
     Attributes:
         shapes: of the whole parameters, by name in the model's order.
         stages: the stage that has it, by name; the softmax matrix has none.
+        frozen: those that are not trained: the optimiser knows nothing of them.
     """
 
     shapes: dict[str, tuple[int, ...]]
     stages: dict[str, int]
+    frozen: frozenset[str]
 
     def holders(self, name: str, grid: Grid) -> list[int]:
         """The ranks whose parts make up the whole, in the order of its rows."""
@@ -86,7 +88,8 @@ def divided(model: Seq2SeqModel, grid: Grid) -> tuple[OwnPart, _Layout, dict[str
     renamed = {f"stage.{n}": names[id(parameter)] for n, parameter in own.named_parameters()}
     renamed["softmax_rows"] = names[id(softmax)]
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    return part, _Layout(shapes, stages), renamed
+    frozen = frozenset(n for n, p in model.named_parameters() if not p.requires_grad)
+    return part, _Layout(shapes, stages, frozen), renamed
 
 
 class StagedGradients(RankedGradients):
@@ -258,7 +261,7 @@ class StagedGradients(RankedGradients):
         places = {name: place for place, name in enumerate(self.own_parameters)}
         whole: Tensors = {}
         for index, name in enumerate(self._layout.shapes):
-            for kind in sorted(kinds):
+            for kind in sorted(kinds) if name not in self._layout.frozen else ():
                 mine = tensors.get(f"{places.get(name)}.{kind}")
                 self._collect(whole, f"{index}.{kind}", name, mine, scalar=not kinds[kind])
         return weights, whole

@@ -18,6 +18,7 @@ from s2st.data.store import ParallelCorpus
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.saved import ModelRecord
+from s2st.training.averages import WeightAverages
 from s2st.training.checkpoint import (
     CheckpointFolder,
     ResumedRun,
@@ -92,6 +93,7 @@ class Trainer:
         self.folder = CheckpointFolder(config.save_dir, config.keep_last)
         self._loader = TrainingLoader(parts.training, batching, config.seed, config.update_freq)
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
+        self._averages = WeightAverages(parts.optimizer, config.ema_decay)
         self._meter = Meter()
         self._saved_update = -1
         self.seconds = self.seconds_saving = 0.0  # of `train`, and in it
@@ -103,6 +105,7 @@ class Trainer:
         state = self.gradients.restore(run, self.parts.optimizer)
         if state is None:
             return False
+        self._averages.restored()
         self.state = state
         self.parts.schedule.restore(state.schedule)
         self._saved_update = state.update
@@ -198,6 +201,7 @@ class Trainer:
         for group, base in zip(parts.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * rate_factor * state.rate_scale
         self.gradients.model.train()
+        parts.criterion.begin_update(state.update + 1)
         parts.optimizer.zero_grad(set_to_none=True)
         sums = self.gradients.accumulate(share, self.stop_signal)
         norm = self.gradients.clip(self.config.clip_norm or math.inf)
@@ -214,6 +218,7 @@ class Trainer:
             )
         parts.optimizer.step()
         state.update += 1
+        self._averages.update(state.update)
         state.position = after
         state.train_nll_sum += nll
         state.train_tokens += share.target_tokens
@@ -317,7 +322,8 @@ class Trainer:
             state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
             return
         corpus = self.parts.validation
-        nll = self.gradients.validate(corpus, self.batching, self.stop_signal)
+        with self._averages.in_place():
+            nll = self.gradients.validate(corpus, self.batching, self.stop_signal)
         if not math.isfinite(nll):
             raise ValidationDivergenceError(
                 f"update {state.update}: validation loss is {nll}; not saved"
@@ -339,11 +345,12 @@ class Trainer:
             return
         started = time.perf_counter()
         state.schedule = parts.schedule.state()
-        tensors = self.gradients.state(parts.optimizer)
-        self._saved_update = state.update
-        if self.gradients.first:
-            name = self.folder.save(parts.record, *tensors, state, parts.identity)
-            self.observer.saved(name)
+        with self._averages.in_place():
+            tensors = self.gradients.state(parts.optimizer)
+            self._saved_update = state.update
+            if self.gradients.first:
+                name = self.folder.save(parts.record, *tensors, state, parts.identity)
+                self.observer.saved(name)
         self.seconds_saving += time.perf_counter() - started
 
 

@@ -25,11 +25,19 @@ OPTIONS = {
     "rank_timeout": 60.0,
 }  # fmt: skip
 # 24 pairs are 5 batches: the last update of an epoch has one, and one process none
+# a dense table beside a sparse one; words drawn of the softmax, and as inputs
+SHARED = {
+    "hidden_size": 6, "embedding_size": 6, "tie_embeddings": "output", "softmax": "sampled",
+    "softmax_samples": 3, "bidirectional": True, "layer_norm": True, "recurrent_dropout": 0.3,
+    "criterion": "scheduled_sampling", "teacher_forcing": 0.2, "teacher_forcing_updates": 4,
+}  # fmt: skip
 KINDS = {
     "adam": {"optimizer": "adam", "lr": 0.02, "criterion": "label_smoothed_cross_entropy"},
     "sgd": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},  # sparse tables
     "lazy-adam": {"optimizer": "lazy-adam", "lr": 0.02},
+    "shared weights": {"optimizer": "lazy-adam", "lr": 0.02, **SHARED},
     "sharded": {"optimizer": "adam", "lr": 0.02, "clip_norm": 0.0},
+    "sharded and shared": {"optimizer": "sgd", "lr": 0.2, **SHARED, "layer_norm": False},
     "compressed": {"optimizer": "sgd", "lr": 0.1, "gradient_compression": "bfloat16"},
     "sharded and clipped": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},
 }
@@ -132,7 +140,7 @@ def runs(tmp_path_factory, data):
     return folder, said
 
 
-@pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam"])
+@pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam", "shared weights"])
 def test_two_processes_are_one_that_accumulates(runs, kind):
     assert_same(runs[0] / f"{kind} one", runs[0] / f"{kind} two")
 
@@ -155,6 +163,7 @@ def test_a_run_may_go_on_with_another_number_of_processes(runs):
     [
         ("sharded", 1e-6),
         ("sharded and clipped", 1e-6),
+        ("sharded and shared", 1e-6),
         ("elastic sharded", 1e-6),
         ("compressed", 1e-3),  # 8 bits of a number's digits, of gradients below 0.1
     ],
@@ -212,6 +221,75 @@ def test_a_lost_process_ends_the_other_within_the_time_out(tmp_path, data, numbe
     assert "--rank-timeout 8 seconds" in told[0]
     assert "internal error" not in errors
     assert "Traceback" not in errors
+
+
+JOIN = """
+import os, sys, time
+import torch
+import torch.distributed as dist
+from s2st.ranks import process_group, ranks
+
+own, attempt = ranks(), int(sys.argv[1])
+time.sleep(2 if own.rank != attempt % 2 else 0)  # the one or the other comes first
+with process_group(own, torch.device("cpu"), 100):
+    ones = torch.ones(1)
+    dist.all_reduce(ones)
+    print(int(ones), flush=True)
+    if not attempt:
+        os._exit(3)  # without a farewell
+"""
+
+
+def test_a_restart_joins_the_living_though_torchrun_keeps_its_store(monkeypatch):
+    port = free_port()
+    torchrun = torch.distributed.TCPStore(
+        "127.0.0.1", port, None, True, wait_for_workers=False
+    )  # of all attempts
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    for attempt in range(3):
+        processes = pair(["-c", JOIN, str(attempt)], port)
+        try:
+            said = [process.communicate(timeout=150) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        assert [out for out, _ in said] == ["2\n"] * 2, said
+        assert {process.returncode for process in processes} == {0 if attempt else 3}, said
+    del torchrun
+
+
+HANGING = """
+import sys, time
+from s2st.training.checkpoint import CheckpointFolder
+from s2st_cli.__main__ import entry_point
+
+save = CheckpointFolder.save
+
+def hanging(self, record, weights, optimizer, state, identity):
+    if state.update == 9:  # the last
+        time.sleep(10_000)
+    return save(self, record, weights, optimizer, state, identity)
+
+CheckpointFolder.save = hanging
+entry_point()
+"""
+
+
+def test_nobody_ends_before_the_first_has_saved_the_last_checkpoint(tmp_path, data):
+    """Else torchrun, which sees the end of a process only, would wait for the first for ever."""
+    words = command(data, tmp_path / "run", rank_timeout=8, max_epoch=3.0)[2:]
+    first, second = pair(["-c", HANGING, *words], free_port())
+    try:
+        _, errors = second.communicate(timeout=150)
+        assert second.returncode == 1, errors
+        assert "--rank-timeout 8 seconds" in errors
+        assert first.poll() is None
+        assert (tmp_path / "run" / LAST / "weights.safetensors").exists()  # it came to the last one
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()
 
 
 def children(process):

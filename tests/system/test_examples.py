@@ -91,6 +91,49 @@ def test_the_demo_runs_end_to_end(tmp_path):
     assert "exists already" in again.stderr
 
 
+SONG = """\
+{who} went up the hill {when},
+And saw {what} below;
+{who} sang a song of {what}
+And watched the evening go.
+
+"""
+
+
+@pytest.mark.slow
+def test_verse_is_written_after_training_on_a_named_text(tmp_path):
+    """What comes out begins as it is told to, line by line; a second call only writes."""
+    names = [f"The {name}" for name in ("king", "fox", "maid", "lark", "moon", "hare")]
+    songs = [
+        SONG.format(who=who, when=when, what=what)
+        for who in names
+        for when in ("alone", "again", "at dawn")
+        for what in ("the sea", "a town", "the snow")
+    ]
+    (tmp_path / "songs.txt").write_text("".join(songs), "utf-8")
+    script = EXAMPLES / "verse" / "write.py"
+    options = ["--pieces", "80", "--max-epoch", "30", "--arch", "lstm-lm", "--prompt", "The fox"]
+    arguments = [script, "songs.txt", "--run", "run", *options, "--prompt", "", "--poems", "1"]
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.removesuffix("\n").split("\n\n")
+    assert first.startswith("The fox")
+    assert len(first.splitlines()) > 1
+    learned = set("".join(songs).replace(";", "").replace(",", "").split())
+    words = first.replace(";", "").replace(",", "").split() + second.split()
+    assert len(learned & set(words)) >= 3
+    again = run(*arguments, cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert "$ s2st preprocess" not in again.stderr
+    (tmp_path / "other.txt").write_text("".join(songs[::-1]), "utf-8")
+    other = run(script, "other.txt", "--run", "run", cwd=tmp_path)
+    assert other.returncode == 1
+    assert "another text" in other.stderr
+    lone = run(script, "missing.txt", "--run", "run", cwd=tmp_path)
+    assert "missing.txt: cannot be read" in lone.stderr
+    assert "Traceback" not in lone.stderr
+
+
 def test_multi30k_says_what_is_missing_from_a_folder(tmp_path):
     done = run(EXAMPLES / "multi30k" / "run.py", "--data", tmp_path, "--run", tmp_path / "run",
                cwd=tmp_path)  # fmt: skip

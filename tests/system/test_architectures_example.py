@@ -1,0 +1,49 @@
+"""The comparison of architectures at toy size: its table, and that nothing is done twice."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "architectures"
+
+
+def run(folder, *arguments):
+    command = [sys.executable, FOLDER / "run.py", "--run", folder, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+
+
+@pytest.mark.slow
+def test_the_table_of_a_toy_comparison(tmp_path):
+    plan = ["--plan", FOLDER / "plan-smoke.toml", "--jobs", "1"]
+    done = run(tmp_path / "run", *plan)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    table = {row[0].removeprefix("| "): row[1:] for row in rows}
+    assert (tmp_path / "run" / "results.md").read_text() == done.stdout
+    forward = table["LSTM, forward"]
+    sizes = (tmp_path / "run" / "logs" / "train-lstm-forward.log").read_text()
+    assert f"{forward[0]} parameters" in sizes
+    for label in ("LSTM, forward", "LSTM with attention, right to left"):
+        for cell in table[label][2:5]:
+            value, low, high = map(float, re.findall(r"[\d.]+", cell)[:3])
+            assert low <= value <= high
+    assert table["LSTM language model"][3] == ""  # translates nothing
+    assert table["3-gram language model"][0].endswith("n-grams")
+    best = table["4 of these, a channel model and the length, tuned together"]
+    assert re.match(r"[\d.]+ \[", best[-1])
+    again = run(tmp_path / "run", *plan)
+    assert again.returncode == 0
+    assert "$ s2st" not in again.stderr
+    assert again.stdout == done.stdout
+
+
+def test_a_plan_that_is_not_whole_is_one_line(tmp_path):
+    (tmp_path / "plan.toml").write_text('nbest = 5\nrows.a = { label = "A" }\n')
+    done = run(tmp_path / "run", "--plan", tmp_path / "plan.toml")
+    assert done.returncode == 1
+    assert "not a plan" in done.stderr
+    assert "Traceback" not in done.stderr
