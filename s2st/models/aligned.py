@@ -22,15 +22,14 @@ from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import DataError, UsageError
 from s2st.models.base import (
     DecoderState,
-    Embeddings,
     EncoderOutput,
     ModelSizes,
     ModelStep,
-    Seq2SeqModel,
 )
 from s2st.models.output import Output
 from s2st.models.registry import AlignedConfig
 from s2st.models.stack import Stack
+from s2st.models.word_model import WordModel
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
 INSIDE, AT_END, BEYOND = 0, 1, 2  # where a position is: on a word of the source, its EOS, padding
@@ -55,7 +54,7 @@ class AlignedState(DecoderState):
         return replace(self, rows=self.rows.index_select(0, rows))
 
 
-class AlignedModel(Seq2SeqModel):
+class AlignedModel(WordModel):
     """The architecture `aligned-rnn`: a stack of recurrent layers between source and target words.
 
     Args:
@@ -65,6 +64,8 @@ class AlignedModel(Seq2SeqModel):
     Raises:
         UsageError: embeddings are to be shared; the target has none.
     """
+
+    prepared_parts = ("layers", "softmax")
 
     def __init__(self, config: AlignedConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -119,10 +120,6 @@ class AlignedModel(Seq2SeqModel):
         rows = torch.arange(len(states), device=states.device)
         return AlignedState(features, rows, 0)
 
-    def embeddings(self) -> Embeddings:
-        """The source's table."""
-        return Embeddings(self.source_embedding, None)
-
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H + 1): top states and, last, whether INSIDE, AT_END or BEYOND."""
         assert isinstance(state, AlignedState)
@@ -153,14 +150,6 @@ class AlignedModel(Seq2SeqModel):
         words = words[inside]
         words = words - (words > EOS_ID).long()  # the softmax has no EOS
         return self.softmax.loss(features[inside, :-1], words, smoothing)
-
-    def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs."""
-        if self.source_embedding.weight.device.type == "cpu":
-            self.layers.prepare(precision)
-            self.softmax.prepare(precision)
-        else:
-            super().prepare(precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """The next source position of each row, which has all attention; tokens do not matter."""

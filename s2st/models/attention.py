@@ -24,16 +24,15 @@ from s2st.data.batch import SourceBatch, moved
 from s2st.models.attention_weights import AttendedSource, Attention, Projection
 from s2st.models.base import (
     DecoderState,
-    Embeddings,
     EncoderOutput,
     ModelSizes,
     ModelStep,
-    Seq2SeqModel,
 )
 from s2st.models.bidirectional import BidirectionalStack
 from s2st.models.output import Output, word_tables
 from s2st.models.registry import AttentionConfig
 from s2st.models.stack import Stack
+from s2st.models.word_model import WordModel
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -65,7 +64,7 @@ class AttentionState(DecoderState):
         return AttentionState(memory, fed, source, sentences)
 
 
-class AttentionModel(Seq2SeqModel):
+class AttentionModel(WordModel):
     """A recurrent encoder and a decoder that attends to its states.
 
     Args:
@@ -73,6 +72,8 @@ class AttentionModel(Seq2SeqModel):
         config: sizes; every one must be set.
         sizes: vocabulary sizes.
     """
+
+    prepared_parts = ("decoder", "attention", "combine", "softmax")
 
     def __init__(self, cell: str, config: AttentionConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -122,10 +123,6 @@ class AttentionModel(Seq2SeqModel):
         parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
         return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
 
-    def embeddings(self) -> Embeddings:
-        """The tables of both sides."""
-        return Embeddings(self.source_embedding, self.target_embedding)
-
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) after each token of target_in (B, T)."""
         assert isinstance(state, AttentionState)
@@ -170,24 +167,6 @@ class AttentionModel(Seq2SeqModel):
 
     def _top(self, memory: torch.Tensor) -> torch.Tensor:
         return memory[len(self.decoder.layers) - 1]
-
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits by the softmax matrix."""
-        return self.softmax.project(features)
-
-    def target_loss(
-        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """By the output layer."""
-        return self.softmax.loss(features, words, smoothing)
-
-    def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs of all that steps multiply; the encoder stays as it is."""
-        if self.target_embedding.weight.device.type == "cpu":
-            for part in (self.decoder, self.attention, self.combine, self.softmax):
-                part.prepare(precision)
-        else:
-            super().prepare(precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """One token in each row, with the heads' mean attention."""

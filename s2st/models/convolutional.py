@@ -20,21 +20,20 @@ from torch import nn
 from s2st.data.batch import SourceBatch
 from s2st.models.base import (
     DecoderState,
-    Embeddings,
     EncoderOutput,
     ModelSizes,
     ModelStep,
-    Seq2SeqModel,
 )
 from s2st.models.output import Output, word_tables
 from s2st.models.recurrent_decoder import RecurrentState, run_decoder, step_decoder
 from s2st.models.registry import ConvolutionalConfig
 from s2st.models.sentence_convolution import SentenceConvolution
 from s2st.models.stack import Stack
+from s2st.models.word_model import WordModel
 from s2st.text.vocabulary import PAD_ID
 
 
-class ConvolutionalModel(Seq2SeqModel):
+class ConvolutionalModel(WordModel):
     """The architecture `rctm`.
 
     No convolution mixes dimensions: the sentence vector is as wide as the embeddings, E.
@@ -73,35 +72,9 @@ class ConvolutionalModel(Seq2SeqModel):
         memory = vector.new_zeros(self.decoder.planes, len(vector), self.hidden_size)
         return RecurrentState(memory, vector)
 
-    def embeddings(self) -> Embeddings:
-        """The tables of both sides."""
-        return Embeddings(self.source_embedding, self.target_embedding)
-
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top hidden states (B, T, H) after each token of target_in (B, T)."""
         return run_decoder(self.target_embedding, self.decoder, target_in, state, self.dropout)
-
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits by the softmax matrix."""
-        return self.softmax.project(features)
-
-    def target_loss(
-        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """In chunks of rows."""
-        return self.softmax.loss(features, words, smoothing)
-
-    def softmax_weight(self) -> torch.Tensor:
-        """The softmax matrix."""
-        return self.softmax.own_matrix()
-
-    def prepare(self, precision: str) -> None:
-        """Packed or int8 weights of decoder and softmax on CPUs; the kernels are small."""
-        if self.target_embedding.weight.device.type == "cpu":
-            self.decoder.prepare(precision)
-            self.softmax.prepare(precision)
-        else:
-            super().prepare(precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """One token in each row."""

@@ -7,11 +7,9 @@ from s2st.data.batch import SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import (
     DecoderState,
-    Embeddings,
     EncoderOutput,
     ModelSizes,
     ModelStep,
-    Seq2SeqModel,
 )
 from s2st.models.output import Output
 from s2st.models.recurrent_decoder import RecurrentState, run_decoder, step_decoder
@@ -20,10 +18,11 @@ from s2st.models.stack import Stack
 from s2st.models.transformer import TransformerStack, initialize_table
 from s2st.models.transformer_layers import sizes_of
 from s2st.models.transformer_state import TransformerState
+from s2st.models.word_model import WordModel
 from s2st.text.vocabulary import PAD_ID
 
 
-class LanguageModel(Seq2SeqModel):
+class LanguageModel(WordModel):
     """What both have in common: an embedding table, some layers on it, and a softmax.
 
     `--tie-embeddings all` is `output`: there is no source's table to share.
@@ -59,28 +58,6 @@ class LanguageModel(Seq2SeqModel):
             UsageError: always.
         """
         raise UsageError("a language model reads no source, so it has no sentence vectors")
-
-    def embeddings(self) -> Embeddings:
-        """The target's table."""
-        return Embeddings(None, self.target_embedding)
-
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits by the softmax matrix."""
-        return self.softmax.project(features)
-
-    def target_loss(
-        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """In chunks of rows."""
-        return self.softmax.loss(features, words, smoothing)
-
-    def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs."""
-        if self.target_embedding.weight.device.type == "cpu":
-            self.decoder.prepare(precision)
-            self.softmax.prepare(precision)
-        else:
-            super().prepare(precision)
 
 
 class TransformerLM(LanguageModel):

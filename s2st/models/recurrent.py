@@ -14,11 +14,9 @@ from s2st.data.batch import SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import (
     DecoderState,
-    Embeddings,
     EncoderOutput,
     ModelSizes,
     ModelStep,
-    Seq2SeqModel,
     reverse_tokens,
 )
 from s2st.models.bidirectional import BidirectionalStack
@@ -27,10 +25,11 @@ from s2st.models.recurrent_decoder import RecurrentState, run_decoder, step_deco
 from s2st.models.recurrent_stage import RecurrentStage
 from s2st.models.registry import RecurrentConfig
 from s2st.models.stack import Stack, StackDesign
+from s2st.models.word_model import WordModel
 from s2st.text.vocabulary import PAD_ID
 
 
-class RecurrentModel(Seq2SeqModel):
+class RecurrentModel(WordModel):
     """Encoder and decoder stacks of one cell kind, with embeddings and a softmax matrix.
 
     Args:
@@ -38,6 +37,8 @@ class RecurrentModel(Seq2SeqModel):
         config: sizes; every one must be set.
         sizes: vocabulary sizes.
     """
+
+    prepared_parts = ("encoder", "decoder", "softmax")
 
     def __init__(self, cell: str, config: RecurrentConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -96,23 +97,9 @@ class RecurrentModel(Seq2SeqModel):
         parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
         return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
 
-    def embeddings(self) -> Embeddings:
-        """The tables of both sides."""
-        return Embeddings(self.source_embedding, self.target_embedding)
-
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """What the top layer gives (B, T, H) after each token of target_in (B, T)."""
         return run_decoder(self.target_embedding, self.decoder, target_in, state, self.dropout)
-
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits by the softmax matrix."""
-        return self.softmax.project(features)
-
-    def target_loss(
-        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """In chunks of rows."""
-        return self.softmax.loss(features, words, smoothing)
 
     def stage(self, index: int, count: int) -> RecurrentStage:
         """Encoder layers and the decoder layers of the same height."""
@@ -141,19 +128,6 @@ class RecurrentModel(Seq2SeqModel):
             self.encoder.part(first, end), self.decoder.part(first, end), tables, end == layers,
             self.dropout, config.reverse_source,
         )  # fmt: skip
-
-    def softmax_weight(self) -> torch.Tensor:
-        """The softmax matrix; raises UsageError where it is also a table, or there is none."""
-        return self.softmax.own_matrix()
-
-    def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs."""
-        if self.target_embedding.weight.device.type == "cpu":
-            self.encoder.prepare(precision)
-            self.decoder.prepare(precision)
-            self.softmax.prepare(precision)
-        else:
-            super().prepare(precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """One token in each row."""

@@ -13,16 +13,15 @@ from torch import nn
 from s2st.data.batch import SourceBatch, moved
 from s2st.models.base import (
     DecoderState,
-    Embeddings,
     EncoderOutput,
     ModelSizes,
     ModelStep,
-    Seq2SeqModel,
 )
 from s2st.models.output import Output, word_tables
 from s2st.models.registry import TransformerConfig
 from s2st.models.transformer_layers import Layer, Linear, sinusoids, sizes_of
 from s2st.models.transformer_state import Sources, TransformerState, make_grid
+from s2st.models.word_model import WordModel
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -114,13 +113,15 @@ def initialize_table(table: nn.Embedding) -> None:
         table.weight[PAD_ID].zero_()
 
 
-class TransformerModel(Seq2SeqModel):
+class TransformerModel(WordModel):
     """Encoder and decoder stacks, with embeddings and a softmax matrix.
 
     Args:
         config: sizes; every one must be set.
         sizes: vocabulary sizes.
     """
+
+    prepared_parts = ("encoder", "decoder", "softmax")
 
     def __init__(self, config: TransformerConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -155,35 +156,12 @@ class TransformerModel(Seq2SeqModel):
         real = mask.unsqueeze(2)
         return {"mean": states.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)}
 
-    def embeddings(self) -> Embeddings:
-        """The tables of both sides."""
-        return Embeddings(self.source_embedding, self.target_embedding)
-
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""
         assert isinstance(state, TransformerState)
         sources = None if state.sources is None else state.sources.by_row()
         features: torch.Tensor = self.decoder(target_in, None, sources)
         return features
-
-    def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits by the softmax matrix."""
-        return self.softmax.project(features)
-
-    def target_loss(
-        self, features: torch.Tensor, words: torch.Tensor, smoothing: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """In chunks of rows."""
-        return self.softmax.loss(features, words, smoothing)
-
-    def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs."""
-        if self.target_embedding.weight.device.type == "cpu":
-            self.encoder.prepare(precision)
-            self.decoder.prepare(precision)
-            self.softmax.prepare(precision)
-        else:
-            super().prepare(precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """One token in each row."""
