@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,12 @@ from s2st.data.batching import BatchingConfig
 from s2st.device import DeviceConfig, environment, setup_device
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES, with_default_sizes
+from s2st.pipelines.run_identity import (
+    check_identity,
+    identity_of,
+    tell_changes,
+    with_files_of,
+)
 from s2st.ranks import Ranks, RanksConfig, process_group, ranks
 from s2st.registry import loaded_plugins
 from s2st.text.tokenizers import nothing
@@ -94,9 +100,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "patience": None,
     },
 }
-
-# Options that change the mathematics of a run: a resumed run must keep them.
-_TRAINER_IDENTITY = ("update_freq", "clip_norm", "normalization", "seed")
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ def _open(data: str, options: Resolved) -> _Job:
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
     _check_model(options, config, store)
-    mathematics, other = _identity(options, config)
+    mathematics, other = identity_of(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     return _Job(device, store, training, validation, config, identity)
 
@@ -256,8 +259,8 @@ def _train(
     resumed = folder.resume() if own.first else None
     identity = job.identity
     if resumed is not None:
-        identity = _with_files_of(resumed.identity, identity, options)
-        _check_identity(resumed.identity, identity, str(resumed.saved.folder))
+        identity = with_files_of(resumed.identity, identity, options)
+        check_identity(resumed.identity, identity, options, str(resumed.saved.folder))
     record = _record(arch.base, config, store)
     torch.manual_seed(trainer_config.seed)
     model = build_model(record.architecture, config, record.sizes)
@@ -282,7 +285,7 @@ def _train(
     trainer.restore(resumed)
     if resumed is not None:
         log.info("going on from %s", resumed.saved.folder)
-        _tell_changes(resumed.identity, identity)
+        tell_changes(resumed.identity, identity)
     before = trainer.state.update
     state = trainer.train()
     share = trainer.seconds_saving / max(1e-9, trainer.seconds)
@@ -361,68 +364,6 @@ def _gradients(
     from s2st.training.parallel import DataParallel
 
     return DataParallel(loss, device, own, config.gradient_compression), made
-
-
-def _identity(options: Resolved, architecture_config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options that change the mathematics, and the others, as flat JSON values."""
-    from s2st.training.embeddings import file_hashes
-
-    values: dict[str, Any] = {role: entry.base for role, entry in options.entries.items()}
-    values.update(config_values(architecture_config))
-    for role in ("criterion", "optimizer", "lr_scheduler"):
-        values.update(config_values(options.configs[role]))
-    values.update(config_values(options.config(BatchingConfig)))
-    trainer = config_values(options.config(TrainerConfig))
-    device = config_values(options.config(DeviceConfig))
-    values.update({name: trainer.pop(name) for name in _TRAINER_IDENTITY})
-    values["precision"] = device.pop("precision")
-    decay = trainer.pop("ema_decay")
-    if decay:  # else left out: older runs, which know nothing of it, go on
-        values["ema_decay"] = decay
-    files = options.config(EmbeddingsConfig)
-    if ranks().first:
-        values |= file_hashes(files)
-    chosen = {k: v for k, v in config_values(files).items() if v is True}
-    return {**values, **chosen}, {**trainer, **device}
-
-
-def _with_files_of(old: Any, new: Any, options: Resolved) -> Any:
-    """The new identity with the old one's hashes of files that are named but there no more."""
-    names = [f"{side}_embeddings" for side in options.config(EmbeddingsConfig).paths()]
-    kept = {n: old.options[n] for n in names if n in old.options and n not in new.options}
-    return replace(new, options={**new.options, **kept})
-
-
-def _tell_changes(old: Any, new: Any) -> None:
-    """Says what differs without changing the mathematics."""
-    for before, now, text in (
-        (old.other, new.other, "options that differ from the run so far: %s"),
-        (old.environment, new.environment, "bits may differ from a straight run's: %s"),
-    ):
-        changed = [
-            f"{name.replace('_', '-')} was {before.get(name)}, is {value}"
-            for name, value in now.items()
-            if before.get(name) != value
-        ]
-        if changed:
-            log.info(text, "; ".join(changed))
-
-
-def _check_identity(old: Any, new: Any, path: str) -> None:
-    """Refuses to go on with other data or other mathematics."""
-    changed = [
-        f"--{name.replace('_', '-')} was {old.options.get(name)}, is {new.options.get(name)}"
-        for name in sorted({*old.options, *new.options})
-        if old.options.get(name) != new.options.get(name)
-    ]
-    if changed:
-        raise UsageError(
-            f"{path} was trained with other options ({'; '.join(changed)}); "
-            "use them again, or another --save-dir"
-        )
-    if old.data != new.data:
-        message = "was trained on other data (the store's checksum differs)"
-        raise UsageError(f"{path} {message}; use another --save-dir")
 
 
 def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
