@@ -116,9 +116,19 @@ def autocast(device: "torch.device", precision: str) -> "contextlib.AbstractCont
     """A context in which matrix products run in the asked format."""
     import torch
 
-    if precision != "bfloat16":
+    if precision != "bfloat16" or not has_bfloat16(device):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def has_bfloat16(device: "torch.device") -> bool:
+    """Whether products can be made in bfloat16: on CPUs it takes instructions (AVX512)."""
+    import torch
+
+    if device.type != "cpu":
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
 
 
 def keep_freed_pages() -> None:

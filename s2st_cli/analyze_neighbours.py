@@ -27,7 +27,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         raise UsageError("give either --checkpoint PATH or --vectors FILE")
     if file is not None and side is not None:
         raise UsageError("--side is of a --checkpoint; a file of vectors has none")
-    from s2st.analysis.neighbors import checkpoint_vectors, nearest
+    from s2st.analysis.neighbors import checkpoint_vectors, default_side, nearest
     from s2st.text.lines import open_output
     from s2st.text.vectors import read_vectors
 
@@ -35,7 +35,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         vectors, where = read_vectors(file), file
     else:
         import_torch()
-        side = side or "source"
+        side = side or default_side(checkpoint)
         vectors, where = checkpoint_vectors(checkpoint, side), f"the {side} side of {checkpoint}"
     found = nearest(vectors, extra["words"], extra["count"], where)
     with open_output("-") as write:
@@ -62,7 +62,7 @@ command = ConfiguredCommand(
         click.Option(
             ["--side"],
             type=click.Choice(["source", "target"]),
-            help="which of the checkpoint's embeddings  [default: source]",
+            help="whose words of the checkpoint's  [default: source; a language model's target]",
         ),
         click.Option(
             ["--count"],

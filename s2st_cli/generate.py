@@ -105,7 +105,8 @@ def _load_scorer(options: Resolved, device: "torch.device") -> "Scorer":
     weights, mode = models.ensemble_weight, models.ensemble_mode
     scorer = load_scorer(require_checkpoints(models), device, precision, weights, mode)
     if config.alignments or config.replace_unk:
-        require_attention(scorer, "--alignments" if config.alignments else "--replace-unk")
+        search = options.entries["search"].build(options.configs["search"])
+        require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
     return scorer
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from s2st_cli.startup import import_torch
 if TYPE_CHECKING:
     from s2st.pipelines.score import PairScore
 
+log = logging.getLogger("s2st")
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
 first by paired bootstrap.
@@ -128,6 +130,8 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
     )  # fmt: skip
     if extra["source"] is None and not scorer.source.empty:
         raise UsageError("the model translates: --source FILE is needed beside --target")
+    if extra["source"] is not None and scorer.source.empty:
+        log.info("the model reads no source: --source is left aside")
     pairs = (("", *row)[-2:] for row in read_aligned(files))
     answer = partial(_answer, as_json=extra["json"])
     total, tokens, unknown, lines = 0.0, 0, 0, 0

@@ -42,7 +42,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         spec, vocabulary = _dictionary(config.dict, spec)
     lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
     output = Path(extra["output"])
-    report = train_ngrams(lines, output, config, spec.build(), vocabulary)
+    report = train_ngrams(lines, output, config, spec, vocabulary)
     print(f"s2st: {report.tokens:,} tokens, <s> and </s> counted", file=sys.stderr)
     for order, size in enumerate(report.ngrams, start=1):
         print(f"s2st: {size:,} {order}-grams", file=sys.stderr)

@@ -8,6 +8,7 @@ again it goes on where it was; when it has trained, it writes at once.
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 import time
@@ -27,22 +28,23 @@ def main() -> None:
     kind = f"--sentencepiece-model-type {'char' if arguments.characters else 'bpe'}"
     if not (run / "bin").exists():
         s2st(
-            f"preprocess --only-target -t verse --trainpref {run}/text/train --validpref "
-            f"{run}/text/valid --tokenizer sentencepiece {kind} --sentencepiece-vocab-size "
-            f"{arguments.pieces} --max-length 1000 --destdir {run}/bin"
-        )
+            f"preprocess --only-target -t verse --tokenizer sentencepiece {kind} "
+            f"--sentencepiece-vocab-size {arguments.pieces} --max-length 1000",
+            "--trainpref", run / "text/train", "--validpref", run / "text/valid",
+            "--destdir", run / "bin",
+        )  # fmt: skip
     s2st(
-        f"train {run}/bin --arch {arguments.arch} --batch-size 16 --max-epoch "
-        f"{arguments.max_epoch} --log-interval 100 --save-dir {run}/model"
-    )
+        f"train --arch {arguments.arch} --batch-size 16 --max-epoch {arguments.max_epoch} "
+        "--log-interval 100", run / "bin", "--save-dir", run / "model",
+    )  # fmt: skip
     lines = [prompt for prompt in prompts for _ in range(arguments.poems)]
     longest = arguments.lines * (80 if arguments.characters else 30)
     verse = s2st(
-        f"generate --checkpoint {run}/model/checkpoint_best --search sampling --no-unk "
-        f"--temperature {arguments.temperature} --top-k {arguments.top_k} --sampling-seed "
-        f"{arguments.seed} --max-len-b {longest}",
-        "".join(line + "\n" for line in lines),
-    )
+        f"generate --search sampling --no-unk --temperature {arguments.temperature} "
+        f"--top-k {arguments.top_k} --sampling-seed {arguments.seed} --max-len-b {longest}",
+        "--checkpoint", run / "model/checkpoint_best",
+        lines="".join(line + "\n" for line in lines),
+    )  # fmt: skip
     poems = ["\n".join(part.strip() for part in line.split(BREAK)) for line in verse.splitlines()]
     print("\n\n".join(poems))
 
@@ -92,11 +94,12 @@ def stanzas(text: str, lines: int) -> Iterator[str]:
             yield f" {BREAK} ".join(rows[first : first + lines])
 
 
-def s2st(arguments: str, lines: str = "") -> str:
-    """Runs a command; returns its stdout."""
-    print(f"$ s2st {arguments}", file=sys.stderr, flush=True)
+def s2st(options: str, *paths: object, lines: str = "") -> str:
+    """Runs a command of options without blanks in them, and of words that are as they are."""
+    command = [*options.split(), *map(str, paths)]
+    print(f"$ s2st {shlex.join(command)}", file=sys.stderr, flush=True)
     started = time.perf_counter()
-    words = [sys.executable, "-m", "s2st_cli", *arguments.split()]
+    words = [sys.executable, "-m", "s2st_cli", *command]
     done = subprocess.run(words, input=lines, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     if done.returncode:
         sys.exit(done.returncode)

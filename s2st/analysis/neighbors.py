@@ -60,6 +60,13 @@ def _near(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
+def default_side(path: str) -> str:
+    """The side of a checkpoint that has words: "source", or "target" of a language model."""
+    from s2st.models.saved import read_saved
+
+    return "source" if len(read_saved(path, whole=False).record.source_vocabulary) > 4 else "target"
+
+
 def checkpoint_vectors(path: str, side: str) -> WordVectors:
     """A checkpoint's embeddings of one side ("source" or "target"), without the special tokens.
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s2st.device import has_bfloat16
 from s2st.models.int8 import Int8Weight
 
 PACKED_ROWS = 128  # the number of rows that the order of packed weights is chosen for
@@ -93,12 +94,9 @@ def make_product(weight: torch.Tensor, bias: torch.Tensor | None, precision: str
 def can_pack(dtype: torch.dtype = torch.float32) -> bool:
     """Whether this torch has oneDNN's packed products, and this CPU those of the number format.
 
-    bfloat16 takes instructions (AVX512) that older CPUs lack; torch then refuses to pack it.
+    Where the CPU has no bfloat16, torch refuses to pack it.
     """
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
-    if dtype != torch.bfloat16:
-        return True
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return supported is not None and bool(supported())
+    return dtype != torch.bfloat16 or has_bfloat16(torch.device("cpu"))

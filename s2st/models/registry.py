@@ -15,14 +15,46 @@ DROPOUT = "dropout on embeddings, between layers and before the output"
 
 
 @dataclass(frozen=True)
+class DefaultSizes:
+    """Sizes of a model for a corpus of up to `tokens` target words."""
+
+    tokens: float
+    layers: int
+    hidden_size: int
+    embedding_size: int
+    dropout: float
+
+
+# Found on the demo's corpus and on Multi30k; the larger two follow the paper's width and depth.
+DEFAULT_SIZES = (
+    DefaultSizes(3e5, 1, 256, 256, 0.2),
+    DefaultSizes(3e6, 1, 512, 256, 0.4),
+    DefaultSizes(3e7, 2, 1000, 500, 0.2),
+    DefaultSizes(float("inf"), 4, 1000, 1000, 0.1),
+)
+
+# Published, not found here: on Multi30k's size 4 x 128 is better than wider and deeper (Wu et al.
+# 2021, "Good for Misconceived Reasons"); above 3e6 words the base's width and depth, with more
+# dropout for less text than its corpus. The smallest is a guess, tried by examples/verse only.
+TRANSFORMER_SIZES = (
+    DefaultSizes(3e5, 2, 128, 128, 0.2),
+    DefaultSizes(3e6, 4, 128, 128, 0.3),
+    DefaultSizes(3e7, 6, 512, 512, 0.3),
+    DefaultSizes(float("inf"), 6, 512, 512, 0.1),
+)
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Options of every architecture: its softmax, and the order of its target words.
 
     Attributes:
         reads_source: whether p(target) depends on a source; false of a language model.
+        default_sizes: of models whose sizes are left out, by rising size of the corpus.
     """
 
     reads_source: ClassVar[bool] = True
+    default_sizes: ClassVar[tuple[DefaultSizes, ...]] = DEFAULT_SIZES
 
     reverse_target: bool = option(
         False, "predict the target from right to left (text goes in and out as ever)"
@@ -108,6 +140,8 @@ class AttentionConfig(ModelConfig):
 @dataclass(frozen=True)
 class TransformerConfig(ModelConfig):
     """Options of the Transformer. Sizes left out follow the corpus (see `train`)."""
+
+    default_sizes: ClassVar[tuple[DefaultSizes, ...]] = TRANSFORMER_SIZES
 
     layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
     hidden_size: int | None = option(None, "width of the model", minimum=1)
@@ -280,42 +314,12 @@ ARCHITECTURES.preset(
 )
 
 
-@dataclass(frozen=True)
-class DefaultSizes:
-    """Sizes of a model for a corpus of up to `tokens` target words."""
-
-    tokens: float
-    layers: int
-    hidden_size: int
-    embedding_size: int
-    dropout: float
-
-
-# Found on the demo's corpus and on Multi30k; the larger two follow the paper's width and depth.
-DEFAULT_SIZES = (
-    DefaultSizes(3e5, 1, 256, 256, 0.2),
-    DefaultSizes(3e6, 1, 512, 256, 0.4),
-    DefaultSizes(3e7, 2, 1000, 500, 0.2),
-    DefaultSizes(float("inf"), 4, 1000, 1000, 0.1),
-)
-
-# Published, not found here: on Multi30k's size 4 x 128 is better than wider and deeper (Wu et al.
-# 2021, "Good for Misconceived Reasons"); above 3e6 words the base's width and depth, with more
-# dropout for less text than its corpus. The smallest is a guess, tried by examples/verse only.
-TRANSFORMER_SIZES = (
-    DefaultSizes(3e5, 2, 128, 128, 0.2),
-    DefaultSizes(3e6, 4, 128, 128, 0.3),
-    DefaultSizes(3e7, 6, 512, 512, 0.3),
-    DefaultSizes(float("inf"), 6, 512, 512, 0.1),
-)
-
-
 def with_default_sizes(config: Any, training_tokens: int) -> Any:
     """The config with sizes that were left out (None) filled in for a corpus of that many words.
 
     Works on any architecture's config: only fields of these names that are None are set.
     """
-    table = TRANSFORMER_SIZES if isinstance(config, TransformerConfig) else DEFAULT_SIZES
+    table = getattr(config, "default_sizes", DEFAULT_SIZES)
     sizes = next(item for item in table if training_tokens <= item.tokens)
     names = ("layers", "hidden_size", "embedding_size", "dropout")
     return replace(

@@ -1,27 +1,34 @@
 r"""ARPA files, the text form of n-gram models: log10 probabilities and backoff weights.
 
 Read as KenLM reads them: `<UNK>` is `<unk>`, a file without it gives it the log10 probability -100,
-backoff weights that are missing are 0, text before `\data\` is passed over. Every n-gram's first
+backoff weights that are missing are 0, text before `\data\` is passed over. There a comment, which
+KenLM passes over too, tells the tokeniser of our own files. Every n-gram's first
 words must be an n-gram of the section before, as they are in all files that a program wrote.
 """
 
+import json
 import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from s2st.errors import DataError
+from s2st.config import make_config
+from s2st.errors import DataError, S2STError
 from s2st.ngram.tables import Floats, Keys, NGrams, Order, find
 from s2st.text.lines import read_lines, split_words
+from s2st.text.tokenizers import TOKENIZERS, NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
 
 SUFFIXES = (".arpa", ".arpa.gz")
 MISSING_UNK = -100.0  # KenLM's, log10
 MOST_ORDERS = 20
+COMMENT = "# s2st tokenizer "
+MOST_COMMENTS = 100  # lines before the data that are looked at
 BLOCK = 1 << 14  # lines parsed together
 
 
@@ -38,6 +45,34 @@ def read_arpa(path: str | Path) -> NGrams:
         DataError: it is damaged, cut short or no ARPA file; names the line.
     """
     return _Reader(str(path)).read()
+
+
+def tokenizer_comment(spec: TokenizerSpec) -> str:
+    """The line that tells the tokeniser; none for words between blanks, which all files have."""
+    if spec == TokenizerSpec(spec.name, NoneConfig(), spec.language):
+        return ""
+    return f"{COMMENT}{json.dumps(spec.record(), ensure_ascii=False)}\n"
+
+
+def read_tokenizer(path: str | Path) -> TokenizerSpec:
+    """The tokeniser that a file tells, without its model; `none` where it tells nothing.
+
+    Raises:
+        InputMissingError: the file cannot be read.
+        DataError: it tells something that is no tokeniser.
+    """
+    for number, line in enumerate(islice(read_lines(path), MOST_COMMENTS), start=1):
+        if line.strip() == "\\data\\":
+            break
+        if line.startswith(COMMENT):
+            try:
+                record = json.loads(line[len(COMMENT) :])
+                name, options = record["name"], record["options"]
+                config: Any = make_config(TOKENIZERS.get(name).config_type, options, str(path))
+                return TokenizerSpec(name, config, str(record["language"]))
+            except (ValueError, TypeError, KeyError, AttributeError, S2STError) as error:
+                raise DataError("no tokenizer that there is", str(path), number) from error
+    return TokenizerSpec("none", NoneConfig(), "")
 
 
 def read_words(path: str | Path) -> Vocabulary:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ import numpy.typing as npt
 
 from s2st import durable
 from s2st.errors import OutputError, UsageError
-from s2st.ngram.arpa import SUFFIXES
+from s2st.ngram.arpa import SUFFIXES, tokenizer_comment
 from s2st.ngram.config import NGramConfig
 from s2st.ngram.counts import WordLimits, count_ngrams, read_text
 from s2st.ngram.kneser_ney import Smoothed, smooth
-from s2st.text.tokenizers import Tokenizer
+from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import PAD_ID, Vocabulary
 
 LINES = 1 << 14  # written together
@@ -35,7 +36,7 @@ def train_ngrams(
     lines: Iterable[str],
     output: Path,
     config: NGramConfig,
-    tokenizer: Tokenizer,
+    spec: TokenizerSpec,
     vocabulary: Vocabulary | None = None,
 ) -> NGramReport:
     """Trains a model and writes its ARPA file, whole or not at all.
@@ -44,7 +45,7 @@ def train_ngrams(
         lines: the text, one sentence a line; read once.
         output: NAME.arpa or NAME.arpa.gz.
         config: order, pruning, memory.
-        tokenizer: cuts the lines into words.
+        spec: of the tokeniser that cuts the lines into words.
         vocabulary: the words of the model; by default those of the text.
 
     Raises:
@@ -57,12 +58,12 @@ def train_ngrams(
     thresholds, memory = config.thresholds(), config.bytes()
     limits = WordLimits(vocabulary, config.nwords)
     with _workplace(config.temporary_folder or str(output.parent)) as folder:
-        tokens, known = read_text(lines, tokenizer, limits, folder)
+        tokens, known = read_text(lines, spec.build(), limits, folder)
         counted = count_ngrams(tokens, len(known), config.order, folder, memory)
         fallback = config.discount_fallback
         orders = smooth(counted, thresholds, fallback, folder, memory)
         sizes = tuple(_size(order, number) for number, order in enumerate(orders, start=1))
-        _write(output, _arpa(known, orders, sizes))
+        _write(output, chain([tokenizer_comment(spec)], _arpa(known, orders, sizes)))
     return NGramReport(len(tokens), sizes)
 
 

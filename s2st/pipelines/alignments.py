@@ -15,6 +15,7 @@ import torch
 from s2st.data.batch import make_source
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.scoring.base import Scorer
+from s2st.search.base import Search
 from s2st.text.lines import open_output, read_lines, split_words
 from s2st.text.vocabulary import BOS_ID, UNK_ID
 
@@ -28,8 +29,10 @@ class WriteLine(Protocol):
         """Writes it."""
 
 
-def require_attention(scorer: Scorer, asked: str) -> None:
-    """Raises UsageError, which names what was asked for, where a scorer gives no attention."""
+def require_attention(scorer: Scorer, asked: str, search: Search | None = None) -> None:
+    """Raises UsageError, which names what was asked for, where there will be no attention."""
+    if search is not None and not search.gives_attention:
+        raise UsageError(f"{asked} needs a search that goes word by word, such as beam")
     if scorer.source.empty:
         raise UsageError(f"{asked} needs a model that reads a source; this is a language model")
     state = scorer.start(make_source([[UNK_ID]], [0]))
@@ -37,7 +40,7 @@ def require_attention(scorer: Scorer, asked: str) -> None:
     if scorer.advance(begin, state).attention is None:
         raise UsageError(
             f"{asked} needs a model with attention, such as lstm-attention (in an ensemble, all "
-            "members need it)"
+            "members that read a source need it)"
         )
 
 

@@ -16,7 +16,7 @@ class ModelsConfig:
     """Which checkpoints, and how they score together."""
 
     checkpoint: tuple[str, ...] = option(
-        (), "checkpoint folder, or a TOML file of an ensemble; repeat it for an ensemble"
+        (), "checkpoint folder, ARPA file, or TOML file of an ensemble; repeat it for an ensemble"
     )
     path: str | None = option(None, "checkpoints with : between, as another way to name several")
     ensemble_weight: tuple[float, ...] = option((), "weight of each checkpoint, in order")

@@ -85,10 +85,9 @@ class ListScorer:
         self.max_rows = max_rows
         self.path = path
         self.journal = journal
-        self._unknown_target = UnknownWords(features[0].target.vocabulary)
-        reader = next((f for f in features if not f.source.empty), None)
-        self._source = None if reader is None else reader.source
-        self._unknown_source = None if reader is None else UnknownWords(reader.source.vocabulary)
+        self._unknown = [
+            (UnknownWords(f.source.vocabulary), UnknownWords(f.target.vocabulary)) for f in features
+        ]
 
     def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
         """Yields the lists with their scores, in order.
@@ -124,9 +123,10 @@ class ListScorer:
 
     def warnings(self) -> list[str]:
         """What is wrong with the text that was scored, one line each."""
-        found = [self._unknown_target.warning("the hypotheses")]
-        if self._unknown_source is not None:
-            found.insert(0, self._unknown_source.warning("the source"))
+        found = []
+        for name, (source, target) in zip(self.names, self._unknown, strict=True):
+            of = f" ({name})" if len(self.names) > 1 else ""
+            found += [source.warning(f"the source{of}"), target.warning(f"the hypotheses{of}")]
         return [text for text in found if text is not None]
 
     def _score_together(self, lists: Sequence[list[NBestEntry]]) -> Iterator[ScoredList]:
@@ -157,10 +157,10 @@ class ListScorer:
 
     def _look_at(self, entries: Sequence[NBestEntry]) -> None:
         """Counts unknown words of the source and of the first hypothesis."""
-        if self._source is not None and self._unknown_source is not None:
-            text = self.sources[entries[0].id]
-            self._unknown_source.add(self._source.tokenizer.encode(text))
-        self._unknown_target.add(tokens_of(self.features[0].target, entries[0].hypothesis))
+        text, hypothesis = self.sources[entries[0].id], entries[0].hypothesis
+        for feature, (source, target) in zip(self.features, self._unknown, strict=True):
+            source.add(feature.source.tokenizer.encode(text))
+            target.add(tokens_of(feature.target, hypothesis))
 
 
 class EarlierScores:

@@ -181,7 +181,7 @@ class _Job:
 def _open(data: str, options: Resolved) -> _Job:
     from s2st.data.store import Store
     from s2st.training.checkpoint import RunIdentity
-    from s2st.training.embeddings import with_vector_size
+    from s2st.training.embeddings import check_files, with_vector_size
 
     device = setup_device(options.config(DeviceConfig))
     store = Store(data)
@@ -191,6 +191,7 @@ def _open(data: str, options: Resolved) -> _Job:
     validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
     if validation is None:
         log.warning("%s has no valid split: no early stopping, best is last", data)
+    check_files(options.config(EmbeddingsConfig))
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
     _check_model(options, config, store)

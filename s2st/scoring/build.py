@@ -82,10 +82,16 @@ def join(
     members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
 ) -> EnsembleScorer:
     """The ensemble of scorers; raises UsageError that names a path whose text does not fit."""
-    known = [index for index, member in enumerate(members) if member.target.language]
-    first = known[0] if known else 0
-    for member, path in zip(members, paths, strict=True):
-        _check_text(members[first], member, paths[first], path)
+    named = list(zip(members, paths, strict=True))
+    readers = [pair for pair in named if not pair[0].source.empty]
+    writers = [pair for pair in named if pair[0].target.language]
+    for other in readers[1:]:
+        first = readers[0]
+        _check_side("source", (first[0].source, first[1]), (other[0].source, other[1]))
+    for other in writers[1:]:
+        first = writers[0]
+        _check_side("target", (first[0].target, first[1]), (other[0].target, other[1]))
+        _check_words(first, other)
     return EnsembleScorer(members, weights, mode)
 
 
@@ -187,24 +193,22 @@ def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
     )
 
 
-def _check_text(first: Scorer, other: Scorer, first_path: str, path: str) -> None:
+def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, str]) -> None:
     """Members must cut text alike; their source vocabularies may differ."""
-    for side, mine, its in (
-        ("source", first.source, other.source),
-        ("target", first.target, other.target),
-    ):
-        if mine.empty or its.empty or not (mine.language and its.language):
-            continue  # language models fit any source, n-gram models any words
-        if mine.language != its.language:
-            message = f"{side} language {its.language}, but {first_path} has {mine.language}"
-            raise UsageError(f"{path}: {message}")
-        same = type(mine.tokenizer) is type(its.tokenizer)
-        if not same or mine.tokenizer.model != its.tokenizer.model:
-            raise UsageError(f"{path}: its {side} tokenizer is not that of {first_path}")
-    if not (first.target.language and other.target.language):
-        return
-    if set(first.target.vocabulary.tokens) != set(other.target.vocabulary.tokens):
-        differing = set(first.target.vocabulary.tokens) ^ set(other.target.vocabulary.tokens)
+    (mine, first_path), (its, path) = first, other
+    if mine.language != its.language:
+        message = f"{side} language {its.language}, but {first_path} has {mine.language}"
+        raise UsageError(f"{path}: {message}")
+    same = type(mine.tokenizer) is type(its.tokenizer)
+    if not same or mine.tokenizer.model != its.tokenizer.model:
+        raise UsageError(f"{path}: its {side} tokenizer is not that of {first_path}")
+
+
+def _check_words(first: tuple[Scorer, str], other: tuple[Scorer, str]) -> None:
+    """Members must know the same target words."""
+    (mine, first_path), (its, path) = first, other
+    differing = set(mine.target.vocabulary.tokens) ^ set(its.target.vocabulary.tokens)
+    if differing:
         raise UsageError(
             f"{path}: its target vocabulary is not that of {first_path} ({len(differing)} words "
             f"differ, such as {min(differing)!r}); an ensemble needs the same target words"

@@ -75,9 +75,18 @@ class EnsembleScorer(Scorer):
         """
         found: dict[str, list[torch.Tensor]] = {}
         for member, own in zip(self.members, self._own_sources(source), strict=True):
+            if member.source.empty:
+                continue
             for name, part in member.sentence_vectors(own).items():
                 found.setdefault(name, []).append(part)
         return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
+
+    def over(self, target: TextSide) -> Scorer:
+        """Of n-gram models, which take any words."""
+        if self.target.language:
+            return self
+        members = [member.over(target) for member in self.members]
+        return EnsembleScorer(members, self.weights, self.mode)
 
     def _own_sources(self, source: SourceBatch) -> list[SourceBatch]:
         """The sources in each member's ids."""
@@ -97,7 +106,7 @@ class EnsembleScorer(Scorer):
 
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
-        """Steps every member; attention is the weighted mean where all have one."""
+        """Steps every member."""
         assert isinstance(state, EnsembleState)
         results = [
             member.advance(_own(table, tokens), inner)
@@ -105,13 +114,18 @@ class EnsembleScorer(Scorer):
                 self.members, state.members, self._target_maps, strict=True
             )
         ]
-        attention = None
-        attentions = [r.attention for r in results if r.attention is not None]
-        if len(attentions) == len(self.members):
-            parts = zip(self.weights, attentions, strict=True)
-            attention = torch.stack([weight * part for weight, part in parts]).sum(0)
         features = tuple(result.features for result in results)
-        return Advance(features, EnsembleState(tuple(r.state for r in results)), attention)
+        states = EnsembleState(tuple(result.state for result in results))
+        return Advance(features, states, self._attention([r.attention for r in results]))
+
+    def _attention(self, parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+        """The weighted mean over the members that read a source, where all of these have some."""
+        named = zip(self.members, self.weights, parts, strict=True)
+        readers = [(weight, part) for m, weight, part in named if not m.source.empty]
+        found = [weight * part for weight, part in readers if part is not None]
+        if not found or len(found) < len(readers):
+            return None
+        return torch.stack(found).sum(0) / sum(weight for weight, _ in readers)
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """An n-gram model as a Scorer: it reads no source, and its words are those of its ARPA file."""
 
 import copy
+import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import torch
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState
-from s2st.ngram.arpa import read_arpa, read_words
+from s2st.ngram.arpa import read_arpa, read_tokenizer, read_words
 from s2st.ngram.tables import NGrams
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.tokenizers import NOTHING, NoneConfig, TokenizerSpec, nothing
 from s2st.text.vocabulary import BOS_ID, PAD_ID, UNK_ID, Vocabulary
+
+log = logging.getLogger("s2st")
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,16 @@ class NGramScorer(Scorer):
     ) -> None:
         self.device = device or torch.device("cpu")
         self.source = TextSide(NOTHING, nothing().build(), Vocabulary([], []))
-        words = TokenizerSpec("none", NoneConfig(), "")
+        told = read_tokenizer(path)
+        if told.name == "sentencepiece":  # its model is not in the file
+            log.warning(
+                "%s: its words are pieces of SentencePiece: beside other checkpoints their model "
+                "cuts the text, alone it has to be cut already", path,
+            )  # fmt: skip
+            told = TokenizerSpec("none", NoneConfig(), "")
         self._tables = _Tables(path, self.device, dtype)
         self._vocabulary = self._tables.vocabulary
-        self.target = TextSide("", words.build(), self._vocabulary)
+        self.target = TextSide("", told.build(), self._vocabulary)
         # of the target side's ids: the same word here, and what is added to its log-probability
         self._own: torch.Tensor | None = None
         self._shares: torch.Tensor | None = None

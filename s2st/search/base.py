@@ -43,9 +43,11 @@ class Search(ABC):
     Attributes:
         rows_per_sentence: hypotheses that it may have open at once for each sentence; callers
             put fewer sentences together where it is large.
+        gives_attention: whether hypotheses have that of a model that has some.
     """
 
     rows_per_sentence: int = 1
+    gives_attention: bool = True
 
     @abstractmethod
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:

@@ -19,6 +19,8 @@ MOST_HYPOTHESES = 200_000
 class ExhaustiveSearch(Search):
     """Enumerates hypotheses and ranks them by `Scorer.score`, not by stepping."""
 
+    gives_attention = False
+
     def __init__(self, config: ExhaustiveConfig) -> None:
         self.config = config
 
@@ -31,16 +33,16 @@ class ExhaustiveSearch(Search):
         results = []
         prefixes = source.prefixes or ((),) * len(source)
         for row, (limit, prefix) in enumerate(zip(limits, prefixes, strict=True)):
-            if len(words) ** limit > MOST_HYPOTHESES:
+            free = limit - len(prefix)
+            if len(words) ** free > MOST_HYPOTHESES:
                 raise UsageError(
-                    f"exhaustive search over {len(words)} words and length {limit} is out of "
+                    f"exhaustive search over {len(words)} words and length {free} is out of "
                     "reach; lower --max-len-a and --max-len-b, or use --search beam"
                 )
             tokens = [
-                sequence
-                for length in range(self.config.min_len, limit + 1)
+                prefix + sequence
+                for length in range(max(0, self.config.min_len - len(prefix)), free + 1)
                 for sequence in product(words, repeat=length)
-                if sequence[: len(prefix)] == prefix
             ]
             sentence = source.tokens[row, : int(source.lengths[row]) - 1].tolist()
             batch = make_batch([sentence] * len(tokens), tokens, [0] * len(tokens))

@@ -19,12 +19,14 @@ class SearchConfig:
     nbest: int = option(1, "hypotheses a sentence, best first", minimum=1)
     max_len_a: float = option(
         2.0,
-        "longest output: max-len-a x source length + max-len-b words",
+        "longest output: max-len-a x source length + max-len-b words, after a prompt",
         minimum=0,
         maximum=1000,
     )
     max_len_b: int = option(10, "see --max-len-a", minimum=0, maximum=1_000_000)
-    min_len: int = option(0, "shortest output in words", minimum=0, maximum=1_000_000)
+    min_len: int = option(
+        0, "shortest output in words, a prompt's counted", minimum=0, maximum=1_000_000
+    )
     unk: bool = option(True, "let the search choose the unknown word")
 
 

@@ -131,15 +131,14 @@ def _tell_coverage(
     )  # fmt: skip
 
 
-def freeze_tables(model: Seq2SeqModel, files: EmbeddingsConfig) -> None:
-    """Keeps training from changing the tables that begin with vectors from outside.
-
-    Raises:
-        UsageError: no file is named.
-    """
-    if not files.freeze_embeddings:
-        return
-    if not files.paths():
+def check_files(files: EmbeddingsConfig) -> None:
+    """Raises UsageError where tables are to be frozen, and no file of vectors is named."""
+    if files.freeze_embeddings and not files.paths():
         raise UsageError("--freeze-embeddings needs --source-embeddings or --target-embeddings")
-    for table in _tables(model, files).values():
-        table.weight.requires_grad_(False)
+
+
+def freeze_tables(model: Seq2SeqModel, files: EmbeddingsConfig) -> None:
+    """Keeps training from changing the tables that begin with vectors from outside."""
+    if files.freeze_embeddings:
+        for table in _tables(model, files).values():
+            table.weight.requires_grad_(False)

@@ -193,3 +193,33 @@ def test_only_target_goes_alone(s2st, tmp_path, options, part):
         tmp_path / "b",
     ]
     s2st(*command, *options).check_error(2, part)
+
+
+def test_a_language_model_first_hides_no_misfit_of_the_others(s2st, made, world, files):
+    """Each pair of translation models must read the same language."""
+    members = [made["lm"], world.forward, made["back"]]
+    for order in (members, members[::-1], [members[1], members[0], members[2]]):
+        named = [word for path in order for word in ("--checkpoint", path)]
+        outcome = s2st("generate", *named, files / "src")
+        outcome.check_error(2, "language")
+
+
+def test_attention_is_that_of_the_members_that_read_a_source(s2st, made, files):
+    """A language model beside it, whatever its weight, changes no alignment of the same words."""
+    alone, beside = files / "alone", files / "beside"
+    own = ["--checkpoint", made["r2l"], "--replace-unk", "--beam", "1"]
+    assert s2st("generate", *own, "--alignments", alone, files / "src").code == 0
+    assert len(alone.read_text().splitlines()) == len(SOURCES)
+    refused = s2st("generate", "--checkpoint", made["lm"], "--alignments", beside, files / "src")
+    refused.check_error(2, "reads a source")
+    exhaustive = ["--search", "exhaustive", "--alignments", beside]
+    s2st("generate", *own[:2], *exhaustive, files / "src").check_error(2, "word by word")
+
+
+def test_every_feature_warns_of_text_that_its_model_does_not_know(s2st, made, world, files):
+    """The first model knows the words, the channel model is of another language."""
+    lists = ["rescore-nbest", files / "list", "--source", files / "src"]
+    outcome = s2st(*lists, "--channel-checkpoint", world.forward)
+    assert "unknown to the model" in outcome.err
+    both = s2st(*lists, "--checkpoint", world.forward, "--channel-checkpoint", made["back"])
+    assert "(S2STChannel0)" in both.err or "unknown" not in both.err

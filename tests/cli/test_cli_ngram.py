@@ -129,3 +129,22 @@ def test_mistakes(s2st, text, tmp_path):
     outcome.check_error(65, "m.arpa", "line", "cut short")
     s2st("score", "--checkpoint", tmp_path / "no.arpa", "--target", tmp_path / "t").check_error(66)
     assert {path.name for path in tmp_path.iterdir()} == {"small", "m.arpa", "t"}
+
+
+def test_the_file_tells_its_tokenizer(s2st, text, tmp_path):
+    """Text given to it alone is cut as in training; readers pass over the comment."""
+    path = tmp_path / "lower.arpa"
+    options = ["--order", "2", "--discount-fallback", "--tokenizer", "moses", "--lowercase"]
+    assert s2st("train-ngram", text, "-o", path, *options, "--lang", "fr").code == 0
+    assert path.read_text("utf-8").startswith("# s2st tokenizer {")
+    words = TEXT[0]
+    scored = []
+    for line in (words, words.upper()):
+        (tmp_path / "t").write_text(f"{line}\n", "utf-8")
+        scored.append(s2st("score", "--checkpoint", path, "--target", tmp_path / "t"))
+    assert scored[0].out == scored[1].out
+    assert "(0 unknown)" in scored[1].err
+    damaged = tmp_path / "damaged.arpa"
+    damaged.write_text(path.read_text("utf-8").replace('"moses"', '"mosses"', 1), "utf-8")
+    outcome = s2st("score", "--checkpoint", damaged, "--target", tmp_path / "t")
+    outcome.check_error(65, "damaged.arpa", "line 1", "no tokenizer")

@@ -20,7 +20,7 @@ from s2st.text.vocabulary import Vocabulary
 
 TEXT = random_text(600)
 SOME = [f"w{i}" for i in range(90)]
-TOKENIZER = TokenizerSpec("none", NoneConfig(), "fr").build()
+TOKENIZER = TokenizerSpec("none", NoneConfig(), "fr")
 
 
 def train(folder, text, vocabulary=None, **options):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from builders import TINY, mixed_members, scorer
 from fakes import text_side
 
@@ -107,3 +108,20 @@ def test_a_language_model_among_translation_models():
     np.testing.assert_allclose(plain(both, source, target), np.log(mixed), rtol=1e-6)
     plainly = plain(EnsembleScorer([language]), [], target)
     np.testing.assert_allclose(plainly, plain(language, [], target))
+
+
+def test_attention_of_an_ensemble_leaves_language_models_out():
+    attention = ARCHITECTURES.get("gru-attention").config_type(**TINY)
+    config = ARCHITECTURES.get("lstm-lm").config_type(**TINY)
+    language = scorer("lstm-lm", config, 2)
+    language = ModelScorer(language.model, silent(), language.target)
+    looking = [scorer("gru-attention", attention, seed) for seed in (1, 2)]
+    both = EnsembleScorer([language, *looking], [5.0, 1.0, 3.0])
+    source, tokens = make_batch([[4, 5, 6]], [[4]], [0]).source, torch.tensor([1])
+    seen = [one.step(tokens, one.start(source)).attention for one in looking]
+    expected = 0.25 * seen[0] + 0.75 * seen[1]
+    torch.testing.assert_close(both.step(tokens, both.start(source)).attention, expected)
+    blind = EnsembleScorer([*looking, mixed_members()[0]])
+    assert blind.step(tokens, blind.start(source)).attention is None
+    vectors = both.sentence_vectors(source)
+    assert vectors.keys() == looking[0].sentence_vectors(source).keys()
