@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from conftest import TINY
 
 from s2st.demo_corpus import generate_corpus
 from s2st.text.nbest import read_nbest
@@ -18,10 +17,8 @@ SOURCES = ["the cat sleeps .", "a man reads ."]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, world):
+def made(tmp_path_factory, world, s2st, tiny):
     """Folders of models trained on French alone, from right to left, and French to English."""
-    from conftest import must, run_in_process
-
     folder = tmp_path_factory.mktemp("directions")
     corpus = generate_corpus(200, 20, 20, 3)
     for part in ("train", "valid"):
@@ -29,21 +26,21 @@ def made(tmp_path_factory, world):
         (folder / f"{part}.fr").write_text("".join(f"{pair.target}\n" for pair in pairs))
         (folder / f"{part}.en").write_text("".join(f"{pair.source}\n" for pair in pairs))
     texts = ["--trainpref", folder / "train", "--validpref", folder / "valid"]
-    made = run_in_process(
+    made = s2st(
         "preprocess", "-t", "fr", "--only-target", *texts, "--destdir", folder / "bin-fr",
         "--tgtdict", world.store,
     )  # fmt: skip
-    must(made)
+    assert made.code == 0, made.err
     assert "en:" not in made.err
     back = ["-s", "fr", "-t", "en", *texts, "--destdir", folder / "bin-back"]
-    must(run_in_process("preprocess", *back))
+    assert s2st("preprocess", *back).code == 0
     for name, store, options in (
         ("lm", folder / "bin-fr", ["--arch", "lstm-lm"]),
         ("lm-parallel", world.store, ["--arch", "lstm-lm"]),
         ("r2l", world.store, ["--arch", "lstm-attention", "--reverse-target"]),
         ("back", folder / "bin-back", ["--arch", "gru"]),
     ):
-        must(run_in_process("train", store, *TINY, *options, "--save-dir", folder / name))
+        assert s2st("train", store, *tiny, *options, "--save-dir", folder / name).code == 0
     return {
         name: folder / name / "checkpoint_best" for name in ("lm", "lm-parallel", "r2l", "back")
     }

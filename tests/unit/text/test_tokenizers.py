@@ -17,6 +17,7 @@ from s2st.text.tokenizers import (
     Tokenizer,
     TokenizerSpec,
     load_spec,
+    nothing,
     read_model,
     save_models,
     train_sentencepiece,
@@ -54,7 +55,16 @@ def every(model) -> list[Tokenizer]:
 
 
 def test_every_registered_tokenizer_is_tested_here(every):
-    assert set(TOKENIZERS.names()) == {"none", "moses", "sentencepiece"}
+    assert set(TOKENIZERS.names()) == {"none", "moses", "sentencepiece", "nothing"}
+
+
+def test_nothing_is_what_it_gives():
+    tokenizer = nothing().build()
+    assert tokenizer.silent
+    assert not any(other.silent for other in (make("none", NoneConfig()),))
+    for line in ("", "a b", "\u2028 x"):
+        assert tokenizer.encode(line) == []
+    assert tokenizer.decode(["a"]) == ""
 
 
 @settings(max_examples=60, deadline=None)
