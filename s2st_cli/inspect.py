@@ -11,6 +11,7 @@ from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES
+from s2st.text.tokenizers import NOTHING
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.startup import import_torch
 
@@ -99,7 +100,10 @@ def _inspect_store(path: Path) -> None:
     from s2st.data.store import Store
 
     store = Store(path)
-    print(f"store {path}: {store.source_language} to {store.target_language}")
+    languages = f"{store.source_language} to {store.target_language}"
+    if store.source_language == NOTHING:
+        languages = f"{store.target_language} alone"
+    print(f"store {path}: {languages}")
     for side, spec, vocabulary in (
         ("source", store.source_tokenizer, store.source_vocabulary),
         ("target", store.target_tokenizer, store.target_vocabulary),
