@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from s2st.components import CommandSpec, Resolved, Role
-from s2st.data.prepare import PrepareConfig, PrepareReport, dictionary_tokenizer, prepare
+from s2st.data.prepare import PrepareReport, dictionary_tokenizer, prepare
+from s2st.data.prepare_options import PrepareConfig
 from s2st.ranks import ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, nothing
 from s2st_cli.options import ConfiguredCommand

@@ -12,7 +12,8 @@ from ngram_models import tiny_ngrams
 
 from s2st.config import option_specs
 from s2st.data.batch import Batch, SourceBatch, make_batch, make_source
-from s2st.data.prepare import PrepareConfig, prepare
+from s2st.data.prepare import prepare
+from s2st.data.prepare_options import PrepareConfig
 from s2st.data.store import ParallelCorpus, Side
 from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel

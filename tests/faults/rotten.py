@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from s2st.data.prepare import PrepareConfig, prepare
+from s2st.data.prepare import prepare
+from s2st.data.prepare_options import PrepareConfig
 from s2st.data.store import Store
 from s2st.models.registry import ARCHITECTURES
 from s2st.models.saved import ModelRecord, build_model

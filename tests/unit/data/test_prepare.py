@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2st.data import workers
-from s2st.data.prepare import PrepareConfig, PrepareReport, dictionary_tokenizer, prepare
+from s2st.data.prepare import PrepareReport, dictionary_tokenizer, prepare
+from s2st.data.prepare_options import PrepareConfig
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
 from s2st.text.lines import split_words
@@ -384,7 +385,8 @@ def test_a_missing_dictionary(tmp_path, train):
 
 GENERATE_AND_PREPARE = """
 import resource, sys
-from s2st.data.prepare import PrepareConfig, prepare
+from s2st.data.prepare import prepare
+from s2st.data.prepare_options import PrepareConfig
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 prepare(
     PrepareConfig("en", "fr", tsv="-", destdir=sys.argv[1]),
