@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import SourceBatch, moved
-from s2st.models.attention_weights import AttendedSource, Attention, Projection
+from s2st.models.attention_weights import AttendedSource, Attention
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -30,6 +30,7 @@ from s2st.models.base import (
 )
 from s2st.models.bidirectional import BidirectionalStack
 from s2st.models.output import Output, word_tables
+from s2st.models.products import PreparedLinear
 from s2st.models.registry import AttentionConfig
 from s2st.models.stack import Stack
 from s2st.models.word_model import WordModel
@@ -89,7 +90,7 @@ class AttentionModel(WordModel):
         fed = hidden if config.input_feeding else 0
         self.decoder = Stack(cell, embedding + fed, hidden, layers)
         self.attention = Attention(config.attention, hidden, config.attention_heads)
-        self.combine = Projection(2 * hidden, hidden)
+        self.combine = PreparedLinear(2 * hidden, hidden, bias=False)
         self.softmax = Output(hidden, sizes.target_vocabulary, config, self.target_embedding)
         self._attends_first = config.input_feeding and config.attention == "additive"
         for table in tables:

@@ -11,32 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s2st.errors import UsageError
 from s2st.models.additive_scores import additive_scores
-from s2st.models.products import make_product
+from s2st.models.products import PreparedLinear
 from s2st.models.softmax_loss import at_least_float32
-
-
-class Projection(nn.Linear):
-    """A linear layer without bias whose weights can be laid out for scoring."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
-        self._prepared: nn.Module | None = None
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(..., out) of inputs (..., in)."""
-        if self._prepared is None:
-            return F.linear(inputs, self.weight)
-        made: torch.Tensor = self._prepared(inputs.flatten(0, -2))
-        return made.view(*inputs.shape[:-1], self.out_features)
-
-    def prepare(self, precision: str) -> None:
-        """Lays the weights out for scoring on a CPU in this number format, for good."""
-        self._prepared = make_product(self.weight, None, precision)
 
 
 @dataclass(frozen=True)
@@ -87,7 +67,7 @@ class Attention(nn.Module):
         if kind != "dot":
             self.of_state = nn.Linear(width, width, bias=False)
         if kind == "additive":
-            self.of_query = Projection(width, width)
+            self.of_query = PreparedLinear(width, width, bias=False)
             self.vector = nn.Parameter(torch.empty(width))
             bound = (heads / width) ** 0.5  # as nn.Linear's of so many inputs
             nn.init.uniform_(self.vector, -bound, bound)

@@ -91,6 +91,25 @@ def make_product(weight: torch.Tensor, bias: torch.Tensor | None, precision: str
     return PlainWeight(weight, bias)
 
 
+class PreparedLinear(nn.Linear):
+    """A linear layer whose weights can be laid out for scoring."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__(inputs, outputs, bias)
+        self._prepared: nn.Module | None = None
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(..., outputs) of inputs (..., inputs)."""
+        if self._prepared is None:
+            return F.linear(inputs, self.weight, self.bias)
+        made: torch.Tensor = self._prepared(inputs.flatten(0, -2))
+        return made.view(*inputs.shape[:-1], self.out_features)
+
+    def prepare(self, precision: str) -> None:
+        """Lays the weights out for scoring on a CPU in this number format, for good."""
+        self._prepared = make_product(self.weight, self.bias, precision)
+
+
 def can_pack(dtype: torch.dtype = torch.float32) -> bool:
     """Whether this torch has oneDNN's packed products, and this CPU those of the number format.
 

@@ -11,33 +11,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.errors import UsageError
-from s2st.models.products import make_product
+from s2st.models.products import PreparedLinear
 from s2st.models.registry import TransformerConfig
 from s2st.models.transformer_state import Grid, attend_words
 
 
-class Linear(nn.Linear):
-    """A product with a bias, which can be laid out for scoring."""
+class Linear(PreparedLinear):
+    """With a bias, begun as Transformers are."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs)
-        self._prepared: nn.Module | None = None
+        super().__init__(inputs, outputs, bias=True)
 
     def reset_parameters(self) -> None:
         """Glorot's uniform weights, and biases of 0."""
         nn.init.xavier_uniform_(self.weight)
         nn.init.zeros_(self.bias)
-
-    def prepare(self, precision: str) -> None:
-        """Lays the weights out for scoring on a CPU in this number format, for good."""
-        self._prepared = make_product(self.weight, self.bias, precision)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(..., outputs) of inputs (..., inputs)."""
-        if self._prepared is None:
-            return super().forward(inputs)
-        made: torch.Tensor = self._prepared(inputs.flatten(0, -2))
-        return made.view(*inputs.shape[:-1], made.shape[1])
 
 
 class Attention(nn.Module):
