@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.components import CommandSpec, Resolved, Role
-from s2st.config import config_values
+from s2st.config import config_values, option_specs
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batching import BatchingConfig
 from s2st.device import DeviceConfig, environment, setup_device
@@ -369,7 +369,9 @@ def _gradients(
 
 def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    sizes = ", ".join(f"{name} {value}" for name, value in config_values(config).items())
+    defaults = {spec.name: spec.default for spec in option_specs(type(config))}
+    own = {k: v for k, v in config_values(config).items() if getattr(config, k) != defaults[k]}
+    sizes = ", ".join(f"{name} {value}" for name, value in own.items())
     log.info("data %s; save-dir %s", data, options.config(TrainerConfig).save_dir)
     log.info("architecture %s (%s)", options.entries["arch"].name, sizes)
     log.info("%s parameters", f"{parameters:,}")
