@@ -11,10 +11,10 @@ import click
 from s2st.components import CommandSpec, Resolved
 from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
+from s2st.pipelines.job_setup import require_checkpoints
 from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig
-from s2st_cli.generate import require_checkpoints
+from s2st.startup import import_torch
 from s2st_cli.options import ConfiguredCommand
-from s2st_cli.startup import import_torch
 
 if TYPE_CHECKING:
     from s2st.analysis.attention import AttentionMap

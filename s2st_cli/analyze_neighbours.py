@@ -9,8 +9,8 @@ import click
 
 from s2st.components import CommandSpec, Resolved
 from s2st.errors import UsageError
+from s2st.startup import import_torch
 from s2st_cli.options import ConfiguredCommand
-from s2st_cli.startup import import_torch
 
 HELP = """The words nearest to each WORD by the cosine similarity of their vectors: the embeddings
 of --checkpoint, or --vectors, a text file of word2vec, GloVe or fastText (all of which is read

@@ -5,7 +5,7 @@ import sys
 import click
 
 from s2st.errors import UsageError
-from s2st_cli.startup import import_torch
+from s2st.startup import import_torch
 
 
 @click.command()

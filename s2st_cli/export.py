@@ -7,7 +7,7 @@ import click
 
 from s2st import durable
 from s2st.errors import OutputError
-from s2st_cli.startup import import_torch
+from s2st.startup import import_torch
 
 
 @click.command()

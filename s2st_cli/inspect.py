@@ -11,9 +11,9 @@ from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES
+from s2st.startup import import_torch
 from s2st.text.tokenizers import NOTHING
 from s2st_cli.options import ConfiguredCommand
-from s2st_cli.startup import import_torch
 
 SPEC = CommandSpec(
     fixed=(), roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",)),)

@@ -150,12 +150,6 @@ class ConfiguredCommand(click.Command):
                 formatter.write_text(names + "; each has options of its own: name it with --help")
 
 
-def refuse_shared_stdin(*paths: str) -> None:
-    """Raises UsageError if more than one of the inputs is "-"."""
-    if paths.count("-") > 1:
-        raise UsageError("only one input can be standard input (-)")
-
-
 def _role_flags(role: Role) -> list[str]:
     return ["--" + role.name.replace("_", "-"), *role.flags]
 

@@ -3,14 +3,13 @@
 import math
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from s2st.ranks import Ranks
+from s2st.pipelines.progress import Progress
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress as RichProgress
 
 
 def perplexity(nll: float) -> float:
@@ -106,126 +105,39 @@ class BarObserver(Observer):
         self.progress.console.print(describe_validation(report), highlight=False)
 
 
-class ListProgress:
-    """Progress over n-best lists: a bar on a terminal, a line every half minute elsewhere.
+class JobProgress(Progress):
+    """Progress of a scoring job: a bar on a terminal, a line every half minute elsewhere."""
 
-    Args:
-        label: what is counted.
-        total: how many there will be.
-    """
+    def __init__(self) -> None:
+        self._bar: RichProgress | None = None
 
-    def __init__(self, label: str, total: int) -> None:
-        self._label = label
-        self._total = total
-        self._lists = self._hypotheses = self._stepped = self._positions = 0
-        self._started = self._told = time.perf_counter()
-        self._bar: object = None
-
-    def __enter__(self) -> "ListProgress":
+    def start(self, label: str, total: int, done: int = 0) -> None:
+        """Shows the bar, where there is a terminal."""
+        self._total, self._before = total, done
+        self._started = self._reported = time.perf_counter()
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import Progress
+            from rich.progress import Progress as RichProgress
 
-            self._rich = Progress(console=Console(stderr=True))
-            self._rich.start()
-            self._bar = self._task = self._rich.add_task(self._label, total=self._total)
-        return self
+            self._bar = RichProgress(console=Console(stderr=True))
+            self._bar.start()
+            self._task = self._bar.add_task(label, total=total, completed=done)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._rich.stop()
-        if error is None:
-            print(f"s2st: {self.summary()}", file=sys.stderr, flush=True)
-
-    def add(self, hypotheses: int, stepped: int, positions: int) -> None:
-        """One list was done."""
-        self._lists += 1
-        self._hypotheses += hypotheses
-        self._stepped += stepped
-        self._positions += positions
+    def update(self, done: int, text: str) -> None:
+        """Moves the bar, or prints a line now and then."""
         now = time.perf_counter()
         if self._bar is not None:
-            self._rich.update(self._task, completed=self._lists, description=self._rate())
-        elif now - self._told > 30:
-            self._told = now
-            left = (now - self._started) / self._lists * (self._total - self._lists)
-            text = f"{self._lists:,} of {self._total:,} {self._rate()}, {duration(left)} left"
+            self._bar.update(self._task, completed=done, description=text)
+        elif now - self._reported > 30 and done > self._before:
+            self._reported = now
+            left = (now - self._started) / (done - self._before) * (self._total - done)
+            text = f"{done:,} of {self._total:,} {text}, {duration(left)} left"
             print(f"s2st: {text}", file=sys.stderr, flush=True)
 
-    def summary(self) -> str:
-        """What was done, at which rate, and what shared prefixes saved."""
-        done = f"{self._hypotheses:,} hypotheses in {self._lists:,} {self._rate()}"
-        if not self._positions:  # the lists had their scores already
-            return done
-        return (
-            f"{done}; "
-            f"{self._stepped:,} of {self._positions:,} positions computed (shared prefixes once)"
-        )
-
-    def _rate(self) -> str:
-        seconds = max(1e-9, time.perf_counter() - self._started)
-        lists, hypotheses = self._lists / seconds, self._hypotheses / seconds
-        return f"{self._label}, {lists:.1f} lists/s, {hypotheses:,.0f} hypotheses/s"
-
-
-class DealtProgress:
-    """Progress of all ranks together: a bar on a terminal, a line every half minute elsewhere.
-
-    Args:
-        own: this rank; only the first one shows anything.
-        total: lines of the input.
-    """
-
-    def __init__(self, own: Ranks, total: int) -> None:
-        self._own = own
-        self._total = total
-        self._lines = 0
-        self._before: int | None = None
-        self._started = self._told = time.perf_counter()
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> "DealtProgress":
-        if self._own.first and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True))
-            self._bar.start()
-            self._task = self._bar.add_task(self._text(), total=self._total)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self, summary: str | None) -> None:
+        """Takes the bar away, and prints what was done."""
         if self._bar is not None:
             self._bar.stop()
-        if error is None and self._own.first:
-            kept = f" ({self._before:,} of them before)" if self._before else ""
-            print(f"s2st: {self._lines:,} {self._text()}{kept}", file=sys.stderr, flush=True)
-
-    def tell(self, lines: int) -> None:
-        """So many lines were answered by all ranks, now and in runs that were stopped."""
-        if self._before is None:
-            self._before = lines
-        self._lines = lines
-        now = time.perf_counter()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=lines, description=self._text())
-        elif now - self._told > 30 and lines > self._before:
-            self._told = now
-            left = (now - self._started) / (lines - self._before) * (self._total - lines)
-            text = f"{lines:,} of {self._total:,} {self._text()}, {duration(left)} left"
-            print(f"s2st: {text}", file=sys.stderr, flush=True)
-
-    def _text(self) -> str:
-        seconds = max(1e-9, time.perf_counter() - self._started)
-        rate = (self._lines - (self._before or 0)) / seconds
-        return f"lines by {self._own.size} processes, {rate:,.1f} lines/s"
+            self._bar = None
+        if summary is not None:
+            print(f"s2st: {summary}", file=sys.stderr, flush=True)

@@ -1,32 +1,22 @@
 """`s2st score`: BLEU, chrF and TER of hypotheses, or log-probabilities of pairs under a model."""
 
-import contextlib
 import json
-import logging
-import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from s2st.components import Resolved
-from s2st.device import ScoringDeviceConfig
 from s2st.errors import DataError, UsageError
+from s2st.pipelines.job_setup import refuse_shared_stdin
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
-from s2st.ranks import RanksConfig, ranks
-from s2st_cli.dealing import join_ranks, models_identity, open_parts
-from s2st_cli.generate import require_checkpoints
-from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
-from s2st_cli.startup import import_torch
+from s2st.pipelines.score import score_pairs
+from s2st.ranks import ranks
+from s2st_cli.options import ConfiguredCommand
+from s2st_cli.progress import JobProgress
 
-if TYPE_CHECKING:
-    from s2st.pipelines.score import PairScore
-
-log = logging.getLogger("s2st")
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
 first by paired bootstrap.
@@ -43,8 +33,10 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     if (extra["ref"] or extra["hyp"]) and (has_model or has_pairs):
         raise UsageError("HYP and --ref do not go with --checkpoint, --source and --target")
     if extra["ref"]:
-        if extra["output_file"] != "-":
-            raise UsageError("--output-file goes with --checkpoint, --source and --target")
+        if extra["output_file"] != "-" or extra["resume"]:
+            raise UsageError(
+                "--output-file and --resume go with --checkpoint, --source and --target"
+            )
         if ranks().first:  # there is nothing to deal
             _score_text(extra)
     elif has_model and extra["target"]:
@@ -109,78 +101,18 @@ def _score_text(extra: Mapping[str, Any]) -> None:
 
 
 def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
-    import_torch()
-    from s2st.device import setup_device
-    from s2st.pipelines.dealt import deal
-    from s2st.pipelines.score import plan, score_pairs
-    from s2st.scoring.build import load_scorer
-    from s2st.text.lines import check_outputs, open_output, read_aligned
-
-    files = [path for path in (extra["source"], extra["target"]) if path is not None]
-    output = extra["output_file"]
-    refuse_shared_stdin(*files)
-    check_outputs([output], files)
-    own = join_ranks(files, output)
-    models = options.config(ModelsConfig)
-    device_config = options.config(ScoringDeviceConfig)
-    device = setup_device(device_config)
-    scorer = load_scorer(
-        require_checkpoints(models), device, device_config.precision,
-        models.ensemble_weight, models.ensemble_mode,
-    )  # fmt: skip
-    if extra["source"] is None and not scorer.source.empty:
-        raise UsageError("the model translates: --source FILE is needed beside --target")
-    if extra["source"] is not None and scorer.source.empty:
-        log.info("the model reads no source: --source is left aside")
-    pairs = (("", *row)[-2:] for row in read_aligned(files))
-    answer = partial(_answer, as_json=extra["json"])
-    total, tokens, unknown, lines = 0.0, 0, 0, 0
-    with contextlib.ExitStack() as stack:
-        if own.size > 1:
-            names = ("source", "target")
-            inputs = {f"--{name}": extra[name] for name in names if extra[name] is not None}
-            identity = {**models_identity(options, device), "--json": extra["json"]}
-            total_lines = sum(1 for _ in read_aligned(files))
-            parts = stack.enter_context(open_parts(own, output, identity, inputs, total_lines))
-            seconds = options.config(RanksConfig).rank_timeout
-            answers: Iterator[Sequence[Any]] = deal(
-                plan(scorer, pairs), answer, parts, own, seconds
-            )
-        else:
-            answers = map(answer, score_pairs(scorer, pairs))
-        first = next(answers, None)
-        if not own.first:
-            return
-        with open_output(output) as write:
-            for record, log_prob, own_tokens, own_unknown in chain(
-                [] if first is None else [first], answers
-            ):
-                write(record)
-                total += log_prob
-                tokens += own_tokens
-                unknown += own_unknown
-                lines += 1
-    if not tokens:
-        raise DataError("no lines", extra["target"])
-    print(
-        f"s2st: {lines:,} pairs, {tokens:,} target tokens with EOS ({unknown:,} unknown), "
-        f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}",
-        file=sys.stderr,
+    source, target = extra["source"], extra["target"]
+    refuse_shared_stdin(*(path for path in (source, target) if path is not None))
+    totals = score_pairs(
+        options, source, target, extra["output_file"], extra["json"], extra["resume"], JobProgress()
     )
-
-
-def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int]:
-    """A pair's line of output, and its log-probability, tokens and unknown words."""
-    record = f"{pair.log_prob:.6f}"
-    if as_json:
-        values = {
-            "line": pair.line,
-            "log_prob": pair.log_prob,
-            "tokens": [*pair.tokens, "</s>"],
-            "token_log_probs": list(pair.token_log_probs),
-        }
-        record = json.dumps(values, ensure_ascii=False)
-    return record, pair.log_prob, len(pair.token_log_probs), pair.unknown
+    if totals is not None:
+        print(
+            f"s2st: {totals.pairs:,} pairs, {totals.tokens:,} target tokens with EOS "
+            f"({totals.unknown:,} unknown), log-probability {totals.log_prob:.3f}, perplexity "
+            f"{totals.perplexity:.4f}",
+            file=sys.stderr,
+        )
 
 
 def _lines(path: str) -> Sequence[str]:
@@ -202,6 +134,9 @@ command = ConfiguredCommand(
         click.Option(
             ["-o", "--output-file"], default="-", metavar="FILE",
             help="where to write the log-probabilities",
+        ),
+        click.Option(
+            ["--resume"], is_flag=True, help="go on with a stopped run that wrote --output-file"
         ),
         click.Option(
             ["--tokenize"], default="13a", show_default=True, metavar="NAME",

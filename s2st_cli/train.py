@@ -11,10 +11,10 @@ from s2st.components import Resolved
 from s2st.interrupt import noted
 from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.ranks import ranks
+from s2st.startup import import_torch
 from s2st.training.progress import Observer
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.progress import BarObserver, LineObserver, perplexity
-from s2st_cli.startup import import_torch
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 

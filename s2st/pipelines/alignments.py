@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from s2st.data.batch import make_source
-from s2st.errors import DataError, InputMissingError, UsageError
+from s2st.errors import DataError, UsageError
 from s2st.scoring.base import Scorer
 from s2st.search.base import Search
 from s2st.text.lines import open_output, read_lines, split_words
@@ -103,41 +103,13 @@ def read_dictionary(path: str | None) -> dict[str, str]:
     return made
 
 
-def kept_bytes(path: str, count: int) -> int:
-    """Where the first `count` lines of a stopped run's alignments end.
-
-    Raises:
-        InputMissingError: the file cannot be read.
-        DataError: it has fewer lines.
-    """
-    size = lines = 0
-    try:
-        if count:
-            with open(path, "rb") as stream:
-                while lines < count and (line := stream.readline()).endswith(b"\n"):
-                    size += len(line)
-                    lines += 1
-    except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
-    if lines < count:
-        raise DataError(
-            f"{lines} alignments, but {count} input lines are answered; run without --resume", path
-        )
-    return size
-
-
 @contextmanager
-def open_alignments(path: str | None, keep: int) -> Iterator[WriteLine]:
-    """Yields what writes a line there at once; where there is no path, what does nothing.
-
-    Args:
-        path: the output.
-        keep: bytes at its start that stay.
-    """
+def open_alignments(path: str | None) -> Iterator[WriteLine]:
+    """Yields what writes a line there at once; where there is no path, what does nothing."""
     if path is None:
         yield lambda line: None
         return
-    with open_output(path, keep) as write:
+    with open_output(path) as write:
 
         def write_line(line: str) -> None:
             write(line)

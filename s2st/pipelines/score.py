@@ -1,144 +1,148 @@
-"""The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines."""
+"""The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines, and perplexity.
 
+Importable without torch, so that wrong options are reported at once.
+"""
+
+import contextlib
+import json
+import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
+from typing import TYPE_CHECKING
 
-import numpy as np
+from s2st.components import Resolved
+from s2st.device import ScoringDeviceConfig
+from s2st.errors import DataError, UsageError
+from s2st.pipelines.job_setup import (
+    JobFiles,
+    models_identity,
+    open_queue,
+    require_checkpoints,
+)
+from s2st.pipelines.options import ModelsConfig
+from s2st.pipelines.progress import Progress
+from s2st.startup import import_torch
+from s2st.text.lines import check_outputs, open_output, read_aligned
 
-from s2st.data.batch import make_batch, make_source
-from s2st.data.batching import BatchingConfig, plan_in_order
-from s2st.device import naming_memory
-from s2st.errors import describe_lines
-from s2st.pipelines.pieces import Piece, in_order
-from s2st.scoring.base import Scorer
-from s2st.scoring.lists import MAX_PADDED_SOURCE, score_lists
-from s2st.text.vocabulary import UNK_ID
+if TYPE_CHECKING:
+    from s2st.pipelines.pair_scores import PairScore
 
-CHUNK_PAIRS = 4096
-MAX_ROWS = 2048
-BATCHING = BatchingConfig(batch_size=128, max_tokens=8192)
-SOURCES = BatchingConfig(batch_size=MAX_ROWS, max_tokens=MAX_PADDED_SOURCE)  # shared ones
+log = logging.getLogger("s2st")
 
 
-@dataclass(frozen=True)
-class PairScore:
-    """log p(target | source) of one pair of lines, in nats.
+@dataclass
+class PairTotals:
+    """Sums over the pairs of a job. `log_prob` is in nats; `tokens` counts EOS."""
 
-    Attributes:
-        line: index from 0.
-        tokens: the target's tokens, EOS not among them.
-        token_log_probs: one value a token and, last, EOS's.
-        log_prob: their sum.
-        unknown: target tokens that are not in the vocabulary.
+    pairs: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    log_prob: float = 0.0
+
+    def add(self, log_prob: float, tokens: int, unknown: int) -> None:
+        """Counts one pair."""
+        self.pairs += 1
+        self.tokens += tokens
+        self.unknown += unknown
+        self.log_prob += log_prob
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-probability of a token; infinite where that overflows."""
+        nll = -self.log_prob / self.tokens
+        return math.exp(nll) if nll < 700 else math.inf
+
+
+def score_pairs(
+    options: Resolved,
+    source: str | None,
+    target: str,
+    output: str,
+    as_json: bool,
+    resume: bool,
+    progress: Progress,
+) -> PairTotals | None:
+    """Writes log p(target | source) of each pair of lines.
+
+    Args:
+        options: of SCORE_SPEC.
+        source, target: paths of the pairs, "-" for standard input; a language model needs no
+            source.
+        output: path of the output, "-" for standard output.
+        as_json: whether to write each token's log-probability as JSON.
+        resume: whether to go on with a stopped run.
+        progress: shows what several ranks have finished.
+
+    Returns:
+        The sums over all pairs; None on every rank but the first.
+
+    Raises:
+        UsageError: options, models and files that do not go together.
+        DataError: files of unequal length, or without lines.
     """
+    require_checkpoints(options.config(ModelsConfig))
+    inputs = {} if source is None else {"--source": source}
+    files = JobFiles({**inputs, "--target": target}, output)
+    paths = list(files.inputs.values())
+    check_outputs([output], paths)
+    if resume:
+        files.check_resume()
+    own = files.join_ranks()
+    import_torch()
+    from s2st.device import setup_device
+    from s2st.pipelines.pair_scores import plan
+    from s2st.pipelines.work_queue import in_order
+    from s2st.scoring.build import load_scorer
 
-    line: int
-    tokens: tuple[str, ...]
-    token_log_probs: tuple[float, ...]
-    log_prob: float
-    unknown: int
-
-
-def score_pairs(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[PairScore]:
-    """Yields one score a (source, target) pair of lines, in order; see `plan`."""
-    return in_order(plan(scorer, pairs))
-
-
-def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[Piece[PairScore]]]:
-    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines,
-    or DataError of a pair that the model cannot have.
-
-    Where most pairs of a chunk share a source that there is, prefixes of targets are shared too.
-    """
-    iterator = iter(pairs)
-    first = 0
-    while texts := list(islice(iterator, CHUNK_PAIRS)):
-        source, target = scorer.source, scorer.target
-        words = [target.tokenizer.encode(pair[1]) for pair in texts]
-        chunk = _Chunk(
-            scorer,
-            first,
-            [source.ids(source.tokenizer.encode(pair[0])) for pair in texts],
-            words,
-            [target.ids(tokens) for tokens in words],
+    models, device_config = options.config(ModelsConfig), options.config(ScoringDeviceConfig)
+    device = setup_device(device_config)
+    identity = {}
+    if files.lasting:
+        identity = {**models_identity(options, device), "--json": as_json}
+    totals = PairTotals()
+    with contextlib.ExitStack() as stack:
+        count = partial(_count, paths)
+        queue = stack.enter_context(
+            open_queue(files, own, options, identity, resume, progress, count)
         )
-        yield chunk.pieces()
-        first += len(texts)
+        scorer = load_scorer(
+            models.paths(), device, device_config.precision,
+            models.ensemble_weight, models.ensemble_mode,
+        )  # fmt: skip
+        if source is None and not scorer.source.empty:
+            raise UsageError("the model translates: --source FILE is needed beside --target")
+        if source is not None and scorer.source.empty:
+            log.info("the model reads no source: --source is ignored")
+        pairs = (("", *row)[-2:] for row in read_aligned(paths))
+        answers = in_order(plan(scorer, pairs), partial(_answer, as_json=as_json), queue)
+        first = next(answers, None)  # what fails before the first line leaves the output as it was
+        if not own.first:
+            return None
+        write = stack.enter_context(open_output(output))
+        for record, *sums in chain([] if first is None else [first], answers):
+            write(record)
+            totals.add(*sums)
+    if not totals.tokens:
+        raise DataError("no lines", target)
+    return totals
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Pairs of which batches are made; `first` is the line of the first one.
+def _count(paths: Sequence[str]) -> int:
+    return sum(1 for _ in read_aligned(paths))
 
-    Attributes:
-        sources, targets: ids of each pair.
-        words: of the targets.
-    """
 
-    scorer: Scorer
-    first: int
-    sources: Sequence[list[int]]
-    words: Sequence[Sequence[str]]
-    targets: Sequence[list[int]]
-
-    def pieces(self) -> Sequence[Piece[PairScore]]:
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, source in enumerate(self.sources):
-            groups.setdefault(tuple(source), []).append(index)
-        if len(groups) <= len(self.sources) // 2 and not self.scorer.source.empty:
-            return self._shared(list(groups.values()))
-        sides = zip(self.sources, self.targets, strict=True)
-        lengths = np.array([max(len(s), len(t)) for s, t in sides], dtype=np.int64)
-        batches = [batch.tolist() for batch in plan_in_order(lengths, BATCHING)]
-        return [Piece(self._lines(batch), partial(self._score, batch)) for batch in batches]
-
-    def _shared(self, groups: Sequence[Sequence[int]]) -> Sequence[Piece[PairScore]]:
-        """Pieces of whole groups, each of pairs that have one source."""
-        lengths = np.array([len(self.sources[group[0]]) for group in groups], dtype=np.int64)
-        pieces = []
-        for batch in plan_in_order(lengths, SOURCES):
-            chosen = [groups[i] for i in batch.tolist()]
-            lines = self._lines(chain.from_iterable(chosen))
-            pieces.append(Piece(lines, partial(self._score_groups, chosen)))
-        return pieces
-
-    def _score(self, indices: Sequence[int]) -> Iterator[PairScore]:
-        sources, targets = self._ids(indices)
-        longest = max(max(len(s), len(t)) for s, t in zip(sources, targets, strict=True))
-        with naming_memory(describe_lines(self._lines(indices), longest)):
-            found = self.scorer.score(make_batch(sources, targets, indices)).tolist()
-        for index, row in zip(indices, found, strict=True):
-            yield self._answer(index, row[: len(self.targets[index]) + 1])
-
-    def _score_groups(self, groups: Sequence[Sequence[int]]) -> Iterator[PairScore]:
-        flat = list(chain.from_iterable(groups))
-        sources, _ = self._ids([group[0] for group in groups])
-        longest = max(len(sources[0]), *(len(self.targets[i]) for i in flat))
-        with naming_memory(describe_lines(self._lines(flat), longest)):
-            batch = make_source(sources, range(len(sources)))
-            lists = [[self.targets[i] for i in group] for group in groups]
-            found = score_lists(self.scorer, batch, lists, MAX_ROWS).token_log_probs
-        for index, row in zip(flat, chain.from_iterable(found), strict=True):
-            yield self._answer(index, row.tolist())
-
-    def _ids(self, indices: Sequence[int]) -> tuple[list[list[int]], list[list[int]]]:
-        return [self.sources[i] for i in indices], [self.targets[i] for i in indices]
-
-    def _lines(self, indices: Iterable[int]) -> list[int]:
-        return [self.first + index for index in indices]
-
-    def _answer(self, index: int, row: Sequence[float]) -> PairScore:
-        places = self.scorer.target.places(len(row))
-        if sum(row) == -math.inf:
-            pair = make_batch([self.sources[index]], [self.targets[index]], self._lines([index]))
-            self.scorer.check_pairs(pair)
-        return PairScore(
-            line=self.first + index,
-            tokens=tuple(self.words[index]),
-            token_log_probs=tuple(row[place] for place in places),
-            log_prob=sum(row),
-            unknown=self.targets[index].count(UNK_ID),
-        )
+def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int]:
+    """A pair's line of output, and its log-probability, tokens and unknown words."""
+    record = f"{pair.log_prob:.6f}"
+    if as_json:
+        values = {
+            "line": pair.line,
+            "log_prob": pair.log_prob,
+            "tokens": [*pair.tokens, "</s>"],
+            "token_log_probs": list(pair.token_log_probs),
+        }
+        record = json.dumps(values, ensure_ascii=False)
+    return record, pair.log_prob, len(pair.token_log_probs), pair.unknown

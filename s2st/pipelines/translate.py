@@ -16,7 +16,7 @@ from s2st.data.batching import BatchingConfig, plan_in_order
 from s2st.device import naming_memory
 from s2st.errors import describe_lines
 from s2st.pipelines.alignments import links_of, replace_unknown
-from s2st.pipelines.pieces import Piece, in_order
+from s2st.pipelines.work_queue import Task, WorkQueue, in_order
 from s2st.rescoring.checks import UnknownWords
 from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
@@ -55,11 +55,11 @@ def translate(
     chunks: Iterable[Sequence[str]],
     batch_size: int | None,
     detokenize: bool,
-    start: int = 0,
     dictionary: Mapping[str, str] | None = None,
 ) -> Iterator[Translation]:
     """Yields one Translation a line, in the order of the lines; see `plan`."""
-    return in_order(plan(scorer, search, chunks, batch_size, detokenize, start, dictionary))
+    tasks = plan(scorer, search, chunks, batch_size, detokenize, dictionary)
+    return in_order(tasks, lambda translation: translation, WorkQueue())
 
 
 def plan(
@@ -68,9 +68,8 @@ def plan(
     chunks: Iterable[Sequence[str]],
     batch_size: int | None,
     detokenize: bool,
-    start: int = 0,
     dictionary: Mapping[str, str] | None = None,
-) -> Iterator[list[Piece[Translation]]]:
+) -> Iterator[list[Task[Translation]]]:
     """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines.
 
     Args:
@@ -79,8 +78,6 @@ def plan(
             length into batches.
         batch_size: sentences decoded together at most; None leaves it to the bounds of memory.
         detokenize: join tokens to text, or leave a space between them.
-        start: the first line that is wanted. Lines before it are not translated, or only where
-            they share a batch with one that is.
         dictionary: unknown words are replaced through it and the attention, which there must be;
             None leaves them.
     """
@@ -91,27 +88,25 @@ def plan(
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
     for chunk in chunks:
-        end = first + len(chunk)
-        if end > start:
-            words = [side.tokenizer.encode(line) for line in chunk]
-            for line in words:
-                unknown.add(line)
-            rows = [side.ids(line) for line in words]
-            lines = _Lines(first, chunk, words, rows)
-            answered = [index for index, row in enumerate(rows) if row or side is scorer.target]
-            full = np.array(answered, dtype=np.int64)
-            lengths = np.array([len(rows[index]) for index in full], dtype=np.int64)
-            batches = [full[batch].tolist() for batch in plan_in_order(lengths, config)]
-            batches.append(sorted(set(range(len(rows))) - set(answered)))
-            yield [
-                Piece(
-                    [first + index for index in indices],
-                    partial(_translate_batch, scorer, search, lines, indices, wording),
-                )
-                for indices in batches
-                if indices and first + max(indices) >= start
-            ]
-        first = end
+        words = [side.tokenizer.encode(line) for line in chunk]
+        for line in words:
+            unknown.add(line)
+        rows = [side.ids(line) for line in words]
+        lines = _Lines(first, chunk, words, rows)
+        answered = [index for index, row in enumerate(rows) if row or side is scorer.target]
+        full = np.array(answered, dtype=np.int64)
+        lengths = np.array([len(rows[index]) for index in full], dtype=np.int64)
+        batches = [full[batch].tolist() for batch in plan_in_order(lengths, config)]
+        batches.append(sorted(set(range(len(rows))) - set(answered)))
+        yield [
+            Task(
+                [first + index for index in indices],
+                partial(_translate_batch, scorer, search, lines, indices, wording),
+            )
+            for indices in batches
+            if indices
+        ]
+        first += len(chunk)
     warning = unknown.warning("the input")
     if warning is not None:
         log.warning(warning)

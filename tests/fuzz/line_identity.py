@@ -20,7 +20,7 @@ from random import Random
 import torch
 from parsers import save_model
 
-from s2st.pipelines.score import PairScore, score_pairs
+from s2st.pipelines.pair_scores import PairScore, score_pairs
 from s2st.pipelines.translate import translate
 from s2st.scoring.base import Scorer
 from s2st.scoring.build import load_scorer

@@ -1,4 +1,4 @@
-"""The job of `s2st rescore-nbest`: score the lists, decide on weights, rank, write, report.
+"""One run over one file of n-best lists: score them, decide on weights, rank, write, report.
 
 Where the weights are known before, the lists are streamed once. Where they depend on all lists
 (normalising, tuning on them, the oracle), the lists are read twice; between the passes only
@@ -18,19 +18,22 @@ from typing import Any
 
 from s2st import durable
 from s2st.errors import DataError
-from s2st.pipelines.journal import Journal
 from s2st.pipelines.options import RescoreConfig
-from s2st.pipelines.rescore import (
-    EarlierScores,
-    ListScorer,
-    RankedList,
-    features_of,
-    rank,
-    shard_lines,
+from s2st.pipelines.progress import Progress, watched
+from s2st.pipelines.rescore.blocks import shard_lines
+from s2st.pipelines.rescore.list_scorer import EarlierScores, ListScorer
+from s2st.pipelines.rescore.output import write_ranked
+from s2st.pipelines.rescore.ranking import RankedList, features_of, rank
+from s2st.pipelines.rescore.scored_list import ScoredList
+from s2st.pipelines.rescore.tuning_report import (
+    HeadroomReport,
+    Tuner,
+    TuningReport,
+    headroom,
+    report_values,
+    tune,
 )
-from s2st.pipelines.rescore_output import write_ranked
-from s2st.pipelines.scored import ScoredList
-from s2st.pipelines.tune import HeadroomReport, Tuner, TuningReport, headroom, report_values, tune
+from s2st.pipelines.work_queue import WorkQueue
 from s2st.rescoring.collection import Collection, Collector
 from s2st.rescoring.spread import SpreadMeter
 from s2st.rescoring.weights import BASELINE, LENGTH, Weights, even_average, write_weights
@@ -41,8 +44,6 @@ from s2st.text.nbest import NBestEntry, read_nbest
 log = logging.getLogger("s2st")
 LOPSIDED = 3.0  # ratio of two spreads that makes an even average nearly one score's choice alone
 Lists = Iterator[list[NBestEntry]]
-# (what is counted, how many there will be, lists) -> the same lists, watched for progress
-Watch = Callable[[str, int, Iterator[ScoredList]], Iterator[ScoredList]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class RescoringJob:
         tuner: learns weights, where `config.tune` asks for it.
         given: weights that the user named, else None.
         inputs: files; `inputs.nbest` stands for the lists in messages.
-        watch: shows progress.
-        journal: scores of a stopped run, and a place for those of this one.
+        progress: shows how many lists are scored.
+        queue: holds the scores of a stopped run or of other ranks, and keeps those of this one.
     """
 
     def __init__(
@@ -98,20 +99,23 @@ class RescoringJob:
         tuner: Tuner,
         given: Weights | None,
         inputs: Inputs,
-        watch: Watch,
-        journal: Journal | None = None,
+        progress: Progress,
+        queue: WorkQueue,
     ) -> None:
         self.config = config
         self.features = features
         self.tuner = tuner
         self.given = given
         self.inputs = inputs
-        self.watch = watch
-        self.journal = journal
+        self.progress = progress
+        self.queue = queue
         self.names = inputs.scored or tuple(feature.name for feature in features)
         self.even = even_average(self.names)
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
+        self.development_sources: list[str] = []
+        if config.tune and config.dev_source is not None:
+            self.development_sources = self._lines(config.dev_source)
 
     def run(self, lists: Lists, path: str) -> None:
         """Does the job.
@@ -123,8 +127,8 @@ class RescoringJob:
         config = self.config
         lists = self._as_they_were(lists, self.inputs.nbest)
         tuning = None
-        if config.tune and config.dev_nbest is not None and config.dev_source is not None:
-            tuning = self._tune_on_development(config.dev_nbest, self._lines(config.dev_source))
+        if config.tune and config.dev_nbest is not None:
+            tuning = self._tune_on_development(config.dev_nbest)
         if reads_twice(config, self.given):
             self._two_passes(lists, path, tuning)
         else:
@@ -136,7 +140,7 @@ class RescoringJob:
         meter = SpreadMeter()
 
         def ranked() -> Iterator[RankedList]:
-            for item in self._scored(lists, self.sources, self.inputs.nbest, "lists"):
+            for item in self._scored(lists):
                 meter.add(item)
                 yield rank(item, weights, self.config.length_feature, centered=False)
 
@@ -153,7 +157,7 @@ class RescoringJob:
             tokens = item.token_scores if config.output == "words" else ()
             kept.append(replace(item, entries=(), token_scores=tokens))
 
-        scored = self._scored(lists, self.sources, self.inputs.nbest, "lists")
+        scored = self._scored(lists)
         references = config.oracle or (config.tune if tuning is None else ())
         collection = self._collect(scored, references, self.sources, self.inputs.nbest, keep)
         if config.tune and tuning is None:
@@ -191,19 +195,32 @@ class RescoringJob:
     def _lines(self, path: str) -> list[str]:
         return list(read_lines(path, self.config.encoding_errors))
 
-    def _scored(
-        self, lists: Lists, sources: Sequence[str], name: str, label: str
+    def _scored(self, lists: Lists) -> Iterator[ScoredList]:
+        """The lists of the job with their scores."""
+        name, before = self.inputs.nbest, len(self.development_sources)
+        yield from self._scored_of(lists, self.sources, name, "lists", len(self.part), before)
+
+    def _scored_of(
+        self,
+        lists: Lists,
+        sources: Sequence[str],
+        name: str,
+        label: str,
+        total: int,
+        first_task: int,
     ) -> Iterator[ScoredList]:
         """The scored lists, with progress and, at the end, warnings about their text."""
-        scorer: ListScorer | EarlierScores
+        config = self.config
         if self.inputs.scored:
-            scorer = EarlierScores(self.inputs.scored, name)
+            scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
         else:
-            scorer = ListScorer(self.features, sources, self.config.max_rows, name, self.journal)
-        count = len(sources) if sources is not self.sources else len(self.part)
-        yield from self.watch(label, count, scorer.score(lists))
-        if self.journal is not None and self.journal.taken:
-            log.info("%s: scores of %d lists taken", self.journal.path, self.journal.taken)
+            words = config.output == "words"
+            scorer = ListScorer(
+                self.features, sources, config.max_rows, name, self.queue, first_task, words
+            )
+        yield from watched(scorer.score(lists), label, total, self.progress)
+        if isinstance(scorer, ListScorer) and scorer.taken and self.queue.ranks.size == 1:
+            log.info("%s: scores of %d lists taken from a stopped run", name, scorer.taken)
         for text in scorer.warnings():
             log.warning("%s: %s", name, text)
 
@@ -261,10 +278,11 @@ class RescoringJob:
                 scaled.setdefault(name, tuple(share * number for number in numbers))
         return Weights(scaled)
 
-    def _tune_on_development(self, path: str, sources: Sequence[str]) -> TuningReport:
-        scored = self._scored(self.lists(path, path), sources, path, "development lists")
-        collection = self._collect(scored, self.config.tune, sources, path, lambda item: None)
-        return self._tune(collection)
+    def _tune_on_development(self, path: str) -> TuningReport:
+        sources, label = self.development_sources, "development lists"
+        lists = self.lists(path, path)
+        scored = self._scored_of(lists, sources, path, label, len(sources), 0)
+        return self._tune(self._collect(scored, self.config.tune, sources, path, lambda item: None))
 
     def _tune(self, collection: Collection) -> TuningReport:
         own = self.config.baseline_features == "own"

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 
-from s2st.pipelines.rescore import RankedList
+from s2st.pipelines.rescore.ranking import RankedList
 from s2st.text.lines import open_output
 from s2st.text.nbest import format_entry
 

@@ -1,63 +1,28 @@
-"""Scoring and ranking SMT n-best lists, the work behind `s2st rescore-nbest`.
+"""Scoring SMT n-best lists: the models' log-probability of every hypothesis.
 
-The paper's way (section 3.3): the log-probability of every hypothesis under the model, an even
-average with the system's own score, the best one wins. Lists are streamed: a few are in memory at
-a time, and which ones are scored together does not depend on where a run starts.
+Lists are streamed: a few are in memory at a time. Lists of one block of source lines are scored
+together in groups; which lists form a group does not depend on where a run starts. A group is a
+task of the work queue.
 """
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from s2st.device import naming_memory
-from s2st.errors import DataError, UsageError
-from s2st.pipelines.journal import Journal
-from s2st.pipelines.scored import ScoredList, TokenScores
+from s2st.errors import DataError
+from s2st.pipelines.rescore.blocks import BLOCK
+from s2st.pipelines.rescore.scored_list import ScoredList, TokenScores
+from s2st.pipelines.work_queue import TaskName, WorkQueue
 from s2st.rescoring.checks import UnknownWords
-from s2st.rescoring.weights import (
-    BASELINE,
-    CHANNEL,
-    LENGTH,
-    MODEL,
-    Features,
-    Weights,
-    model_names,
-)
+from s2st.rescoring.weights import BASELINE, CHANNEL, MODEL, model_names
 from s2st.scoring.features import ListFeature, tokens_of
 from s2st.scoring.lists import MAX_PADDED_SOURCE
 from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
-
-BLOCK = 64  # source lines; lists of different blocks are never scored together
-
-
-@dataclass(frozen=True)
-class RankedList:
-    """One list with new features and totals.
-
-    The baseline's total is kept as the feature `Baseline`; features of an earlier rescoring are
-    replaced.
-
-    Attributes:
-        entries: the hypotheses with new features and totals, in the order of the file.
-        best: index of the highest total, the first of equals; not finite ranks last.
-    """
-
-    scored: ScoredList
-    entries: tuple[NBestEntry, ...]
-    best: int
-
-    @property
-    def id(self) -> int:
-        """Sentence number from 0."""
-        return self.scored.id
-
-    def order(self) -> list[int]:
-        """Indices of the entries, best first; equals stay in order."""
-        return sorted(range(len(self.entries)), key=lambda i: -_key(self.entries[i].total))
 
 
 class ListScorer:
@@ -68,7 +33,12 @@ class ListScorer:
         sources: text of source line i at index i.
         max_rows: prefixes stepped together; bounds the memory.
         path: name of the n-best file, for messages.
-        journal: knows the scores that an earlier run made, and notes those of this one.
+        queue: holds the scores of an earlier run or of other ranks, and keeps those of this one.
+        first_task: number of the task that begins with list 0.
+        keep_tokens: whether the queue keeps every token's score, or sums alone.
+
+    Attributes:
+        taken: lists whose scores the queue had.
     """
 
     def __init__(
@@ -77,14 +47,19 @@ class ListScorer:
         sources: Sequence[str],
         max_rows: int,
         path: str,
-        journal: Journal | None = None,
+        queue: WorkQueue | None = None,
+        first_task: int = 0,
+        keep_tokens: bool = True,
     ) -> None:
         self.features = features
         self.names = tuple(feature.name for feature in features)
         self.sources = sources
         self.max_rows = max_rows
         self.path = path
-        self.journal = journal
+        self.queue = queue or WorkQueue()
+        self.first_task = first_task
+        self.keep_tokens = keep_tokens
+        self.taken = 0
         self._unknown = [
             (UnknownWords(f.source.vocabulary), UnknownWords(f.target.vocabulary)) for f in features
         ]
@@ -104,11 +79,6 @@ class ListScorer:
                 message = f"id {entries[0].id} but the source has {count} lines (ids from 0)"
                 raise DataError(message, self.path, entries[0].line)
             self._look_at(entries)
-            if self.journal is not None and not pending:
-                known = self.journal.take(entries, self.sources[entries[0].id])
-                if known is not None:
-                    yield replace(known, names=self.names)
-                    continue
             new_block = pending and entries[0].id // BLOCK != pending[0][0].id // BLOCK
             longest = max(longest, len(split_words(self.sources[entries[0].id])))
             too_long = pending and (len(pending) + 1) * longest > MAX_PADDED_SOURCE
@@ -129,13 +99,37 @@ class ListScorer:
             found += [source.warning(f"the source{of}"), target.warning(f"the hypotheses{of}")]
         return [text for text in found if text is not None]
 
-    def _score_together(self, lists: Sequence[list[NBestEntry]]) -> Iterator[ScoredList]:
+    def _score_together(self, lists: Sequence[list[NBestEntry]]) -> Sequence[ScoredList]:
+        task = TaskName(self.first_task + lists[0][0].id, len(lists))
+        result = self.queue.read(task)
+        if result is not None:
+            self.taken += len(lists)
+            return self._decode(result, lists)
         lines = f"{lists[0][0].line} to {lists[-1][-1].line}"
         with naming_memory(f"{self.path}, lines {lines}"):
             scored = self._scores(lists)
-        if self.journal is not None:
-            self.journal.add(scored, self.sources)
-        yield from scored
+        self.queue.publish(task, [self._encode(item) for item in scored])
+        return scored
+
+    def _encode(self, item: ScoredList) -> dict[str, Any]:
+        """The scores of a list as what JSON can hold."""
+        tokens = item.token_scores if self.keep_tokens else ()
+        return {
+            "scores": item.model_scores.tolist(),
+            "tokens": [[row.tolist() for row in model] for model in tokens],
+        }
+
+    def _decode(self, result: Any, lists: Sequence[list[NBestEntry]]) -> list[ScoredList]:
+        """The lists with their scores from the queue, which refuses damaged ones."""
+        scored = []
+        for record, entries in zip(result, lists, strict=True):
+            tokens = tuple(
+                tuple(np.array(row, dtype=np.float32) for row in model)
+                for model in record["tokens"]
+            )
+            scores = np.array(record["scores"], dtype=np.float64)
+            scored.append(ScoredList(tuple(entries), scores, tokens, 0, 0, self.names))
+        return scored
 
     def _scores(self, lists: Sequence[list[NBestEntry]]) -> list[ScoredList]:
         stepped = positions = 0
@@ -210,59 +204,3 @@ def earlier_names(entries: Sequence[NBestEntry]) -> tuple[str, ...]:
         return next(index for index in itertools.count() if f"{kind}{index}" not in there)
 
     return model_names(count(MODEL), count(CHANNEL))
-
-
-def shard_lines(shard: str | None, count: int) -> range:
-    """Source lines of the I-th of N parts, of whole blocks, so that parts do not change scores.
-
-    Args:
-        shard: "I/N" with I from 1, or None for all lines.
-        count: lines of the source.
-
-    Raises:
-        UsageError: not of that form.
-    """
-    if shard is None:
-        return range(count)
-    part, _, parts = shard.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) < 10**6):
-        raise UsageError(f"--shard {shard}: give I/N, such as 1/4, with I from 1 to N")
-    blocks = -(-count // BLOCK)
-    first, end = (min(count, blocks * i // int(parts) * BLOCK) for i in (int(part) - 1, int(part)))
-    return range(first, end)
-
-
-def features_of(scored: ScoredList, length: bool) -> list[Features]:
-    """Every hypothesis' features: its own, Baseline, one a model and, if asked, the length."""
-    names = scored.names
-    replaced = {BASELINE, LENGTH, *names}
-    made = []
-    for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
-        old = tuple(feature for feature in entry.features if feature[0] not in replaced)
-        new: Features = ((BASELINE, (entry.total,)),)
-        new += tuple((name, (value,)) for name, value in zip(names, row, strict=True))
-        if length:
-            new += ((LENGTH, (float(len(split_words(entry.hypothesis))),)),)
-        made.append(old + new)
-    return made
-
-
-def rank(scored: ScoredList, weights: Weights, length: bool, centered: bool) -> RankedList:
-    """Totals of a list's hypotheses under the weights, less the list's mean if `centered`."""
-    features = features_of(scored, length)
-    totals = [weights.total(own) for own in features]
-    if centered:
-        finite = [total for total in totals if math.isfinite(total)]
-        mean = sum(finite) / max(1, len(finite))
-        totals = [total - mean for total in totals]
-    entries = tuple(
-        replace(entry, features=own, total=total)
-        for entry, own, total in zip(scored.entries, features, totals, strict=True)
-    )
-    best = max(range(len(entries)), key=lambda i: (_key(totals[i]), -i))
-    return RankedList(scored, entries, best)
-
-
-def _key(total: float) -> float:
-    """Totals that are not finite rank last."""
-    return total if math.isfinite(total) else -math.inf

@@ -1,4 +1,4 @@
-"""An n-best list with its models' scores: what scoring hands to ranking, tuning and the journal."""
+"""An n-best list with its models' scores, as scoring hands it to ranking and tuning."""
 
 from dataclasses import dataclass
 
