@@ -22,7 +22,8 @@ _TEMPORARY = re.compile(r"\.(.+)\.tmp(?:-.*)?")
 _observe: Callable[[str, Path, str], None] | None = None
 
 
-def _step(operation: str, path: Path, other: str = "") -> None:
+def step(operation: str, path: Path, other: str = "") -> None:
+    """Tells `_observe` of an operation that comes next."""
     if _observe is not None:
         _observe(operation, path, other)
 
@@ -34,7 +35,8 @@ def lasting(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _naming(path: Path, failure: str = "cannot be written") -> Iterator[None]:
+def naming(path: Path, failure: str = "cannot be written") -> Iterator[None]:
+    """Turns an OSError into an OutputError that names the path."""
     try:
         yield
     except OSError as error:
@@ -51,28 +53,28 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _naming(path):
-            _step("create", path)
+        with naming(path):
+            step("create", path)
             # unbuffered: nothing is left to be written when an error closes it
             self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
 
     def write(self, data: bytes) -> None:
         """Writes at the current position, the end unless `rewind` was called."""
-        with _naming(self.path):
-            _step("write", self.path)
+        with naming(self.path):
+            step("write", self.path)
             view = memoryview(data)
             while len(view):
                 view = view[self._file.write(view) :]
 
     def rewind(self) -> None:
         """The next write goes over the file's beginning."""
-        with _naming(self.path):
+        with naming(self.path):
             self._file.seek(0)
 
     def close(self) -> None:
         """Syncs and closes."""
-        with _naming(self.path), self._file:
-            _step("sync", self.path)
+        with naming(self.path), self._file:
+            step("sync", self.path)
             os.fsync(self._file.fileno())
 
     def __enter__(self) -> "Writer":
@@ -98,7 +100,7 @@ def replace_file(path: Path, data: bytes) -> None:
     What is there and no regular file (a device, a pipe) is written to instead.
     """
     if path.exists() and not path.is_file():
-        with _naming(path), open(path, "wb") as stream:
+        with naming(path), open(path, "wb") as stream:
             stream.write(data)
         return
     path = Path(os.path.realpath(path))  # a link stays one
@@ -123,8 +125,8 @@ def sync_folder(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    with _naming(path, "cannot be synced"):
-        _step("sync", path)
+    with naming(path, "cannot be synced"):
+        step("sync", path)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -145,8 +147,8 @@ def publish(temporary: Path, final: Path) -> None:
 
 
 def _rename(source: Path, target: Path) -> None:
-    with _naming(target):
-        _step("rename", target, str(source))
+    with naming(target):
+        step("rename", target, str(source))
         os.replace(source, target)
 
 
@@ -154,8 +156,8 @@ def point_link(link: Path, target_name: str) -> None:
     """Makes `link` a symbolic link to a neighbour of that name, atomically and lastingly."""
     temporary = link.with_name(f".{link.name}.tmp-{os.getpid()}")
     remove_file(temporary)
-    with _naming(link):
-        _step("link", temporary, target_name)
+    with naming(link):
+        step("link", temporary, target_name)
         os.symlink(target_name, temporary)
     publish(temporary, link)
 
@@ -170,8 +172,8 @@ def new_folder(final: Path) -> Iterator[Path]:
     make_folder(final.parent)
     _sweep_dead(final)
     temporary = final.with_name(f".{final.name}.tmp-{os.getpid()}")
-    with _naming(temporary, "cannot be created"):
-        _step("mkdir", temporary)
+    with naming(temporary, "cannot be created"):
+        step("mkdir", temporary)
         temporary.mkdir()
     try:
         yield temporary
@@ -201,10 +203,10 @@ def _alive(process: int) -> bool:
 
 def make_folder(path: Path) -> None:
     """Creates a folder and its parents, lastingly; raises OutputError if that is not possible."""
-    with _naming(path, "cannot be created"):
+    with naming(path, "cannot be created"):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
-            _step("mkdir", folder)
+            step("mkdir", folder)
             folder.mkdir(exist_ok=True)
         path.mkdir(exist_ok=True)  # says so where it is a file
     for folder in missing:
@@ -213,9 +215,9 @@ def make_folder(path: Path) -> None:
 
 def remove_file(path: Path) -> None:
     """Removes a file or link; one that is not there is no error. Raises OutputError."""
-    with _naming(path, "cannot be removed"), contextlib.suppress(FileNotFoundError):
+    with naming(path, "cannot be removed"), contextlib.suppress(FileNotFoundError):
         os.lstat(path)
-        _step("remove", path)
+        step("remove", path)
         path.unlink()
 
 
@@ -223,7 +225,7 @@ def remove_folder(path: Path) -> None:
     """Removes a folder and what is in it, as far as that is possible."""
     with contextlib.suppress(OSError):
         os.lstat(path)
-        _step("remove", path)
+        step("remove", path)
         shutil.rmtree(path, ignore_errors=True)
 
 

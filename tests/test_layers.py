@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     (
         "errors",
+        "auxiliary",
         "registry",
         "config",
         "device",

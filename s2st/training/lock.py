@@ -2,53 +2,60 @@
 
 import contextlib
 import os
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 from s2st import durable
+from s2st.auxiliary import AuxiliaryFile, open_locked
 from s2st.errors import OutputError
 
 NAME = ".lock"
+_KNOWN = re.compile(rb"process [0-9]+ on [\w.:-]+ since [0-9-]+ [0-9:]+ UTC\n?\Z")
+_REMEDY = "use another --save-dir"
 
 
 @contextlib.contextmanager
-def own(folder: Path) -> Iterator[None]:
+def own(folder: Path) -> Iterator[Callable[[], None]]:
     """Holds the folder, which is made if need be, until the end of the context.
 
-    On systems without flock (Windows) nothing is held.
+    On systems without flock (Windows) nothing is held. Yields a function that raises OutputError
+    where the folder or its lock is no longer the one that is held.
 
     Raises:
-        OutputError: the folder cannot be written, or another process holds it; says which.
+        OutputError: the folder cannot be written, another process holds it (says which), or its
+            lock is a file that s2st did not write.
     """
     durable.make_folder(folder)
     path = folder / NAME
+    file = open_locked(path, _KNOWN, "lock", _REMEDY)
+    if file is None:
+        raise OutputError(f"{folder}: {_holder(path)} works here; stop it, or use another folder")
     try:
-        stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    with stream:
-        _lock(stream.fileno(), path)
-        stream.seek(0)
-        stream.truncate()
         since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        stream.write(f"process {os.getpid()} on {socket.gethostname()} since {since}")
-        stream.flush()
-        yield
+        host = re.sub(r"[^\w.:-]", "_", socket.gethostname(), flags=re.ASCII) or "unknown"
+        file.rewrite(f"process {os.getpid()} on {host} since {since}".encode())
+        yield lambda: _check(folder, file)
+    finally:
+        file.close()
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = path.read_text("utf-8", "replace").strip() or "another process"
+def _holder(path: Path) -> str:
+    """Who holds a lock by its own words, which it may be about to write."""
+    with contextlib.suppress(OutputError):
+        file = AuxiliaryFile(path, _KNOWN, "lock", _REMEDY)
+        holder = file.stream.read().decode("ascii").strip()
+        file.close()
+        return holder or "another process"
+    return "another process"
+
+
+def _check(folder: Path, file: AuxiliaryFile) -> None:
+    if not file.in_place():
         raise OutputError(
-            f"{path.parent}: {holder} works here; stop it, or use another folder"
-        ) from error
-    except OSError:  # a file system without locks
-        return
+            f"{folder}: was removed or replaced while this training ran (its {NAME} is not the one "
+            "that this process holds); nothing more is saved, so that two processes do not write "
+            "one folder; start the training again in a --save-dir that stays"
+        )
