@@ -16,8 +16,8 @@ from machine import facts, write_results
 
 from s2st.device import keep_freed_pages
 from s2st.pipelines.evaluate import evaluate_system
-from s2st.pipelines.rescore import ListScorer
-from s2st.pipelines.scored import ScoredList
+from s2st.pipelines.rescore.list_scorer import ListScorer
+from s2st.pipelines.rescore.scored_list import ScoredList
 from s2st.scoring.build import load_scorer
 from s2st.text.lines import read_lines
 from s2st.text.nbest import read_nbest

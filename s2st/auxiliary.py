@@ -84,17 +84,7 @@ class AuxiliaryFile:
 
         Where the system or file system has no locks, nothing is held and the answer is True.
         """
-        try:
-            import fcntl
-        except ImportError:
-            return True
-        try:
-            fcntl.flock(self.stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        return True
+        return durable.lock(self.stream.fileno())
 
     def in_place(self) -> bool:
         """Whether the path still is this very file: not removed, replaced or made a link."""

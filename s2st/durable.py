@@ -237,6 +237,24 @@ def retire_folder(path: Path) -> None:
     remove_folder(aside)
 
 
+def lock(descriptor: int) -> bool:
+    """Locks an open file until it is closed; False where another process holds the lock.
+
+    Where the system or file system has no locks, nothing is held and the answer is True.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file's content, read in chunks."""
     digest = hashlib.sha256()

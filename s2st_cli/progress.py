@@ -113,6 +113,7 @@ class JobProgress(Progress):
 
     def start(self, label: str, total: int, done: int = 0) -> None:
         """Shows the bar, where there is a terminal."""
+        self.stop(None)
         self._total, self._before = total, done
         self._started = self._reported = time.perf_counter()
         if sys.stderr.isatty():

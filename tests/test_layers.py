@@ -21,6 +21,7 @@ LAYERS = (
         "interrupt",
         "joining",
         "ranks",
+        "startup",
     ),
     ("text", "demo_corpus"),
     ("data", "ngram"),

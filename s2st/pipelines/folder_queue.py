@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from s2st import durable
+from s2st.auxiliary import AuxiliaryFile, describe
 from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
 from s2st.pipelines.work_queue import TaskName, WorkQueue
@@ -24,9 +25,10 @@ from s2st.ranks import Ranks, process_group
 
 log = logging.getLogger("s2st")
 SUFFIX = ".parts"
-JOB = "job.json"
+JOB = "job"
 CLAIMS = "claims"
-FORMAT = "s2st-work-queue"
+HEAD = "s2st work queue\n"  # begins the job file; the identity as JSON follows
+REMEDY = "name another --output-file"
 OPENING = (1 << 62) - 1  # byte of the claims file that is locked while the folder is opened
 PRESENT = OPENING - 1  # byte that every process of the job locks until it ends
 PROGRESS_INTERVAL = 0.5  # seconds between two counts of what all ranks have finished
@@ -67,18 +69,13 @@ class FolderQueue(WorkQueue):
         self._locks = True
         self._check_folder()
         durable.make_folder(self.path)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
-        try:
-            self._claims = os.open(self.path / CLAIMS, flags, 0o666)
-        except OSError as error:
-            message = f"{self.path / CLAIMS}: cannot be written: {error.strerror}"
-            raise OutputError(message) from error
+        self._claims = AuxiliaryFile(self.path / CLAIMS, None, "claims", REMEDY)
         try:
             self._lock(OPENING, wait=True)
-            self._open(json.dumps({"format": FORMAT, **identity}, sort_keys=True), resume)
+            self._open(HEAD + json.dumps(dict(identity), sort_keys=True), resume)
             self._unlock(OPENING)
         except BaseException:
-            os.close(self._claims)
+            self._claims.close()
             raise
 
     def claim(self, number: int) -> bool:
@@ -136,19 +133,20 @@ class FolderQueue(WorkQueue):
         empty = self.ranks.size == 1 and not self._tasks()
         if self.ranks.first and (finished or empty):
             self._remove()
-        os.close(self._claims)
+        self._claims.close()
 
     def _check_folder(self) -> None:
         """Refuses a folder that s2st did not make, since its content is removed at the end."""
         if not os.path.lexists(self.path):
             return
-        remedy = "move it away, or name another --output-file"
         if self.path.is_symlink() or not self.path.is_dir():
-            raise OutputError(f"{self.path}: not a folder of a stopped run of s2st; {remedy}")
+            raise OutputError(
+                f"{self.path}: not a folder of a stopped run of s2st; move it, or {REMEDY}"
+            )
         for name in os.listdir(self.path):
             if name not in (JOB, CLAIMS) and not _TASK_FILE.fullmatch(name) and name[0] != ".":
                 message = f"{self.path}: holds {name!r}, which is not of a stopped run of s2st"
-                raise OutputError(f"{message}; {remedy}")
+                raise OutputError(f"{message}; move it, or {REMEDY}")
 
     def _open(self, job: str, resume: bool) -> None:
         """Joins the other ranks in the folder; the first process there decides what is kept."""
@@ -159,7 +157,14 @@ class FolderQueue(WorkQueue):
                 "--output-file"
             )
         path = self.path / JOB
-        found = path.read_text("utf-8", "replace") if path.exists() else ""
+        found = ""
+        if os.path.lexists(path):
+            kind = describe(path)
+            if kind:
+                raise OutputError(f"{path}: this is {kind}; move it, or {REMEDY}")
+            found = path.read_text("utf-8", "replace")
+            if not found.startswith(HEAD):
+                raise OutputError(f"{path}: s2st did not write it; move it, or {REMEDY}")
         restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
         go_on = resume or restarted or not alone or not self._locks
         if found and go_on and found != job:
@@ -211,7 +216,7 @@ class FolderQueue(WorkQueue):
             return True
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.lockf(self._claims, kind | (0 if wait else fcntl.LOCK_NB), 1, byte)
+            fcntl.lockf(self._claims.stream, kind | (0 if wait else fcntl.LOCK_NB), 1, byte)
         except (BlockingIOError, PermissionError):
             return False
         except OSError as error:
@@ -224,7 +229,7 @@ class FolderQueue(WorkQueue):
         with contextlib.suppress(ImportError, OSError):
             import fcntl
 
-            fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, byte)
+            fcntl.lockf(self._claims.stream, fcntl.LOCK_UN, 1, byte)
 
     def _report(self, now: bool = False) -> None:
         interval = time.monotonic() - self._reported
@@ -234,9 +239,9 @@ class FolderQueue(WorkQueue):
 
 
 def differences(found: str, wanted: str) -> str:
-    """The names of what differs between two identities as JSON; empty where one is damaged."""
+    """The names of what differs between two job files; empty where one is damaged."""
     try:
-        before, now = json.loads(found), json.loads(wanted)
+        before, now = (json.loads(text.removeprefix(HEAD)) for text in (found, wanted))
         names = sorted(before.keys() | now.keys())
         return ", ".join(name for name in names if before.get(name) != now.get(name))
     except (ValueError, AttributeError, RecursionError):

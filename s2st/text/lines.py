@@ -174,49 +174,51 @@ class LineWriter:
 
 
 @contextlib.contextmanager
-def open_output(path: str | Path, keep: int = 0) -> Iterator[LineWriter]:
+def open_output(path: str | Path) -> Iterator[LineWriter]:
     """Yields what writes lines to a file, .gz file or "-"; at the end a regular file is synced.
 
-    Args:
-        path: the output.
-        keep: bytes at the start of the file that stay; the rest is cut off.
+    A regular file is emptied once it is locked: no two processes write the same file.
 
     Raises:
-        OutputError: the file cannot be opened or written. A closed pipe stays BrokenPipeError.
+        OutputError: the file cannot be opened or written, or another process writes it. A closed
+            pipe stays BrokenPipeError.
     """
     is_stdout = str(path) == "-"
-    try:
-        stream = sys.stdout.buffer if is_stdout else _open_file(path, keep)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    try:
-        yield LineWriter(stream, flushed=not str(path).endswith(".gz"))
-        with held():
-            stream.flush()
-            if not is_stdout:
-                stream.close()
-                if os.path.isfile(path):
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = sys.stdout.buffer if is_stdout else _open_file(Path(path), stack)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        try:
+            yield LineWriter(stream, flushed=not str(path).endswith(".gz"))
+            with held():
+                stream.flush()
+                stack.close()
+                if not is_stdout and os.path.isfile(path):
                     durable.sync_file(Path(path))
                     durable.sync_folder(Path(path).parent)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        name = "standard output" if is_stdout else str(path)
-        raise OutputError(f"{name}: cannot be written: {error.strerror}") from error
-    finally:
-        if not is_stdout:
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = "standard output" if is_stdout else str(path)
+            raise OutputError(f"{name}: cannot be written: {error.strerror}") from error
+        finally:
             with held(), contextlib.suppress(OSError):
-                stream.close()
+                stack.close()
 
 
-def _open_file(path: str | Path, keep: int) -> BinaryIO:
-    if str(path).endswith(".gz"):
-        return cast(BinaryIO, gzip.GzipFile(path, "wb", mtime=0))
-    stream = open(path, "r+b" if keep else "wb")  # noqa: SIM115 - closed by open_output
-    if keep:
-        stream.truncate(keep)
-        stream.seek(keep)
-    return stream
+def _open_file(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
+    """An empty file for writing, compressed by name; `stack` closes it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    stream = cast(BinaryIO, stack.enter_context(os.fdopen(descriptor, "wb")))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not durable.lock(descriptor):
+            raise OutputError(f"{path}: another process writes it; stop it, or name another file")
+        stream.truncate(0)
+    if not path.name.endswith(".gz"):
+        return stream
+    packed = gzip.GzipFile(path, "wb", mtime=0, fileobj=stream)
+    return cast(BinaryIO, stack.enter_context(packed))
 
 
 def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:

@@ -229,71 +229,71 @@ def test_streams_cannot_be_dealt(s2st, world, text, tmp_path, monkeypatch):
 
 def test_what_another_job_left_is_refused(s2st, world, text, forked, tmp_path):
     (tmp_path / "out.parts").mkdir()
-    (tmp_path / "out.parts" / "job.json").write_text('{"--beam": 12}')
+    (tmp_path / "out.parts" / "job").write_text('s2st work queue\n{"--beam": 12}')
     command = ["generate", "--checkpoint", world.forward, *SHORT, text, "-o", tmp_path / "out"]
-    for said in forked(2, *command, "--beam", "3", codes=(2, 2)):
+    for said in forked(2, *command, "--beam", "3", "--resume", codes=(2, 2)):
         assert "out.parts: left by a run that differs in" in said
         assert "--beam" in said
     assert not (tmp_path / "out").exists()
 
 
 def test_a_hung_rank_ends_the_job_within_the_time_out(world, text, forked, tmp_path, monkeypatch):
-    from s2st.pipelines.dealt import Parts
+    from s2st.pipelines.folder_queue import FolderQueue
 
-    publish = Parts.publish
+    publish = FolderQueue.publish
 
-    def hanging(self, piece, data):
+    def hanging(self, task, result):
         if os.environ["RANK"] == "1":
-            time.sleep(4)  # with a piece claimed
+            time.sleep(4)  # with a task claimed
             os._exit(77)
-        publish(self, piece, data)
+        publish(self, task, result)
 
-    monkeypatch.setattr(Parts, "publish", hanging)
+    monkeypatch.setattr(FolderQueue, "publish", hanging)
     command = ["generate", "--checkpoint", world.forward, *SHORT, "--batch-size", "9", text]
     said = forked(2, *command, "-o", tmp_path / "out", "--rank-timeout", "1", codes=(1, 77))
     assert "--rank-timeout 1 seconds" in said[0].splitlines()[-1]
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
-    assert "before)" in forked(2, *command, "-o", tmp_path / "out")[0]
+    assert "before)" in forked(2, *command, "-o", tmp_path / "out", "--resume")[0]
 
 
 @pytest.mark.slow
 def test_nobody_ends_before_the_first_has_joined_the_answers(
     world, text, forked, tmp_path, monkeypatch
 ):
-    from s2st.pipelines.dealt import Parts
+    from s2st.pipelines.folder_queue import FolderQueue
 
-    def hanging(self, piece):
+    def hanging(self, task):
         while not (tmp_path / "rank-1").exists():  # what the other said, when it has ended
             time.sleep(0.1)
         os._exit(77)
 
-    monkeypatch.setattr(Parts, "read", hanging)
+    monkeypatch.setattr(FolderQueue, "read", hanging)
     command = ["generate", "--checkpoint", world.forward, *SHORT, text, "-o", tmp_path / "out"]
     said = forked(2, *command, "--rank-timeout", "8", codes=(77, 1))
     assert "--rank-timeout 8 seconds" in said[-1].splitlines()[-1]
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
-    assert "before)" in forked(2, *command)[0]
+    assert "before)" in forked(2, *command, "--resume")[0]
 
 
 WORKER = """
 import os, signal, sys
 from pathlib import Path
-from s2st.pipelines import dealt
+from s2st.pipelines.folder_queue import FolderQueue
 from s2st_cli.__main__ import entry_point
 
 folder, attempt = Path(os.environ["FOLDER"]), os.environ["TORCHELASTIC_RESTART_COUNT"]
-publish, made = dealt.Parts.publish, []
+publish, made = FolderQueue.publish, []
 
-def watched(self, piece, data):
+def watched(self, task, result):
     if attempt == "0" and os.environ["RANK"] == "1" and len(made) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)  # a piece is computed, and not kept
-    publish(self, piece, data)
-    made.append(piece.file)
-    (folder / f"{piece.file} {attempt} {os.environ['RANK']}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)  # a task is computed, and not kept
+    publish(self, task, result)
+    made.append(task.file)
+    (folder / f"{task.file} {attempt} {os.environ['RANK']}").touch()
 
-dealt.Parts.publish = watched
+FolderQueue.publish = watched
 entry_point()
 """
 

@@ -30,32 +30,32 @@ def lists(tmp_path_factory):
 def rescore(s2st, world, lists):
     def run(*options, nbest="nbest", model=world.forward):
         return s2st(
-            "rescore-nbest", lists / nbest, "--source", lists / "src", "--checkpoint", model,
-            "--threads", "1", "--max-rows", "64", *options,
+            "rescore-nbest", nbest if nbest == "-" else lists / nbest, "--source", lists / "src",
+            "--checkpoint", model, "--threads", "1", "--max-rows", "64", *options,
         )  # fmt: skip
 
     return run
 
 
 @pytest.fixture
-def stopped(s2st, rescore, tmp_path, monkeypatch):
+def stopped(rescore, tmp_path, monkeypatch):
     """Runs a job with an output file until so many groups are scored, then fails."""
 
     def run(groups, *options):
-        from s2st.pipelines import journal
+        from s2st.pipelines.folder_queue import FolderQueue
 
-        add, count = journal.Journal.add, iter(range(10**6))
+        publish, count = FolderQueue.publish, iter(range(10**6))
 
-        def failing(self, group, sources):
+        def failing(self, task, result):
             if next(count) == groups:
                 raise OSError(28, "No space left on device")
-            add(self, group, sources)
+            publish(self, task, result)
 
         with monkeypatch.context() as patch:
-            patch.setattr(journal.Journal, "add", failing)
+            patch.setattr(FolderQueue, "publish", failing)
             outcome = rescore("-o", tmp_path / "out", *options)
         assert outcome.code == 74, outcome.err
-        assert (tmp_path / "out.scores").exists()
+        assert (tmp_path / "out.parts").exists() == (groups > 0)
 
     return run
 
@@ -79,83 +79,73 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(rescore, stopped, lists, tmp_pa
         again = rescore("-o", tmp_path / "out", "--resume", *options)
         assert again.code == 0, again.err
         assert (tmp_path / "out").read_bytes() == straight.data
-        assert not (tmp_path / "out.scores").exists()
+        assert not (tmp_path / "out.parts").exists()
         assert again.data == b""
         assert ("scores of" in again.err) == (groups > 0)
 
 
-def test_a_journal_cut_anywhere_is_used_up_to_its_last_whole_group(
-    rescore, stopped, tmp_path, monkeypatch
-):
-    """Also with garbage in place of its end: what is whole before it counts."""
-    from s2st.pipelines.rescore import ListScorer
+def test_damaged_groups_are_scored_again(rescore, stopped, tmp_path, monkeypatch):
+    from s2st.pipelines.rescore.list_scorer import ListScorer
 
     straight = rescore("--output", "words").data
-    stopped(4, "--output", "words")
-    whole = (tmp_path / "out.scores").read_bytes()
-    header = whole.index(b"\n") + 1
     scored = []
-    score_together = ListScorer._score_together
+    scores = ListScorer._scores
 
-    def counting(self, group):
-        scored.append(len(group))
-        return score_together(self, group)
+    def counting(self, lists):
+        scored.append(len(lists))
+        return scores(self, lists)
 
-    monkeypatch.setattr(ListScorer, "_score_together", counting)
-    counts = []
-    cuts = [header, header + 1, len(whole) // 2, len(whole) - 2, len(whole) - 1, len(whole)]
-    for cut in cuts:
-        for tail in (b"", b'{"text": 1}\n', b"\x00\xff\n[]\n"):
-            scored.clear()
-            (tmp_path / "out.scores").write_bytes(whole[:cut] + tail)
-            outcome = rescore("-o", tmp_path / "out", "--resume", "--output", "words")
-            assert outcome.code == 0, outcome.err
-            assert (tmp_path / "out").read_bytes() == straight
-            counts.append(len(scored))
-    assert counts[0] == counts[1] == max(counts)  # nothing whole: everything is scored
-    assert counts[-3] == max(counts) - 4
+    monkeypatch.setattr(ListScorer, "_scores", counting)
+    assert rescore("--output", "words").data == straight
+    groups = len(scored)
+    for damaged in (0, 1, 4):
+        stopped(4, "--output", "words")
+        kept = sorted(path for path in (tmp_path / "out.parts").iterdir() if "+" in path.name)
+        assert len(kept) == 4
+        for path in kept[:damaged]:
+            path.write_bytes(path.read_bytes()[:-1])
+        scored.clear()
+        outcome = rescore("-o", tmp_path / "out", "--resume", "--output", "words")
+        assert outcome.code == 0, outcome.err
+        assert (tmp_path / "out").read_bytes() == straight
+        assert len(scored) == groups - 4 + damaged
 
 
-def test_a_journal_of_another_run_is_refused(rescore, stopped, lists, tmp_path, world):
+def test_the_scores_of_another_run_are_refused(rescore, stopped, lists, tmp_path, world):
     stopped(1)
     (lists / "other").write_text((lists / "nbest").read_text().replace("chat", "chien"))
     output = ("-o", tmp_path / "out", "--resume")
-    rescore(*output, nbest="other").check_error(65, "out.scores, line ", "other text than list")
-    rescore(*output, model=world.reversed).check_error(2, "out.scores", "differs in checkpoints")
-    rescore(*output, "--max-rows", "9").check_error(2, "out.scores", "differs in --max-rows")
-    rescore(*output, "--shard", "1/2").check_error(2, "out.scores", "differs in --shard")
-    (tmp_path / "out.scores").write_bytes(b"\x80\n")
-    rescore(*output).check_error(2, "out.scores", "first line is damaged")
+    rescore(*output, nbest="other").check_error(2, "out.parts", "differs in NBEST")
+    rescore(*output, model=world.reversed).check_error(2, "out.parts", "differs in checkpoints")
+    rescore(*output, "--max-rows", "9").check_error(2, "out.parts", "differs in --max-rows")
+    rescore(*output, "--shard", "1/2").check_error(2, "out.parts", "differs in --shard")
     fresh = rescore("-o", tmp_path / "out")
     assert fresh.code == 0
     assert "--resume would go on" in fresh.err
-    assert not (tmp_path / "out.scores").exists()
+    assert not (tmp_path / "out.parts").exists()
 
 
-@pytest.mark.parametrize("left", [b"", b'{"--feature-per": '])
-def test_a_journal_without_a_whole_first_line_is_begun_anew(rescore, tmp_path, left):
-    """What a run leaves that was killed as it started."""
-    (tmp_path / "out.scores").write_bytes(left)
-    outcome = rescore("-o", tmp_path / "out", "--resume")
-    assert outcome.code == 0, outcome.err
-    assert "nothing to go on from" in outcome.err
-    assert (tmp_path / "out").read_bytes() == rescore().data
+def test_other_weights_take_the_scores_of_a_stopped_run(rescore, stopped, lists, tmp_path):
+    """Weights and references are no part of what the scores depend on."""
+    tuned = ("--tune", lists / "ref", "--folds", "2")
+    straight = rescore(*tuned)
+    stopped(3)
+    again = rescore("-o", tmp_path / "out", "--resume", *tuned)
+    assert again.code == 0, again.err
+    assert (tmp_path / "out").read_bytes() == straight.data
+    assert "scores of" in again.err
 
 
-def test_a_journal_whose_scores_do_not_fit_is_damaged(rescore, stopped, tmp_path):
-    stopped(1)
-    journal = tmp_path / "out.scores"
-    header, *lines = journal.read_text().splitlines(keepends=True)
-    record = json.loads(lines[0])
-    for scores in ("x", [["x"]], [[]], None, [[1.0], [2.0, 3.0]]):
-        lines[0] = json.dumps({**record, "scores": scores}) + "\n"
-        journal.write_text(header + "".join(lines))
-        rescore("-o", tmp_path / "out", "--resume").check_error(65, "out.scores, line 2", "damaged")
+def test_a_file_that_is_called_as_the_journal_once_was_stays(rescore, tmp_path):
+    (tmp_path / "out.scores").write_text("notes")
+    assert rescore("-o", tmp_path / "out").code == 0
+    assert (tmp_path / "out.scores").read_text() == "notes"
 
 
 def test_resume_needs_a_file(rescore):
     rescore("--resume").check_error(2, "--resume", "--output-file")
     rescore("--resume", "-o", "/dev/null").check_error(2, "--resume", "--output-file")
+    rescore("--resume", "-o", "out", nbest="-").check_error(2, "--resume", "NBEST")
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_scoring(rescore, tmp_path):

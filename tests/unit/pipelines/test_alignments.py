@@ -7,11 +7,10 @@ import pytest
 import torch
 from builders import TINY, mixed_members, scorer, source_batch
 
-from s2st.errors import DataError, InputMissingError, UsageError
+from s2st.errors import DataError, UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.pipelines.alignments import (
     format_links,
-    kept_bytes,
     links_of,
     read_dictionary,
     replace_unknown,
@@ -51,17 +50,6 @@ def test_a_dictionary_has_two_words_a_line_and_the_first_line_counts(tmp_path):
         read_dictionary(str(path))
 
 
-def test_what_a_resumed_run_keeps_of_its_alignments(tmp_path):
-    path = tmp_path / "alignments"
-    assert kept_bytes(str(path), 0) == 0
-    with pytest.raises(InputMissingError, match="alignments"):
-        kept_bytes(str(path), 1)
-    path.write_bytes(b"0-0\n\n1-0 0-1\n1-")
-    assert [kept_bytes(str(path), count) for count in range(4)] == [0, 4, 5, 13]
-    with pytest.raises(DataError, match="3 alignments, but 4 input lines"):
-        kept_bytes(str(path), 4)
-
-
 def attending(seed, **options):
     config = ARCHITECTURES.get("gru-attention").config_type(**{**TINY, **options})
     return scorer("gru-attention", config, seed)
@@ -82,7 +70,7 @@ def test_every_unknown_word_is_replaced_by_the_word_its_own_row_points_to():
     members = [attending(seed) for seed in (3, 5)]  # whose translations have unknown words
     for model in (members[0], EnsembleScorer(members)):
         plain = list(translate(model, search, [lines], None, False))
-        replaced = list(translate(model, search, [lines], None, False, 0, {"q": "Q!"}))
+        replaced = list(translate(model, search, [lines], None, False, {"q": "Q!"}))
         seen = 0
         for line, before, after in zip(lines, plain, replaced, strict=True):
             assert before.source_words == tuple(line.split())

@@ -6,7 +6,7 @@ from builders import scorer as tiny_scorer
 
 from s2st.errors import DataError
 from s2st.models.registry import AlignedConfig
-from s2st.pipelines import score
+from s2st.pipelines import pair_scores as score
 from s2st.pipelines.pair_scores import score_pairs
 from s2st.scoring.ensemble import EnsembleScorer
 

@@ -72,7 +72,8 @@ def test_many_ranks_compute_every_task_once(tmp_path, queue):
 
 def test_a_claim_ends_with_its_process_however_that_ends(tmp_path, queue):
     def work() -> None:
-        assert queue().claim(0)
+        mine = queue()
+        assert mine.claim(0)
         (tmp_path / "claimed").touch()
         time.sleep(60)
 
@@ -89,9 +90,10 @@ def test_a_claim_ends_with_its_process_however_that_ends(tmp_path, queue):
 
 def test_a_second_process_with_the_same_output_is_refused(tmp_path, queue):
     def work() -> None:
-        queue(ranks=Ranks())
+        mine = queue(ranks=Ranks())
         (tmp_path / "opened").touch()
         time.sleep(60)
+        mine.close(finished=False)
 
     child = started(work)
     while not (tmp_path / "opened").exists():
@@ -115,9 +117,15 @@ def test_the_results_of_another_job_are_refused_or_replaced(queue):
         queue({**JOB, "--nbest": 2}, resume=True)
     with pytest.raises(UsageError, match="differs in --nbest;"):
         queue(JOB, resume=True)
-    (same.path / "job.json").write_bytes(b"{")
+    job = (same.path / "job").read_bytes()
+    (same.path / "job").write_bytes(job[:-1])
     with pytest.raises(UsageError, match="its job, which is damaged"):
         queue(resume=True)
+    (same.path / "job").write_bytes(b"my job")
+    for resume in (False, True):
+        with pytest.raises(OutputError, match=r"out\.parts/job: s2st did not write it"):
+            queue(resume=resume)
+    (same.path / "job").write_bytes(job)
     new = queue({**JOB, "--nbest": 2})  # without --resume a run starts anew
     assert new.read(TaskName(0, 1)) is None
 
@@ -176,7 +184,7 @@ def test_a_folder_that_s2st_did_not_make_is_refused_and_stays(tmp_path, queue):
     assert folder.read_text() == "notes"
 
 
-@pytest.mark.parametrize("name", ["claims", "job.json"])
+@pytest.mark.parametrize("name", ["claims", "job"])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_links_and_pipes_in_the_folder_are_not_followed(tmp_path, queue, name, kind):
     folder = tmp_path / "out.parts"
@@ -201,7 +209,8 @@ def test_files_of_others_in_the_folder_survive_its_end(queue):
 
 def test_ids_are_claimed_by_blocks_of_source_lines(tmp_path, queue):
     def work() -> None:
-        queue().claim(1000 + 1)
+        mine = queue()
+        assert mine.claim(1000 + 1)
         (tmp_path / "claimed").touch()
         time.sleep(60)
 
