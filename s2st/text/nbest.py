@@ -1,7 +1,7 @@
 """Moses n-best lists: `id ||| hypothesis ||| Name= v v Name= v ||| total [||| more]`, streamed."""
 
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from s2st.errors import DataError
@@ -110,13 +110,14 @@ def format_entry(entry: NBestEntry) -> str:
 
 
 def read_nbest(
-    lines: Iterable[str], path: str, ids: Container[int] | None = None
+    lines: Iterable[str], path: str, wanted: Callable[[int], bool] | None = None
 ) -> Iterator[list[NBestEntry]]:
     """Yields the lists of a file, one in memory at a time; ids may have gaps.
 
     Args:
         lines, path: of the file.
-        ids: the lists that are wanted; lines of others are not looked at further.
+        wanted: whether the list of an id is wanted; lines of others are not parsed. It is called
+            for each line, in the order of the file.
 
     Raises:
         DataError: a malformed line; an id that is lower than one before it; a list of more than
@@ -125,7 +126,7 @@ def read_nbest(
     current: list[NBestEntry] = []
     room = MOST_MEMORY
     for number, text in enumerate(lines, start=1):
-        if ids is not None and not _id_among(text, ids):
+        if wanted is not None and not _is_wanted(text, wanted):
             continue
         entry = parse_entry(text, path, number)
         if current and entry.id != current[0].id:
@@ -142,10 +143,10 @@ def read_nbest(
         yield current
 
 
-def _id_among(text: str, ids: Container[int]) -> bool:
-    """False for a well-formed id that is not among those."""
+def _is_wanted(text: str, wanted: Callable[[int], bool]) -> bool:
+    """False for a well-formed id that is not wanted; a malformed one is reported by the parser."""
     identifier = text.split("|||", 1)[0].strip(ASCII_SPACE)
-    return not _is_id(identifier) or int(identifier) in ids
+    return not _is_id(identifier) or wanted(int(identifier))
 
 
 def _is_id(text: str) -> bool:

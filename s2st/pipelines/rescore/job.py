@@ -73,9 +73,10 @@ def rescore_nbest(
 
     inputs = Inputs(nbest, source, output)
     twice = reads_twice(config, given)
-    ids = _shard_ids(config, source, twice)
+    part = _shard_ids(config, source, twice)
     with rereadable(nbest) if twice else nullcontext(nbest) as path:
-        lists = read_nbest(read_lines(path, config.encoding_errors, nbest), nbest, ids)
+        lines = read_lines(path, config.encoding_errors, nbest)
+        lists = read_nbest(lines, nbest, None if part is None else part.__contains__)
         first = next(lists, [])  # an error in the first line comes before the models are loaded
         if not first and config.shard is None:  # a shard may well have none
             raise DataError("no lists", nbest)

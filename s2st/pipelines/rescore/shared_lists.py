@@ -3,7 +3,7 @@
 A rank looks at the id of every line of a file, and parses only the blocks that it claims.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from s2st.pipelines.options import RescoreConfig
 from s2st.pipelines.rescore.blocks import BLOCK, shard_lines
@@ -14,8 +14,8 @@ from s2st.text.lines import read_lines
 from s2st.text.nbest import read_nbest
 
 
-class ClaimedIds(Container[int]):
-    """The ids that this rank scores: it claims a block when the first id of the block is asked for.
+class BlockClaims:
+    """Claims blocks of source lines for this rank, each when its first list is met.
 
     Args:
         queue: where blocks are claimed.
@@ -32,8 +32,8 @@ class ClaimedIds(Container[int]):
         self._block = -1
         self._mine = False
 
-    def __contains__(self, identifier: object) -> bool:
-        assert isinstance(identifier, int)
+    def claim(self, identifier: int) -> bool:
+        """Whether this rank scores the list of an id; ids come in rising order."""
         if identifier >= self._count:
             return self._part.stop == self._count
         if identifier not in self._part:
@@ -65,10 +65,10 @@ def score_share(
     before = 0
     for path, source_path, shard in files:
         sources = list(read_lines(source_path, config.encoding_errors))
-        claimed = ClaimedIds(queue, shard_lines(shard, len(sources)), len(sources), before)
+        claims = BlockClaims(queue, shard_lines(shard, len(sources)), len(sources), before)
         words = config.output == "words"
         scorer = ListScorer(features, sources, config.max_rows, path, queue, before, words)
-        lists = read_nbest(read_lines(path, config.encoding_errors), path, claimed)
+        lists = read_nbest(read_lines(path, config.encoding_errors), path, claims.claim)
         for _ in scorer.score(lists):
             pass
         before += len(sources)

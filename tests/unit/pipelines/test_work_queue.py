@@ -10,7 +10,7 @@ import pytest
 from s2st.errors import OutputError, UsageError
 from s2st.pipelines.folder_queue import FolderQueue
 from s2st.pipelines.rescore.blocks import BLOCK
-from s2st.pipelines.rescore.shared_lists import ClaimedIds
+from s2st.pipelines.rescore.shared_lists import BlockClaims
 from s2st.pipelines.work_queue import TaskName
 from s2st.ranks import Ranks
 
@@ -219,13 +219,13 @@ def test_ids_are_claimed_by_blocks_of_source_lines(tmp_path, queue):
         time.sleep(0.01)
     try:
         parts = queue()
-        ids = ClaimedIds(parts, range(3 * BLOCK), 3 * BLOCK + 5, 1000)
-        assert [i for i in range(0, 4 * BLOCK, 8) if i in ids] == [
+        claims = BlockClaims(parts, range(3 * BLOCK), 3 * BLOCK + 5, 1000)
+        assert [i for i in range(0, 4 * BLOCK, 8) if claims.claim(i)] == [
             *range(0, BLOCK, 8), *range(2 * BLOCK, 3 * BLOCK, 8)
         ]  # fmt: skip
         # the last part answers for ids that no source line has
-        last = ClaimedIds(parts, range(3 * BLOCK, 3 * BLOCK + 5), 3 * BLOCK + 5, 1000)
-        found = [i for i in range(0, 5 * BLOCK, 8) if i in last]
+        last = BlockClaims(parts, range(3 * BLOCK, 3 * BLOCK + 5), 3 * BLOCK + 5, 1000)
+        found = [i for i in range(0, 5 * BLOCK, 8) if last.claim(i)]
         assert found == list(range(3 * BLOCK, 5 * BLOCK, 8))
     finally:
         os.kill(child, signal.SIGKILL)
