@@ -25,7 +25,7 @@ import report
 import torch
 from machine import facts
 
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 from s2st.text.lines import read_lines
 
 HERE = Path(__file__).resolve().parent
@@ -274,7 +274,7 @@ def own_inputs(arguments: argparse.Namespace, folder: str) -> Inputs:
 
 def toy_inputs(folder: Path) -> Inputs:
     """All inputs, made from some sentences of the demo's corpus in seconds."""
-    corpus = generate_corpus(200, 20, 12, seed=3)
+    corpus = read_corpus(200, 20, 12)
     inputs: Inputs = {"plots": (str(folder),)}
     for name, pairs in zip(TEXTS, (corpus.train, corpus.valid, corpus.test), strict=True):
         for language, side in zip(LANGUAGES, ("source", "target"), strict=True):

@@ -1,4 +1,4 @@
-"""`s2st demo`: the whole job on a small corpus made on the spot, by the commands a user types."""
+"""`s2st demo`: the whole job on a small corpus, by the commands a user types."""
 
 import json
 import math
@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from s2st import durable
-from s2st.demo_corpus import Pair, generate_corpus
-from s2st.errors import OutputError, S2STError
+from s2st.demo_corpus import Pair, read_corpus
+from s2st.errors import OutputError, S2STError, UsageError
 
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
 SMALL = "--hidden-size 128 --embedding-size 128 --dropout 0.1 --lr 0.003"
@@ -34,12 +34,20 @@ class Row:
 
 @click.command()
 @click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to work in")
-@click.option("--train-size", default=20000, show_default=True, help="training pairs")
-@click.option("--test-size", default=500, show_default=True, help="test and validation pairs")
+@click.option(
+    "--train-size", type=click.IntRange(1), default=20000, show_default=True, help="training pairs"
+)
+@click.option(
+    "--test-size",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="test pairs, and as many validation pairs; all three sets have 21,000 pairs at most",
+)
 @click.option("--max-epoch", default=8, show_default=True, help="epochs of the two LSTMs")
-@click.option("--seed", default=1, show_default=True, help="seed of the corpus and the models")
+@click.option("--seed", default=1, show_default=True, help="seed of the models")
 def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: int) -> None:
-    """Run the whole job on an English-French corpus that a small grammar makes.
+    """Run the whole job on a small English-French corpus that comes with s2st.
 
     preprocess, train, generate, score, rescore-nbest: every command is printed before it runs.
     Takes a few minutes on two CPU cores.
@@ -47,7 +55,7 @@ def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: 
     started = time.perf_counter()
     demo = _Demo(Path(folder))
     _say(f"working in {folder}, where the commands below can be repeated; a few minutes in all")
-    demo.make_corpus(train_size, test_size, seed)
+    demo.write_corpus(train_size, test_size)
     demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
     train = f"train bin {SMALL} --seed {seed} --log-interval 200"
     weak = max(1, max_epoch // 2)  # the baseline: another cell, forward, half the epochs
@@ -82,15 +90,15 @@ class _Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def make_corpus(self, train_size: int, test_size: int, seed: int) -> None:
+    def write_corpus(self, train_size: int, test_size: int) -> None:
         """Writes data/{train,valid,test}.{en,fr}."""
         if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             message = "exists already; remove it or name another --dir"
             raise OutputError(f"{self.folder}: {message}")
         try:
-            corpus = generate_corpus(train_size, test_size, test_size, seed)
+            corpus = read_corpus(train_size, test_size, test_size)
         except ValueError as error:
-            raise S2STError(f"--train-size or --test-size: {error}") from error
+            raise UsageError(f"--train-size plus twice --test-size: {error}") from error
         durable.make_folder(self.folder / "data")
         for name, pairs in (
             ("train", corpus.train),
@@ -98,7 +106,7 @@ class _Demo:
             ("test", corpus.test),
         ):
             self._write(name, pairs)
-        _say(f"made {train_size:,} training, {test_size:,} validation and test pairs, such as")
+        _say(f"wrote {train_size:,} training, {test_size:,} validation and test pairs, such as")
         for pair in corpus.train[:3]:
             _say(f"    {pair.source}\n    {pair.target}")
 

@@ -12,7 +12,7 @@ from study.expand import option_words
 from study.steps import Step, StudyError
 
 from s2st import durable
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 from s2st.text.lines import read_lines
 
 if sys.version_info >= (3, 11):
@@ -47,7 +47,7 @@ class Plan:
     """All of it.
 
     Attributes:
-        demo_pairs: training pairs of the demo's made-up corpus; 0 for Multi30k.
+        demo_pairs: training pairs of the corpus of `s2st demo`; 0 for Multi30k.
         nbest: hypotheses a list that are rescored; the first ones of real lists.
         lists_by: for a made-up corpus, the row whose model makes the lists.
         updates: of the run that measures the words per second.
@@ -87,7 +87,7 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
     """
     (run / "data").mkdir(parents=True, exist_ok=True)
     if plan.demo_pairs:
-        made = generate_corpus(plan.demo_pairs, 100, 100, 1)
+        made = read_corpus(plan.demo_pairs, 100, 100)
         for part in PARTS:
             pairs = getattr(made, part)
             _write(run / f"data/{part}.en", [pair.source for pair in pairs])

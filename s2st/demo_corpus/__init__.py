@@ -1,5 +1,5 @@
-"""The embedded corpus of ``s2st demo``: an English and French grammar written for this project."""
+"""The small English-French corpus of ``s2st demo``, as package data."""
 
-from .grammar import DemoCorpus, Pair, generate_corpus
+from .pairs import DemoCorpus, Pair, read_corpus
 
-__all__ = ["DemoCorpus", "Pair", "generate_corpus"]
+__all__ = ["DemoCorpus", "Pair", "read_corpus"]

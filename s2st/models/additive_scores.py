@@ -24,7 +24,8 @@ def additive_scores(
         keys: (B, S, H).
         weights: (H, K).
     """
-    scores: torch.Tensor = _AdditiveScores.apply(queries, keys, weights)  # type: ignore[no-untyped-call]
+    apply: Any = _AdditiveScores.apply  # typed in some releases of torch only
+    scores: torch.Tensor = apply(queries, keys, weights)
     return scores
 
 

@@ -155,7 +155,7 @@ class Output(nn.Module):
         # the CPU, so that a GPU draws the same
         uniform = torch.rand(self.samples, dtype=torch.float64)
         ids = (torch.exp(uniform * math.log(self.words + 1)) - 1).long().clamp_(max=self.words - 1)
-        drawn, times = ids.unique(return_counts=True)  # type: ignore[no-untyped-call]
+        drawn, times = ids.unique(return_counts=True)
         chance = torch.log((drawn + 2) / (drawn + 1).double()) / math.log(self.words + 1)
         stands_for = moved(torch.log(times / (self.samples * chance)).float(), words.device)
         drawn = moved(drawn, words.device)

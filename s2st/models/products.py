@@ -115,7 +115,7 @@ def can_pack(dtype: torch.dtype = torch.float32) -> bool:
 
     Where the CPU has no bfloat16, torch refuses to pack it.
     """
-    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    available: bool = torch.backends.mkldnn.is_available()
     if not available or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
     return dtype != torch.bfloat16 or has_bfloat16(torch.device("cpu"))

@@ -29,7 +29,8 @@ def softmax_loss(
         words: (N,) int64.
         smoothing: from 0 to 1.
     """
-    loss, nll = _SoftmaxLoss.apply(features, weight, words, smoothing)  # type: ignore[no-untyped-call]
+    apply: Any = _SoftmaxLoss.apply  # typed in some releases of torch only
+    loss, nll = apply(features, weight, words, smoothing)
     return loss, nll
 
 

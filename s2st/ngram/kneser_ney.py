@@ -170,7 +170,7 @@ def _counts_of_counts(adjusted: Keys, block: int) -> list[int]:
     for first in range(0, len(adjusted), block):
         part = adjusted[first : first + block]
         total += np.bincount(np.minimum(part, 5), minlength=6)
-    return total.tolist()[:5]  # type: ignore[no-any-return]
+    return [int(count) for count in total[:5]]
 
 
 def _discounts(counts: Sequence[int], order: int, fallback: bool) -> Floats:

@@ -126,7 +126,7 @@ class Gradients:
         torch.manual_seed(seed)
         with memory_checked(batch, share), added_by_row(self.model.parameters()):
             loss_sum, nll_sum, _ = loss(batch)
-            (loss_sum / share.divisor).backward()  # type: ignore[no-untyped-call]
+            (loss_sum / share.divisor).backward()
         return torch.stack([loss_sum.detach(), nll_sum])
 
     def clip(self, limit: float) -> torch.Tensor:

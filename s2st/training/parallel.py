@@ -192,7 +192,7 @@ class DataParallel(RankedGradients):
         self._tables = sparse_parameters(self.model)
         names = [f"model.{name}" for name in self._tables]
         # no broadcasts nor buckets for them
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, names)  # type: ignore[no-untyped-call]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, names)
         self._wrapped = DistributedDataParallel(loss, gradient_as_bucket_view=True, init_sync=False)
         self._format = None if compression == "none" else getattr(torch, compression)
         # DDP reads the annotations of what it is given
@@ -227,7 +227,8 @@ class DataParallel(RankedGradients):
             (summed,) = done.value()
             return summed if self._format is None else buffer.copy_(summed)
 
-        return future.then(received)  # type: ignore[no-any-return]
+        total: torch.futures.Future[torch.Tensor] = future.then(received)
+        return total
 
 
 def shapes(tensors: Tensors) -> dict[str, tuple[list[int], str]]:

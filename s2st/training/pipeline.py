@@ -6,6 +6,7 @@ Ranks are a grid: stages x columns. A column is a whole pipeline with its own sh
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -54,8 +55,9 @@ def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -
     numbers = torch.arange(stages * columns).view(stages, columns)
     stage, column = divmod(dist.get_rank(), columns)
     timeout = timedelta(seconds=seconds)
-    lines = [dist.new_group(line, timeout) for line in numbers.t().tolist()]  # all ranks make all
-    rows = [dist.new_group(row, timeout) for row in numbers.tolist()]
+    # All ranks make all groups. Newer torch declares another type than `from_group` takes.
+    lines: list[Any] = [dist.new_group(line, timeout) for line in numbers.t().tolist()]
+    rows: list[Any] = [dist.new_group(row, timeout) for row in numbers.tolist()]
     mesh = DeviceMesh.from_group(
         [lines[column], rows[stage]], device.type, numbers, mesh_dim_names=("stage", "column")
     )
@@ -149,7 +151,7 @@ class Pipeline:
             """Something to call backward on; what comes back is the gradient made between."""
             index = len(features)
             features.append(output.detach())
-            output.register_hook(lambda _: found[index])  # type: ignore[no-untyped-call]
+            output.register_hook(lambda _: found[index])
             return output.sum()
 
         stage = self._connect(share, all_done)
@@ -220,7 +222,7 @@ def _entered(states: torch.Tensor) -> torch.Tensor:
     """The same, with a contiguous gradient, since it is sent as it lies."""
     if states.requires_grad:
         states = states.view_as(states)
-        states.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
+        states.register_hook(torch.Tensor.contiguous)
     return states
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from s2st.demo_corpus import Pair, generate_corpus
+from s2st.demo_corpus import Pair, read_corpus
 
 TINY = [
     "--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0",
@@ -145,11 +145,11 @@ def tiny() -> list[str]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Two hundred pairs, four models of two epochs."""
     folder = tmp_path_factory.mktemp("world")
-    corpus = generate_corpus(200, 20, 12, seed=3)
-    write_texts(folder / "train", corpus.train)
+    corpus = read_corpus(300, 20, 12)
+    write_texts(folder / "train", corpus.train[:200])
     write_texts(folder / "valid", corpus.valid)
     write_texts(folder / "test", corpus.test)
-    write_texts(folder / "other", generate_corpus(100, 0, 0, seed=9).train)
+    write_texts(folder / "other", corpus.train[200:])
     preprocess(folder / "train", folder / "valid", folder / "store")
     preprocess(folder / "other", folder / "valid", folder / "other-store")
     for name, store, options in (

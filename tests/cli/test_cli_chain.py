@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 from s2st.text.nbest import read_nbest
 
 
 @pytest.fixture
 def texts(tmp_path):
-    corpus = generate_corpus(120, 15, 8, seed=5)
+    corpus = read_corpus(120, 15, 8)
     for name in ("train", "valid", "test"):
         for language, side in (("en", "source"), ("fr", "target")):
             lines = (getattr(pair, side) + "\n" for pair in getattr(corpus, name))

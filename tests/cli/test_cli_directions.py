@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 from s2st.text.nbest import read_nbest
 
 LISTS = [
@@ -20,7 +20,7 @@ SOURCES = ["the cat sleeps .", "a man reads ."]
 def made(tmp_path_factory, world, s2st, tiny):
     """Folders of models trained on French alone, from right to left, and French to English."""
     folder = tmp_path_factory.mktemp("directions")
-    corpus = generate_corpus(200, 20, 20, 3)
+    corpus = read_corpus(200, 20, 20)
     for part in ("train", "valid"):
         pairs = getattr(corpus, part)
         (folder / f"{part}.fr").write_text("".join(f"{pair.target}\n" for pair in pairs))

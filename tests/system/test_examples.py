@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -28,7 +28,7 @@ def run(*arguments, cwd, path=None, stdin=""):
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
-    corpus = generate_corpus(150, 20, 20, seed=2)
+    corpus = read_corpus(150, 20, 20)
     for name, pairs in (("train", corpus.train), ("val", corpus.valid), ("test", corpus.test)):
         for suffix, side in (("en", "source"), ("fr", "target")):
             lines = "".join(getattr(pair, side) + "\n" for pair in pairs)

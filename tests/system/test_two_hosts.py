@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 240
@@ -64,7 +64,7 @@ def start(prefix, words, folder, interface):
 
 @pytest.fixture
 def store(tmp_path):
-    corpus = generate_corpus(200, 20, 0, seed=4)
+    corpus = read_corpus(200, 20, 0)
     for name, pairs in (("train", corpus.train), ("valid", corpus.valid)):
         for suffix, side in (("en", "source"), ("fr", "target")):
             lines = "".join(getattr(pair, side) + "\n" for pair in pairs)

@@ -6,7 +6,7 @@ from pathlib import Path
 from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
 
 from s2st import durable
-from s2st.demo_corpus import generate_corpus
+from s2st.demo_corpus import read_corpus
 from s2st.text.lines import read_lines
 from study.plan import Plan
 from study.steps import StudyError
@@ -25,7 +25,7 @@ def put_corpus(plan: Plan, named: Path | None, run: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "phrases.tsv", read_lines(str(HERE.parent / plan.analysis.phrases)))
     if corpus.demo_pairs:
-        made = generate_corpus(corpus.demo_pairs, corpus.demo_test_pairs, corpus.demo_test_pairs, 1)
+        made = read_corpus(corpus.demo_pairs, corpus.demo_test_pairs, corpus.demo_test_pairs)
         for part, pairs in (("train", made.train), ("valid", made.valid), ("test", made.test)):
             _write(folder / f"{part}.{corpus.source}", [pair.source for pair in pairs])
             _write(folder / f"{part}.{corpus.target}", [pair.target for pair in pairs])

@@ -24,7 +24,7 @@ class Corpus:
     Attributes:
         source, target: languages, the suffixes of the files.
         train, valid, test: names of the files of --data without suffix.
-        demo_pairs: training pairs of the demo's grammar; 0 for real text.
+        demo_pairs: training pairs of the corpus of `s2st demo`; 0 for real text.
         demo_test_pairs: its validation pairs, and its test pairs.
     """
 

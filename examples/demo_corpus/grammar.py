@@ -1,4 +1,4 @@
-"""The corpus of ``s2st demo``: English and French pairs drawn from a seeded bilingual grammar.
+"""Draw English-French sentence pairs from a bilingual grammar with a seed.
 
 A random tree (``clauses``, ``phrases``) is put into words twice, by ``english`` and by
 ``french``. An English sentence has one French translation, whatever the seed.
@@ -7,7 +7,8 @@ A random tree (``clauses``, ``phrases``) is put into words twice, by ``english``
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+
+from s2st.demo_corpus import Pair
 
 from . import english, french
 from . import lexicon as lex
@@ -28,7 +29,7 @@ from .trees import (
     Tense,
 )
 
-#: Pairs that ``generate_corpus`` will draw at most; the grammar gives more, but ever more slowly.
+#: Most pairs that ``draw_pairs`` draws. The grammar has more, but new ones get ever rarer.
 MAX_PAIRS = 500_000
 #: Tokens of a sentence of either language, the final stop included.
 MIN_TOKENS, MAX_TOKENS = 4, 22
@@ -38,47 +39,23 @@ _FOUND = lex.nouns_with(
 )
 
 
-@dataclass(frozen=True)
-class Pair:
-    """An English sentence and its French translation: lower-case, space-tokenised."""
+def draw_pairs(count: int, seed: int) -> tuple[Pair, ...]:
+    """Draw distinct sentences with their translations.
 
-    source: str
-    target: str
+    The same seed gives the same pairs in the same order; a larger count appends to them.
 
-
-@dataclass(frozen=True)
-class DemoCorpus:
-    """The three splits; no source sentence is in two of them, nor twice in one."""
-
-    train: tuple[Pair, ...]
-    valid: tuple[Pair, ...]
-    test: tuple[Pair, ...]
-
-
-def generate_corpus(
-    train_size: int = 20000, valid_size: int = 500, test_size: int = 500, seed: int = 1
-) -> DemoCorpus:
-    """Draw a parallel corpus of distinct sentences, the same for the same arguments.
-
-    The test pairs are drawn first, then the validation pairs: a larger training set of the same
-    seed leaves both as they are. Raises ValueError for a negative size, or for more than
-    ``MAX_PAIRS`` pairs in all.
+    Raises:
+        ValueError: the count is negative or above ``MAX_PAIRS``.
     """
-    sizes = (test_size, valid_size, train_size)
-    if min(sizes) < 0:
-        raise ValueError(f"the sizes of the demo corpus must not be negative: {min(sizes)}")
-    total = sum(sizes)
-    if total > MAX_PAIRS:
-        raise ValueError(f"the demo grammar gives at most {MAX_PAIRS} pairs, not {total}")
+    if not 0 <= count <= MAX_PAIRS:
+        raise ValueError(f"the grammar gives 0 to {MAX_PAIRS:,} pairs, not {count:,}")
     sampler = SentenceSampler(random.Random(seed))
     targets: dict[str, str] = {}
-    while len(targets) < total:
+    while len(targets) < count:
         pair = sampler.pair()
         if pair is not None:
             targets.setdefault(pair.source, pair.target)
-    pairs = tuple(Pair(source, target) for source, target in targets.items())
-    first, second = test_size, test_size + valid_size
-    return DemoCorpus(train=pairs[second:], valid=pairs[first:second], test=pairs[:first])
+    return tuple(Pair(source, target) for source, target in targets.items())
 
 
 def pronoun_for(phrase: Phrase) -> Pronoun:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
-
-from s2st.demo_corpus import DemoCorpus, Pair, english, french, generate_corpus, verbs
-from s2st.demo_corpus import lexicon as lex
-from s2st.demo_corpus.adjectives import ADJECTIVES, PREDICATIVES
-from s2st.demo_corpus.grammar import MAX_PAIRS, pronoun_for
-from s2st.demo_corpus.nouns import NOUNS
-from s2st.demo_corpus.trees import (
+from demo_corpus import english, french, verbs
+from demo_corpus import lexicon as lex
+from demo_corpus.adjectives import ADJECTIVES, PREDICATIVES
+from demo_corpus.grammar import MAX_PAIRS, draw_pairs, pronoun_for
+from demo_corpus.nouns import NOUNS
+from demo_corpus.trees import (
     HE,
     SHE,
     THEY,
@@ -37,7 +39,12 @@ from s2st.demo_corpus.trees import (
     SubjectRelative,
     Tense,
 )
-from s2st.demo_corpus.words import Adjective, Noun, Verb
+from demo_corpus.words import Adjective, Noun, Verb
+
+from s2st.demo_corpus import Pair, read_corpus
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "demo_corpus"
+RUN = EXAMPLE / "run.py"
 
 # Words of the French side of the corpus that start with a vowel sound, told apart from the
 # aspirate ones by a French dictionary, not by the module under test.
@@ -444,18 +451,12 @@ def test_no_noun_hides_its_number() -> None:
 
 
 @pytest.fixture(scope="module")
-def corpus() -> DemoCorpus:
-    return generate_corpus(12000, 300, 200, seed=3)
+def pairs() -> tuple[Pair, ...]:
+    return draw_pairs(12500, seed=3)
 
 
-@pytest.fixture(scope="module")
-def pairs(corpus: DemoCorpus) -> tuple[Pair, ...]:
-    return corpus.test + corpus.valid + corpus.train
-
-
-def test_sizes_and_disjoint_splits(corpus: DemoCorpus, pairs: tuple[Pair, ...]) -> None:
-    assert tuple(map(len, (corpus.train, corpus.valid, corpus.test))) == (12000, 300, 200)
-    assert len({pair.source for pair in pairs}) == 12500
+def test_as_many_distinct_sentences_as_asked_for(pairs: tuple[Pair, ...]) -> None:
+    assert len(pairs) == len({pair.source for pair in pairs}) == 12500
 
 
 def test_sentences_are_plain_tokens_of_a_modest_length(pairs: tuple[Pair, ...]) -> None:
@@ -510,30 +511,54 @@ def test_french_negation_has_both_halves(pairs: tuple[Pair, ...]) -> None:
 
 def test_a_source_has_one_target_across_seeds(pairs: tuple[Pair, ...]) -> None:
     targets = {pair.source: pair.target for pair in pairs}
-    other = generate_corpus(12000, 0, 0, seed=4).train
+    other = draw_pairs(12000, seed=4)
     shared = [pair for pair in other if pair.source in targets]
     assert shared
     assert [pair for pair in shared if targets[pair.source] != pair.target] == []
 
 
-def test_same_seed_same_corpus_and_another_seed_another() -> None:
-    one = generate_corpus(300, 20, 20, seed=5)
-    assert one == generate_corpus(300, 20, 20, seed=5)
-    assert one != generate_corpus(300, 20, 20, seed=6)
+def test_same_seed_same_pairs_and_another_seed_others() -> None:
+    one = draw_pairs(340, seed=5)
+    assert one == draw_pairs(340, seed=5)
+    assert one != draw_pairs(340, seed=6)
 
 
-def test_test_pairs_do_not_depend_on_the_training_size() -> None:
-    small, large = generate_corpus(50, 20, 20), generate_corpus(400, 20, 20)
-    assert (small.test, small.valid) == (large.test, large.valid)
+def test_a_larger_count_appends_pairs() -> None:
+    assert draw_pairs(400, seed=1)[:50] == draw_pairs(50, seed=1)
+    assert draw_pairs(0, seed=1) == ()
 
 
-def test_default_sizes_can_be_empty() -> None:
-    assert generate_corpus(0, 0, 0) == DemoCorpus((), (), ())
+@pytest.mark.parametrize("count", [-1, MAX_PAIRS + 1])
+def test_impossible_counts(count: int) -> None:
+    with pytest.raises(ValueError, match=f"0 to {MAX_PAIRS:,} pairs"):
+        draw_pairs(count, seed=1)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "message"), [((-1, 1, 1), "negative"), ((MAX_PAIRS, 1, 0), "at most")]
-)
-def test_impossible_sizes(sizes: tuple[int, int, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        generate_corpus(*sizes)
+def test_the_grammar_gives_exactly_the_pairs_that_s2st_ships() -> None:
+    corpus = read_corpus()
+    assert tuple(map(len, (corpus.train, corpus.valid, corpus.test))) == (20000, 500, 500)
+    assert draw_pairs(21000, seed=1) == corpus.test + corpus.valid + corpus.train
+    with pytest.raises(ValueError, match="has 21,000 pairs"):
+        read_corpus(20001)
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RUN), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_command_writes_a_corpus_of_another_size(tmp_path: Path) -> None:
+    done = run("--output", tmp_path / "more", "--pairs", 60, "--seed", 7)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    pairs = draw_pairs(60, seed=7)
+    english_text, french_text = ((tmp_path / f"more.{x}").read_text("utf-8") for x in ("en", "fr"))
+    assert english_text.splitlines() == [pair.source for pair in pairs]
+    assert french_text.splitlines() == [pair.target for pair in pairs]
+
+
+@pytest.mark.parametrize("wrong", [["--pairs", 60], ["--output", "x", "--pairs", -1]])
+def test_the_command_refuses(wrong: list[object], tmp_path: Path) -> None:
+    done = run(*wrong)
+    assert done.returncode == 2
+    assert "--pairs" in done.stderr
+    assert "Traceback" not in done.stderr
