@@ -104,10 +104,13 @@ class TextSide:
         return self.vocabulary.decode(ids[::-1] if self.right_to_left else ids)
 
     def places(self, count: int) -> list[int]:
-        """For each of `count` positions of a text, EOS last, where the model has it."""
-        if not self.right_to_left:
+        """For each of `count` positions of a text, EOS last, where the model has it.
+
+        There are none where there is not even EOS: a line that no model was asked about.
+        """
+        if not self.right_to_left or not count:
             return list(range(count))
-        return [*range(count - 2, -1, -1), *range(count - 1, count)]
+        return [*range(count - 2, -1, -1), count - 1]
 
 
 class Scorer(ABC):
