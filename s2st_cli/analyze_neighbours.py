@@ -9,7 +9,7 @@ import click
 
 from s2st.components import CommandSpec, Resolved
 from s2st.errors import UsageError
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.startup import import_torch
 
 HELP = """The words nearest to each WORD by the cosine similarity of their vectors: the embeddings
@@ -64,13 +64,8 @@ command = ConfiguredCommand(
             type=click.Choice(["source", "target"]),
             help="whose words of the checkpoint's  [default: source; a language model's target]",
         ),
-        click.Option(
-            ["--count"],
-            type=click.IntRange(min=1),
-            default=10,
-            show_default=True,
-            metavar="N",
-            help="neighbours a word",
+        NumberOption(
+            ["--count"], type=Number(int, 1, 1_000_000), default=10, help="neighbours a word"
         ),
         click.Option(["--json"], is_flag=True, help="JSON lines, one a word"),
     ],

@@ -13,8 +13,11 @@ from pathlib import Path
 import click
 
 from s2st import durable
+from s2st.config import MOST_INTEGER
 from s2st.demo_corpus import Pair, generate_corpus
+from s2st.demo_corpus.grammar import MAX_PAIRS
 from s2st.errors import OutputError, S2STError
+from s2st_cli.options import Command, Number, NumberOption
 
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
 SMALL = "--hidden-size 128 --embedding-size 128 --dropout 0.1 --lr 0.003"
@@ -32,12 +35,36 @@ class Row:
     perplexity: float | None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to work in")
-@click.option("--train-size", default=20000, show_default=True, help="training pairs")
-@click.option("--test-size", default=500, show_default=True, help="test and validation pairs")
-@click.option("--max-epoch", default=8, show_default=True, help="epochs of the two LSTMs")
-@click.option("--seed", default=1, show_default=True, help="seed of the corpus and the models")
+@click.option(
+    "--train-size",
+    cls=NumberOption,
+    type=Number(int, 1, MAX_PAIRS),
+    default=20000,
+    help="training pairs",
+)
+@click.option(
+    "--test-size",
+    cls=NumberOption,
+    type=Number(int, 1, MAX_PAIRS),
+    default=500,
+    help="test and validation pairs",
+)
+@click.option(
+    "--max-epoch",
+    cls=NumberOption,
+    type=Number(int, 1, 1_000_000),
+    default=8,
+    help="epochs of the two LSTMs",
+)
+@click.option(
+    "--seed",
+    cls=NumberOption,
+    type=Number(int, 0, MOST_INTEGER),
+    default=1,
+    help="seed of the corpus and the models",
+)
 def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: int) -> None:
     """Run the whole job on an English-French corpus that a small grammar makes.
 

@@ -7,10 +7,11 @@ import click
 
 from s2st import durable
 from s2st.errors import OutputError
+from s2st_cli.options import Command
 from s2st_cli.startup import import_torch
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("checkpoint")
 @click.argument("release")
 def command(checkpoint: str, release: str) -> None:

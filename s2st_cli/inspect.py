@@ -12,7 +12,7 @@ from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES
 from s2st.text.tokenizers import NOTHING
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.startup import import_torch
 
 SPEC = CommandSpec(
@@ -168,7 +168,7 @@ command = ConfiguredCommand(
     extra=[
         click.Argument(["path"], required=False),
         click.Option(["--verify"], is_flag=True, help="check every file of PATH"),
-        click.Option(["--nwordssrc"], type=click.IntRange(min=0), metavar="N", help="source words"),
-        click.Option(["--nwordstgt"], type=click.IntRange(min=0), metavar="N", help="target words"),
+        NumberOption(["--nwordssrc"], type=Number(int, 0, 100_000_000), help="source words"),
+        NumberOption(["--nwordstgt"], type=Number(int, 0, 100_000_000), help="target words"),
     ],
 )

@@ -9,10 +9,11 @@ import click
 from s2st import durable
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.options import Command
 from s2st_cli.startup import import_torch
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run_dir")
 @click.option("-o", "--output-file", default="-", metavar="FILE", help="where to write")
 @click.option(

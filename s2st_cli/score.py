@@ -20,7 +20,7 @@ from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st.ranks import RanksConfig, ranks
 from s2st_cli.dealing import join_ranks, models_identity, open_parts
 from s2st_cli.generate import require_checkpoints
-from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption, refuse_shared_stdin
 from s2st_cli.startup import import_torch
 
 if TYPE_CHECKING:
@@ -210,8 +210,8 @@ command = ConfiguredCommand(
         click.Option(["--lowercase"], is_flag=True, help="BLEU without regard to case"),
         click.Option(["--ter"], is_flag=True, help="TER too; slow on long files"),
         click.Option(["--json"], is_flag=True, help="JSON lines"),
-        click.Option(
-            ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+        NumberOption(
+            ["--samples"], type=Number(int, 1, 1_000_000), default=1000,
             help="resamplings of the paired bootstrap",
         ),
     ],

@@ -6,17 +6,18 @@ A builder takes (config) and returns a `Search`, see `s2st.search.base`.
 from dataclasses import dataclass
 from typing import Any
 
-from s2st.config import option
+from s2st.config import MOST_INTEGER, option
 from s2st.registry import Registry
 
 SEARCHES: Registry[Any] = Registry("search")
+MOST_HYPOTHESES = 100_000  # of a sentence, complete or partial
 
 
 @dataclass(frozen=True)
 class SearchConfig:
     """Options that every search understands. A length counts words without EOS."""
 
-    nbest: int = option(1, "hypotheses a sentence, best first", minimum=1)
+    nbest: int = option(1, "hypotheses a sentence, best first", minimum=1, maximum=MOST_HYPOTHESES)
     max_len_a: float = option(
         2.0,
         "longest output: max-len-a x source length + max-len-b words, after a prompt",
@@ -39,9 +40,12 @@ class GreedyConfig(SearchConfig):
 class BeamConfig(SearchConfig):
     """Options of the beam search."""
 
-    beam: int = option(5, "partial hypotheses kept a sentence", minimum=1)
+    beam: int = option(5, "partial hypotheses kept a sentence", minimum=1, maximum=MOST_HYPOTHESES)
     lenpen: float = option(
-        0.0, "divide the log-probability by length ** lenpen; 0 is the paper's rule", minimum=0
+        0.0,
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule",
+        minimum=0,
+        maximum=10,
     )
 
 
@@ -49,12 +53,19 @@ class BeamConfig(SearchConfig):
 class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
-    temperature: float = option(1.0, "divides the logits; low is greedy", minimum=1e-4)
-    top_k: int | None = option(None, "draw among this many best words only", minimum=1)
-    top_p: float | None = option(
-        None, "nucleus: draw among the best words that hold this much probability", minimum=0
+    temperature: float = option(1.0, "divides the logits; low is greedy", minimum=1e-4, maximum=100)
+    top_k: int | None = option(
+        None, "draw among this many best words only", minimum=1, maximum=100_000_000
     )
-    sampling_seed: int = option(1, "seed of the draws, with the line number", minimum=0)
+    top_p: float | None = option(
+        None,
+        "nucleus: draw among the best words that hold this much probability",
+        minimum=0,
+        maximum=1,
+    )
+    sampling_seed: int = option(
+        1, "seed of the draws, with the line number", minimum=0, maximum=MOST_INTEGER
+    )
 
 
 @dataclass(frozen=True)
