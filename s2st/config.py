@@ -291,8 +291,8 @@ def _unwrap(hint: Any) -> tuple[type, bool, bool]:
 
 def _plain(number: float) -> str:
     """An end of a range: whole numbers without an exponent, others as short as they are exact."""
-    if isinstance(number, int):
-        return str(number)
+    if number == int(number) and abs(number) < 1e16:
+        return str(int(number))
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 

@@ -10,13 +10,14 @@ import click
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
-from s2st.models.registry import ARCHITECTURES
+from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.text.tokenizers import NOTHING
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.startup import import_torch
 
 SPEC = CommandSpec(
-    fixed=(), roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",)),)
+    fixed=(),
+    roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",), UNTRAINED),),
 )
 HELP = """Show what PATH (a checkpoint or a store) is: options, vocabulary sizes, parameters by
 part, training history. Without PATH: the parameters of --arch at vocabularies of --nwordssrc and

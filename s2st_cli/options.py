@@ -224,7 +224,7 @@ class ConfiguredCommand(Command):
     def _owner(self, flag: str) -> str | None:
         """The choice, not made, that would bring an option, such as "--search sampling"."""
         for role in self.spec.roles:
-            for entry in role.registry.entries():
+            for entry in role.offered():
                 if any(option.flag == flag for option in option_specs(entry.config_type)):
                     return f"{_role_flags(role)[0]} {entry.name}"
         return None
@@ -266,7 +266,7 @@ class ConfiguredCommand(Command):
             with formatter.section(title):
                 formatter.write_dl(records)
         for role in self.spec.roles:
-            names = ", ".join(role.registry.names())
+            names = ", ".join(entry.name for entry in role.offered())
             with formatter.section(f"--{role.name.replace('_', '-')} is one of"):
                 formatter.write_text(names + "; each has options of its own: name it with --help")
 

@@ -11,6 +11,7 @@ from s2st.config import MOST_WEIGHT, option
 from s2st.registry import Registry
 
 ARCHITECTURES: Registry[Any] = Registry("architecture")
+UNTRAINED = ("ensemble",)  # they have no weights of their own
 MOST_WORDS = (1 << 31) - 1
 MOST_WIDTH = 100_000  # of a layer: its square takes 40 GB
 DROPOUT = "dropout on embeddings, between layers and before the output"

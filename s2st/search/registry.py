@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2st.config import MOST_INTEGER, option
+from s2st.errors import UsageError
 from s2st.registry import Registry
 
 SEARCHES: Registry[Any] = Registry("search")
@@ -30,6 +31,16 @@ class SearchConfig:
     )
     unk: bool = option(True, "let the search choose the unknown word")
 
+    def check(self) -> None:
+        """Raises UsageError for a least length that a source of one word cannot have."""
+        longest = int(self.max_len_a + self.max_len_b)
+        if self.min_len > longest:
+            raise UsageError(
+                f"--min-len {self.min_len} contradicts --max-len-a {self.max_len_a:g} and "
+                f"--max-len-b {self.max_len_b}, which allow {longest} words for a source of one "
+                f"word; use --max-len-b {self.min_len}, or lower --min-len"
+            )
+
 
 @dataclass(frozen=True)
 class GreedyConfig(SearchConfig):
@@ -47,6 +58,15 @@ class BeamConfig(SearchConfig):
         minimum=0,
         maximum=10,
     )
+
+    def check(self) -> None:
+        """Raises UsageError where more hypotheses are asked for than a beam surely finds."""
+        super().check()
+        if self.nbest > self.beam:
+            raise UsageError(
+                f"--nbest {self.nbest} is more than --beam {self.beam}: such a beam may find "
+                f"{self.beam} hypotheses only; use --beam {self.nbest}, or lower --nbest"
+            )
 
 
 @dataclass(frozen=True)
