@@ -17,13 +17,22 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Role:
-    """A choice by name: the option `name` picks an entry of `registry`."""
+    """A choice by name: the option `name` picks an entry of `registry`.
+
+    Attributes:
+        without: entries that the command refuses with a message of its own, and does not offer.
+    """
 
     name: str
     registry: Registry[Any]
     default: str
     help: str
     flags: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def offered(self) -> list[Entry[Any]]:
+        """The entries that the command takes."""
+        return [entry for entry in self.registry.entries() if entry.name not in self.without]
 
 
 @dataclass(frozen=True)
@@ -71,11 +80,13 @@ def select(spec: CommandSpec, layers: Sequence[Layer]) -> dict[str, Entry[Any]]:
 
 
 def resolve(spec: CommandSpec, layers: Sequence[Layer]) -> Resolved:
-    """Builds every config record of a command.
+    """Builds every config record of a command, and calls `check` of those that have it.
+
+    `check` of a config dataclass raises UsageError where its options contradict each other.
 
     Raises:
         ConfigError: an unknown option, or a value that does not fit, naming its layer.
-        UsageError: an unknown component name.
+        UsageError: an unknown component name, or options that contradict each other.
     """
     entries = select(spec, layers)
     types = [*spec.fixed, *(entry.config_type for entry in entries.values())]
@@ -89,6 +100,9 @@ def resolve(spec: CommandSpec, layers: Sequence[Layer]) -> Resolved:
     configs = {
         role: _record(entry.config_type, entry.overrides, layers) for role, entry in entries.items()
     }
+    for record in (*fixed.values(), *configs.values()):
+        if hasattr(record, "check"):
+            record.check()
     return Resolved(fixed, entries, configs)
 
 
@@ -109,7 +123,7 @@ def _unknown(
 ) -> str:
     """Says which other entry of a role would know the option, if one does."""
     for role in spec.roles:
-        for entry in role.registry.entries():
+        for entry in role.offered():
             if any(option.name == name for option in option_specs(entry.config_type)):
                 chosen = entries[role.name].name
                 flag = name.replace("_", "-")

@@ -3,6 +3,9 @@
 A field made by `option(...)` holds default, help and limits; the command line, `s2st list`, TOML
 files and the checkpoint's record all read them from there. Values come, later ones winning, from
 dataclass default < preset < recipe < `--config FILE` < command line.
+
+Every number has a finite range. `tests/cli/test_cli_ranges.py` checks that every option of s2st
+states its own; a plugin's option that states none takes every number that torch and numpy hold.
 """
 
 import dataclasses
@@ -26,6 +29,56 @@ C = TypeVar("C")
 MOST_BYTES = 1 << 16  # of an option file
 MOST_DOTS = 2000  # in one: time and memory of reading a key a.b.c grow with their square
 MOST_INTEGER = (1 << 63) - 1  # what torch, numpy and itertools take
+MOST_WEIGHT = 1e9  # of a model or a feature: sums of products stay finite
+EMPTY = "leave the option out, or give it a value"
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers that an option takes.
+
+    Attributes:
+        minimum, maximum: the least and the most; None where the option states none.
+        open_minimum, open_maximum: whether that number itself is refused.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    open_minimum: bool = False
+    open_maximum: bool = False
+
+    @property
+    def stated(self) -> bool:
+        """Whether both ends are given, and finite."""
+        ends = (self.minimum, self.maximum)
+        return all(end is not None and math.isfinite(end) for end in ends)
+
+    def __str__(self) -> str:
+        """The range as `--help` shows it, such as "0 to below 1"; empty where none is stated."""
+        low, high = self.minimum, self.maximum
+        if low is None:
+            return "" if high is None else f"at most {_readable(high)}"
+        first = f"above {_readable(low)}" if self.open_minimum else _readable(low)
+        if high is None or high >= MOST_INTEGER:
+            return f"{first} or more"
+        return f"{first} to {'below ' if self.open_maximum else ''}{_readable(high)}"
+
+    def fault(self, value: float) -> str | None:
+        """Why a number is refused, such as "is 0; the least is 1"; None where it fits."""
+        if isinstance(value, float) and math.isnan(value):
+            return "is not a number"
+        low, high = self.minimum, self.maximum
+        if low is not None and (value <= low if self.open_minimum else value < low):
+            what = "it must be above" if self.open_minimum else "the least is"
+            return f"is {shown(value)}; {what} {_plain(low)}"
+        if high is not None and (value >= high if self.open_maximum else value > high):
+            what = "it must be below" if self.open_maximum else "the most is"
+            return f"is {shown(value)}; {what} {_plain(high)}"
+        if isinstance(value, float) and math.isinf(value):
+            return "must be a finite number"
+        if isinstance(value, int) and abs(value) > MOST_INTEGER:
+            return "is too large a number"
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +90,7 @@ class OptionSpec:
     default: Any
     help: str
     choices: tuple[str, ...]
-    minimum: float | None
-    maximum: float | None
+    range: Range
     optional: bool
     repeated: bool
     flags: tuple[str, ...]
@@ -48,6 +100,11 @@ class OptionSpec:
         """The long command-line flag."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers."""
+        return self.kind in (int, float)
+
 
 def option(
     default: Any,
@@ -56,14 +113,23 @@ def option(
     choices: Sequence[str] = (),
     minimum: float | None = None,
     maximum: float | None = None,
+    open_minimum: bool = False,
+    open_maximum: bool = False,
     flags: Sequence[str] = (),
 ) -> Any:
-    """A dataclass field that is an option; `flags` are further command-line spellings."""
+    """A dataclass field that is an option.
+
+    Args:
+        default, help: its value where nobody gives one, and one line of help.
+        choices: the texts that it takes; none where any text does.
+        minimum, maximum: the range of a number. Every option of s2st states both.
+        open_minimum, open_maximum: whether the range leaves out that end itself.
+        flags: further command-line spellings.
+    """
     metadata = {
         "help": help,
         "choices": tuple(choices),
-        "minimum": minimum,
-        "maximum": maximum,
+        "range": Range(minimum, maximum, open_minimum, open_maximum),
         "flags": tuple(flags),
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -83,8 +149,7 @@ def option_specs(config_type: type) -> tuple[OptionSpec, ...]:
                 default=field.default,
                 help=meta.get("help", ""),
                 choices=meta.get("choices", ()),
-                minimum=meta.get("minimum"),
-                maximum=meta.get("maximum"),
+                range=meta.get("range", Range()),
                 optional=optional,
                 repeated=repeated,
                 flags=meta.get("flags", ()),
@@ -138,17 +203,19 @@ def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {spec.flag} is too large a number") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigError(f"{where}: {spec.flag} takes {_kind_name(kind)}, not {shown(value)}")
-    if isinstance(value, float) and math.isnan(value):
-        raise ConfigError(f"{where}: {spec.flag} is not a number")
     if spec.choices and value not in spec.choices:
         allowed = ", ".join(spec.choices)
         raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; choose from {allowed}")
-    if spec.minimum is not None and value < spec.minimum:
-        raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; the least is {spec.minimum}")
-    if spec.maximum is not None and value > spec.maximum:
-        raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; the most is {spec.maximum}")
-    if isinstance(value, int) and abs(value) > MOST_INTEGER:
-        raise ConfigError(f"{where}: {spec.flag} is too large a number")
+    if spec.numeric:
+        fault = spec.range.fault(value)
+        if fault is not None:
+            raise ConfigError(f"{where}: {spec.flag} {fault}")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(
+            f"{where}: {spec.flag} is {shown(value)}; it must not hold a NUL character"
+        )
+    if value == "" and spec.default != "":
+        raise ConfigError(f"{where}: {spec.flag} is empty; {EMPTY}")
     return value
 
 
@@ -220,6 +287,20 @@ def _unwrap(hint: Any) -> tuple[type, bool, bool]:
     if typing.get_origin(hint) is tuple:
         return typing.get_args(hint)[0], optional, True
     return hint, optional, False
+
+
+def _plain(number: float) -> str:
+    """An end of a range: whole numbers without an exponent, others as short as they are exact."""
+    if number == int(number) and abs(number) < 1e16:
+        return str(int(number))
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
+def _readable(number: float) -> str:
+    """An end of a range for a reader: large whole numbers with commas."""
+    whole = number == int(number) and abs(number) >= 10_000
+    return f"{int(number):,}" if whole else _plain(number)
 
 
 def _kind_name(kind: type) -> str:

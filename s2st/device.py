@@ -33,7 +33,9 @@ class DeviceConfig:
         "number format of the matrix products; bfloat16 pays on GPUs only",
         choices=("float32", "bfloat16"),
     )
-    threads: int | None = option(None, "CPU threads; all cores when left out", minimum=1)
+    threads: int | None = option(
+        None, "CPU threads; all cores when left out", minimum=1, maximum=1024
+    )
 
 
 @dataclass(frozen=True)

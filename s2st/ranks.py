@@ -32,6 +32,7 @@ class RanksConfig:
         1800.0,
         "seconds that a process started by torchrun waits for the others before it gives up",
         minimum=1,
+        maximum=1_000_000,
     )
 
 

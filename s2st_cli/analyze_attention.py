@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.components import CommandSpec, Resolved
+from s2st.config import MOST_INTEGER
 from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
 from s2st.pipelines.job_setup import require_checkpoints
 from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig
 from s2st.startup import import_torch
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 
 if TYPE_CHECKING:
     from s2st.analysis.attention import AttentionMap
@@ -107,9 +108,8 @@ command = ConfiguredCommand(
             ["-t", "--target"], metavar="FILE",
             help="target lines: their map instead of the best translation's",
         ),
-        click.Option(
-            ["--line"], type=click.IntRange(min=1), default=1, show_default=True,
-            help="which line, from 1",
+        NumberOption(
+            ["--line"], type=Number(int, 1, MOST_INTEGER), default=1, help="which line, from 1"
         ),
         click.Option(
             ["--figure"], metavar="NAME", help="draw NAME.svg and NAME.png; needs matplotlib"

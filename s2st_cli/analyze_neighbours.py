@@ -10,7 +10,7 @@ import click
 from s2st.components import CommandSpec, Resolved
 from s2st.errors import UsageError
 from s2st.startup import import_torch
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 
 HELP = """The words nearest to each WORD by the cosine similarity of their vectors: the embeddings
 of --checkpoint, or --vectors, a text file of word2vec, GloVe or fastText (all of which is read
@@ -64,13 +64,8 @@ command = ConfiguredCommand(
             type=click.Choice(["source", "target"]),
             help="whose words of the checkpoint's  [default: source; a language model's target]",
         ),
-        click.Option(
-            ["--count"],
-            type=click.IntRange(min=1),
-            default=10,
-            show_default=True,
-            metavar="N",
-            help="neighbours a word",
+        NumberOption(
+            ["--count"], type=Number(int, 1, 1_000_000), default=10, help="neighbours a word"
         ),
         click.Option(["--json"], is_flag=True, help="JSON lines, one a word"),
     ],

@@ -4,18 +4,26 @@ import sys
 
 import click
 
+from s2st.config import MOST_WEIGHT
 from s2st.errors import UsageError
 from s2st.startup import import_torch
+from s2st_cli.options import Command, Number, NumberOption
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option("-o", "--output", "release", metavar="FOLDER", required=True, help="the new folder")
-@click.option("--weight", type=float, multiple=True, metavar="X", help="one a checkpoint, in order")
+@click.option(
+    "--weight",
+    cls=NumberOption,
+    type=Number(float, 0, MOST_WEIGHT, open_minimum=True),
+    multiple=True,
+    help="one a checkpoint, in order",
+)
 @click.option(
     "--last",
-    type=click.IntRange(min=1),
-    metavar="N",
+    cls=NumberOption,
+    type=Number(int, 1, 1_000_000),
     help="CHECKPOINT is the save folder of a training: average its last N numbered checkpoints",
 )
 def command(

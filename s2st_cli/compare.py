@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.components import CommandSpec, Resolved
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.systems import HYP_HELP, Texts, read_texts
 
 if TYPE_CHECKING:
@@ -163,12 +163,12 @@ command = ConfiguredCommand(
             ["--tokenize"], default="13a", show_default=True, metavar="NAME",
             help="sacreBLEU's tokeniser; none for text that is tokenised already",
         ),
-        click.Option(
-            ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+        NumberOption(
+            ["--samples"], type=Number(int, 1, 1_000_000), default=1000,
             help="resamplings of the paired bootstrap",
         ),
-        click.Option(
-            ["--count"], type=click.IntRange(min=0), default=10, show_default=True, metavar="N",
+        NumberOption(
+            ["--count"], type=Number(int, 0, 1_000_000), default=10,
             help="most changed sentences to show, better and worse ones each",
         ),
         click.Option(["--json"], is_flag=True, help="JSON lines"),

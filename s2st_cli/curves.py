@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.errors import UsageError
+from s2st_cli.options import Number, NumberOption
 from s2st_cli.systems import read_texts, system_paths
 
 if TYPE_CHECKING:
     from s2st.analysis.buckets import CurvePoint
 
 _logger = logging.getLogger("s2st")
+MOST_SEED = (1 << 32) - 1  # what numpy's older generators take, which sacreBLEU uses
 WINDOWS_HELP = (
     "The sentences are sorted and looked at through --buckets N windows, each of 2/(N+1) of them "
     "and sharing half with the next; a point is a window's corpus BLEU at its mean {key}, with a "
@@ -24,20 +26,17 @@ CURVE_OPTIONS: list[click.Parameter] = [
     click.Argument(["hyp"], nargs=-1, required=True),
     click.Option(["--ref", "-r"], multiple=True, metavar="FILE", help="reference; repeatable"),
     click.Option(["--source"], metavar="FILE", required=True, help="source lines"),
-    click.Option(
-        ["--buckets"], type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
-        help="windows",
-    ),
+    NumberOption(["--buckets"], type=Number(int, 1, 1_000_000), default=10, help="windows"),
     click.Option(
         ["--tokenize"], metavar="NAME",
         help="sacreBLEU's BLEU with this tokeniser  [default: multi-bleu.pl's tokenised BLEU]",
     ),
-    click.Option(
-        ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+    NumberOption(
+        ["--samples"], type=Number(int, 1, 1_000_000), default=1000,
         help="bootstrap resamplings",
     ),
-    click.Option(
-        ["--seed"], type=click.IntRange(min=0), default=12345, show_default=True, metavar="N",
+    NumberOption(
+        ["--seed"], type=Number(int, 0, MOST_SEED), default=12345,
         help="of the resampling",
     ),
     click.Option(["--figure"], metavar="NAME", help="draw NAME.svg and NAME.png"),

@@ -13,9 +13,12 @@ from pathlib import Path
 import click
 
 from s2st import durable
+from s2st.config import MOST_INTEGER
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import OutputError, S2STError, UsageError
+from s2st_cli.options import Command, Number, NumberOption
 
+MOST_PAIRS = 21_000  # what comes with s2st
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
 SMALL = "--hidden-size 128 --embedding-size 128 --dropout 0.1 --lr 0.003"
 NBEST = 50
@@ -32,20 +35,36 @@ class Row:
     perplexity: float | None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to work in")
 @click.option(
-    "--train-size", type=click.IntRange(1), default=20000, show_default=True, help="training pairs"
+    "--train-size",
+    cls=NumberOption,
+    type=Number(int, 1, MOST_PAIRS),
+    default=20000,
+    help="training pairs",
 )
 @click.option(
     "--test-size",
-    type=click.IntRange(1),
+    cls=NumberOption,
+    type=Number(int, 1, MOST_PAIRS),
     default=500,
-    show_default=True,
     help="test pairs, and as many validation pairs; all three sets have 21,000 pairs at most",
 )
-@click.option("--max-epoch", default=8, show_default=True, help="epochs of the two LSTMs")
-@click.option("--seed", default=1, show_default=True, help="seed of the models")
+@click.option(
+    "--max-epoch",
+    cls=NumberOption,
+    type=Number(int, 1, 1_000_000),
+    default=8,
+    help="epochs of the two LSTMs",
+)
+@click.option(
+    "--seed",
+    cls=NumberOption,
+    type=Number(int, 0, MOST_INTEGER),
+    default=1,
+    help="seed of the models",
+)
 def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: int) -> None:
     """Run the whole job on a small English-French corpus that comes with s2st.
 

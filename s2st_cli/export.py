@@ -8,9 +8,10 @@ import click
 from s2st import durable
 from s2st.errors import OutputError
 from s2st.startup import import_torch
+from s2st_cli.options import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("checkpoint")
 @click.argument("release")
 def command(checkpoint: str, release: str) -> None:

@@ -10,13 +10,14 @@ import click
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
-from s2st.models.registry import ARCHITECTURES
+from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.startup import import_torch
 from s2st.text.tokenizers import NOTHING
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 
 SPEC = CommandSpec(
-    fixed=(), roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",)),)
+    fixed=(),
+    roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",), UNTRAINED),),
 )
 HELP = """Show what PATH (a checkpoint or a store) is: options, vocabulary sizes, parameters by
 part, training history. Without PATH: the parameters of --arch at vocabularies of --nwordssrc and
@@ -168,7 +169,7 @@ command = ConfiguredCommand(
     extra=[
         click.Argument(["path"], required=False),
         click.Option(["--verify"], is_flag=True, help="check every file of PATH"),
-        click.Option(["--nwordssrc"], type=click.IntRange(min=0), metavar="N", help="source words"),
-        click.Option(["--nwordstgt"], type=click.IntRange(min=0), metavar="N", help="target words"),
+        NumberOption(["--nwordssrc"], type=Number(int, 0, 100_000_000), help="source words"),
+        NumberOption(["--nwordstgt"], type=Number(int, 0, 100_000_000), help="target words"),
     ],
 )

@@ -2,16 +2,18 @@
 
 import click
 
-from s2st.config import option_specs
+from s2st.config import OptionSpec, option_specs, shown
 from s2st.criteria.registry import CRITERIA
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.pipelines.train import RECIPES
 from s2st.registry import Registry, load_entry_point_plugins, load_plugin
+from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.schedules import SCHEDULES
+from s2st_cli.options import Command
 
 REGISTRIES: dict[str, Registry[object]] = {
     "architectures": ARCHITECTURES,
@@ -20,23 +22,39 @@ REGISTRIES: dict[str, Registry[object]] = {
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,  # type: ignore[dict-item]
     "tokenizers": TOKENIZERS,  # type: ignore[dict-item]
+    "tuners": TUNERS,
+}
+RECIPE = "recipes"
+KINDS = (*REGISTRIES, RECIPE)
+# other words for a kind: the options that choose from it, and what fairseq calls it
+ALIASES = {
+    **{registry.kind: name for name, registry in REGISTRIES.items()},
+    "recipe": RECIPE,
+    "arch": "architectures",
+    "archs": "architectures",
+    "scheduler": "schedules",
+    "schedulers": "schedules",
+    "lr-scheduler": "schedules",
+    "lr-schedulers": "schedules",
+    "criterions": "criteria",
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("kind", required=False)
 @click.option("--options", "show_options", is_flag=True, help="list each entry's options too")
 @click.option("--plugin", multiple=True, metavar="MODULE", help="import a module of plugins first")
 def command(kind: str | None, show_options: bool, plugin: tuple[str, ...]) -> None:
-    """List what is registered, of every KIND or of one (architectures, searches, ...)."""
+    """List what is registered: all of it, or one KIND.
+
+    KIND is architectures, criteria, searches, optimizers, schedules, tokenizers, tuners or recipes,
+    or the option that chooses from it (arch, criterion, lr-scheduler, ...).
+    """
     load_entry_point_plugins()
     for module in plugin:
         load_plugin(module)
-    kinds = [*REGISTRIES, "recipes"]
-    if kind is not None and kind not in kinds:
-        raise UsageError(f"unknown kind {kind!r}; known: {', '.join(kinds)}")
-    for name in kinds if kind is None else [kind]:
-        if name == "recipes":
+    for name in KINDS if kind is None else [_kind(kind)]:
+        if name == RECIPE:
             rows = [(recipe, "all of the options of train, as published") for recipe in RECIPES]
             _print_rows(name, rows)
             continue
@@ -47,7 +65,22 @@ def command(kind: str | None, show_options: bool, plugin: tuple[str, ...]) -> No
                 if entry.name != entry.base:
                     continue
                 for spec in option_specs(entry.config_type):
-                    print(f"    {entry.name}: {spec.flag} ({spec.default}) {spec.help}")
+                    print(f"    {entry.name}: {spec.flag} ({_default(spec)}) {spec.help}")
+
+
+def _kind(text: str) -> str:
+    """The kind that a word means; raises UsageError."""
+    word = text.lower().replace("_", "-")
+    if word in KINDS:
+        return word
+    if word not in ALIASES:
+        raise UsageError(f"unknown kind {shown(text)}; known: {', '.join(KINDS)}")
+    return ALIASES[word]
+
+
+def _default(spec: OptionSpec) -> str:
+    """Default and range, such as "5; 1 to 100,000"."""
+    return f"{spec.default}; {spec.range}" if spec.numeric else f"{spec.default}"
 
 
 def _print_rows(title: str, rows: list[tuple[str, str]]) -> None:

@@ -1,21 +1,100 @@
 """Command-line options made from config dataclasses: the one bridge between them and click.
 
 Which options a command has depends on the components chosen (`--arch gru`), so the arguments are
-looked through for those choices before click parses them.
+looked through for those choices before click parses them. Every command is a `Command`, which
+refuses what click would pass over: an option that is given twice, and an empty value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from click.core import ParameterSource
 
 from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
-from s2st.config import OptionSpec, option_specs, read_option_file
+from s2st.config import EMPTY, OptionSpec, Range, option_specs, read_option_file, shown
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
 
 COMMAND_LINE = "command line"
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A number of a finite range, for options that are no config fields.
+
+    Args:
+        kind: int or float.
+        minimum, maximum: the range.
+        open_minimum: whether the range leaves out `minimum` itself.
+    """
+
+    def __init__(
+        self, kind: type, minimum: float, maximum: float, *, open_minimum: bool = False
+    ) -> None:
+        self.name = "number"
+        self.kind = kind
+        self.range = Range(minimum, maximum, open_minimum)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float:
+        """The number; fails with a line that says what is allowed."""
+        number = _parsed(self.kind, value, self, param, ctx)
+        fault = self.range.fault(number)
+        if fault is not None:
+            self.fail(f"it {fault}", param, ctx)
+        return number
+
+
+class _Parsed(click.ParamType):  # type: ignore[type-arg]
+    """A number as text; its config record checks the range."""
+
+    def __init__(self, kind: type) -> None:
+        self.name = "number"
+        self.kind = kind
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float:
+        return _parsed(self.kind, value, self, param, ctx)
+
+
+def _parsed(
+    kind: type,
+    value: Any,
+    type_: "Number | _Parsed",
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> int | float:
+    try:
+        number: int | float = kind(value)
+        return number
+    except ValueError:  # also a whole number of more digits than Python reads
+        what = "a whole number" if kind is int else "a number"
+        type_.fail(f"{shown(value)} is not {what}", param, ctx)
+
+
+class NumberOption(click.Option):
+    """A click option of type `Number`, whose range is shown in its help."""
+
+    def __init__(
+        self,
+        param_decls: Sequence[str],
+        *,
+        type: Number,
+        help: str,
+        default: float | None = None,
+        multiple: bool = False,
+    ) -> None:
+        start = "" if default is None else f"default: {default}; "
+        super().__init__(
+            param_decls,
+            type=type,
+            help=f"{help}  [{start}{type.range}]",
+            default=default,
+            multiple=multiple,
+            metavar="N" if type.kind is int else "X",
+        )
 
 
 class SpecOption(click.Option):
@@ -24,7 +103,49 @@ class SpecOption(click.Option):
     section: str = ""
 
 
-class ConfiguredCommand(click.Command):
+class Command(click.Command):
+    """A command that refuses an option of one value that is given twice, and an empty value.
+
+    Attributes:
+        may_be_empty: names of the parameters that take an empty value. Those of config fields are
+            not asked here: `check_value` knows them.
+    """
+
+    may_be_empty: ClassVar[frozenset[str]] = frozenset({"title"})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses as click does; raises UsageError for what click would pass over."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        if not any(parameter.is_eager for parameter in order):  # such as --help
+            for parameter in order:
+                if _takes_one(parameter) and order.count(parameter) > 1:
+                    flag = max(parameter.opts, key=len)
+                    raise UsageError(f"{flag} is given twice; it takes one value")
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            name = parameter.name or ""
+            if isinstance(parameter, SpecOption) or name in self.may_be_empty:
+                continue
+            value = ctx.params.get(name)
+            if value == "" or (isinstance(value, tuple) and "" in value):
+                raise UsageError(f"{_shown_name(parameter)} is empty; {EMPTY}")
+        return rest
+
+
+def _takes_one(parameter: click.Parameter) -> bool:
+    """Whether an option has one value, also "yes" or "no" (`--unk/--no-unk`); a plain flag none."""
+    if not isinstance(parameter, click.Option) or parameter.multiple or parameter.count:
+        return False
+    return not parameter.is_flag or bool(parameter.secondary_opts)
+
+
+def _shown_name(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        return max(parameter.opts, key=len)
+    return (parameter.metavar or parameter.name or "").upper()
+
+
+class ConfiguredCommand(Command):
     """A command whose options come from a CommandSpec.
 
     Args:
@@ -103,7 +224,7 @@ class ConfiguredCommand(click.Command):
     def _owner(self, flag: str) -> str | None:
         """The choice, not made, that would bring an option, such as "--search sampling"."""
         for role in self.spec.roles:
-            for entry in role.registry.entries():
+            for entry in role.offered():
                 if any(option.flag == flag for option in option_specs(entry.config_type)):
                     return f"{_role_flags(role)[0]} {entry.name}"
         return None
@@ -145,7 +266,7 @@ class ConfiguredCommand(click.Command):
             with formatter.section(title):
                 formatter.write_dl(records)
         for role in self.spec.roles:
-            names = ", ".join(role.registry.names())
+            names = ", ".join(entry.name for entry in role.offered())
             with formatter.section(f"--{role.name.replace('_', '-')} is one of"):
                 formatter.write_text(names + "; each has options of its own: name it with --help")
 
@@ -172,20 +293,31 @@ def _options(
 
 def _option(spec: OptionSpec, default: Any) -> SpecOption:
     help = spec.help
+    notes = []
     if not spec.repeated and default not in (None, ""):
-        shown = {True: "yes", False: "no"}.get(default, default) if spec.kind is bool else default
-        help += f"  [default: {shown}]"
+        text = {True: "yes", False: "no"}.get(default, default) if spec.kind is bool else default
+        notes.append(f"default: {text}")
+    if spec.numeric and str(spec.range):
+        notes.append(str(spec.range))
+    if notes:
+        help += f"  [{'; '.join(notes)}]"
     if spec.kind is bool:
         flag = f"{spec.flag}/--no-{spec.flag[2:]}"
         return SpecOption([flag, spec.name], default=None, help=help)
     return SpecOption(
         [spec.flag, *spec.flags, spec.name],
-        type=click.Choice(spec.choices) if spec.choices else spec.kind,
+        type=_type(spec),
         default=None,
         multiple=spec.repeated,
         help=help,
         metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, "TEXT"),
     )
+
+
+def _type(spec: OptionSpec) -> Any:
+    if spec.choices:
+        return click.Choice(spec.choices)
+    return _Parsed(spec.kind) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

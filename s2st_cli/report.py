@@ -10,9 +10,10 @@ from s2st import durable
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
 from s2st.startup import import_torch
+from s2st_cli.options import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run_dir")
 @click.option("-o", "--output-file", default="-", metavar="FILE", help="where to write")
 @click.option(

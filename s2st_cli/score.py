@@ -14,7 +14,7 @@ from s2st.pipelines.job_setup import refuse_shared_stdin
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st.pipelines.score import score_pairs
 from s2st.ranks import ranks
-from s2st_cli.options import ConfiguredCommand
+from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.progress import JobProgress
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
@@ -145,8 +145,8 @@ command = ConfiguredCommand(
         click.Option(["--lowercase"], is_flag=True, help="BLEU without regard to case"),
         click.Option(["--ter"], is_flag=True, help="TER too; slow on long files"),
         click.Option(["--json"], is_flag=True, help="JSON lines"),
-        click.Option(
-            ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",
+        NumberOption(
+            ["--samples"], type=Number(int, 1, 1_000_000), default=1000,
             help="resamplings of the paired bootstrap",
         ),
     ],

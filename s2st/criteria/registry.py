@@ -38,14 +38,16 @@ class ScheduledSamplingConfig:
         "how that share falls from 1",
         choices=("linear", "exponential", "inverse-sigmoid"),
     )
-    teacher_forcing_updates: int = option(10000, "updates in which it falls", minimum=1)
+    teacher_forcing_updates: int = option(
+        10000, "updates in which it falls", minimum=1, maximum=1_000_000_000_000
+    )
     sampled_words: str = option(
         "argmax",
         "the model's own words: its likeliest, or drawn by its probabilities",
         choices=("argmax", "drawn"),
     )
     sampling_passes: int = option(
-        1, "times that own words are chosen, each after the ones before", minimum=1
+        1, "times that own words are chosen, each after the ones before", minimum=1, maximum=100
     )
     label_smoothing: float = option(
         0.0, "probability mass spread over the vocabulary", minimum=0, maximum=0.99

@@ -14,9 +14,12 @@ Indices = npt.NDArray[np.int64]
 class BatchingConfig:
     """Options that size and order batches."""
 
-    batch_size: int = option(64, "sentence pairs a batch", minimum=1)
+    batch_size: int = option(64, "sentence pairs a batch", minimum=1, maximum=1_000_000)
     max_tokens: int | None = option(
-        None, "padded tokens of the larger side a batch, as a second limit", minimum=1
+        None,
+        "padded tokens of the larger side a batch, as a second limit",
+        minimum=1,
+        maximum=1_000_000_000,
     )
     batching: str = option(
         "bucketed",

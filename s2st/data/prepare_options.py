@@ -21,10 +21,18 @@ class PrepareConfig:
         None, "training text instead of --trainpref: source TAB target lines, - for a pipe"
     )
     destdir: str = option("data-bin", "folder to write; must not exist yet")
-    nwordssrc: int | None = option(None, "keep this many source words", minimum=0)
-    nwordstgt: int | None = option(None, "keep this many target words", minimum=0)
-    thresholdsrc: int = option(0, "source words seen less often are unknown", minimum=0)
-    thresholdtgt: int = option(0, "target words seen less often are unknown", minimum=0)
+    nwordssrc: int | None = option(
+        None, "keep this many source words", minimum=0, maximum=100_000_000
+    )
+    nwordstgt: int | None = option(
+        None, "keep this many target words", minimum=0, maximum=100_000_000
+    )
+    thresholdsrc: int = option(
+        0, "source words seen less often are unknown", minimum=0, maximum=1_000_000_000
+    )
+    thresholdtgt: int = option(
+        0, "target words seen less often are unknown", minimum=0, maximum=1_000_000_000
+    )
     srcdict: str | None = option(
         None, "take the source vocabulary from this dict file, checkpoint or store"
     )
@@ -35,9 +43,12 @@ class PrepareConfig:
     source_sentencepiece: str | None = option(None, "use this SentencePiece model, train none")
     target_sentencepiece: str | None = option(None, "use this SentencePiece model, train none")
     max_length: int = option(
-        250, "skip training pairs with a side of more tokens than this", minimum=1
+        250,
+        "skip training pairs with a side of more tokens than this",
+        minimum=1,
+        maximum=1_000_000,
     )
-    workers: int = option(1, "processes that tokenise", minimum=1)
+    workers: int = option(1, "processes that tokenise", minimum=1, maximum=256)
     encoding_errors: str = option(
         "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
     )

@@ -7,10 +7,13 @@ built from checkpoints by `s2st.scoring.build` instead.
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from s2st.config import option
+from s2st.config import MOST_WEIGHT, option
 from s2st.registry import Registry
 
 ARCHITECTURES: Registry[Any] = Registry("architecture")
+UNTRAINED = ("ensemble",)  # they have no weights of their own
+MOST_WORDS = (1 << 31) - 1
+MOST_WIDTH = 100_000  # of a layer: its square takes 40 GB
 DROPOUT = "dropout on embeddings, between layers and before the output"
 
 
@@ -72,9 +75,14 @@ class ModelConfig:
         choices=("full", "adaptive", "sampled"),
     )
     adaptive_cutoffs: tuple[int, ...] = option(
-        (), "first word id of each further part of the adaptive softmax; repeatable", minimum=1
+        (),
+        "first word id of each further part of the adaptive softmax; repeatable",
+        minimum=1,
+        maximum=MOST_WORDS,
     )
-    softmax_samples: int = option(1000, "words drawn for the sampled softmax", minimum=1)
+    softmax_samples: int = option(
+        1000, "words drawn for the sampled softmax", minimum=1, maximum=MOST_WORDS
+    )
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,10 @@ class RecurrentConfig(ModelConfig):
     """Options of the recurrent encoder-decoders. Sizes left out follow the corpus (see `train`)."""
 
     layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1)
-    embedding_size: int | None = option(None, "width of the word embeddings", minimum=1)
+    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
+    embedding_size: int | None = option(
+        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
+    )
     dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
     reverse_source: bool = option(False, "read the source words in reverse order")
     bidirectional: bool = option(
@@ -113,7 +123,7 @@ class RecurrentConfig(ModelConfig):
         "initial weights: torch's defaults, or uniform in +-init-range as in the paper",
         choices=("default", "uniform"),
     )
-    init_range: float = option(0.08, "bound of the uniform initialisation", minimum=0)
+    init_range: float = option(0.08, "bound of the uniform initialisation", minimum=0, maximum=100)
 
 
 @dataclass(frozen=True)
@@ -121,8 +131,10 @@ class AttentionConfig(ModelConfig):
     """Options of the recurrent encoder-decoders with attention."""
 
     layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1)
-    embedding_size: int | None = option(None, "width of the word embeddings", minimum=1)
+    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
+    embedding_size: int | None = option(
+        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
+    )
     dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
     attention: str = option(
         "additive",
@@ -130,7 +142,7 @@ class AttentionConfig(ModelConfig):
         "(Luong et al. 2015)",
         choices=("additive", "dot", "general"),
     )
-    attention_heads: int = option(1, "attentions side by side", minimum=1)
+    attention_heads: int = option(1, "attentions side by side", minimum=1, maximum=1000)
     bidirectional: bool = option(True, "the encoder reads in both directions")
     input_feeding: bool = option(
         False, "give the attended features to the next step too (Luong et al. 2015, section 3.3)"
@@ -144,10 +156,13 @@ class TransformerConfig(ModelConfig):
     default_sizes: ClassVar[tuple[DefaultSizes, ...]] = TRANSFORMER_SIZES
 
     layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "width of the model", minimum=1)
-    heads: int = option(4, "attention heads; they divide the width", minimum=1)
+    hidden_size: int | None = option(None, "width of the model", minimum=1, maximum=MOST_WIDTH)
+    heads: int = option(4, "attention heads; they divide the width", minimum=1, maximum=10_000)
     feedforward_size: int | None = option(
-        None, "width of the feed-forward layers; 4 x --hidden-size when left out", minimum=1
+        None,
+        "width of the feed-forward layers; 4 x --hidden-size when left out",
+        minimum=1,
+        maximum=10 * MOST_WIDTH,
     )
     dropout: float | None = option(
         None, "dropout on embeddings and on what each sublayer adds", minimum=0, maximum=0.99
@@ -174,8 +189,10 @@ class RecurrentLMConfig(ModelConfig):
     reads_source: ClassVar[bool] = False
 
     layers: int | None = option(None, "layers", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1)
-    embedding_size: int | None = option(None, "width of the word embeddings", minimum=1)
+    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
+    embedding_size: int | None = option(
+        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
+    )
     dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
 
 
@@ -184,9 +201,14 @@ class ConvolutionalConfig(ModelConfig):
     """Options of the convolutional sentence encoder with a recurrent decoder."""
 
     layers: int | None = option(None, "layers of the decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer of the decoder", minimum=1)
+    hidden_size: int | None = option(
+        None, "cells a layer of the decoder", minimum=1, maximum=MOST_WIDTH
+    )
     embedding_size: int | None = option(
-        None, "width of the word embeddings and of the sentence vector", minimum=1
+        None,
+        "width of the word embeddings and of the sentence vector",
+        minimum=1,
+        maximum=MOST_WIDTH,
     )
     dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
     decoder_cell: str = option("rnn", "cells of the decoder", choices=("rnn", "gru", "lstm"))
@@ -203,8 +225,10 @@ class AlignedConfig(ModelConfig):
     """Options of the aligned RNN: one target word for each source word."""
 
     layers: int | None = option(None, "layers", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1)
-    embedding_size: int | None = option(None, "width of the word embeddings", minimum=1)
+    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
+    embedding_size: int | None = option(
+        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
+    )
     dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
     cell: str = option("rnn", "kind of cells", choices=("rnn", "gru", "lstm"))
 
@@ -214,7 +238,13 @@ class EnsembleConfig:
     """Options of an ensemble: checkpoints that score together."""
 
     members: tuple[str, ...] = option((), "checkpoint folders, relative to the file's own folder")
-    weights: tuple[float, ...] = option((), "one weight a member; equal when left out")
+    weights: tuple[float, ...] = option(
+        (),
+        "one weight a member; equal when left out",
+        minimum=0,
+        maximum=MOST_WEIGHT,
+        open_minimum=True,
+    )
     mode: str = option(
         "probability",
         "average the members' probabilities, or their log-probabilities (renormalised)",

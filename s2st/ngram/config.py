@@ -22,7 +22,9 @@ class NGramConfig:
         "words of the model: a dict file, or a checkpoint or store, whose tokenizer comes along "
         "[default: all words of the text]",
     )
-    nwords: int | None = option(None, "keep this many words of the text", minimum=1)
+    nwords: int | None = option(
+        None, "keep this many words of the text", minimum=1, maximum=100_000_000
+    )
     prune: str = option(
         "0",
         "leave out n-grams seen this many times or less, one number an order, rising, the first 0, "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from s2st.components import CommandSpec, Role
-from s2st.config import option
+from s2st.config import MOST_WEIGHT, option
 from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
 from s2st.ranks import RanksConfig
@@ -19,7 +19,9 @@ class ModelsConfig:
         (), "checkpoint folder, ARPA file, or TOML file of an ensemble; repeat it for an ensemble"
     )
     path: str | None = option(None, "checkpoints with : between, as another way to name several")
-    ensemble_weight: tuple[float, ...] = option((), "weight of each checkpoint, in order")
+    ensemble_weight: tuple[float, ...] = option(
+        (), "weight of each checkpoint, in order", minimum=0, maximum=MOST_WEIGHT, open_minimum=True
+    )
     ensemble_mode: str = option(
         "probability",
         "average the members' probabilities, or their log-probabilities (renormalised)",
@@ -42,11 +44,13 @@ class TranslateConfig:
         None,
         "sentences decoded together; left out, as many as make about 2,000 hypotheses",
         minimum=1,
+        maximum=1_000_000,
     )
     buffer_size: int = option(
         4096,
         "lines read ahead and sorted by length; a pipe is answered as soon as it can be",
         minimum=1,
+        maximum=10_000_000,
     )
     format: str = option(
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
@@ -108,7 +112,9 @@ class RescoreConfig:
     )
     dev_nbest: str | None = option(None, "development lists; NBEST itself when left out")
     dev_source: str | None = option(None, "source lines of the development lists")
-    folds: int = option(5, "folds of the cross-validated gain that tuning reports", minimum=2)
+    folds: int = option(
+        5, "folds of the cross-validated gain that tuning reports", minimum=2, maximum=10_000
+    )
     oracle: tuple[str, ...] = option(
         (), "reference of NBEST: report the headroom (oracle, worst, curve); may be repeated"
     )
@@ -126,7 +132,9 @@ class RescoreConfig:
         "I/N: only the I-th of N parts of the lists; the parts' outputs, joined by cat, are those "
         "of one run",
     )
-    max_rows: int = option(2048, "prefixes stepped together; bounds the memory", minimum=1)
+    max_rows: int = option(
+        2048, "prefixes stepped together; bounds the memory", minimum=1, maximum=1_000_000
+    )
     encoding_errors: str = option(
         "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
     )

@@ -13,7 +13,7 @@ from s2st.criteria.registry import CRITERIA
 from s2st.data.batching import BatchingConfig
 from s2st.device import DeviceConfig, environment, setup_device
 from s2st.errors import UsageError
-from s2st.models.registry import ARCHITECTURES, with_default_sizes
+from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.pipelines.run_identity import (
     check_identity,
     identity_of,
@@ -51,7 +51,7 @@ TRAIN_SPEC = CommandSpec(
         RanksConfig,
     ),
     roles=(
-        Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",)),
+        Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",), UNTRAINED),
         Role("criterion", CRITERIA, "cross_entropy", "what training minimises"),
         Role("optimizer", OPTIMIZERS, "adam", "how weights are updated"),
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),

@@ -6,7 +6,7 @@ A builder takes (config) and returns a callable (lists, start weights) -> TunedW
 from dataclasses import dataclass
 from typing import Any
 
-from s2st.config import option
+from s2st.config import MOST_INTEGER, option
 from s2st.registry import Registry
 
 TUNERS: Registry[Any] = Registry("tuner")
@@ -16,19 +16,25 @@ TUNERS: Registry[Any] = Registry("tuner")
 class LineSearchConfig:
     """Options of `line-search`."""
 
-    restarts: int = option(3, "random starting points beside the given one", minimum=0)
-    directions: int = option(4, "random directions tried beside the coordinates", minimum=0)
-    tuning_seed: int = option(1, "seed of starting points and directions", minimum=0)
+    restarts: int = option(
+        3, "random starting points beside the given one", minimum=0, maximum=10_000
+    )
+    directions: int = option(
+        4, "random directions tried beside the coordinates", minimum=0, maximum=10_000
+    )
+    tuning_seed: int = option(
+        1, "seed of starting points and directions", minimum=0, maximum=MOST_INTEGER
+    )
 
 
 @dataclass(frozen=True)
 class MiraConfig:
     """Options of `mira`."""
 
-    mira_c: float = option(0.01, "largest step of an update", minimum=0)
-    mira_epochs: int = option(30, "passes over the lists", minimum=1)
+    mira_c: float = option(0.01, "largest step of an update", minimum=0, maximum=1000)
+    mira_epochs: int = option(30, "passes over the lists", minimum=1, maximum=100_000)
     mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
-    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0)
+    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0, maximum=MOST_INTEGER)
 
 
 TUNERS.register(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
+from s2st.errors import UsageError
 from s2st.scoring.base import Scorer
 from s2st.search.registry import SearchConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -55,12 +56,23 @@ class Search(ABC):
 
 
 def length_limits(config: SearchConfig, source: SourceBatch) -> torch.Tensor:
-    """(B,) the most words of each hypothesis; after so many only EOS may follow."""
+    """(B,) the most words of each hypothesis; after so many only EOS may follow.
+
+    Raises:
+        UsageError: a limit is below the least length.
+    """
     words = (source.lengths - 1).double()
     limits = (config.max_len_a * words + config.max_len_b).floor().long()
     if source.prefixes:
         limits += torch.tensor([len(prefix) for prefix in source.prefixes])
-    return limits.clamp(min=config.min_len)
+    short = (limits < config.min_len).nonzero().flatten().tolist()
+    if short:
+        raise UsageError(
+            f"input line {source.line_ids[short[0]] + 1}: --min-len {config.min_len} contradicts "
+            f"--max-len-a {config.max_len_a:g} and --max-len-b {config.max_len_b}, which allow "
+            f"{int(limits[short[0]])} words there; raise --max-len-b, or lower --min-len"
+        )
+    return limits
 
 
 def prefix_table(source: SourceBatch, device: torch.device) -> torch.Tensor:

@@ -6,17 +6,19 @@ A builder takes (config) and returns a `Search`, see `s2st.search.base`.
 from dataclasses import dataclass
 from typing import Any
 
-from s2st.config import option
+from s2st.config import MOST_INTEGER, option
+from s2st.errors import UsageError
 from s2st.registry import Registry
 
 SEARCHES: Registry[Any] = Registry("search")
+MOST_HYPOTHESES = 100_000  # of a sentence, complete or partial
 
 
 @dataclass(frozen=True)
 class SearchConfig:
     """Options that every search understands. A length counts words without EOS."""
 
-    nbest: int = option(1, "hypotheses a sentence, best first", minimum=1)
+    nbest: int = option(1, "hypotheses a sentence, best first", minimum=1, maximum=MOST_HYPOTHESES)
     max_len_a: float = option(
         2.0,
         "longest output: max-len-a x source length + max-len-b words, after a prompt",
@@ -29,6 +31,16 @@ class SearchConfig:
     )
     unk: bool = option(True, "let the search choose the unknown word")
 
+    def check(self) -> None:
+        """Raises UsageError for a least length that a source of one word cannot have."""
+        longest = int(self.max_len_a + self.max_len_b)
+        if self.min_len > longest:
+            raise UsageError(
+                f"--min-len {self.min_len} contradicts --max-len-a {self.max_len_a:g} and "
+                f"--max-len-b {self.max_len_b}, which allow {longest} words for a source of one "
+                f"word; use --max-len-b {self.min_len}, or lower --min-len"
+            )
+
 
 @dataclass(frozen=True)
 class GreedyConfig(SearchConfig):
@@ -39,22 +51,41 @@ class GreedyConfig(SearchConfig):
 class BeamConfig(SearchConfig):
     """Options of the beam search."""
 
-    beam: int = option(5, "partial hypotheses kept a sentence", minimum=1)
+    beam: int = option(5, "partial hypotheses kept a sentence", minimum=1, maximum=MOST_HYPOTHESES)
     lenpen: float = option(
-        0.0, "divide the log-probability by length ** lenpen; 0 is the paper's rule", minimum=0
+        0.0,
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule",
+        minimum=0,
+        maximum=10,
     )
+
+    def check(self) -> None:
+        """Raises UsageError where more hypotheses are asked for than a beam surely finds."""
+        super().check()
+        if self.nbest > self.beam:
+            raise UsageError(
+                f"--nbest {self.nbest} is more than --beam {self.beam}: such a beam may find "
+                f"{self.beam} hypotheses only; use --beam {self.nbest}, or lower --nbest"
+            )
 
 
 @dataclass(frozen=True)
 class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
-    temperature: float = option(1.0, "divides the logits; low is greedy", minimum=1e-4)
-    top_k: int | None = option(None, "draw among this many best words only", minimum=1)
-    top_p: float | None = option(
-        None, "nucleus: draw among the best words that hold this much probability", minimum=0
+    temperature: float = option(1.0, "divides the logits; low is greedy", minimum=1e-4, maximum=100)
+    top_k: int | None = option(
+        None, "draw among this many best words only", minimum=1, maximum=100_000_000
     )
-    sampling_seed: int = option(1, "seed of the draws, with the line number", minimum=0)
+    top_p: float | None = option(
+        None,
+        "nucleus: draw among the best words that hold this much probability",
+        minimum=0,
+        maximum=1,
+    )
+    sampling_seed: int = option(
+        1, "seed of the draws, with the line number", minimum=0, maximum=MOST_INTEGER
+    )
 
 
 @dataclass(frozen=True)

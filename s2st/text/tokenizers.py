@@ -69,12 +69,14 @@ class SentencePieceConfig:
     """Options of the tokeniser `sentencepiece`; the last three only matter when it trains."""
 
     lowercase: bool = option(False, "lower-case the text first")
-    sentencepiece_vocab_size: int = option(8000, "pieces a side (training)", minimum=8)
+    sentencepiece_vocab_size: int = option(
+        8000, "pieces a side (training)", minimum=8, maximum=10_000_000
+    )
     sentencepiece_model_type: str = option(
         "unigram", "kind of model to train", choices=("unigram", "bpe", "char", "word")
     )
     sentencepiece_coverage: float = option(
-        0.9995, "share of characters covered (training)", minimum=0.0, maximum=1.0
+        0.9995, "share of characters covered (training)", minimum=0.98, maximum=1.0
     )
 
 

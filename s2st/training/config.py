@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from s2st.config import option
+from s2st.config import MOST_INTEGER, option
+
+MOST_UPDATES = 1_000_000_000_000
 
 
 @dataclass(frozen=True)
@@ -11,19 +13,27 @@ class TrainerConfig:
 
     save_dir: str = option("checkpoints", "folder of the checkpoints; a run there is resumed")
     max_epoch: float | None = option(
-        40.0, "stop after this many epochs (7.5 is seven and a half)", minimum=0
+        40.0, "stop after this many epochs (7.5 is seven and a half)", minimum=0, maximum=1_000_000
     )
-    max_update: int | None = option(None, "stop after this many updates", minimum=1)
+    max_update: int | None = option(
+        None, "stop after this many updates", minimum=1, maximum=MOST_UPDATES
+    )
     patience: int | None = option(
-        5, "stop after this many validations without a better perplexity", minimum=1
+        5,
+        "stop after this many validations without a better perplexity",
+        minimum=1,
+        maximum=1_000_000,
     )
     update_freq: int = option(
         1,
         "batches accumulated for one update; under torchrun a multiple of the processes, to which "
         "they are dealt",
         minimum=1,
+        maximum=1_000_000,
     )
-    clip_norm: float = option(5.0, "scale the gradient down to this norm; 0 never", minimum=0)
+    clip_norm: float = option(
+        5.0, "scale the gradient down to this norm; 0 never", minimum=0, maximum=1_000_000_000
+    )
     ema_decay: float = option(
         0.0,
         "validate and save an exponential moving average of the weights with this decay, such as "
@@ -37,14 +47,23 @@ class TrainerConfig:
         choices=("sentences", "tokens"),
     )
     validate_interval_updates: int | None = option(
-        None, "validate every N updates too, not only after each epoch", minimum=1
+        None,
+        "validate every N updates too, not only after each epoch",
+        minimum=1,
+        maximum=MOST_UPDATES,
     )
     save_interval_updates: int | None = option(
-        None, "save every N updates too, not only after validation", minimum=1
+        None, "save every N updates too, not only after validation", minimum=1, maximum=MOST_UPDATES
     )
-    keep_last: int = option(2, "numbered checkpoints to keep; the best is always kept", minimum=1)
-    log_interval: int = option(50, "updates between progress lines", minimum=1)
-    seed: int = option(1, "seed of initial weights, batch order and dropout", minimum=0)
+    keep_last: int = option(
+        2, "numbered checkpoints to keep; the best is always kept", minimum=1, maximum=1_000_000
+    )
+    log_interval: int = option(
+        50, "updates between progress lines", minimum=1, maximum=MOST_UPDATES
+    )
+    seed: int = option(
+        1, "seed of initial weights, batch order and dropout", minimum=0, maximum=MOST_INTEGER
+    )
     on_divergence: str = option(
         "stop",
         "when the loss or gradient is not finite: stop, skip the batch, or restore the last "
@@ -52,7 +71,10 @@ class TrainerConfig:
         choices=("stop", "skip", "restore"),
     )
     max_divergences: int = option(
-        3, "stop at the next divergence after this many were skipped or restored", minimum=0
+        3,
+        "stop at the next divergence after this many were skipped or restored",
+        minimum=0,
+        maximum=1_000_000,
     )
 
 
@@ -94,15 +116,17 @@ class ParallelConfig:
         "divide the layers into so many stages, each with the encoder and decoder layers of one "
         "height on processes of its own",
         minimum=1,
+        maximum=1000,
     )
     vocabulary_parts: int = option(
         1,
         "processes for each stage; the batch is divided over these, the softmax over all "
         "processes of all stages",
         minimum=1,
+        maximum=10_000,
     )
     micro_batches: int = option(
-        4, "parts of a batch that follow each other through the stages", minimum=1
+        4, "parts of a batch that follow each other through the stages", minimum=1, maximum=10_000
     )
 
     @property

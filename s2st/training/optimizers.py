@@ -14,27 +14,31 @@ if TYPE_CHECKING:
     import torch
 
 OPTIMIZERS: Registry[Any] = Registry("optimizer")
+MOST_DECAY = 0.999999  # 1 would divide by 0, and single precision must tell it from 1
+LEAST_EPS = 1e-20  # 0 would divide 0 by 0 where a weight has no gradient
 
 
 @dataclass(frozen=True)
 class SGDConfig:
     """Options of plain gradient descent."""
 
-    lr: float = option(0.7, "learning rate", minimum=0)
-    momentum: float = option(0.0, "momentum", minimum=0)
-    weight_decay: float = option(0.0, "L2 penalty", minimum=0)
+    lr: float = option(0.7, "learning rate", minimum=0, maximum=1000)
+    momentum: float = option(0.0, "momentum", minimum=0, maximum=1, open_maximum=True)
+    weight_decay: float = option(0.0, "L2 penalty", minimum=0, maximum=100)
 
 
 @dataclass(frozen=True)
 class AdamConfig:
     """Options of Adam and AdamW."""
 
-    lr: float = option(0.001, "learning rate", minimum=0)
-    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=1)
-    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=1)
-    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=0)
+    lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
+    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MOST_DECAY)
+    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MOST_DECAY)
+    adam_eps: float = option(
+        1e-8, "added to the root of the variance", minimum=LEAST_EPS, maximum=1
+    )
     weight_decay: float = option(
-        0.0, "L2 penalty (adam) or decay of the weights (adamw)", minimum=0
+        0.0, "L2 penalty (adam) or decay of the weights (adamw)", minimum=0, maximum=100
     )
 
 
@@ -42,10 +46,12 @@ class AdamConfig:
 class LazyAdamConfig:
     """Options of Adam on the rows of the embedding tables that a batch reads."""
 
-    lr: float = option(0.001, "learning rate", minimum=0)
-    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=1)
-    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=1)
-    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=0)
+    lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
+    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MOST_DECAY)
+    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MOST_DECAY)
+    adam_eps: float = option(
+        1e-8, "added to the root of the variance", minimum=LEAST_EPS, maximum=1
+    )
 
 
 def build_sgd(

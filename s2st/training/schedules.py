@@ -44,8 +44,10 @@ class FixedConfig:
 class HalveAfterConfig:
     """Options of `halve-after`; the defaults are the paper's."""
 
-    halve_after: float = option(5.0, "epochs before the first halving", minimum=0)
-    halve_every: float = option(0.5, "epochs between halvings", minimum=1e-6)
+    halve_after: float = option(
+        5.0, "epochs before the first halving", minimum=0, maximum=1_000_000
+    )
+    halve_every: float = option(0.5, "epochs between halvings", minimum=1e-6, maximum=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class PlateauConfig:
         0.5, "factor where validation is no better", minimum=0, maximum=1
     )
     plateau_patience: int = option(
-        0, "validations without a better perplexity that are forgiven", minimum=0
+        0, "validations without a better perplexity that are forgiven", minimum=0, maximum=1_000_000
     )
 
 
@@ -64,7 +66,9 @@ class PlateauConfig:
 class InverseSqrtConfig:
     """Options of `inverse-sqrt`."""
 
-    warmup_updates: int = option(4000, "updates of linear warm-up to the full rate", minimum=1)
+    warmup_updates: int = option(
+        4000, "updates of linear warm-up to the full rate", minimum=1, maximum=1_000_000_000_000
+    )
 
 
 class Fixed(Schedule):

@@ -92,7 +92,7 @@ CASES = [
     (
         USAGE,
         f"{GENERATE} --checkpoint {{model}} --ensemble-weight 0 --ensemble-weight 1",
-        "positive",
+        "above 0",
     ),
     (USAGE, "generate --checkpoint {loop.toml} {src}", "deep"),
     (USAGE, "generate --checkpoint {nobody.toml} {src}", "members"),

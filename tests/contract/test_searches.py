@@ -46,15 +46,18 @@ def assert_same(left, right):
         assert [h.score for h in mine] == pytest.approx([h.score for h in its], abs=1e-9)
 
 
-def short(scorer):
-    """Limits: 3 words for 5 source words, or as many where a target is as long as its source."""
+def short(scorer, least=0):
+    """Limits: 3 words for 5 source words, or as many where a target is as long as its source.
+
+    Every source may have `least` words.
+    """
     if equal_lengths(getattr(scorer, "model", None)):
         return {"max_len_a": 1.0, "max_len_b": 0}
-    return {"max_len_a": 0.5, "max_len_b": 1}
+    return {"max_len_a": 0.2, "max_len_b": 2} if least > 1 else {"max_len_a": 0.5, "max_len_b": 1}
 
 
-def most_words(scorer, source):
-    limits = short(scorer)
+def most_words(scorer, source, least=0):
+    limits = short(scorer, least)
     return int(limits["max_len_a"] * len(source) + limits["max_len_b"])
 
 
@@ -70,7 +73,7 @@ def brute_force(scorer, sources, *, nbest=1, min_len=0, unk=True, lenpen=0.0):
     words = range(UNK_ID if unk else UNK_ID + 1, len(scorer.target.vocabulary))
     best = []
     for source in sources:
-        most = max(most_words(scorer, source), min_len)
+        most = most_words(scorer, source, min_len)
         every = [w for n in range(min_len, most + 1) for w in product(words, repeat=n)]
         pairs = make_batch([source] * len(every), every, range(len(every)))
         totals = Scorer.score(scorer, pairs).sum(1).tolist()
@@ -148,7 +151,8 @@ def test_nothing_changes_with_neighbours_order_and_padding(scorer, name):
 def test_a_wide_beam_finds_the_true_best(scorer, options):
     sources = possible_sources(scorer, 3, options.get("min_len", 0))
     wide = SIZE**3 * 2
-    groups = search("beam", beam=wide, **options, **short(scorer))(scorer, source_batch(sources))
+    limits = short(scorer, options.get("min_len", 0))
+    groups = search("beam", beam=wide, **options, **limits)(scorer, source_batch(sources))
     expected = brute_force(scorer, sources, **options)
     for group, best in zip(groups, expected, strict=True):
         assert [h.tokens for h in group] == [tokens for tokens, _ in best]
@@ -158,7 +162,8 @@ def test_a_wide_beam_finds_the_true_best(scorer, options):
 @pytest.mark.parametrize("options", [{}, {"nbest": 7}, {"min_len": 2}, {"unk": False}], ids=str)
 def test_exhaustive_search_is_the_true_best(scorer, options):
     sources = possible_sources(scorer, 4, options.get("min_len", 0))
-    groups = search("exhaustive", **options, **short(scorer))(scorer, source_batch(sources))
+    limits = short(scorer, options.get("min_len", 0))
+    groups = search("exhaustive", **options, **limits)(scorer, source_batch(sources))
     expected = brute_force(scorer, sources, **options)
     for group, best in zip(groups, expected, strict=True):
         assert [h.tokens for h in group] == [tokens for tokens, _ in best]

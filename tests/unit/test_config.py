@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, dataclass
 import pytest
 
 from s2st.config import (
+    Range,
     config_values,
     make_config,
     option,
@@ -27,6 +28,11 @@ class Sample:
     limit: int | None = option(None, "may be left out", minimum=0)
     names: tuple[str, ...] = option((), "a list")
     weights: tuple[float, ...] = option((), "a list of numbers", minimum=0)
+    share: float = option(
+        0.5, "an open range", minimum=0, maximum=1, open_minimum=True, open_maximum=True
+    )
+    file: str | None = option(None, "a path")
+    title: str = option("", "text that may be empty")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def refused(**values):
 
 def test_defaults_and_values():
     assert make() == Sample(3, 0.5, False, "soft", None, (), ())
+    assert make(title="").title == ""
     made = make(count=10, rate=0, loud=True, mode="hard", limit=0, names=["a", "b"], weights=[1, 2])
     assert made == Sample(10, 0.0, True, "hard", 0, ("a", "b"), (1.0, 2.0))
     assert isinstance(made.rate, float)
@@ -70,6 +77,14 @@ def test_defaults_and_values():
         ({"rate": "fast"}, "here: --rate takes a number, not 'fast'"),
         ({"rate": float("nan")}, "here: --rate is not a number"),
         ({"rate": -0.1}, "here: --rate is -0.1; the least is 0"),
+        ({"rate": float("inf")}, "here: --rate must be a finite number"),
+        ({"rate": -float("inf")}, "here: --rate is -inf; the least is 0"),
+        ({"share": 1}, "here: --share is 1.0; it must be below 1"),
+        ({"share": 0.0}, "here: --share is 0.0; it must be above 0"),
+        ({"share": float("inf")}, "here: --share is inf; it must be below 1"),
+        ({"file": ""}, "here: --file is empty; leave the option out, or give it a value"),
+        ({"names": ["a", ""]}, "here: --names is empty; leave the option out, or give it a value"),
+        ({"file": "a\0b"}, "here: --file is 'a\\x00b'; it must not hold a NUL character"),
         ({"rate": True}, "here: --rate takes a number, not True"),
         ({"loud": 1}, "here: --loud takes true or false, not 1"),
         ({"mode": "medium"}, "here: --mode is 'medium'; choose from soft, hard"),
@@ -93,6 +108,19 @@ def test_numbers_too_large_for_floating_point():
     assert "rate" in refused(rate=10**400)
 
 
+def test_ranges_as_help_shows_them():
+    assert str(Range(1, 10)) == "1 to 10"
+    assert str(Range(0, 1, open_maximum=True)) == "0 to below 1"
+    assert str(Range(0, 1e9, open_minimum=True)) == "above 0 to 1,000,000,000"
+    assert str(Range(1e-6, 0.999999)) == "1e-06 to 0.999999"
+    assert str(Range(0, 2**63 - 1)) == str(Range(0)) == "0 or more"
+    assert str(Range(maximum=5)) == "at most 5"
+    assert str(Range()) == ""
+    assert Range(0, 1).stated
+    assert not Range(0).stated
+    assert not Range(0, float("inf")).stated
+
+
 def test_unknown_options_suggest_the_nearest():
     assert refused(cuont=1) == "here: unknown option 'cuont'; did you mean count?"
     assert refused(zzz=1) == "here: unknown option 'zzz'"
@@ -108,8 +136,11 @@ def test_a_required_option():
 
 def test_specs_say_all_about_an_option():
     specs = {spec.name: spec for spec in option_specs(Sample)}
-    assert list(specs) == ["count", "rate", "loud", "mode", "limit", "names", "weights"]
-    assert (specs["count"].kind, specs["count"].minimum, specs["count"].maximum) == (int, 1, 10)
+    assert list(specs) == [
+        "count", "rate", "loud", "mode", "limit", "names", "weights", "share",
+        "file", "title",
+    ]  # fmt: skip
+    assert (specs["count"].kind, specs["count"].range) == (int, Range(1, 10))
     assert (specs["limit"].kind, specs["limit"].optional) == (int, True)
     assert (specs["weights"].kind, specs["weights"].repeated) == (float, True)
     assert specs["mode"].choices == ("soft", "hard")

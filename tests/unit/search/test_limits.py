@@ -1,14 +1,17 @@
 """Length limits and banned words, by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from s2st.components import CommandSpec, Layer, Role, resolve
 from s2st.config import make_config
 from s2st.data.batch import make_source
 from s2st.errors import ConfigError, UsageError
 from s2st.search.base import forbid, length_limits
 from s2st.search.exhaustive import ExhaustiveSearch
-from s2st.search.registry import ExhaustiveConfig, SearchConfig
+from s2st.search.registry import SEARCHES, ExhaustiveConfig, SearchConfig
 
 SOURCE = make_source([[], [4], [4] * 5, [4] * 10], range(4))
 
@@ -20,13 +23,46 @@ SOURCE = make_source([[], [4], [4] * 5, [4] * 10], range(4))
         ({"max_len_a": 0.0, "max_len_b": 0}, [0, 0, 0, 0]),
         ({"max_len_a": 1.5, "max_len_b": 0}, [0, 1, 7, 15]),  # rounded down
         ({"max_len_a": 0.1, "max_len_b": 3}, [3, 3, 3, 4]),
-        ({"max_len_a": 1.0, "max_len_b": 0, "min_len": 4}, [4, 4, 5, 10]),
         # 1.2 x 5 is 6 words though 1.2 is no exact binary number
         ({"max_len_a": 1.2, "max_len_b": 0}, [0, 1, 6, 12]),
     ],
 )
 def test_length_limits(options, expected):
     assert length_limits(SearchConfig(**options), SOURCE).tolist() == expected
+
+
+def test_a_least_length_above_a_limit_is_refused():
+    config = SearchConfig(max_len_a=1.0, max_len_b=4, min_len=5)
+    with pytest.raises(UsageError, match=r"^input line 1: --min-len 5 .* allow 4 words there"):
+        length_limits(config, SOURCE)
+    assert length_limits(replace(config, min_len=4), SOURCE).tolist() == [4, 5, 9, 14]
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({}, False),
+        ({"min_len": 12}, False),  # 2 x 1 + 10
+        ({"min_len": 13}, True),
+        ({"min_len": 50}, True),
+        ({"min_len": 1_000_000}, True),
+        ({"min_len": 50, "max_len_b": 50}, False),
+        ({"min_len": 1, "max_len_a": 1.0, "max_len_b": 0}, False),
+        ({"min_len": 1, "max_len_a": 0.9, "max_len_b": 0}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", SEARCHES.names())
+def test_a_least_length_that_one_word_cannot_reach_is_refused_before_the_work(
+    name, options, refused
+):
+    spec = CommandSpec((), (Role("search", SEARCHES, name, "search"),))
+    layers = [Layer("command line", options)]
+    if not refused:
+        assert resolve(spec, layers).configs["search"].min_len == options.get("min_len", 0)
+        return
+    with pytest.raises(UsageError, match="contradicts --max-len-a"):
+        resolve(spec, layers)
 
 
 @pytest.mark.parametrize(
