@@ -30,7 +30,15 @@ from s2st.pipelines.rescore import (
 )
 from s2st.pipelines.rescore_output import write_ranked
 from s2st.pipelines.scored import ScoredList
-from s2st.pipelines.tune import HeadroomReport, Tuner, TuningReport, headroom, report_values, tune
+from s2st.pipelines.tune import (
+    HOW,
+    HeadroomReport,
+    Tuner,
+    TuningReport,
+    headroom,
+    report_values,
+    tune,
+)
 from s2st.rescoring.collection import Collection, Collector
 from s2st.rescoring.spread import SpreadMeter
 from s2st.rescoring.weights import BASELINE, LENGTH, Weights, even_average, write_weights
@@ -122,6 +130,8 @@ class RescoringJob:
         """
         config = self.config
         lists = self._as_they_were(lists, self.inputs.nbest)
+        if config.tune or config.oracle:
+            log.info(HOW)
         tuning = None
         if config.tune and config.dev_nbest is not None and config.dev_source is not None:
             tuning = self._tune_on_development(config.dev_nbest, self._lines(config.dev_source))
@@ -240,8 +250,10 @@ class RescoringJob:
     # weights
 
     def _weights(self, collection: Collection, tuning: TuningReport | None) -> Weights:
-        if tuning is not None:
-            return tuning.weights
+        return self._initial_weights(collection) if tuning is None else tuning.weights
+
+    def _initial_weights(self, collection: Collection) -> Weights:
+        """What weighs the features where nothing is learned."""
         if self.config.baseline_features == "own":
             return self._default_weights(collection)
         weights = self.given or self.even
@@ -250,7 +262,8 @@ class RescoringJob:
     def _default_weights(self, collection: Collection) -> Weights:
         """The given weights; else an even average of scores on one scale, own features included."""
         if self.given is not None:
-            return self.given
+            normalize = self.config.normalize == "list"
+            return collection.normalized(self.given) if normalize else self.given
         even = dict(self.even.values)
         if self.config.length_feature:
             even[LENGTH] = (0.0,)
@@ -268,8 +281,8 @@ class RescoringJob:
 
     def _tune(self, collection: Collection) -> TuningReport:
         own = self.config.baseline_features == "own"
-        start = self._default_weights(collection)
-        report = tune(collection, self.tuner, start, own, self.config.folds)
+        start, initial = self._default_weights(collection), self._initial_weights(collection)
+        report = tune(collection, self.tuner, start, initial, own, self.config.folds)
         for line in report.lines():
             log.info(line)
         warning = report.warning()
