@@ -30,7 +30,7 @@ CURVE_OPTIONS: list[click.Parameter] = [
     ),
     click.Option(
         ["--tokenize"], metavar="NAME",
-        help="sacreBLEU's BLEU with this tokeniser  [default: multi-bleu.pl's tokenised BLEU]",
+        help="sacreBLEU's BLEU with this tokeniser  [default: multi-bleu.perl's tokenised BLEU]",
     ),
     click.Option(
         ["--samples"], type=click.IntRange(min=1), default=1000, show_default=True, metavar="N",

@@ -69,9 +69,8 @@ class TuningReport:
     def lines(self) -> list[str]:
         """The report as text."""
         what = "tuned on" if self.learned else "nothing learned, initial weights on"
-        text = [
-            f"{what} {lists_in_words(self.lists)}: BLEU {show(self.tuned)}, baseline {show(self.baseline)}"
-        ]
+        figures = f"BLEU {show(self.tuned)}, baseline {show(self.baseline)}"
+        text = [f"{what} {lists_in_words(self.lists)}: {figures}"]
         if self.held_out is not None and self.gain is not None:
             held_out, gain = show(self.held_out), show(self.gain)
             text.append(f"held out ({self.folds} folds): BLEU {held_out}, gain {gain}")
