@@ -73,16 +73,12 @@ def _print_whole(texts: Texts, results: Sequence["PairedResult"], changes: "Chan
 
     (a, lines), (b, _) = texts.systems
     print(f"A = {a}, B = {b}; {len(lines):,} sentences")
-    print("paired bootstrap of B against A")
+    print("paired bootstrap of B against A (95%: mean +- half the interval's width)")
     for result in results:
-        p_value = "" if result.p_value is None else f"  p = {result.p_value:.4f}"
         name = "A" if result.p_value is None else "B"
-        print(
-            f"  {name}  {result.metric} {result.score:.2f}  "
-            f"95% {result.mean:.2f} +- {result.half_width:.2f}{p_value}"
-        )
-    for signature in dict.fromkeys(f"{one.metric}: {one.signature}" for one in results):
-        print(f"  {signature}")
+        print(f"  {name}  {result.metric} {result.figures()}")
+    for how in dict.fromkeys(f"{one.metric} ({one.how})" for one in results):
+        print(f"  {how}")
     print(SENTENCE_BLEU)
     print(f"  better in B  {len(changes.better):,}")
     print(f"  worse in B   {len(changes.worse):,}")

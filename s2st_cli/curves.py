@@ -29,7 +29,7 @@ CURVE_OPTIONS: list[click.Parameter] = [
     NumberOption(["--buckets"], type=Number(int, 1, 1_000_000), default=10, help="windows"),
     click.Option(
         ["--tokenize"], metavar="NAME",
-        help="sacreBLEU's BLEU with this tokeniser  [default: multi-bleu.pl's tokenised BLEU]",
+        help="sacreBLEU's BLEU with this tokeniser  [default: multi-bleu.perl's tokenised BLEU]",
     ),
     NumberOption(
         ["--samples"], type=Number(int, 1, 1_000_000), default=1000,

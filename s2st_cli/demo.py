@@ -187,6 +187,10 @@ def _print_table(rows: Sequence[Row], train_size: int, seconds: float) -> None:
         perplexity = "" if row.perplexity is None else f"{row.perplexity:.2f}"
         print(f"{row.system:<{width}}  {row.bleu:6.2f}  {perplexity:>10}")
     whole = int(seconds)
+    print(
+        "BLEU: multi-bleu.perl, tokens split at white space, cased; perplexity: per target token, "
+        "the end of each sentence counted"
+    )
     print(f"({train_size:,} training pairs, beam 5, {whole // 60} min {whole % 60:02} s in all)")
     print()
     print("The same with your own files:")

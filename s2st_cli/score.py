@@ -1,9 +1,7 @@
 """`s2st score`: BLEU, chrF and TER of hypotheses, or log-probabilities of pairs under a model."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -16,10 +14,12 @@ from s2st.pipelines.score import score_pairs
 from s2st.ranks import ranks
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.progress import JobProgress
+from s2st_cli.score_output import print_comparison, print_scores
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
-BLEU of multi-bleu.pl (the paper's), chrF and, with --ter, TER. Several HYPs are compared with the
-first by paired bootstrap.
+BLEU of multi-bleu.perl (the paper's), chrF and, with --ter, TER. Each line says how its figure was
+computed; sacreBLEU tokenises both sides by --tokenize, multi-bleu.perl takes tokens as they stand.
+Several HYPs are compared with the first by paired bootstrap.
 
 With --checkpoint, --source and --target: log p(target | source) of each pair (natural log), and
 the perplexity per token, EOS counted, on stderr. A language model needs no --source.
@@ -70,34 +70,13 @@ def _score_text(extra: Mapping[str, Any]) -> None:
             name, lines, references, tokenize=extra["tokenize"],
             lowercase=extra["lowercase"], with_ter=extra["ter"],
         )  # fmt: skip
-        metrics = [scores.bleu, scores.tokenized_bleu, scores.chrf]
-        if scores.ter is not None:
-            metrics.append(scores.ter)
-        if len(systems) > 1 and not extra["json"]:
-            print(name)
-        if extra["json"]:
-            record = {m.name: {"score": m.score, "signature": m.signature} for m in metrics}
-            print(json.dumps({"system": name, **record}, ensure_ascii=False))
-            continue
-        for metric in metrics:
-            print(metric.text)
+        print_scores(scores, as_json=extra["json"], named=len(systems) > 1)
     if len(systems) > 1:
-        if not extra["json"]:
-            print("paired bootstrap against", systems[0][0])
         results = compare_systems(
             systems, references, samples=extra["samples"], tokenize=extra["tokenize"],
             lowercase=extra["lowercase"], with_ter=extra["ter"],
         )  # fmt: skip
-        for result in results:
-            if extra["json"]:
-                compared = {"baseline": systems[0][0], **asdict(result)}
-                print(json.dumps(compared, ensure_ascii=False))
-                continue
-            p_value = "" if result.p_value is None else f"  p = {result.p_value:.4f}"
-            print(
-                f"{result.system}  {result.metric} {result.score:.2f}  "
-                f"95% {result.mean:.2f} +- {result.half_width:.2f}{p_value}"
-            )
+        print_comparison(systems[0][0], results, as_json=extra["json"])
 
 
 def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
@@ -142,7 +121,10 @@ command = ConfiguredCommand(
             ["--tokenize"], default="13a", show_default=True, metavar="NAME",
             help="sacreBLEU's tokeniser; none for text that is tokenised already",
         ),
-        click.Option(["--lowercase"], is_flag=True, help="BLEU without regard to case"),
+        click.Option(
+            ["--lowercase"], is_flag=True,
+            help="lowercase both sides for both BLEUs; chrF is always cased, TER never",
+        ),
         click.Option(["--ter"], is_flag=True, help="TER too; slow on long files"),
         click.Option(["--json"], is_flag=True, help="JSON lines"),
         NumberOption(

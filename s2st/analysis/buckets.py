@@ -80,7 +80,7 @@ def bucket_curves(
         buckets: how many windows, see `windows`.
         samples: resamplings of a window's sentences; the same for all systems.
         seed: of the resampling.
-        tokenize: sacreBLEU's tokenizer; None is multi-bleu.pl's tokenised BLEU.
+        tokenize: sacreBLEU's tokenizer; None is multi-bleu.perl's tokenised BLEU.
 
     Returns:
         The points, system by system, in each by rising key.

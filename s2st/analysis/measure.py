@@ -1,4 +1,4 @@
-"""The measuring corner of analysis: BLEU as sums over sentences, by multi-bleu.pl or sacreBLEU.
+"""The measuring corner of analysis: BLEU as sums over sentences, by multi-bleu.perl or sacreBLEU.
 
 Both count alike (clipped n-grams, closest reference length); they differ in what a token is and in
 what a precision of 0 does.
@@ -27,7 +27,7 @@ class Measure:
     """Which BLEU.
 
     Attributes:
-        tokenize: sacreBLEU's tokenizer; None is the tokenised BLEU of multi-bleu.pl, the paper's:
+        tokenize: sacreBLEU's tokenizer; None is the tokenised BLEU of multi-bleu.perl, the paper's:
             tokens as they stand.
     """
 
@@ -42,7 +42,7 @@ class Measure:
         """What has to be equal for two figures to be compared; raises UsageError."""
         if self.tokenize is None:
             signature = tokenized_bleu(["a"], [["a"]] * references).signature
-            return f"tokenised BLEU (multi-bleu.pl) {signature}"
+            return f"tokenised BLEU (multi-bleu.perl) {signature}"
         metric = bleu_metric(self.tokenize, lowercase=False)
         metric.corpus_score(["a"], [["a"]] * references)  # it learns the number of references
         return f"BLEU {metric.get_signature().format()}"

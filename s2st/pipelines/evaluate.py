@@ -3,7 +3,8 @@
 Reached from `s2st score`; reading files and printing are done there. All counting is
 sacreBLEU's (Post, 2018, "A Call for Clarity in Reporting BLEU Scores"), so that a figure can be
 compared with other people's. Tokenized BLEU, the figure of the 2014 LSTM paper, is that of
-Moses' multi-bleu.pl: cased, on tokens split at white space, without smoothing.
+Moses' multi-bleu.perl (the paper's multi-bleu.pl): on tokens split at white space, without
+smoothing, cased or, as its `-lc`, lowercased.
 """
 
 import logging
@@ -33,6 +34,9 @@ _NOT_SPACE_IN_PERL = (
 )
 _KEEP_INSIDE_TOKEN = {ord(char): 0xD800 + i for i, char in enumerate(_NOT_SPACE_IN_PERL)}
 
+# multi-bleu.perl lowercases bytes: A to Z, no other letter
+_LOWERCASE_AS_PERL = {ord(char): char.lower() for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
 _TEXT_DECIMALS = 2
 # sacreBLEU's own limit for saying that a file looks tokenized.
 _TOKENIZED_LINES_TO_WARN = 100
@@ -46,14 +50,21 @@ class MetricScore:
         name: sacreBLEU's name of the metric ("BLEU", "chrF2", "TER"), or "tokenized BLEU".
         score: in percent, not rounded; higher is better, except for TER.
         text: one line as the metric's own program prints it (`sacrebleu -f text -w 2`, or
-            multi-bleu.pl).
+            multi-bleu.perl).
         signature: sacreBLEU's signature: what has to be equal for two figures to be compared.
+        how: which program computes the score so, and its options, in words.
     """
 
     name: str
     score: float
     text: str
     signature: str
+    how: str
+
+    def line(self) -> str:
+        """The score and its parts, after what was computed and how."""
+        shown = self.name.removeprefix("tokenized ")
+        return f"{shown} ({self.how}) = {self.text.split(' = ', 1)[1]}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,11 @@ class SystemScores:
     tokenized_bleu: MetricScore
     chrf: MetricScore
     ter: MetricScore | None
+
+    def metrics(self) -> list[MetricScore]:
+        """The figures that there are, in the order in which they are shown."""
+        figures = (self.bleu, self.tokenized_bleu, self.chrf, self.ter)
+        return [figure for figure in figures if figure is not None]
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,7 @@ class PairedResult:
         p_value: of the difference from the baseline; None for the baseline itself. It is
             sacreBLEU's, but 1 where the scores are equal (see `_p_value`).
         signature: sacreBLEU's signature, with the number of samples and the seed.
+        how: which program computes the figures so, and its options, in words.
     """
 
     system: str
@@ -89,6 +106,12 @@ class PairedResult:
     half_width: float
     p_value: float | None
     signature: str
+    how: str
+
+    def figures(self) -> str:
+        """The score, its interval and its p-value as text."""
+        p_value = "" if self.p_value is None else f"  p = {self.p_value:.4f}"
+        return f"{self.score:.2f}  95% {self.mean:.2f} +- {self.half_width:.2f}{p_value}"
 
 
 def evaluate_system(
@@ -107,8 +130,8 @@ def evaluate_system(
         hypotheses: its lines.
         references: one sequence of lines per reference set, each as long as `hypotheses`.
         tokenize: sacreBLEU's tokenizer for BLEU ("13a", "none", "intl", "char", ...).
-        lowercase: lowercase both sides for BLEU. The other metrics keep the defaults of their
-            programs: tokenized BLEU and chrF are cased, TER is not.
+        lowercase: lowercase both sides for both BLEUs. The other metrics keep the defaults of
+            their programs: chrF is cased, TER is not.
         with_ter: compute TER too, which takes far longer than the rest.
 
     Raises:
@@ -122,23 +145,26 @@ def evaluate_system(
     return SystemScores(
         name=name,
         bleu=_corpus_score(bleu, hypotheses, references),
-        tokenized_bleu=tokenized_bleu(hypotheses, references),
+        tokenized_bleu=tokenized_bleu(hypotheses, references, lowercase),
         chrf=_corpus_score(_chrf_metric(), hypotheses, references),
         ter=_corpus_score(_ter_metric(), hypotheses, references) if with_ter else None,
     )
 
 
-def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> MetricScore:
-    """Score lines as multi-bleu.pl does: cased, tokens as they stand, no smoothing.
+def tokenized_bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool = False
+) -> MetricScore:
+    """Score lines as multi-bleu.perl does: tokens as they stand, no smoothing.
 
     Tokens are split at ASCII white space only, so U+00A0 or U+2028 stays inside its token. Of
     several references, the closest length counts for the brevity penalty, the shorter on a tie.
-    The score is 0 when one of the four n-gram precisions is 0. Where multi-bleu.pl divides by
+    The score is 0 when one of the four n-gram precisions is 0. Where multi-bleu.perl divides by
     zero (all hypotheses empty, references not) the score is 0 too.
 
     Args:
         hypotheses: a system's tokenized lines.
         references: one sequence of tokenized lines per reference set.
+        lowercase: as `multi-bleu.perl -lc`: the letters A to Z of both sides become small.
 
     Raises:
         DataError: if the line counts differ, or there is no line or no reference set.
@@ -147,11 +173,18 @@ def tokenized_bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]
 
     _check_lines("the hypotheses", hypotheses, references)
     metric = BLEU(tokenize="none", smooth_method="none", force=True)
+    change = _KEEP_INSIDE_TOKEN | (_LOWERCASE_AS_PERL if lowercase else {})
     result = metric.corpus_score(
-        _protect_spaces(hypotheses), [_protect_spaces(reference) for reference in references]
+        [line.translate(change) for line in hypotheses],
+        [[line.translate(change) for line in reference] for reference in references],
     )
     score, text = _multi_bleu_line(result)
-    return MetricScore("tokenized BLEU", score, text, metric.get_signature().format())
+    signature = metric.get_signature().format()
+    how = "multi-bleu.perl, tokens split at white space, cased"
+    if lowercase:
+        signature = signature.replace("case:mixed", "case:lc")
+        how = "multi-bleu.perl -lc, tokens split at white space, A to Z lowercased"
+    return MetricScore("tokenized BLEU", score, text, signature, how)
 
 
 def compare_systems(
@@ -216,6 +249,7 @@ def compare_systems(
                     half_width=float(result.ci),
                     p_value=_p_value(result, baseline=column[0]),
                     signature=signature.format(),
+                    how=f"sacreBLEU, {signature.format()}",
                 )
             )
     return tuple(results)
@@ -255,10 +289,6 @@ def _check_comparison(names: Sequence[str], samples: int, seed: int) -> None:
         raise UsageError(f"the number of bootstrap samples must be at least 1, not {samples}")
     if seed < 1:
         raise UsageError(f"the seed of the bootstrap must be at least 1, not {seed}")
-
-
-def _protect_spaces(lines: Sequence[str]) -> list[str]:
-    return [line.translate(_KEEP_INSIDE_TOKEN) for line in lines]
 
 
 def _warn_if_tokenized(name: str, lines: Sequence[str]) -> None:
@@ -308,11 +338,12 @@ def _corpus_score(
     result = metric.corpus_score(hypotheses, references)
     signature = metric.get_signature().format()
     text = result.format(width=_TEXT_DECIMALS, signature=signature)
-    return MetricScore(result.name, float(result.score), text, signature)
+    how = f"sacreBLEU, {signature}"
+    return MetricScore(result.name, float(result.score), text, signature, how)
 
 
 def _multi_bleu_line(result: "BLEUScore") -> tuple[float, str]:
-    """Return the score in percent and multi-bleu.pl's line, from sacreBLEU's counts.
+    """Return the score in percent and multi-bleu.perl's line, from sacreBLEU's counts.
 
     The last steps follow the script's order of operations, because 100 * (c / t) and 100 * c / t
     may differ in the last bit and then round to different printed digits.

@@ -14,6 +14,7 @@ from s2st.rescoring.statistics import COLUMNS, Floats, Statistics, bleu
 from s2st.rescoring.tuning import (
     TunedWeights,
     TuningList,
+    better_or_start,
     corpus_bleu,
     spreads,
 )
@@ -28,7 +29,7 @@ class Mira:
         self.config = config
 
     def __call__(self, lists: Sequence[TuningList], start: Floats) -> TunedWeights:
-        """The best epoch's averaged weights, scaled so that |w| sums to 1."""
+        """The best epoch's averaged weights, as `better_or_start` returns them."""
         scale = spreads(lists)
         scaled = [TuningList(item.features / scale, item.statistics) for item in lists]
         weights = start * scale
@@ -47,8 +48,7 @@ class Mira:
             reached = corpus_bleu(scaled, mean)
             if reached > best.bleu:
                 best = TunedWeights(mean, reached)
-        unscaled = best.weights / scale
-        return TunedWeights(unscaled / np.abs(unscaled).sum(), best.bleu)
+        return better_or_start(lists, start, TunedWeights(best.weights / scale, best.bleu))
 
     def _update(self, item: TuningList, weights: Floats, background: Floats) -> tuple[Floats, int]:
         """New weights, and the hypothesis that the old ones choose."""

@@ -1,7 +1,7 @@
 """BLEU's sufficient statistics of single hypotheses, so that a corpus BLEU is a sum away.
 
 A row of statistics is (matches of order 1 to 4, n-grams of order 1 to 4, reference length); the
-hypothesis length is the number of unigrams. BLEU is that of Papineni et al. 2002 as multi-bleu.pl
+hypothesis length is the number of unigrams. BLEU is that of Papineni et al. 2002 as multi-bleu.perl
 computes it: words as they stand, clipped counts, closest reference length, no smoothing.
 """
 

@@ -14,6 +14,7 @@ from s2st.rescoring.statistics import COLUMNS, Statistics, bleu
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
+LEAST_GAIN = 1e-9  # percent BLEU; a smaller difference is rounding
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,24 @@ def corpus_bleu(lists: Sequence[TuningList], weights: Floats) -> float:
     picked = choose(lists, weights)
     rows = [item.statistics[index] for item, index in zip(lists, picked, strict=True)]
     return float(bleu(np.sum(rows, axis=0)))
+
+
+def better_or_start(
+    lists: Sequence[TuningList], start: Floats, found: TunedWeights
+) -> TunedWeights:
+    """The weights found, scaled so that |w| sums to 1; the start where they are not better.
+
+    Args:
+        lists: what the weights were tuned on.
+        start: where the tuner started; it comes back as it is.
+        found: the best weights that the tuner found.
+    """
+    before = corpus_bleu(lists, start)
+    size = np.abs(found.weights).sum()
+    usable = bool(np.isfinite(size)) and size > 0
+    if not usable or corpus_bleu(lists, found.weights) <= before + LEAST_GAIN:
+        return TunedWeights(start, before)
+    return TunedWeights(found.weights / size, found.bleu)
 
 
 @dataclass(frozen=True)
@@ -152,7 +171,7 @@ class LineSearch:
         self.config = config
 
     def __call__(self, lists: Sequence[TuningList], start: Floats) -> TunedWeights:
-        """The best weights over all starting points, scaled so that |w| sums to 1."""
+        """The best weights over all starting points, as `better_or_start` returns them."""
         generator = np.random.Generator(np.random.PCG64(self.config.tuning_seed))
         scale = spreads(lists)
         padded = PaddedLists(lists)
@@ -160,8 +179,7 @@ class LineSearch:
         for _ in range(self.config.restarts):
             point = np.abs(generator.normal(size=len(start))) * np.sign(start + (start == 0))
             results.append(self._climb(padded, point / scale, scale, generator))
-        best = max(results, key=lambda result: result.bleu)
-        return TunedWeights(best.weights / np.abs(best.weights).sum(), best.bleu)
+        return better_or_start(lists, start, max(results, key=lambda result: result.bleu))
 
     def _climb(
         self,

@@ -30,7 +30,7 @@ _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 def split_words(text: str) -> list[str]:
-    """Words between ASCII white space only, as Moses and multi-bleu.pl split."""
+    """Words between ASCII white space only, as Moses and multi-bleu.perl split."""
     # printable text has no white space but blanks, and `split` takes a third of the time
     return text.split() if text.isprintable() else _WORD.findall(text)
 

@@ -54,7 +54,7 @@ def test_the_table(s2st, files):
         picked = [[REFERENCE[i] for i in chosen]]
         assert row["BLEU"] == f"{tokenized_bleu([lines[i] for i in chosen], picked).score:.2f}"
         assert float(row["BLEU low"]) <= float(row["BLEU"]) <= float(row["BLEU high"])
-    assert "tokenised BLEU (multi-bleu.pl) nrefs:1|" in outcome.err
+    assert "tokenised BLEU (multi-bleu.perl) nrefs:1|" in outcome.err
     assert "smooth:none" in outcome.err
 
 

@@ -37,7 +37,7 @@ def test_what_is_printed(s2st, files):
     expected = compare_systems([("a", A), ("b", B)], [REFERENCE], samples=50)
     for result, name in zip(expected, "ABAB", strict=True):
         assert f"  {name}  {result.metric} {result.score:.2f}  95% {result.mean:.2f}" in out
-        assert f"  {result.metric}: {result.signature}" in out
+        assert f"  {result.metric} (sacreBLEU, {result.signature})" in out
     assert f"p = {expected[1].p_value:.4f}" in out
     assert re.search(r"better in B +1\n +worse in B +1\n +as good +2, of them 1 the same", out)
     assert "Lin and Och" in out

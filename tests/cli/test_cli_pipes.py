@@ -23,8 +23,8 @@ def test_zcat_generate_score(shell, world, tmp_path):
         tmp_path / "x.gz", world.forward, world.target,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert outcome.lines[0].startswith("BLEU|")
-    assert outcome.lines[1].startswith("BLEU = ")
+    assert outcome.lines[0].startswith("BLEU (sacreBLEU, ")
+    assert outcome.lines[1].startswith("BLEU (multi-bleu.perl, ")
 
 
 @pytest.mark.slow

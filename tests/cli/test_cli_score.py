@@ -27,8 +27,11 @@ def test_bleu_is_sacrebleus_with_its_signature(s2st, world, hypotheses):
     metric = sacrebleu.BLEU()
     expected = metric.corpus_score(lines, reference)
     signature = str(metric.get_signature())
-    assert outcome.lines[0].startswith(f"BLEU|{signature} = {expected.score:.2f} ")
-    assert re.match(r"BLEU = \d+\.\d\d, [\d./]+ \(BP=", outcome.lines[1])
+    assert outcome.lines[0].startswith(f"BLEU (sacreBLEU, {signature}) = {expected.score:.2f} ")
+    assert re.match(
+        r"BLEU \(multi-bleu\.perl, tokens split at white space, cased\) = \d+\.\d\d, [\d./]+ \(BP=",
+        outcome.lines[1],
+    )
     chrf = sacrebleu.CHRF().corpus_score(lines, reference).score
     assert f"= {chrf:.2f}" in outcome.lines[2]
     ter = sacrebleu.TER().corpus_score(lines, reference).score
@@ -38,7 +41,48 @@ def test_bleu_is_sacrebleus_with_its_signature(s2st, world, hypotheses):
 def test_perfect_output_from_standard_input(s2st, world):
     outcome = s2st("score", "--ref", world.target, stdin=world.target.read_bytes())
     assert outcome.code == 0
-    assert outcome.lines[1].startswith("BLEU = 100.00, 100.0/100.0/100.0/100.0 (BP=1.000")
+    assert " = 100.00, 100.0/100.0/100.0/100.0 (BP=1.000" in outcome.lines[1]
+
+
+def test_every_line_of_text_says_its_metric_and_how_it_was_computed(s2st, world, hypotheses):
+    """A program and a signature, or the way that tokens and case are treated, in every line."""
+    for options, case in (([], "cased"), (["--lowercase"], "A to Z lowercased")):
+        outcome = s2st(
+            "score", *hypotheses, "--ref", world.target, "--ter", "--samples", 10, *options
+        )
+        figures = [line for line in outcome.lines if " = " in line]
+        assert len(figures) == 2 * 4 + 2 * 3  # two systems; BLEU, chrF and TER are compared
+        for line in figures:
+            metric, _, how = line.split(" = ")[0].partition(" (")
+            assert metric.split()[-1] in ("BLEU", "chrF2", "TER")
+            if how.startswith("sacreBLEU, "):
+                signature = how.removeprefix("sacreBLEU, ")
+                assert "nrefs:1|" in signature
+                assert f"version:{sacrebleu.__version__}" in signature
+            else:
+                assert how.startswith("multi-bleu.perl")
+                assert "tokens split at white space" in how
+                assert case in how
+        compared = figures[8:]
+        assert all("|bs:10|seed:12345|" in line for line in compared)
+        bleu = [line for line in figures if " BLEU (sacre" in " " + line]
+        assert len(bleu) == 4
+        assert all(("case:lc" in line) == bool(options) for line in bleu)
+        found = s2st("score", hypotheses[0], "--ref", world.target, "--json", *options)
+        record = json.loads(found.lines[0])
+        assert f"BLEU ({record['BLEU']['how']})" in outcome.lines[1]
+        assert f"BLEU ({record['tokenized BLEU']['how']})" in outcome.lines[2]
+        assert record["tokenized BLEU"]["signature"].count("case:lc") == bool(options)
+
+
+def test_lowercase_lowers_both_sides_of_both_bleus(s2st, tmp_path):
+    (tmp_path / "h").write_text("THE Cat sat on a MAT\nil LIT un livre\n")
+    (tmp_path / "r").write_text("the cat SAT on a mat\nIl lit UN Livre\n")
+    outcome = s2st("score", tmp_path / "h", "--ref", tmp_path / "r", "--lowercase")
+    for line in outcome.lines[:2]:
+        assert " = 100.0" in line
+    for line in s2st("score", tmp_path / "h", "--ref", tmp_path / "r").lines[:2]:
+        assert " = 100.0" not in line
 
 
 def test_several_systems_are_compared_by_paired_bootstrap(s2st, world, hypotheses):
@@ -60,7 +104,7 @@ def test_json_output_is_json_on_every_line(s2st, world, hypotheses):
 
 def test_several_references(s2st, world, hypotheses):
     outcome = s2st("score", hypotheses[1], "--ref", world.target, "--ref", hypotheses[1])
-    assert outcome.lines[1].startswith("BLEU = 100.00")
+    assert " = 100.00, " in outcome.lines[1]
 
 
 def pair_arguments(world, *models):

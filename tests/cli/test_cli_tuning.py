@@ -238,6 +238,59 @@ def test_a_reference_that_shares_no_4_gram_is_warned_about(rescore, files, tmp_p
     assert "tuning learned nothing" not in rescore("--tune", files / "ref").err
 
 
+@pytest.mark.parametrize("tuner", ["line-search", "mira"])
+@pytest.mark.parametrize("dev", [True, False])
+def test_where_nothing_is_learned_the_initial_weights_stay(rescore, files, tmp_path, tuner, dev):
+    (tmp_path / "ref").write_text("un chat lit\n" * LISTS)
+    paths = {"--weights-out": tmp_path / "w", "--report": tmp_path / "report"}
+    options = [x for pair in paths.items() for x in pair]
+    if dev:
+        options += ["--dev-nbest", files / "list", "--dev-source", files / "src"]
+    outcome = rescore("--tune", tmp_path / "ref", "--tuner", tuner, *options)
+    assert outcome.code == 0, outcome.err
+    assert outcome.lines == rescore().lines
+    assert read_weights(str(tmp_path / "w")).values == {"Baseline": (0.5,), "S2ST0": (0.5,)}
+    assert "the initial weights are kept" in outcome.err
+    assert "tuned on" not in outcome.err
+    assert "held out" not in outcome.err
+    tuning = json.loads((tmp_path / "report").read_text())["tuning"]
+    assert tuning["learned"] is False
+    assert tuning["held_out"] is tuning["gain"] is None
+    # given weights are the initial ones
+    given = rescore(
+        "--tune", tmp_path / "ref", "--tuner", tuner, *options, "--weight", "Baseline=3"
+    )
+    assert given.code == 0, given.err
+    assert read_weights(str(tmp_path / "w")).values == {"Baseline": (3.0,)}
+
+
+def test_a_single_list_has_no_held_out_figure(rescore, files, world, s2st, tmp_path):
+    for name, count in (("list", SIZE), ("src", 1), ("ref", 1)):
+        lines = (files / name).read_text().split("\n")[:count]
+        (tmp_path / name).write_text("".join(line + "\n" for line in lines))
+    outcome = s2st(
+        "rescore-nbest", tmp_path / "list", "--source", tmp_path / "src", "--threads", "1",
+        "--checkpoint", world.reversed, "--tune", tmp_path / "ref", "--weight", "S2ST0=-1",
+        "--report", tmp_path / "report",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "tuned on 1 list:" in outcome.err
+    assert "no held-out BLEU: 1 list cannot fill 5 folds (--folds)" in outcome.err
+    assert "held out (" not in outcome.err
+    assert "gain [" not in outcome.err
+    tuning = json.loads((tmp_path / "report").read_text())["tuning"]
+    assert tuning["held_out"] is tuning["gain"] is None
+
+
+def test_given_weights_are_normalized_in_every_use(rescore, files):
+    """--normalize list divides given weights by the spreads, also where own features compete."""
+    weight = ["--weight", "Baseline=0.5", "--weight", "S2ST0=0.5"]
+    for options in ([], ["--baseline-features", "own"]):
+        given = rescore("--normalize", "list", *weight, *options, "--output", "nbest")
+        assert given.code == 0, given.err
+        assert given.lines == rescore("--normalize", "list", "--output", "nbest").lines
+
+
 def test_development_lists_without_a_list_are_named(rescore, files, tmp_path):
     (tmp_path / "none").write_text("")
     rescore(

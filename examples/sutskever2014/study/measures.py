@@ -2,7 +2,7 @@
 
 Intervals hold 95 % of a bootstrap over test sentences (Koehn 2004) and, for a model trained with
 several seeds, over its seeds too. All use the same draws of sentences, so differences are paired.
-BLEU is tokenised BLEU in percent, as multi-bleu.pl's; perplexity is per token, EOS counted.
+BLEU is tokenised BLEU in percent, as multi-bleu.perl's; perplexity is per token, EOS counted.
 """
 
 import json

@@ -33,6 +33,17 @@ from s2st.pipelines.rescore.tuning_report import (
     report_values,
     tune,
 )
+from s2st.pipelines.rescore_output import write_ranked
+from s2st.pipelines.scored import ScoredList
+from s2st.pipelines.tune import (
+    HOW,
+    HeadroomReport,
+    Tuner,
+    TuningReport,
+    headroom,
+    report_values,
+    tune,
+)
 from s2st.pipelines.work_queue import WorkQueue
 from s2st.rescoring.collection import Collection, Collector
 from s2st.rescoring.spread import SpreadMeter
@@ -126,6 +137,8 @@ class RescoringJob:
         """
         config = self.config
         lists = self._as_they_were(lists, self.inputs.nbest)
+        if config.tune or config.oracle:
+            log.info(HOW)
         tuning = None
         if config.tune and config.dev_nbest is not None:
             tuning = self._tune_on_development(config.dev_nbest)
@@ -257,8 +270,10 @@ class RescoringJob:
     # weights
 
     def _weights(self, collection: Collection, tuning: TuningReport | None) -> Weights:
-        if tuning is not None:
-            return tuning.weights
+        return self._initial_weights(collection) if tuning is None else tuning.weights
+
+    def _initial_weights(self, collection: Collection) -> Weights:
+        """What weighs the features where nothing is learned."""
         if self.config.baseline_features == "own":
             return self._default_weights(collection)
         weights = self.given or self.even
@@ -267,7 +282,8 @@ class RescoringJob:
     def _default_weights(self, collection: Collection) -> Weights:
         """The given weights; else an even average of scores on one scale, own features included."""
         if self.given is not None:
-            return self.given
+            normalize = self.config.normalize == "list"
+            return collection.normalized(self.given) if normalize else self.given
         even = dict(self.even.values)
         if self.config.length_feature:
             even[LENGTH] = (0.0,)
@@ -286,8 +302,8 @@ class RescoringJob:
 
     def _tune(self, collection: Collection) -> TuningReport:
         own = self.config.baseline_features == "own"
-        start = self._default_weights(collection)
-        report = tune(collection, self.tuner, start, own, self.config.folds)
+        start, initial = self._default_weights(collection), self._initial_weights(collection)
+        report = tune(collection, self.tuner, start, initial, own, self.config.folds)
         for line in report.lines():
             log.info(line)
         warning = report.warning()

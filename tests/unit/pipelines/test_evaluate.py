@@ -1,6 +1,6 @@
 """Tests of the evaluation room against the programs it must agree with.
 
-Those are the `sacrebleu` program, run here, and Moses' multi-bleu.pl. The latter is not part of
+Those are the `sacrebleu` program, run here, and Moses' multi-bleu.perl. The latter is not part of
 this project; its printed lines for small texts are written down, and when the environment
 variable S2ST_MULTI_BLEU names a copy of it, it is run on random texts too.
 """
@@ -78,7 +78,7 @@ def run_sacrebleu(
     return done.stdout.decode()
 
 
-# Hypotheses, reference sets, and the line that multi-bleu.pl (Moses at 31473d88) printed.
+# Hypotheses, reference sets, and the line that multi-bleu.perl (Moses at 31473d88) printed.
 MULTI_BLEU_LINES = {
     "plain": (
         ["the cat sat on the mat today .", "he reads a book about the old war", "no"],
@@ -156,6 +156,29 @@ def test_tokenized_bleu_prints_the_line_of_multi_bleu(case: str) -> None:
     assert result.score == pytest.approx(printed, abs=0.005 + 1e-9)
 
 
+# The same with the option -lc: perl lowercases bytes, so the first word of the second line differs.
+LOWERCASED = (
+    ["The Cat sat ON the Mat in PARIS", "\u00c9lan Vital du NORD et du Sud"],
+    [["the cat sat on the mat in Paris", "\u00e9lan vital du nord et du sud"]],
+    "BLEU = 91.34, 93.3/92.3/90.9/88.9 (BP=1.000, ratio=1.000, hyp_len=15, ref_len=15)",
+    "BLEU = 0.00, 40.0/7.7/0.0/0.0 (BP=1.000, ratio=1.000, hyp_len=15, ref_len=15)",
+)
+
+
+def test_tokenized_bleu_lowercases_both_sides_as_multi_bleu_does() -> None:
+    hypotheses, references, lowercased, cased = LOWERCASED
+    assert tokenized_bleu(hypotheses, references, lowercase=True).text == lowercased
+    assert tokenized_bleu(hypotheses, references).text == cased
+    swapped = tokenized_bleu(references[0], [hypotheses], lowercase=True)
+    assert swapped.text == lowercased  # of equal lengths, matches are the same both ways
+    scores = evaluate_system("a", hypotheses, references, lowercase=True)
+    assert scores.tokenized_bleu.text == lowercased
+    assert scores.bleu.score == pytest.approx(100)  # sacreBLEU lowercases all letters
+    # 14 of 15 words, 12 of 13 bigrams, 10 of 11 trigrams and 8 of 9 4-grams
+    expected = 100 * (14 / 15 * 12 / 13 * 10 / 11 * 8 / 9) ** 0.25
+    assert scores.tokenized_bleu.score == pytest.approx(expected, rel=1e-12)
+
+
 def test_tokenized_bleu_by_hand() -> None:
     hypotheses, references, _ = MULTI_BLEU_LINES["cased"]
     # 11/13 words, 9/11 bigrams, 7/9 trigrams and 5/7 4-grams: the product is 5/13.
@@ -172,7 +195,7 @@ def test_tokenized_bleu_brevity_penalty_by_hand() -> None:
 
 
 def test_tokenized_bleu_of_empty_hypotheses_is_zero() -> None:
-    # multi-bleu.pl stops here with a division by zero.
+    # multi-bleu.perl stops here with a division by zero.
     result = tokenized_bleu(["", ""], [["a b", "c"]])
     assert result.score == 0
     assert "hyp_len=0, ref_len=3" in result.text
@@ -194,8 +217,11 @@ def test_every_white_space_of_python_but_the_ascii_one_stays_inside_a_token() ->
 
 
 @pytest.mark.skipif("S2ST_MULTI_BLEU" not in os.environ, reason="S2ST_MULTI_BLEU is not set")
+@pytest.mark.parametrize("lowercase", [False, True])
 @pytest.mark.parametrize("seed", range(30))
-def test_tokenized_bleu_equals_the_script_on_random_texts(seed: int, tmp_path: Path) -> None:
+def test_tokenized_bleu_equals_the_script_on_random_texts(
+    seed: int, lowercase: bool, tmp_path: Path
+) -> None:
     rng = random.Random(seed)
     words = [
         "a",
@@ -203,6 +229,8 @@ def test_tokenized_bleu_equals_the_script_on_random_texts(seed: int, tmp_path: P
         "B",
         "c",
         "\u00e9",
+        "\u00c9",
+        "A",
         "a\u00a0b",
         "a\u2009b",
         "\u2028",
@@ -224,12 +252,18 @@ def test_tokenized_bleu_equals_the_script_on_random_texts(seed: int, tmp_path: P
         write(tmp_path / f"ref{i}", reference)
     with write(tmp_path / "hyp", hypotheses).open("rb") as file:
         done = subprocess.run(
-            ["perl", os.environ["S2ST_MULTI_BLEU"], str(tmp_path / "ref")],
+            [
+                "perl",
+                os.environ["S2ST_MULTI_BLEU"],
+                *(["-lc"] if lowercase else []),
+                str(tmp_path / "ref"),
+            ],
             stdin=file,
             capture_output=True,
             check=True,
         )
-    assert tokenized_bleu(hypotheses, references).text == done.stdout.decode().strip()
+    ours = tokenized_bleu(hypotheses, references, lowercase)
+    assert ours.text == done.stdout.decode().strip()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +299,7 @@ def test_scores_equal_the_sacrebleu_program(
     lines = run_sacrebleu(tmp_path, [SYSTEM_A], references, [*options, "-f", "text", "-w", "2"])
     # The program pads the lines so that their "=" stand below each other.
     assert [score.text for score in ours] == [line.strip() for line in lines.splitlines()]
-    assert scores.tokenized_bleu == tokenized_bleu(SYSTEM_A, references)
+    assert scores.tokenized_bleu == tokenized_bleu(SYSTEM_A, references, lowercase)
 
 
 def test_ter_is_left_out_unless_asked_for() -> None:
