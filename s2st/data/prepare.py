@@ -32,7 +32,7 @@ from s2st.text.tokenizers import (
     read_model,
     save_models,
 )
-from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
+from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary, mostly_unknown
 
 log = logging.getLogger("s2st")
 SPOOL_LINES = 1000
@@ -243,7 +243,7 @@ class _Preparation:
             words[side].update(zip(provisional[side], counts.tolist(), strict=True))
         self._build_vocabularies(words)
         sides = [self._remap(side, provisional[side]) for side in (0, 1)]
-        self.reports.append(SplitReport("train", pairs, sides[0], sides[1], empty, long))
+        self._report(SplitReport("train", pairs, sides[0], sides[1], empty, long))
 
     def _held_out_split(self, name: str, prefix: str) -> None:
         writers = [SideWriter(self.folder, name, language) for language in self.languages]
@@ -263,7 +263,18 @@ class _Preparation:
         if pairs == 0:
             raise DataError("no lines", self._files(prefix)[0])
         source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
-        self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
+        self._report(SplitReport(name, pairs, source, target, 0, 0))
+
+    def _report(self, report: SplitReport) -> None:
+        """Keeps a split's counts, and warns where a side is mostly unknown."""
+        self.reports.append(report)
+        given = (self.config.srcdict, self.config.tgtdict)
+        sides = zip(self.languages, (report.source, report.target), given, strict=True)
+        for language, side, path in sides:
+            text, dictionary = f"{language} tokens", path or "the vocabulary"
+            warning = mostly_unknown(side.unknown, side.tokens, text, dictionary)
+            if warning is not None:
+                log.warning("%s: %s", report.name, warning)
 
     # vocabularies
 

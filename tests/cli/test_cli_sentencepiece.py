@@ -277,3 +277,17 @@ def test_pieces_with_white_space_are_written_with_the_sign_of_a_blank(tmp_path):
     tokenizer = TokenizerSpec("sentencepiece", config, "en", output.getvalue()).build()
     assert "\t" not in "".join(tokenizer.pieces())
     assert tokenizer.decode(tokenizer.encode("a\tb c")) == "a b c"
+
+
+def test_a_vocab_file_as_dictionary(prepare, s2st, texts, tmp_path):
+    """The file that `spm_train` writes beside the model; every word in it had a tab."""
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(KOREAN), model_prefix=str(tmp_path / "m"), vocab_size=60,
+        hard_vocab_limit=False, minloglevel=3,
+    )  # fmt: skip
+    outcome = prepare(texts, "--tgtdict", tmp_path / "m.vocab", "--sentencepiece-vocab-size", 90)
+    outcome.check_error(65, "m.vocab, line 1", "SentencePiece .vocab", "m.model")
+    assert not (tmp_path / "data").exists()
+    right = prepare(texts, "--target-sentencepiece", tmp_path / "m.model", "--source-sentencepiece",
+                    tmp_path / "m.model")  # fmt: skip
+    assert right.code == 0, right.err
