@@ -40,6 +40,10 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         if config.nwords is not None:
             raise UsageError("--dict and --nwords do not go together")
         spec, vocabulary = _dictionary(config.dict, spec)
+    if spec.name == "sentencepiece" and spec.model is None:
+        raise UsageError(
+            "--tokenizer sentencepiece: name a store or checkpoint that has the model with --dict"
+        )
     lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
     output = Path(extra["output"])
     report = train_ngrams(lines, output, config, spec, vocabulary)

@@ -18,21 +18,21 @@ import numpy.typing as npt
 from s2st import durable
 from s2st.data.arrays import ArrayWriter
 from s2st.data.ids import SideWriter, ids_path, parts_of
-from s2st.data.prepare_options import PrepareConfig, checked
+from s2st.data.prepare_options import PrepareConfig, checked, models_given
 from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import Chunk, growing_index, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.text.lines import read_aligned, read_lines
+from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
     NOTHING,
     TokenizerSpec,
     load_spec,
     read_model,
     save_models,
-    train_sentencepiece,
 )
-from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
+from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary, mostly_unknown
 
 log = logging.getLogger("s2st")
 SPOOL_LINES = 1000
@@ -127,6 +127,7 @@ class _Preparation:
         self.folder = folder
         self.languages = (config.source_lang, config.target_lang)
         self.specs = [source, target]
+        self.models_given = models_given(config, source, target)
         self.reports: list[SplitReport] = []
 
     def run(self) -> PrepareReport:
@@ -135,10 +136,12 @@ class _Preparation:
         tsv = config.tsv
         if tsv is not None and any(self._needs_model(side) for side in (0, 1)):
             tsv = self._spool(tsv)  # the text is read twice: a pipe cannot be
-        for side, given in enumerate((config.source_sentencepiece, config.target_sentencepiece)):
+        for side in (0, 1):
             if self.specs[side].name == "sentencepiece" and self.specs[side].model is None:
-                self.specs[side] = self._with_model(side, given, tsv)
+                self.specs[side] = self._with_model(side, tsv)
+        self.pieces = [spec.build().pieces() for spec in self.specs]
         self.vocabularies = self._given_vocabularies()
+        self._check_joined()
         if has_training:
             self._training_split(tsv)
         for kind, prefixes in (("valid", config.validpref), ("test", config.testpref)):
@@ -153,12 +156,11 @@ class _Preparation:
     # tokenisers
 
     def _needs_model(self, side: int) -> bool:
-        given = (self.config.source_sentencepiece, self.config.target_sentencepiece)[side]
-        spec = self.specs[side]
+        spec, given = self.specs[side], self.models_given[side]
         return spec.name == "sentencepiece" and spec.model is None and given is None
 
-    def _with_model(self, side: int, given: str | None, tsv: str | None) -> TokenizerSpec:
-        spec = self.specs[side]
+    def _with_model(self, side: int, tsv: str | None) -> TokenizerSpec:
+        spec, given = self.specs[side], self.models_given[side]
         if given is not None:
             return replace(spec, model=read_model(given))
         log.info("training SentencePiece for %s", spec.language)
@@ -167,9 +169,11 @@ class _Preparation:
                 return replace(spec, model=self.specs[0].model)
             pairs: Iterable[tuple[str, ...]] = self._training_pairs(tsv)
             lines: Iterable[str] = chain.from_iterable(pairs)
+            language = " and ".join(self.languages)
         else:
             lines = (pair[side] for pair in self._training_pairs(tsv))
-        return replace(spec, model=train_sentencepiece(lines, spec.config))
+            language = spec.language
+        return replace(spec, model=train_sentencepiece(lines, spec.config, language))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"
@@ -239,7 +243,7 @@ class _Preparation:
             words[side].update(zip(provisional[side], counts.tolist(), strict=True))
         self._build_vocabularies(words)
         sides = [self._remap(side, provisional[side]) for side in (0, 1)]
-        self.reports.append(SplitReport("train", pairs, sides[0], sides[1], empty, long))
+        self._report(SplitReport("train", pairs, sides[0], sides[1], empty, long))
 
     def _held_out_split(self, name: str, prefix: str) -> None:
         writers = [SideWriter(self.folder, name, language) for language in self.languages]
@@ -259,7 +263,18 @@ class _Preparation:
         if pairs == 0:
             raise DataError("no lines", self._files(prefix)[0])
         source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
-        self.reports.append(SplitReport(name, pairs, source, target, 0, 0))
+        self._report(SplitReport(name, pairs, source, target, 0, 0))
+
+    def _report(self, report: SplitReport) -> None:
+        """Keeps a split's counts, and warns where a side is mostly unknown."""
+        self.reports.append(report)
+        given = (self.config.srcdict, self.config.tgtdict)
+        sides = zip(self.languages, (report.source, report.target), given, strict=True)
+        for language, side, path in sides:
+            text, dictionary = f"{language} tokens", path or "the vocabulary"
+            warning = mostly_unknown(side.unknown, side.tokens, text, dictionary)
+            if warning is not None:
+                log.warning("%s: %s", report.name, warning)
 
     # vocabularies
 
@@ -274,7 +289,33 @@ class _Preparation:
             found.append(
                 Vocabulary.load(folder / f"dict.{language}.txt" if folder.is_dir() else folder)
             )
+            self._tell_foreign_words(len(found) - 1, path, found[-1])
         return found
+
+    def _tell_foreign_words(self, side: int, path: str, vocabulary: Vocabulary | None) -> None:
+        """Warns of a dict file's words that the side's SentencePiece model never gives."""
+        pieces = self.pieces[side]
+        if pieces is None or vocabulary is None or Path(path).is_dir():
+            return
+        foreign = len(set(vocabulary.tokens[len(SPECIALS) :]).difference(pieces))
+        if foreign:
+            log.warning(
+                "%s: %s of its %s words are no pieces of the SentencePiece model of %s: no text "
+                "gives them", path, f"{foreign:,}", f"{len(vocabulary) - len(SPECIALS):,}",
+                self.languages[side],
+            )  # fmt: skip
+
+    def _check_joined(self) -> None:
+        """Raises UsageError where one vocabulary for both sides cannot be."""
+        if not self.config.joined_dictionary:
+            return
+        if self.vocabularies[0] != self.vocabularies[1]:
+            raise UsageError("--joined-dictionary: --srcdict and --tgtdict have different words")
+        if self.vocabularies[0] is None and self.pieces[0] != self.pieces[1]:
+            raise UsageError(
+                "--joined-dictionary needs one SentencePiece model: give the same file as "
+                "--source-sentencepiece and --target-sentencepiece"
+            )
 
     def _build_vocabularies(self, counts: list[dict[str, int]]) -> None:
         """Makes what no file gave, emptying `counts`, the occurrences of every word of a side."""
@@ -290,6 +331,9 @@ class _Preparation:
             limits = [next((limit for limit in limits if limit is not None), None)] * 2
             thresholds = [max(thresholds)] * 2
         for side in (0, 1):
+            pieces = self.pieces[side]
+            if pieces is not None:  # those alone, and all of them: rare ones may come in other text
+                counts[side] = {piece: counts[side].get(piece, 0) for piece in pieces}
             if self.vocabularies[side] is None:
                 self.vocabularies[side] = Vocabulary.build(
                     counts[side], limits[side], thresholds[side]

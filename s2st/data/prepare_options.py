@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from s2st.config import option
 from s2st.errors import UsageError
-from s2st.text.tokenizers import NOTHING
+from s2st.text.tokenizers import NOTHING, TokenizerSpec
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,49 @@ def checked(config: PrepareConfig) -> PrepareConfig:
     given = {config.nwordssrc, config.nwordstgt} - {None}
     if config.joined_dictionary and len(given) > 1:
         raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
+    for side, path in (("src", config.srcdict), ("tgt", config.tgtdict)):
+        for name in _limits(config, side):
+            if path is not None:
+                raise UsageError(
+                    f"--{name} cannot be combined with --{side}dict: all words of {path} are kept"
+                )
     return config
+
+
+def models_given(
+    config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec
+) -> tuple[str | None, str | None]:
+    """The SentencePiece model file that the user gave for each side, if any.
+
+    Raises:
+        UsageError: a side has no use for its file, or for a limit of its vocabulary.
+    """
+    given = config.source_sentencepiece, config.target_sentencepiece
+    sides = (("source", "src"), ("target", "tgt"))
+    for path, spec, (side, short) in zip(given, (source, target), sides, strict=True):
+        if path is not None and spec.name != "sentencepiece":
+            raise UsageError(
+                f"--{side}-sentencepiece needs --tokenizer sentencepiece, but the tokenizer of "
+                f"{spec.language} is {spec.name}"
+            )
+        if path is not None and spec.model is not None:
+            raise UsageError(
+                f"--{side}-sentencepiece cannot be combined with --{short}dict "
+                f"{getattr(config, short + 'dict')}, which brings its own model"
+            )
+        for name in _limits(config, short):
+            if spec.name == "sentencepiece":
+                raise UsageError(
+                    f"--{name} cannot be combined with --tokenizer sentencepiece: the vocabulary "
+                    "has all pieces of the model; --sentencepiece-vocab-size sets their number"
+                )
+    if config.joined_dictionary:  # one vocabulary needs one model
+        return given[0] or given[1], given[1] or given[0]
+    return given
+
+
+def _limits(config: PrepareConfig, side: str) -> list[str]:
+    """The options that limit a side's vocabulary, where they are given; `side` is src or tgt."""
+    words, threshold = f"nwords{side}", f"threshold{side}"
+    given = [words] if getattr(config, words) is not None else []
+    return [*given, threshold] if getattr(config, threshold) else given

@@ -13,15 +13,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from s2st.config import make_config
 from s2st.errors import DataError, S2STError
 from s2st.ngram.tables import Floats, Keys, NGrams, Order, find
 from s2st.text.lines import read_lines, split_words
-from s2st.text.tokenizers import TOKENIZERS, NoneConfig, TokenizerSpec
+from s2st.text.tokenizers import NoneConfig, TokenizerSpec, recorded_config
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
 
 SUFFIXES = (".arpa", ".arpa.gz")
@@ -68,7 +66,7 @@ def read_tokenizer(path: str | Path) -> TokenizerSpec:
             try:
                 record = json.loads(line[len(COMMENT) :])
                 name, options = record["name"], record["options"]
-                config: Any = make_config(TOKENIZERS.get(name).config_type, options, str(path))
+                config = recorded_config(name, options, str(path))
                 return TokenizerSpec(name, config, str(record["language"]))
             except (ValueError, TypeError, KeyError, AttributeError, S2STError) as error:
                 raise DataError("no tokenizer that there is", str(path), number) from error

@@ -5,6 +5,7 @@ Here an n-gram's number is its place in suffix order (last word first), and the 
 extend one by a word to the left are neighbours.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from s2st.errors import DataError
 from s2st.ngram.sorting import Column, count_keys, mapped
 from s2st.ngram.tables import Keys
 from s2st.text.tokenizers import Tokenizer
-from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID, Vocabulary
+from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID, Vocabulary, mostly_unknown
 
+log = logging.getLogger("s2st")
 LINES = 2000  # read together
 BYTES_A_POSITION = 80  # while a block of positions is sorted and counted
 Tokens = npt.NDArray[np.int32]
@@ -80,8 +82,15 @@ def read_text(
         vocabulary = Vocabulary.build(frequencies, limits.most)
     table = np.array([*range(len(SPECIALS)), *vocabulary.encode(names)], dtype=np.int32)
     final = mapped(column.path, "int32", len(tokens), "r+")
+    unknown = words = 0
     for first in range(0, len(tokens), 1 << 20):
-        final[first : first + (1 << 20)] = table[final[first : first + (1 << 20)]]
+        part = table[final[first : first + (1 << 20)]]
+        final[first : first + (1 << 20)] = part
+        unknown += int(np.count_nonzero(part == UNK_ID))
+        words += int(np.count_nonzero((part != BOS_ID) & (part != EOS_ID)))
+    warning = mostly_unknown(unknown, words, "text's tokens", "the dictionary")
+    if limits.given is not None and warning is not None:
+        log.warning(warning)
     return final, vocabulary  # type: ignore[return-value]
 
 

@@ -4,7 +4,7 @@ A tokeniser is named with its options in a store's manifest and in a checkpoint;
 (SentencePiece) keeps its model file beside it.
 """
 
-import io
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from s2st import durable
-from s2st.config import config_values, make_config, option
+from s2st.config import OptionSpec, config_values, make_config, option, option_specs
 from s2st.errors import CheckpointError, ConfigError, InputMissingError
 from s2st.manifest import files_of, verify_files
 from s2st.registry import Registry
 from s2st.text.lines import split_words
 
 NOTHING = "nothing"
+BLANK = "\u2581"  # how SentencePiece writes a blank within a piece
+_ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 
 class Tokenizer(ABC):
@@ -41,6 +43,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode(self, tokens: Sequence[str]) -> str:
         """The text of tokens, as a reader wants it; never holds a newline."""
+
+    def pieces(self) -> list[str] | None:
+        """All tokens that it knows, where training fixed them; None where text decides."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class SentencePieceConfig:
 
     lowercase: bool = option(False, "lower-case the text first")
     sentencepiece_vocab_size: int = option(
-        8000, "pieces a side (training)", minimum=8, maximum=10_000_000
+        8000, "pieces a side (training)", minimum=8, maximum=1_000_000
     )
     sentencepiece_model_type: str = option(
         "unigram", "kind of model to train", choices=("unigram", "bpe", "char", "word")
@@ -161,7 +167,11 @@ class MosesTokenizer(Tokenizer):
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Subword pieces of a SentencePiece model."""
+    """Subword pieces of a SentencePiece model.
+
+    Characters that the model lacks stay in the text's own spelling: `encode` gives each run of them
+    as one token, which is none of `pieces` and hence unknown, and `decode` gives it back.
+    """
 
     subword = True
 
@@ -181,15 +191,32 @@ class SentencePieceTokenizer(Tokenizer):
             raise ConfigError("not a SentencePiece model, or a damaged one") from error
 
     def encode(self, line: str) -> list[str]:
-        """Pieces of the line; a character outside the model is a piece of its own."""
+        """Pieces of the line, and runs of characters that the model lacks."""
         text = line.lower() if self._lowercase else line
         pieces: list[str] = self._processor.encode(text, out_type=str)
-        return [word for piece in pieces for word in split_words(piece)]
+        return [_without_space(piece) for piece in pieces]
 
     def decode(self, tokens: Sequence[str]) -> str:
         """The text that the pieces spell."""
         text: str = self._processor.decode_pieces(list(tokens))
-        return " ".join(text.split("\n"))
+        # of tokens that are no pieces the library leaves the signs of blanks, the first one too
+        return " ".join(text.removeprefix(BLANK).split("\n")).replace(BLANK, " ")
+
+    def pieces(self) -> list[str]:
+        """The model's pieces that text can consist of, without `<unk>`, `<s>` and `</s>`."""
+        own = self._processor
+        never = (own.is_unknown, own.is_control, own.is_unused)
+        found = (
+            _without_space(own.id_to_piece(index))
+            for index in range(own.get_piece_size())
+            if not any(check(index) for check in never)
+        )
+        return list(dict.fromkeys(piece for piece in found if piece))
+
+
+def _without_space(piece: str) -> str:
+    """A piece as the dictionary can hold it; some models have pieces such as a tab."""
+    return piece if piece.isprintable() and " " not in piece else _ASCII_SPACE.sub(BLANK, piece)
 
 
 TOKENIZERS.register("none", NoneConfig, WhitespaceTokenizer, "split at white space only")
@@ -205,35 +232,6 @@ TOKENIZERS.register(
 def nothing() -> TokenizerSpec:
     """The source side of a language model; its language has the same name."""
     return TokenizerSpec(NOTHING, NothingConfig(), NOTHING)
-
-
-def train_sentencepiece(lines: Iterable[str], config: SentencePieceConfig) -> bytes:
-    """Trains a model on lines, at most a million of them drawn at random; returns its file.
-
-    Raises:
-        ConfigError: the text does not support so many pieces.
-    """
-    import sentencepiece
-
-    output = io.BytesIO()
-    texts = (line.lower() if config.lowercase else line for line in lines)
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(text for text in texts if text.strip()),
-            model_writer=output,
-            vocab_size=config.sentencepiece_vocab_size,
-            model_type=config.sentencepiece_model_type,
-            character_coverage=config.sentencepiece_coverage,
-            input_sentence_size=1_000_000,
-            shuffle_input_sentence=True,
-            hard_vocab_limit=False,
-            num_threads=2,
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ConfigError(f"SentencePiece cannot train on this text: {reason}") from error
-    return output.getvalue()
 
 
 def model_file_name(language: str) -> str:
@@ -265,14 +263,41 @@ def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> Tokeniz
     texts = isinstance(name, str) and isinstance(language, str) and isinstance(options, dict)
     if not texts or not language.isprintable() or "/" in language or language.startswith("."):
         raise CheckpointError("the record of the tokenizer is damaged", str(folder))
-    entry = TOKENIZERS.get(name)
-    config: Any = make_config(entry.config_type, options, f"{folder}: tokenizer {name}")
+    config = recorded_config(name, options, f"{folder}: tokenizer {name}")
     model = None
     file_name = model_file_name(language)
     if file_name in files_of(folder, manifest):
         verify_files(folder, manifest, [file_name])
         model = (folder / file_name).read_bytes()
     return TokenizerSpec(name, config, language, model)
+
+
+def recorded_config(name: str, options: Mapping[str, Any], where: str) -> Any:
+    """The config of a tokenizer from its record in a file.
+
+    A number outside the limits becomes the default: earlier versions had wider limits for options
+    that only the training of a model reads.
+
+    Raises:
+        UsageError: an unknown tokenizer or option, or a value of another type.
+    """
+    config_type = TOKENIZERS.get(name).config_type
+    specs = {spec.name: spec for spec in option_specs(config_type)}
+    values = {
+        name: value
+        for name, value in options.items()
+        if name not in specs or not _outside(specs[name], value)
+    }
+    config: Any = make_config(config_type, values, where)
+    return config
+
+
+def _outside(spec: OptionSpec, value: Any) -> bool:
+    """Whether a value is a number beyond an option's limits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    low, high = spec.minimum, spec.maximum
+    return (low is not None and not value >= low) or (high is not None and not value <= high)
 
 
 def read_model(path: str) -> bytes:

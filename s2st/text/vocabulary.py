@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st import durable
+from s2st.config import shown
 from s2st.errors import DataError
-from s2st.text.lines import read_lines
+from s2st.text.dictionary_kinds import is_json, is_numbered, probable_kind
+from s2st.text.lines import read_lines, split_words
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -99,23 +101,58 @@ class Vocabulary:
 
         Raises:
             InputMissingError: no such file.
-            DataError: a line that is empty, a count that is no number, a word twice or too long.
+            DataError: a line that is empty, a count that is no number, a word that has white space,
+                is too long or there twice; says what kind of file it probably is.
         """
         words: dict[str, int] = {}
-        for number, line in enumerate(read_lines(path), start=1):
-            word, space, count = line.rpartition(" ")
-            if not space:
-                word, count = line, "1"
-            if not word or " " in word:
-                raise DataError("expected `token count`", str(path), number)
-            if len(word) > MOST_CHARACTERS:
-                message = f"a word of {len(word)} characters; the most is {MOST_CHARACTERS}"
-                raise DataError(message, str(path), number)
-            if not (count.isascii() and count.isdigit() and len(count) < 19):
-                raise DataError(f"count {count[:40]!r} is not a whole number", str(path), number)
-            if word in SPECIALS:
-                raise DataError(f"{word} is a special token, not a word", str(path), number)
-            if word in words:
-                raise DataError(f"word {word[:80]!r} occurs twice", str(path), number)
-            words[word] = int(count)
+        first = last = ""
+        try:
+            for number, line in enumerate(read_lines(path), start=1):
+                word, space, count = line.rpartition(" ")
+                if not space:
+                    word, count = line, "1"
+                problem = _problem(word, count, words)
+                if problem is not None:
+                    raise DataError(problem, str(path), number)
+                words[word] = int(count)
+                first, last = first or line, line
+            if is_json(first, last):
+                raise DataError("expected `token count`", str(path), 1)
+            if first.endswith(": 0") and is_numbered([f"{w} {c}" for w, c in words.items()]):
+                raise DataError("expected `token count`", str(path), 1)
+        except DataError as error:
+            kind = probable_kind(path)
+            if kind is None:
+                raise
+            text = str(error).removeprefix(str(DataError("", error.path, error.line)))
+            if isinstance(error.__cause__, UnicodeDecodeError):
+                text = "not UTF-8"
+            raise DataError(f"{text}; this looks like {kind}", error.path, error.line) from error
         return cls(list(words), list(words.values()))
+
+
+def mostly_unknown(unknown: int, tokens: int, text: str, dictionary: str) -> str | None:
+    """A warning of a text of which more than half of the tokens are unknown; else None."""
+    if unknown <= tokens / 2:
+        return None
+    return (
+        f"{unknown / tokens:.1%} of the {text} are not in {dictionary}: is the text of the same "
+        "language, tokenized and cased in the same way?"
+    )
+
+
+def _problem(word: str, count: str, words: Mapping[str, int]) -> str | None:
+    """What is wrong with a line of a dictionary, after other `words`; None if nothing is."""
+    if not word:
+        return "expected `token count`, but there is no word"
+    if split_words(word) != [word]:
+        return f"expected `token count`, but there is white space in the word {shown(word)}"
+    if len(word) > MOST_CHARACTERS:
+        return f"a word of {len(word)} characters; the most is {MOST_CHARACTERS}"
+    if not (count.isascii() and count.isdigit() and len(count) < 19):
+        return f"count {count[:40]!r} is not a whole number"
+    if word in SPECIALS:
+        return f"{word} is a special token, not a word"
+    if word in words:
+        return f"word {word[:80]!r} occurs twice"
+    return None

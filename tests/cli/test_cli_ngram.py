@@ -148,3 +148,15 @@ def test_the_file_tells_its_tokenizer(s2st, text, tmp_path):
     damaged.write_text(path.read_text("utf-8").replace('"moses"', '"mosses"', 1), "utf-8")
     outcome = s2st("score", "--checkpoint", damaged, "--target", tmp_path / "t")
     outcome.check_error(65, "damaged.arpa", "line 1", "no tokenizer")
+
+
+def test_a_dictionary_of_other_words_is_told(s2st, text, tmp_path):
+    (tmp_path / "dict").write_text("the 5\ncat 3\n")
+    options = ["-o", tmp_path / "m.arpa", "--discount-fallback", "--order", 2]
+    outcome = s2st("train-ngram", text, *options, "--dict", tmp_path / "dict")
+    assert outcome.code == 0, outcome.err
+    assert "100.0% of the text's tokens are not in the dictionary" in outcome.err
+    (tmp_path / "vocab").write_text("<unk>\t0\n\u2581the\t-3.1\n")
+    refused = s2st("train-ngram", text, *options, "--dict", tmp_path / "vocab")
+    refused.check_error(65, "vocab, line 1", "SentencePiece .vocab")
+    s2st("train-ngram", text, *options, "--tokenizer", "sentencepiece").check_error(2, "--dict")

@@ -26,16 +26,6 @@ from s2st.pipelines.rescore.output import write_ranked
 from s2st.pipelines.rescore.ranking import RankedList, features_of, rank
 from s2st.pipelines.rescore.scored_list import ScoredList
 from s2st.pipelines.rescore.tuning_report import (
-    HeadroomReport,
-    Tuner,
-    TuningReport,
-    headroom,
-    report_values,
-    tune,
-)
-from s2st.pipelines.rescore_output import write_ranked
-from s2st.pipelines.scored import ScoredList
-from s2st.pipelines.tune import (
     HOW,
     HeadroomReport,
     Tuner,

@@ -381,6 +381,38 @@ def test_a_missing_dictionary(tmp_path, train):
         run(tmp_path, trainpref=train, srcdict=str(tmp_path))
 
 
+@pytest.mark.parametrize(("known", "told"), [(["a"], True), (["a", "b"], False), ([], True)])
+def test_text_that_is_mostly_unknown_is_told(tmp_path, known, told, caplog):
+    """Half of "a b b c" is unknown where b and one more are known, three quarters where a is."""
+    prefix = write_pair(tmp_path, "t", ["a b b c"], ["x"])
+    Vocabulary(known, [1] * len(known)).save(tmp_path / "d.txt")
+    run(tmp_path, trainpref=prefix, validpref=(prefix,), srcdict=str(tmp_path / "d.txt"))
+    messages = [record.getMessage() for record in caplog.records]
+    share = {"": 100, "a": 75}.get("".join(known))
+    assert len(messages) == (2 if told else 0)
+    for split, message in zip(("train", "valid"), messages, strict=False):
+        assert message.startswith(
+            f"{split}: {share}.0% of the en tokens are not in {tmp_path}/d.txt"
+        )
+
+
+@pytest.mark.parametrize("limit", [{"nwordssrc": 2}, {"nwordssrc": 0}, {"thresholdsrc": 1}])
+def test_limits_of_a_given_vocabulary_are_refused(tmp_path, train, limit):
+    (name,) = limit
+    Vocabulary(["a"], [1]).save(tmp_path / "d.txt")
+    with pytest.raises(UsageError, match=f"--{name} cannot be combined with --srcdict"):
+        run(tmp_path, trainpref=train, srcdict=str(tmp_path / "d.txt"), **limit)
+
+
+def test_a_joined_dictionary_of_two_files_is_refused(tmp_path, train):
+    for name, word in (("one", "a"), ("two", "x")):
+        Vocabulary([word], [1]).save(tmp_path / name)
+    files = {"srcdict": str(tmp_path / "one"), "tgtdict": str(tmp_path / "two")}
+    with pytest.raises(UsageError, match="--srcdict and --tgtdict have different words"):
+        run(tmp_path, trainpref=train, joined_dictionary=True, **files)
+    run(tmp_path, trainpref=train, joined_dictionary=True, **dict.fromkeys(files, files["srcdict"]))
+
+
 # memory
 
 GENERATE_AND_PREPARE = """

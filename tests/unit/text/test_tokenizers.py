@@ -8,7 +8,15 @@ import sacremoses
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from s2st.errors import CheckpointError, ConfigError, InputMissingError, S2STError, UsageError
+from s2st.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    InputMissingError,
+    S2STError,
+    UsageError,
+)
+from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
     TOKENIZERS,
     MosesConfig,
@@ -20,7 +28,6 @@ from s2st.text.tokenizers import (
     nothing,
     read_model,
     save_models,
-    train_sentencepiece,
 )
 
 ASCII_SPACE = set(" \t\n\r\f\v")
@@ -158,7 +165,7 @@ def test_sentencepiece_without_a_usable_model():
 
 
 def test_sentencepiece_needs_text():
-    with pytest.raises(ConfigError, match="cannot train"):
+    with pytest.raises(DataError, match="no text to train"):
         train_sentencepiece([], SentencePieceConfig(sentencepiece_vocab_size=40))
 
 
