@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,21 @@ class RunIdentity:
 
 
 class CheckpointFolder:
-    """The save folder of one run."""
+    """The save folder of one run.
 
-    def __init__(self, folder: str | Path, keep_last: int) -> None:
+    Args:
+        folder: the save folder.
+        keep_last: how many numbered checkpoints stay.
+        check_held: raises OutputError where the folder is no longer this process's
+            (`training.lock.own`); called before anything in it is changed.
+    """
+
+    def __init__(
+        self, folder: str | Path, keep_last: int, check_held: Callable[[], None] = lambda: None
+    ) -> None:
         self.folder = Path(folder)
         self._keep_last = keep_last
+        self._check_held = check_held
 
     def prepare(self) -> None:
         """Makes the folder, sweeps unfinished leftovers, tries to write; raises OutputError."""
@@ -128,6 +138,7 @@ class CheckpointFolder:
 
         `optimizer` is as `optimizer_tensors` gives it.
         """
+        self._check_held()
         name = f"checkpoint_{state.update:07d}"
 
         def write(target: str) -> None:
@@ -138,6 +149,7 @@ class CheckpointFolder:
                 content = {"state": asdict(state), "identity": asdict(identity)}
                 durable.write_file(folder / STATE, json.dumps(content, indent=1).encode())
                 write_manifest(folder, record, _summary(state, identity))
+            self._check_held()  # again: the weights may have taken minutes
             # best first: a best one newer than the last does no harm to a run that goes on
             if state.best_update == state.update or self._target(BEST).rstrip("+") == name:
                 durable.point_link(self.folder / BEST, target)
