@@ -213,7 +213,9 @@ def test_a_folder_that_is_no_longer_this_runs_is_not_written(tmp_path, data, how
 
     with pytest.raises(OutputError) as caught:
         train(data, folder, disturb, save_interval_updates=2)
-    assert str(caught.value).startswith(f"{folder}: was removed or replaced while this training ran")
+    assert str(caught.value).startswith(
+        f"{folder}: was removed or replaced while this training ran"
+    )
     assert contents(tmp_path) == left
     train(data, folder, max_epoch=0.3)  # and whoever holds the folder now goes on
 
