@@ -5,10 +5,11 @@ import sys
 import click
 
 from s2st.errors import UsageError
+from s2st_cli.paths import CheckedCommand
 from s2st_cli.startup import import_torch
 
 
-@click.command()
+@click.command(cls=CheckedCommand)
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option("-o", "--output", "release", metavar="FOLDER", required=True, help="the new folder")
 @click.option("--weight", type=float, multiple=True, metavar="X", help="one a checkpoint, in order")

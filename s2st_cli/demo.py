@@ -15,6 +15,7 @@ import click
 from s2st import durable
 from s2st.demo_corpus import Pair, generate_corpus
 from s2st.errors import OutputError, S2STError
+from s2st_cli.paths import CheckedCommand
 
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
 SMALL = "--hidden-size 128 --embedding-size 128 --dropout 0.1 --lr 0.003"
@@ -32,7 +33,7 @@ class Row:
     perplexity: float | None
 
 
-@click.command()
+@click.command(cls=CheckedCommand)
 @click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to work in")
 @click.option("--train-size", default=20000, show_default=True, help="training pairs")
 @click.option("--test-size", default=500, show_default=True, help="test and validation pairs")

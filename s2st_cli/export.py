@@ -7,10 +7,11 @@ import click
 
 from s2st import durable
 from s2st.errors import OutputError
+from s2st_cli.paths import CheckedCommand
 from s2st_cli.startup import import_torch
 
 
-@click.command()
+@click.command(cls=CheckedCommand)
 @click.argument("checkpoint")
 @click.argument("release")
 def command(checkpoint: str, release: str) -> None:

@@ -12,6 +12,7 @@ from s2st.search.registry import SEARCHES
 from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.schedules import SCHEDULES
+from s2st_cli.paths import CheckedCommand
 
 REGISTRIES: dict[str, Registry[object]] = {
     "architectures": ARCHITECTURES,
@@ -23,7 +24,7 @@ REGISTRIES: dict[str, Registry[object]] = {
 }
 
 
-@click.command()
+@click.command(cls=CheckedCommand)
 @click.argument("kind", required=False)
 @click.option("--options", "show_options", is_flag=True, help="list each entry's options too")
 @click.option("--plugin", multiple=True, metavar="MODULE", help="import a module of plugins first")

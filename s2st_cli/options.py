@@ -14,6 +14,7 @@ from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
 from s2st.config import OptionSpec, option_specs, read_option_file
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.paths import check_paths
 
 COMMAND_LINE = "command line"
 
@@ -109,7 +110,7 @@ class ConfiguredCommand(click.Command):
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Resolves all options and runs the job."""
+        """Resolves all options, checks the files that they name, and runs the job."""
         names = {parameter.name for parameter in self._fixed_params}
         given = {
             name: value
@@ -119,6 +120,9 @@ class ConfiguredCommand(click.Command):
         layers = self._layers(ctx.params.get("recipe"), ctx.params.get("config"))
         resolved = resolve(self.spec, [*layers, Layer(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
+        records = [*resolved.fixed.values(), *resolved.configs.values()]
+        values = {name: value for record in records for name, value in vars(record).items()}
+        check_paths({**ctx.params, **values, **extra})
         return self.run(resolved, extra)
 
     def _layers(self, recipe: str | None, config: str | None) -> list[Layer]:

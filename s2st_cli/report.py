@@ -7,10 +7,11 @@ import click
 
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.paths import CheckedCommand
 from s2st_cli.startup import import_torch
 
 
-@click.command()
+@click.command(cls=CheckedCommand)
 @click.argument("run_dir")
 @click.option("-o", "--output-file", default="-", metavar="FILE", help="where to write")
 @click.option(
@@ -30,11 +31,9 @@ def command(
     from s2st.analysis.page import render_page
     from s2st.analysis.report import Report
     from s2st.analysis.study_report import REPORT, read_study
-    from s2st.text.lines import check_outputs
     from s2st.text.whole import write_whole
 
     folder = Path(run_dir)
-    check_outputs([output_file], [str(folder / REPORT), *(attention or ())])
     report: Report
     if os.path.lexists(folder / REPORT):
         if attention is not None:
