@@ -29,7 +29,7 @@ def read(path: Path) -> dict[str, Any]:
 def write(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a results file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    durable.write_file(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    durable.replace_file(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def without_folders(text: str) -> str:
@@ -80,4 +80,4 @@ def around(page: Path) -> tuple[str, str]:
 def insert(page: Path, text: str) -> None:
     """Replaces what a page has between the markers; raises ValueError where it lacks them."""
     before, after = around(page)
-    durable.write_file(page, f"{before}{BEGIN}\n{text}{END}{after}".encode())
+    durable.replace_file(page, f"{before}{BEGIN}\n{text}{END}{after}".encode())

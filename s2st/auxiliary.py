@@ -8,22 +8,15 @@ Nothing else is opened for writing, truncated, locked or removed.
 import contextlib
 import os
 import re
-import stat
 from io import BufferedRandom
 from pathlib import Path
 
 from s2st import durable
 from s2st.errors import OutputError
 
+describe = durable.describe
 MOST_HEAD = 1 << 16  # bytes at the start of a file by which it is recognised
 _TRIES = 100
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 class AuxiliaryFile:
@@ -59,7 +52,7 @@ class AuxiliaryFile:
     def _refuse_stranger(self) -> None:
         """Refuses by name what is no regular file: to open a device may already do something."""
         with contextlib.suppress(FileNotFoundError):
-            kind = describe(self.path)
+            kind = durable.describe(self.path)
             if kind:
                 raise OutputError(f"{self.path}: this is {kind}; {self._refusal}")
 
@@ -70,7 +63,7 @@ class AuxiliaryFile:
         return os.open(self.path, os.O_RDWR | os.O_CREAT | extra, 0o666)
 
     def _check(self, facts: os.stat_result, known: re.Pattern[bytes] | None) -> None:
-        kind = _kind(facts)
+        kind = durable.describe_facts(facts)
         if not kind:
             head = self.stream.read(MOST_HEAD)
             self.stream.seek(0)
@@ -136,24 +129,3 @@ def open_locked(
             return file
         file.close()  # its last owner removed it between the opening and the lock
     raise OutputError(f"{path}: cannot be locked: other processes keep replacing it")
-
-
-def describe(path: Path) -> str:
-    """What is under a path, in words, where it is no regular file with one name; else "".
-
-    Raises:
-        OSError: FileNotFoundError, where nothing is there.
-    """
-    facts = os.lstat(path)
-    if stat.S_ISLNK(facts.st_mode):
-        return f"a symbolic link to {os.readlink(path)!r}"
-    return _kind(facts)
-
-
-def _kind(facts: os.stat_result) -> str:
-    for is_kind, name in _KINDS:
-        if is_kind(facts.st_mode):
-            return name
-    if facts.st_nlink > 1:
-        return f"a file with {facts.st_nlink} names (hard links)"
-    return ""

@@ -9,13 +9,27 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from s2st.errors import OutputError
+from s2st.errors import OutputError, reason
 
 CHUNK = 1 << 20
 _TEMPORARY = re.compile(r"\.(.+)\.tmp(?:-.*)?")
+_SUFFIX = re.compile(r"\.tmp-(?:old-)?([0-9]+)(?:\.[0-9]+)?")
+# files of the folders that s2st makes, relative to them, also while they are made
+_OWN_FILES = re.compile(
+    r"manifest\.json|weights\.safetensors|training/(state\.json|optimizer\.safetensors)"
+    r"|dict\.[^/]+\.txt|sentencepiece\.[^/]+\.model|[^/]+\.npy|spool\.tsv"
+)
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 # Told of an operation just before it: its name, its path, and the source of a rename or the target
 # of a link. None in the product; a test that sets it may raise OSError, or kill the process.
@@ -40,15 +54,80 @@ def naming(path: Path, failure: str = "cannot be written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"{lasting(path)}: {failure}: {error.strerror or error}"
+        message = f"{lasting(path)}: {failure}: {reason(error)}"
         raise OutputError(message) from error
+
+
+def _temporary(path: Path, kind: str = "tmp") -> Path:
+    """An unused name beside a path, by which `maker` finds whose it is."""
+    first = f".{path.name}.{kind}-{os.getpid()}"
+    number, name = 0, first
+    while os.path.lexists(path.with_name(name)):
+        number += 1
+        name = f"{first}.{number}"
+    return path.with_name(name)
+
+
+def maker(temporary: str, final: str) -> int | None:
+    """The process that made a temporary name of `final`; None for any other name."""
+    prefix = f".{final}"
+    if not temporary.startswith(prefix):
+        return None
+    match = _SUFFIX.fullmatch(temporary, len(prefix))
+    return int(match[1]) if match else None
+
+
+def describe(path: Path) -> str:
+    """What is under a path, in words, where it is no regular file with one name; else "".
+
+    Raises:
+        OSError: FileNotFoundError, where nothing is there.
+    """
+    facts = os.lstat(path)
+    if stat.S_ISLNK(facts.st_mode):
+        return f"a symbolic link to {os.readlink(path)!r}"
+    return describe_facts(facts)
+
+
+def describe_facts(facts: os.stat_result) -> str:
+    """As `describe`, of a file that is open."""
+    for is_kind, name in _KINDS:
+        if is_kind(facts.st_mode):
+            return name
+    if facts.st_nlink > 1:
+        return f"a file with {facts.st_nlink} names (hard links)"
+    return ""
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether all that a real folder holds are files such as s2st writes in its folders.
+
+    What is in them is of no account: a damaged checkpoint is still s2st's.
+    """
+    if path.is_symlink() or not path.is_dir():
+        return False
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with contextlib.suppress(OSError):
+        for folder, folders, names in os.walk(path, onerror=refuse):
+            if any(Path(folder, name).is_symlink() for name in folders):
+                return False
+            for name in names:
+                file = Path(folder, name)
+                regular = stat.S_ISREG(os.lstat(file).st_mode)
+                if not regular or not _OWN_FILES.fullmatch(file.relative_to(path).as_posix()):
+                    return False
+        return True
+    return False
 
 
 class Writer:
     """A new file, written in pieces; every method raises OutputError.
 
-    As a context it is synced and closed at the end, on an error only closed. Its folder is not
-    synced.
+    Nothing that is there is opened, no link followed: the name must be unused. As a context the
+    file is synced and closed at the end, on an error only closed. Its folder is not synced.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +135,7 @@ class Writer:
         with naming(path):
             step("create", path)
             # unbuffered: nothing is left to be written when an error closes it
-            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
+            self._file = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
 
     def write(self, data: bytes) -> None:
         """Writes at the current position, the end unless `rewind` was called."""
@@ -65,6 +144,11 @@ class Writer:
             view = memoryview(data)
             while len(view):
                 view = view[self._file.write(view) :]
+
+    def take_mode(self, path: Path) -> None:
+        """Gives the file the permissions of one that is there; of none, those of a new file."""
+        with contextlib.suppress(OSError):
+            os.fchmod(self._file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
 
     def rewind(self) -> None:
         """The next write goes over the file's beginning."""
@@ -88,27 +172,75 @@ class Writer:
                 self._file.close()
 
 
+class Stream:
+    """A device or pipe, written to as it is; every method raises OutputError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with naming(path):
+            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed at the end
+
+    def write(self, data: bytes) -> None:
+        """Writes all of the bytes; BrokenPipeError where a pipe's reader has gone."""
+        with naming(self.path):
+            view = memoryview(data)
+            while len(view):
+                view = view[self._file.write(view) :]
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
 def write_file(path: Path, data: bytes) -> None:
-    """Writes and syncs one file under its own name (not its folder); raises OutputError."""
+    """Writes and syncs one new file under its own name (not its folder); raises OutputError."""
     with Writer(path) as writer:
         writer.write(data)
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Makes a file hold `data`, or leaves it as it was; raises OutputError.
+    """Makes a file hold `data`, or leaves it as it was, as `replacing` does."""
+    with replacing(path) as writer:
+        writer.write(data)
 
-    What is there and no regular file (a device, a pipe) is written to instead.
+
+def publish_file(path: Path, data: bytes) -> None:
+    """Makes a path a file that holds `data`, or leaves it as it was; a link there is replaced.
+
+    For files that a user did not name, in a folder of s2st's own. Raises OutputError.
     """
-    if path.exists() and not path.is_file():
-        with naming(path), open(path, "wb") as stream:
-            stream.write(data)
-        return
-    path = Path(os.path.realpath(path))  # a link stays one
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = _temporary(path)
     try:
         write_file(temporary, data)
         publish(temporary, path)
-    except OutputError:
+    except BaseException:
+        with contextlib.suppress(OutputError):
+            remove_file(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator["Writer | Stream"]:
+    """What writes a file that gets its name at the end, or leaves the old one on any error.
+
+    A link stays one: the file that it leads to is replaced, and keeps its permissions. What is
+    there and no regular file (a device, a pipe) is written to instead. Raises OutputError.
+    """
+    if path.exists() and not path.is_file():
+        with Stream(path) as stream:
+            yield stream
+        return
+    final = Path(os.path.realpath(path))
+    temporary = _temporary(final)
+    try:
+        with Writer(temporary) as writer:
+            writer.take_mode(final)
+            yield writer
+        publish(temporary, final)
+    except BaseException:
         with contextlib.suppress(OutputError):
             remove_file(temporary)
         raise
@@ -154,8 +286,7 @@ def _rename(source: Path, target: Path) -> None:
 
 def point_link(link: Path, target_name: str) -> None:
     """Makes `link` a symbolic link to a neighbour of that name, atomically and lastingly."""
-    temporary = link.with_name(f".{link.name}.tmp-{os.getpid()}")
-    remove_file(temporary)
+    temporary = _temporary(link)
     with naming(link):
         step("link", temporary, target_name)
         os.symlink(target_name, temporary)
@@ -166,12 +297,12 @@ def point_link(link: Path, target_name: str) -> None:
 def new_folder(final: Path) -> Iterator[Path]:
     """An empty folder to fill; it becomes `final` at the end, and is removed on an error.
 
-    What stopped processes left of `final` is removed first. `final` must not exist, or be an empty
-    folder. Raises OutputError.
+    What stopped processes left of `final` is removed first, where it is s2st's. `final` must not
+    exist, or be an empty folder. Raises OutputError.
     """
     make_folder(final.parent)
     _sweep_dead(final)
-    temporary = final.with_name(f".{final.name}.tmp-{os.getpid()}")
+    temporary = _temporary(final)
     with naming(temporary, "cannot be created"):
         step("mkdir", temporary)
         temporary.mkdir()
@@ -184,10 +315,10 @@ def new_folder(final: Path) -> Iterator[Path]:
 
 
 def _sweep_dead(final: Path) -> None:
-    prefix = f".{final.name}.tmp-"
     for entry in sorted(final.parent.iterdir()):
-        number = entry.name[len(prefix) :] if entry.name.startswith(prefix) else ""
-        if number.isdecimal() and (int(number) == os.getpid() or not _alive(int(number))):
+        process = maker(entry.name, final.name)
+        ended = process is not None and (process == os.getpid() or not _alive(process))
+        if ended and is_own_folder(entry):
             remove_folder(entry)
 
 
@@ -231,8 +362,7 @@ def remove_folder(path: Path) -> None:
 
 def retire_folder(path: Path) -> None:
     """Removes a folder that others may read: its name goes first, so that none reads half of it."""
-    aside = path.with_name(f".{path.name}.tmp-old-{os.getpid()}")
-    remove_folder(aside)
+    aside = _temporary(path, "tmp-old")
     _rename(path, aside)
     remove_folder(aside)
 

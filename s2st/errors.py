@@ -9,6 +9,11 @@ class S2STError(Exception):
     exit_code = 1
 
 
+def reason(error: OSError) -> str:
+    """Why the system refused, in words; some errors of Python's own have no strerror."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 class UsageError(S2STError):
     """Options that do not fit together, or a name that is not registered."""
 

@@ -38,16 +38,14 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         raise UsageError("--source and --target cannot both be standard input (-)")
     import_torch()
     from s2st.analysis.attention import draw_attention, forced_map, searched_map
-    from s2st.analysis.figures import figure_paths, require_matplotlib
+    from s2st.analysis.figures import require_matplotlib
     from s2st.device import setup_device
     from s2st.scoring.build import load_scorer
-    from s2st.text.lines import check_outputs, open_output
+    from s2st.text.lines import open_output
 
     figure = extra["figure"]
-    inputs = [extra["source"], extra["target"]]
     if figure is not None:
         require_matplotlib()
-        check_outputs([str(path) for path in figure_paths(figure)], inputs)
     source = _line(extra["source"], extra["line"])
     target = None if extra["target"] is None else _line(extra["target"], extra["line"])
     device_config = options.config(ScoringDeviceConfig)

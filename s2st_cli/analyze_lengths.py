@@ -18,7 +18,7 @@ HELP = f"""BLEU of each HYP against the number of words of the source sentence.
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Prints the curves."""
-    show_curves(extra, (), _lengths, "words", "source words")
+    show_curves(extra, _lengths, "words", "source words")
 
 
 def _lengths(lines: list[str]) -> Sequence[float]:

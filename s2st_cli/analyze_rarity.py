@@ -51,7 +51,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
             )  # fmt: skip
         return means
 
-    show_curves(extra, given, mean_ranks, "rank", "mean frequency rank of source words", log_x=True)
+    show_curves(extra, mean_ranks, "rank", "mean frequency rank of source words", log_x=True)
 
 
 command = ConfiguredCommand(

@@ -46,14 +46,16 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     )
     from s2st.device import setup_device
     from s2st.scoring.build import load_scorer
-    from s2st.text.lines import check_outputs, open_output
+    from s2st.text.destinations import check_destinations
+    from s2st.text.lines import open_output
 
     phrases = read_phrases(extra["phrases"])
     figure = extra["figure"]
     if figure is not None:
         require_matplotlib()
         names = list(dict.fromkeys(panel_figure(figure, phrase.panel) for phrase in phrases))
-        check_outputs([str(p) for n in names for p in figure_paths(n)], [extra["phrases"]])
+        figures = [str(path) for name in names for path in figure_paths(name)]
+        check_destinations(figures, [], [extra["phrases"], *paths])
     device_config = options.config(ScoringDeviceConfig)
     device = setup_device(device_config)
     scorer = load_scorer(

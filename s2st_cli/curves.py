@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s2st.errors import UsageError
 from s2st_cli.options import Number, NumberOption
-from s2st_cli.systems import read_texts, system_paths
+from s2st_cli.systems import read_texts
 
 if TYPE_CHECKING:
     from s2st.analysis.buckets import CurvePoint
@@ -47,7 +46,6 @@ CURVE_OPTIONS: list[click.Parameter] = [
 
 def show_curves(
     extra: Mapping[str, Any],
-    inputs: Sequence[str],
     keys_of: Callable[[list[str]], Sequence[float]],
     key: str,
     x_label: str,
@@ -57,14 +55,15 @@ def show_curves(
 
     Args:
         extra: the values of CURVE_OPTIONS.
-        inputs: further files that are read, which the figure must not overwrite.
         keys_of: the keys of the source lines; NaN leaves a line out.
         key: what a key is, in a word, for the table.
         x_label: the same in full, for the figure.
         log_x: draw them on a logarithmic scale.
     """
     if extra["figure"] is not None:
-        _check_figure(extra, inputs)
+        from s2st.analysis.figures import require_matplotlib
+
+        require_matplotlib()
     texts = read_texts(extra["hyp"], extra["ref"], extra["source"])
     assert texts.source is not None
     from s2st.analysis.buckets import bucket_curves, curve_series
@@ -91,19 +90,6 @@ def show_curves(
             title=extra["title"], log_x=log_x,
         )  # fmt: skip
         _logger.info("wrote %s and %s", *files)
-
-
-def _check_figure(extra: Mapping[str, Any], inputs: Sequence[str]) -> None:
-    """Finds before the work what would fail at its end."""
-    from s2st.analysis.figures import figure_paths, require_matplotlib
-    from s2st.text.lines import check_outputs
-
-    if not extra["figure"]:
-        raise UsageError("--figure needs a name")
-    require_matplotlib()
-    files = [str(path) for path in figure_paths(extra["figure"])]
-    texts = [*system_paths(extra["hyp"]), *extra["ref"], extra["source"]]
-    check_outputs(files, [*texts, *inputs])
 
 
 def _print_table(points: Sequence["CurvePoint"], key: str) -> None:

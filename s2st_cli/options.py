@@ -15,6 +15,7 @@ from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
 from s2st.config import EMPTY, OptionSpec, Range, option_specs, read_option_file, shown
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.paths import check_paths
 
 COMMAND_LINE = "command line"
 
@@ -104,7 +105,8 @@ class SpecOption(click.Option):
 
 
 class Command(click.Command):
-    """A command that refuses an option of one value that is given twice, and an empty value.
+    """A command that refuses an option of one value given twice, an empty value, and outputs that
+    are inputs.
 
     Attributes:
         may_be_empty: names of the parameters that take an empty value. Those of config fields are
@@ -130,6 +132,11 @@ class Command(click.Command):
             if value == "" or (isinstance(value, tuple) and "" in value):
                 raise UsageError(f"{_shown_name(parameter)} is empty; {EMPTY}")
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Checks the paths, then runs the command."""
+        check_paths(ctx.params)
+        return super().invoke(ctx)
 
 
 def _takes_one(parameter: click.Parameter) -> bool:
@@ -230,7 +237,7 @@ class ConfiguredCommand(Command):
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Resolves all options and runs the job."""
+        """Resolves all options, checks the files that they name, and runs the job."""
         names = {parameter.name for parameter in self._fixed_params}
         given = {
             name: value
@@ -240,6 +247,9 @@ class ConfiguredCommand(Command):
         layers = self._layers(ctx.params.get("recipe"), ctx.params.get("config"))
         resolved = resolve(self.spec, [*layers, Layer(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
+        records = [*resolved.fixed.values(), *resolved.configs.values()]
+        values = {name: value for record in records for name, value in vars(record).items()}
+        check_paths({**ctx.params, **values, **extra})
         return self.run(resolved, extra)
 
     def _layers(self, recipe: str | None, config: str | None) -> list[Layer]:

@@ -1,12 +1,10 @@
 """`s2st report`: a study's or a training's folder as one HTML file."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from s2st import durable
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
 from s2st.startup import import_torch
@@ -33,10 +31,9 @@ def command(
     from s2st.analysis.page import render_page
     from s2st.analysis.report import Report
     from s2st.analysis.study_report import REPORT, read_study
-    from s2st.text.lines import check_outputs
+    from s2st.text.whole import write_whole
 
     folder = Path(run_dir)
-    check_outputs([output_file], [str(folder / REPORT), *(attention or ())])
     report: Report
     if os.path.lexists(folder / REPORT):
         if attention is not None:
@@ -50,7 +47,4 @@ def command(
 
         report = report_training(folder, attention)
     page = render_page(report)
-    if output_file == "-":
-        sys.stdout.buffer.write(page)
-    else:
-        durable.replace_file(Path(output_file), page)
+    write_whole(output_file, [page])

@@ -60,11 +60,6 @@ def read_texts(hyps: Sequence[str], refs: Sequence[str], source: str | None) -> 
     )
 
 
-def system_paths(hyps: Sequence[str]) -> list[str]:
-    """The files of the arguments, without their labels."""
-    return [_label_and_path(hyp)[1] for hyp in hyps]
-
-
 def _label_and_path(hyp: str) -> tuple[str, str]:
     label, equals, path = hyp.partition("=")
     if not equals or os.path.exists(hyp):

@@ -11,7 +11,7 @@ import click
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import UsageError
 from s2st.ngram.config import NGramConfig
-from s2st.text.lines import check_outputs, read_lines
+from s2st.text.lines import read_lines
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 from s2st_cli.options import ConfiguredCommand
@@ -32,7 +32,6 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
     config = options.config(NGramConfig)
     texts: tuple[str, ...] = extra["text"]
-    check_outputs([extra["output"]], texts)
     entry, record = options.entries["tokenizer"], options.configs["tokenizer"]
     spec = TokenizerSpec(entry.base, record, config.lang)
     vocabulary = None
@@ -45,7 +44,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
             "--tokenizer sentencepiece: name a store or checkpoint that has the model with --dict"
         )
     lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
-    output = Path(extra["output"])
+    output = Path(extra["output_file"])
     report = train_ngrams(lines, output, config, spec, vocabulary)
     print(f"s2st: {report.tokens:,} tokens, <s> and </s> counted", file=sys.stderr)
     for order, size in enumerate(report.ngrams, start=1):
@@ -73,7 +72,10 @@ command = ConfiguredCommand(
     [
         click.Argument(["text"], nargs=-1, required=True),
         click.Option(
-            ["-o", "--output"], required=True, metavar="FILE", help="the .arpa or .arpa.gz to write"
+            ["-o", "--output", "output_file"],
+            required=True,
+            metavar="FILE",
+            help="the .arpa or .arpa.gz to write",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 Blocks are sorted and spilled as runs into one file; runs are merged a piece of each at a time.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class Column:
     def __init__(self, path: Path, kind: str = "int64") -> None:
         self.path = path
         self._kind = np.dtype(kind)
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by `array`
+        self._file = open(path, "xb")  # noqa: SIM115 - closed by `array`
         self.length = 0
 
     def append(self, values: npt.NDArray[np.generic]) -> None:
@@ -49,7 +50,18 @@ def mapped(path: Path, kind: str, length: int, mode: str = "w+") -> npt.NDArray[
     """An array of a file, which the kernel keeps in memory as far as there is room."""
     if not length:  # which cannot be mapped
         return np.empty(0, dtype=kind)
+    if mode == "w+":  # a file with holes would end the process where the disk is full
+        with open(path, "xb") as stream:
+            _reserve(stream.fileno(), length * np.dtype(kind).itemsize)
+        mode = "r+"
     return np.memmap(path, dtype=kind, mode=mode, shape=(length,))  # type: ignore[call-overload,no-any-return]
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
 
 
 @dataclass(frozen=True)

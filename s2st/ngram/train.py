@@ -1,10 +1,8 @@
 """`train-ngram`: text to an ARPA file, in bounded memory but for the words themselves."""
 
-import os
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from s2st import durable
-from s2st.errors import OutputError, UsageError
+from s2st.errors import OutputError, UsageError, reason
 from s2st.ngram.arpa import SUFFIXES, tokenizer_comment
 from s2st.ngram.config import NGramConfig
 from s2st.ngram.counts import WordLimits, count_ngrams, read_text
 from s2st.ngram.kneser_ney import Smoothed, smooth
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import PAD_ID, Vocabulary
+from s2st.text.whole import write_whole
 
 LINES = 1 << 14  # written together
 
@@ -63,7 +61,7 @@ def train_ngrams(
         fallback = config.discount_fallback
         orders = smooth(counted, thresholds, fallback, folder, memory)
         sizes = tuple(_size(order, number) for number, order in enumerate(orders, start=1))
-        _write(output, chain([tokenizer_comment(spec)], _arpa(known, orders, sizes)))
+        write_whole(output, chain([tokenizer_comment(spec)], _arpa(known, orders, sizes)))
     return NGramReport(len(tokens), sizes)
 
 
@@ -74,7 +72,7 @@ def _workplace(parent: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".train-ngram.", dir=parent) as folder:
             yield Path(folder)
     except OSError as error:
-        message = f"{parent}: cannot be written: {error.strerror or error}"
+        message = f"{parent}: cannot be written: {reason(error)}"
         raise OutputError(message) from error
 
 
@@ -83,24 +81,6 @@ def _size(order: Smoothed, number: int) -> int:
     if number == 1:
         return len(order.keys) - 1
     return len(order.keys) if order.kept is None else int(order.kept.sum())
-
-
-def _write(output: Path, texts: Iterable[str]) -> None:
-    """Writes text, compressed where the name says so, under a temporary name first."""
-    temporary = output.with_name(f".{output.name}.tmp-{os.getpid()}")
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31) if output.name.endswith(".gz") else None
-    try:
-        with durable.Writer(temporary) as writer:
-            for text in texts:
-                data = text.encode()
-                writer.write(packer.compress(data) if packer else data)
-            if packer:
-                writer.write(packer.flush())
-        durable.publish(temporary, output)
-    except BaseException:
-        with suppress(OutputError):
-            durable.remove_file(temporary)
-        raise
 
 
 def _arpa(

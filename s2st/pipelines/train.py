@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from s2st.data.store import ParallelCorpus, Store
     from s2st.models.base import Seq2SeqModel
     from s2st.models.saved import ModelRecord
-    from s2st.training.checkpoint import RunIdentity
+    from s2st.training.checkpoint import CheckpointFolder, RunIdentity
     from s2st.training.gradients import Gradients
 
 log = logging.getLogger("s2st")
@@ -127,6 +127,7 @@ def run_training(
     Raises:
         S2STError: of every kind that data, options, checkpoints and outputs can cause.
     """
+    from s2st.training.checkpoint import CheckpointFolder
     from s2st.training.lock import own as owned
 
     own = ranks()
@@ -136,9 +137,9 @@ def run_training(
     with contextlib.ExitStack() as stack:
         seconds = options.config(RanksConfig).rank_timeout
         stack.enter_context(process_group(own, job.device, seconds))
-        if own.first:
-            stack.enter_context(owned(save_dir))
-        return _train(job, options, own, observer if own.first else Observer(), stop_signal)
+        check_held = stack.enter_context(owned(save_dir)) if own.first else lambda: None
+        folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, check_held)
+        return _train(job, options, own, observer if own.first else Observer(), stop_signal, folder)
 
 
 def _check_ranks(own: Ranks, options: Resolved) -> None:
@@ -246,17 +247,16 @@ def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
 
 
 def _train(
-    job: _Job, options: Resolved, own: Ranks, observer: Observer, stop_signal: Callable[[], int]
-) -> TrainResult:
+    job: _Job, options: Resolved, own: Ranks, observer: Observer, stop_signal: Callable[[], int],
+    folder: "CheckpointFolder",
+) -> TrainResult:  # fmt: skip
     import torch
 
     from s2st.models.saved import build_model
-    from s2st.training.checkpoint import CheckpointFolder
     from s2st.training.trainer import Trainer, TrainingParts
 
     trainer_config = options.config(TrainerConfig)
     arch, config, store = options.entries["arch"], job.config, job.store
-    folder = CheckpointFolder(trainer_config.save_dir, trainer_config.keep_last)
     resumed = folder.resume() if own.first else None
     identity = job.identity
     if resumed is not None:
@@ -281,7 +281,7 @@ def _train(
     )
     trainer = Trainer(
         parts, trainer_config, options.config(BatchingConfig), job.device,
-        options.config(DeviceConfig).precision, observer, stop_signal, gradients,
+        options.config(DeviceConfig).precision, observer, stop_signal, gradients, folder,
     )  # fmt: skip
     trainer.restore(resumed)
     if resumed is not None:

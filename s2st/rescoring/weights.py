@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s2st.errors import DataError, OutputError, UsageError
-from s2st.text.lines import open_output, read_lines
+from s2st.text.lines import read_lines
 from s2st.text.nbest import ASCII_SPACE, parse_features
+from s2st.text.whole import write_whole
 
 BASELINE = "Baseline"  # the SMT system's own total, kept as a feature
 MODEL = "S2ST"  # with a number: log-probabilities of the models; begins all names of ours
@@ -130,7 +131,7 @@ def read_weights(path: str) -> Weights:
 
 
 def write_weights(path: str, weights: Weights) -> None:
-    """Writes a file that `read_weights` and Moses read.
+    """Writes a file that `read_weights` and Moses read, whole or not at all.
 
     Raises:
         OutputError: it cannot be written, or a feature's name would read as a comment.
@@ -138,7 +139,7 @@ def write_weights(path: str, weights: Weights) -> None:
     for name in weights.values:
         if name.startswith("#"):
             raise OutputError(f"{path}: feature {name[:40]!r} would read as a comment")
-    with open_output(path) as write:
-        write("[weight]")
-        for name, numbers in weights.values.items():
-            write(" ".join([f"{name}=", *(repr(float(number)) for number in numbers)]))
+    lines = ["[weight]\n"]
+    for name, numbers in weights.values.items():
+        lines.append(" ".join([f"{name}=", *(repr(float(number)) for number in numbers)]) + "\n")
+    write_whole(path, lines)

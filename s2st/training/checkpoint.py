@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from s2st import durable
-from s2st.errors import CheckpointError, DataError, InputMissingError
+from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, reason
 from s2st.manifest import parse_json, read_small
 from s2st.models.saved import (
     ModelRecord,
@@ -34,7 +34,9 @@ log = logging.getLogger("s2st")
 STATE = "training/state.json"
 OPTIMIZER = "training/optimizer.safetensors"
 LAST, BEST = "checkpoint_last", "checkpoint_best"
+ALIEN = "holds files that no training wrote"
 _NUMBERED = re.compile(r"checkpoint_([0-9]{7,15})\+*")
+_TEMPORARY = re.compile(r"\.(checkpoint_(?:[0-9]{7,15}\+*|last|best))\.tmp-.*")
 
 
 @dataclass
@@ -75,45 +77,80 @@ class RunIdentity:
 
 
 class CheckpointFolder:
-    """The save folder of one run."""
+    """The save folder of one run.
 
-    def __init__(self, folder: str | Path, keep_last: int) -> None:
+    Args:
+        folder: the save folder.
+        keep_last: how many numbered checkpoints stay.
+        check_held: raises OutputError where the folder is no longer this process's
+            (`training.lock.own`); called before anything in it is changed.
+    """
+
+    def __init__(
+        self, folder: str | Path, keep_last: int, check_held: Callable[[], None] = lambda: None
+    ) -> None:
         self.folder = Path(folder)
         self._keep_last = keep_last
+        self._check_held = check_held
 
     def prepare(self) -> None:
         """Makes the folder, sweeps unfinished leftovers, tries to write; raises OutputError."""
+        self._check_held()
         durable.make_folder(self.folder)
-        for leftover in self.folder.glob(".checkpoint_*.tmp-*"):
-            if leftover.is_dir() and not leftover.is_symlink():
-                durable.remove_folder(leftover)
-            else:
-                durable.remove_file(leftover)
+        for link in (LAST, BEST):
+            self._check_link(link)
+        for name in sorted(_names(self.folder)):
+            match = _TEMPORARY.fullmatch(name)
+            if match and durable.maker(name, match[1]) is not None:
+                self._sweep(self.folder / name)
         probe = self.folder / f".{LAST}.tmp-{os.getpid()}"
         durable.write_file(probe, b"")
         durable.remove_file(probe)
+
+    def _sweep(self, leftover: Path) -> None:
+        """Removes what a stopped save left: a folder, a link or the empty probe of `prepare`."""
+        if durable.is_own_folder(leftover):
+            durable.remove_folder(leftover)
+        elif _is_own_link(leftover) or (
+            not durable.describe(leftover) and not leftover.stat().st_size
+        ):
+            durable.remove_file(leftover)
+
+    def _check_link(self, name: str) -> None:
+        """Raises OutputError where a link's name is taken by what no training made."""
+        path = self.folder / name
+        if os.path.lexists(path) and not _is_own_link(path):
+            found = durable.describe(path) or "a file"
+            which = "last" if name == LAST else "best"
+            raise OutputError(
+                f"{path}: this is {found}; s2st keeps its link to the {which} checkpoint under "
+                "this name; move it, or use another --save-dir"
+            )
 
     def resume(self) -> "ResumedRun | None":
         """The run to go on with: checkpoint_last, or the newest good checkpoint if that is bad.
 
         None where the folder holds no checkpoint. Raises CheckpointError where none is good.
         """
+        self._check_held()
+        if not os.path.lexists(self.folder):
+            return None
         link, numbered = self.folder / LAST, numbered_checkpoints(self.folder)
         try:
             return read_run(link)
         except (DataError, InputMissingError) as error:
             if not numbered and not os.path.lexists(link):
                 return None
-            reason = str(error)
+            cause = str(error)
         for _, path in reversed(numbered):
             with contextlib.suppress(DataError, InputMissingError):
                 run = read_run(path)
                 # a run stopped within its first save leaves a checkpoint without links: no damage
                 first = len(numbered) == 1 and not os.path.lexists(link)
                 level = logging.INFO if first else logging.WARNING
-                log.log(level, "%s; using %s instead", reason, path)
+                log.log(level, "%s; using %s instead", cause, path)
                 return run
-        message = f"no checkpoint in it can be used ({reason}); start anew in another --save-dir"
+        message = f"no checkpoint in it can be used ({cause}); start anew in another --save-dir"
         raise CheckpointError(message, str(self.folder))
 
     def save(
@@ -126,9 +163,11 @@ class CheckpointFolder:
     ) -> str:
         """Writes a checkpoint of this update, moves the links, removes old ones; its name.
 
+        A folder that holds what no training wrote stays, whatever its name.
         `optimizer` is as `optimizer_tensors` gives it.
         """
-        name = f"checkpoint_{state.update:07d}"
+        self._check_held()
+        name = plain = f"checkpoint_{state.update:07d}"
 
         def write(target: str) -> None:
             with durable.new_folder(self.folder / target) as folder:
@@ -138,15 +177,21 @@ class CheckpointFolder:
                 content = {"state": asdict(state), "identity": asdict(identity)}
                 durable.write_file(folder / STATE, json.dumps(content, indent=1).encode())
                 write_manifest(folder, record, _summary(state, identity))
+            self._check_held()  # again: the weights may have taken minutes
             # best first: a best one newer than the last does no harm to a run that goes on
-            if state.best_update == state.update or self._target(BEST).rstrip("+") == name:
+            if state.best_update == state.update or self._target(BEST).rstrip("+") == plain:
+                self._check_link(BEST)
                 durable.point_link(self.folder / BEST, target)
+            self._check_link(LAST)
             durable.point_link(self.folder / LAST, target)
 
         spare = name
-        while (self.folder / spare).exists():
+        while os.path.lexists(self.folder / spare):
             spare += "+"
-        if spare != name:  # saved before at this very update
+        if spare != name and not durable.is_own_folder(self.folder / name):
+            log.warning("%s: %s; it stays, this checkpoint is %s", self.folder / name, ALIEN, spare)
+            name = spare
+        elif spare != name:  # saved before at this very update
             if name in (self._target(LAST), self._target(BEST)):
                 write(spare)  # links to a folder that is always whole, while that one is replaced
             durable.retire_folder(self.folder / name)
@@ -161,7 +206,11 @@ class CheckpointFolder:
     def _prune(self, update: int) -> None:
         # later ones were found bad: this run went on from before them, and will replace them
         numbered = numbered_checkpoints(self.folder)
-        found = [path.name for number, path in numbered if number <= update]
+        found = [
+            path.name
+            for number, path in numbered
+            if number <= update and durable.is_own_folder(path)
+        ]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
         for name in found:
@@ -170,9 +219,25 @@ class CheckpointFolder:
 
 
 def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(update, folder) of the checkpoints in a save folder, oldest first."""
-    names = (_NUMBERED.fullmatch(path.name) for path in folder.glob("checkpoint_*"))
+    """(update, folder) of the checkpoints in a save folder, oldest first.
+
+    Raises:
+        InputMissingError: the folder cannot be read.
+    """
+    names = map(_NUMBERED.fullmatch, _names(folder))
     return sorted((int(match[1]), folder / match[0]) for match in names if match)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise InputMissingError(f"{folder}: cannot be read: {reason(error)}") from error
+
+
+def _is_own_link(path: Path) -> bool:
+    """Whether a path is a link as a save makes it: to a numbered checkpoint beside it."""
+    return path.is_symlink() and _NUMBERED.fullmatch(os.readlink(path)) is not None
 
 
 @dataclass(frozen=True)

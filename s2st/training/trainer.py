@@ -67,6 +67,7 @@ class Trainer:
         stop_signal: returns the number of a signal that asks to stop, else 0; looked at after
             every update.
         gradients: how this process and others make them together; alone where left out.
+        folder: where checkpoints go; made from `config` where left out.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Trainer:
         observer: Observer,
         stop_signal: Callable[[], int],
         gradients: Gradients | None = None,
+        folder: CheckpointFolder | None = None,
     ) -> None:
         self.parts = parts
         self.gradients = gradients or Gradients(
@@ -90,7 +92,7 @@ class Trainer:
         self.observer = observer
         self.stop_signal = stop_signal
         self.state = TrainingState()
-        self.folder = CheckpointFolder(config.save_dir, config.keep_last)
+        self.folder = folder or CheckpointFolder(config.save_dir, config.keep_last)
         self._loader = TrainingLoader(parts.training, batching, config.seed, config.update_freq)
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
         self._averages = WeightAverages(parts.optimizer, config.ema_decay)
@@ -117,7 +119,7 @@ class Trainer:
         Raises:
             DivergenceError: the loss or gradient is not finite; the last checkpoint stays good.
             InterruptedBySignalError: a signal came; the state was saved.
-            OutputError: a checkpoint cannot be written.
+            OutputError: a checkpoint cannot be written, or the save folder is another by now.
         """
         started = time.perf_counter()
         if self.gradients.first:

@@ -114,7 +114,7 @@ def test_wrong_use_is_one_clear_line(s2st, world, phrases, tmp_path, monkeypatch
     s2st(*good, stdin=b"").check_error(65, "standard input: 0 phrases")
     s2st(*command(tmp_path), phrases).check_error(66, str(tmp_path))
     there = "--figure", tmp_path / "no" / "folder"
-    s2st(*good, phrases, *there).check_error(74, "folder-order.svg: cannot be written")
+    s2st(*good, phrases, *there).check_error(74, "folder.svg: cannot be written")
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
     drawn = s2st(*good, phrases, "--figure", tmp_path / "map")

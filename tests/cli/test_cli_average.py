@@ -37,7 +37,8 @@ def test_the_mean_of_the_last_two_translates_and_is_inspected(s2st, world, tmp_p
         (66, "average --last 9 {save_dir} -o {new}", "holds 2 numbered checkpoints, not 9"),
         (66, "average {save_dir} -o {new}", "did you mean"),
         (2, "average {forward}", "--output"),
-        (74, "average {forward} -o {forward}", "exists already"),
+        (2, "average {forward} -o {forward}", "which this command reads"),
+        (74, "average {forward} -o {reversed}", "exists already"),
     ],
 )
 def test_what_cannot_be_averaged_is_said_in_one_line(s2st, world, tmp_path, code, command, text):

@@ -115,7 +115,7 @@ def test_leftovers_of_stopped_processes_are_removed_and_others_stay(tmp_path):
     own, other = tmp_path / f".f.tmp-{os.getpid()}", tmp_path / f".fg.tmp-{child}"
     for folder in (dead, alive, own, other):
         folder.mkdir()
-        (folder / "old").write_bytes(b"")
+        (folder / "manifest.json").write_bytes(b"")
     with durable.new_folder(tmp_path / "f") as folder:
         durable.write_file(folder / "new", b"")
     assert sorted(os.listdir(tmp_path)) == sorted([alive.name, other.name, "f"])
@@ -163,3 +163,63 @@ def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
     durable.retire_folder(folder)
     assert set(states) == {(True, True), (False, False)}
     assert os.listdir(tmp_path) == []
+
+
+def test_the_names_in_real_folders_are_those_that_are_known(tmp_path):
+    """Of a checkpoint and a store; SentencePiece's models are in neither."""
+    from builders import store
+    from trainers import trainer
+
+    from s2st.text.tokenizers import model_file_name
+
+    trainer(tmp_path / "run", max_epoch=1.0).train()
+    folders = [Path(store(tmp_path / "text")), tmp_path / "run" / "checkpoint_last"]
+    durable.write_file(folders[0] / model_file_name("en"), b"")
+    for folder in map(Path.resolve, folders):
+        assert durable.is_own_folder(folder)
+        (folder / "dict.notes").write_text("a user's")
+        assert not durable.is_own_folder(folder)
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link", "a link to a folder", "unreadable"])
+def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
+    folder = tmp_path / "f"
+    (folder / "training").mkdir(parents=True)
+    (folder / "training" / "state.json").write_text("damaged")
+    (folder / "manifest.json").write_text("damaged")
+    assert durable.is_own_folder(folder)
+    (tmp_path / "link").symlink_to("f")
+    assert not durable.is_own_folder(tmp_path / "link")
+    if kind == "a file":
+        (folder / "training" / "notes.txt").write_text("")
+    elif kind == "a link":
+        (folder / "weights.safetensors").symlink_to(tmp_path / "big")
+    elif kind == "a link to a folder":
+        (folder / "more").symlink_to(tmp_path)
+    else:
+
+        def refuse(*_):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(os, "scandir", refuse)
+    assert not durable.is_own_folder(folder)
+
+
+def test_a_leftover_with_a_users_file_stays(tmp_path):
+    leftover = tmp_path / f".f.tmp-{os.getpid()}"
+    leftover.mkdir()
+    (leftover / "notes.txt").write_text("a user's")
+    with durable.new_folder(tmp_path / "f") as folder:
+        durable.write_file(folder / "manifest.json", b"")
+    assert (leftover / "notes.txt").read_text() == "a user's"
+    assert sorted(os.listdir(tmp_path)) == [leftover.name, "f"]
+
+
+def test_a_new_file_is_never_an_old_one(tmp_path):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "link").symlink_to("made")
+    for name in ("a", "link"):
+        with pytest.raises(OutputError, match="File exists"):
+            durable.write_file(tmp_path / name, b"new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert not (tmp_path / "made").exists()

@@ -181,3 +181,44 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, data):
         return 0
 
     assert train(data, tmp_path, second, max_epoch=0.4).update == 2
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "lock removed", "link moved"])
+@pytest.mark.parametrize("second", [False, True])
+def test_a_folder_that_is_no_longer_this_runs_is_not_written(tmp_path, data, how, second):
+    """As `rm -rf SAVE_DIR` does while a training runs, with and without a second start."""
+    folder = tmp_path / "run"
+    if how == "link moved":
+        (tmp_path / "first").mkdir()
+        folder.symlink_to("first")
+    updates = iter(range(10))
+    left = {}
+
+    def disturb():
+        if next(updates) == 1:
+            if how == "removed":
+                shutil.rmtree(folder)
+            elif how == "moved":
+                folder.rename(tmp_path / "aside")
+            elif how == "lock removed":
+                (folder / ".lock").unlink()
+            else:
+                (tmp_path / "other").mkdir()
+                folder.unlink()
+                folder.symlink_to("other")
+            if second:
+                train(data, folder, max_epoch=0.2)
+            left.update(contents(tmp_path))
+        return 0
+
+    with pytest.raises(OutputError) as caught:
+        train(data, folder, disturb, save_interval_updates=2)
+    assert str(caught.value).startswith(
+        f"{folder}: was removed or replaced while this training ran"
+    )
+    assert contents(tmp_path) == left
+    train(data, folder, max_epoch=0.3)  # and whoever holds the folder now goes on
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
