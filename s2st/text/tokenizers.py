@@ -296,8 +296,7 @@ def _outside(spec: OptionSpec, value: Any) -> bool:
     """Whether a value is a number beyond an option's limits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    low, high = spec.minimum, spec.maximum
-    return (low is not None and not value >= low) or (high is not None and not value <= high)
+    return spec.range.fault(value) is not None
 
 
 def read_model(path: str) -> bytes:

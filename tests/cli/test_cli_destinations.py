@@ -8,7 +8,7 @@ import pytest
 
 from s2st_cli import paths
 from s2st_cli.main import main
-from s2st_cli.options import ConfiguredCommand, _options, _role_option
+from s2st_cli.options import Command, _options, _role_option
 
 SETS = {
     name: getattr(paths, name)
@@ -60,7 +60,7 @@ def set_of(name):
 def test_every_parameter_of_text_is_said_to_be_a_file_or_none(words):
     """A new option has to be put into one of the sets of s2st_cli/paths.py."""
     command = COMMANDS[words]
-    assert isinstance(command, ConfiguredCommand | paths.CheckedCommand)
+    assert isinstance(command, Command)
     for name, parameter in parameters(command).items():
         if takes_text(parameter):
             assert sum(name in names for names in SETS.values()) == 1, name
