@@ -67,13 +67,14 @@ PARTS = (
         "training",
         {"--store": "store"},
         PEERS,
-        ("--size", "S", "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1"),
+        ("--size", "S", "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1")
+        + TINY_PEAK,
     ),
     Part(
         "decoding",
         {"--checkpoint": "models", "--text": "test.en", "--reference": "test.fr"},
         PEERS,
-        ("--count", "4", "--beams", "1", "2", "--repeats", "1"),
+        ("--count", "4", "--beams", "1", "2", "--repeats", "1", *TINY_PEAK),
     ),
     Part(
         "rescoring",
@@ -84,7 +85,8 @@ PARTS = (
             "--train-target": "train.fr",
         },
         PEERS[:1],
-        ("--size", "S", "--words", "100", "--count", "1", "--repeats", "1"),
+        ("--size", "S", "--width", "16", "--words", "100", "--count", "1", "--repeats", "1")
+        + TINY_PEAK,
     ),
     Part(
         "int8_cost",
