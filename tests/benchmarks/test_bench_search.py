@@ -72,7 +72,8 @@ def test_decoding(tmp_path, models):
     reference.write_text("v w\n" * len(LINES))
     shown, rows = run(
         tmp_path, "decoding.py", "--checkpoint", models[0], "--checkpoint", models[1],
-        "--text", text, "--reference", reference, "--beams", 1, 3, "--repeats", 2, "--threads", 1, "--peak-size", 64,
+        "--text", text, "--reference", reference, "--beams", 1, 3, "--repeats", 2, "--threads", 1,
+        "--peak-size", 64,
     )  # fmt: skip
     *rows, last = rows
     found = {(row["model"], row["beam"], row["name"], row["whole"]): row for row in rows}
@@ -99,7 +100,8 @@ def test_decoding_with_peers(tmp_path, talker):
     text.write_text("".join(f"{line}\n" for line in LINES))
     shown, (*rows, last) = run(
         tmp_path, "decoding.py", "--checkpoint", talker, "--text", text, "--beams", 1, 2,
-        "--repeats", 1, "--threads", 1, "--precisions", "float32", "--peer-batch", 1, "--peak-size", 64,
+        "--repeats", 1, "--threads", 1, "--precisions", "float32", "--peer-batch", 1,
+        "--peak-size", 64,
         *peer_interpreter.options(peer_interpreter.with_peers(tmp_path)),
     )  # fmt: skip
     assert last["missing"] == []

@@ -1,4 +1,4 @@
-"""Stand-in for Marian's programs: `train` writes a model and a log, `decode` as many words as asked."""
+"""Stand-in for Marian's programs: `train` writes a model and a log, `decode` writes words."""
 
 import math
 import sys

@@ -128,8 +128,8 @@ class Trainer:
         self.model, self.loss, self.optim = model, train_loss, optim
 
     def train(self, train_iter, train_steps):
-        statistics = Statistics()
-        for number, (batch, _) in enumerate(train_iter, start=1):
+        statistics, updates = Statistics(), 0
+        for batch, _ in train_iter:
             words = batch["tgt"][:, 1:, 0]
             logits = self.loss.generator(self.model.features(batch))
             loss = self.loss.criterion(logits.flatten(0, 1), words.flatten())
@@ -138,7 +138,8 @@ class Trainer:
             self.optim.step()
             statistics.loss += float(loss.detach())
             statistics.words += count
-        assert number == train_steps
+            updates += 1
+        assert updates == train_steps
         assert math.isfinite(statistics.loss)
         return statistics
 

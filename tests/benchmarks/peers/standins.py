@@ -1,4 +1,4 @@
-"""What the stand-ins share: modules by name, and a small LSTM encoder-decoder that searches greedily.
+"""What the stand-ins share: modules by name, reading by an LSTM, and greedy search.
 
 The stand-ins have the names and signatures of the peers that benchmarks/peers calls, and nothing
 else. They compute what s2st's LSTM computes, so that a wrong weight, id or order shows in the
