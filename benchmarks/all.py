@@ -35,6 +35,7 @@ Inputs = dict[str, tuple[str, ...]]
 TEXTS = ("train", "val", "test_2016_flickr")
 PEERS = ("opennmt", "fairseq", "joeynmt", "marian")
 TINY = ("--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0")
+TINY_SIZE = ("--size", "S", "--width", "16")
 TINY_PEAK = ("--peak-size", "256")
 TINY_SCALE = (
     "--pairs", "100", "200", "--words", "50", "--workers", "1", "--lengths", "5", "10",
@@ -67,13 +68,13 @@ PARTS = (
         "training",
         {"--store": "store"},
         PEERS,
-        ("--size", "S", "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1"),
+        (*TINY_SIZE, "--updates", "2", "--warm", "1", "--repeats", "1", *TINY_PEAK),
     ),
     Part(
         "decoding",
         {"--checkpoint": "models", "--text": "test.en", "--reference": "test.fr"},
         PEERS,
-        ("--count", "4", "--beams", "1", "2", "--repeats", "1"),
+        ("--count", "4", "--beams", "1", "2", "--repeats", "1", *TINY_PEAK),
     ),
     Part(
         "rescoring",
@@ -84,7 +85,7 @@ PARTS = (
             "--train-target": "train.fr",
         },
         PEERS[:1],
-        ("--size", "S", "--words", "100", "--count", "1", "--repeats", "1"),
+        (*TINY_SIZE, "--words", "100", "--count", "1", "--repeats", "1", *TINY_PEAK),
     ),
     Part(
         "int8_cost",

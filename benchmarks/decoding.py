@@ -22,7 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import alternate, facts, median, peak_gflops, peers_here, timed, write_results
+from machine import (
+    alternate,
+    facts,
+    median,
+    peak_gflops,
+    peers_here,
+    run_peer,
+    timed,
+    write_results,
+)
 
 from s2st.device import keep_freed_pages
 from s2st.models.recurrent import RecurrentModel
@@ -56,6 +65,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--peer-batch", type=int, default=64, help="sentences a batch, of peers")
+    parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
     for name in PEERS:
         option = "--" + name.split("-")[0].lower()
         parser.add_argument(option, default=sys.executable, help=f"interpreter with {name}")
@@ -105,7 +115,7 @@ class Benchmark:
         self.processes: dict[Way, list[float]] = {}  # seconds of peers' whole processes
 
     def run(self) -> list[dict[str, Any]]:
-        peak = peak_gflops()
+        peak = peak_gflops(self.arguments.peak_size)
         ways: dict[Way, Callable[[], float]] = {}
         floors: dict[tuple[str, int], float] = {}
         for beam in self.arguments.beams:
@@ -120,7 +130,7 @@ class Benchmark:
         seconds = alternate(
             {str(i): work for i, work in enumerate(ways.values())}, self.arguments.repeats
         )
-        peak = max(peak, peak_gflops())
+        peak = max(peak, peak_gflops(self.arguments.peak_size))
         print(f"matrix-product peak {peak:.0f} GFLOP/s; {len(self.lines)} sentences\n")
         rows = []
         print(
@@ -233,7 +243,7 @@ class Benchmark:
         model: Any = scorer.model
         vocabulary = scorer.source.vocabulary
         task = {
-            "layers": len(model.encoder.layers), "width": model.softmax.in_features,
+            "layers": len(model.encoder.layers), "width": model.softmax.matrix().shape[1],
             "source_words": len(vocabulary), "target_words": len(scorer.target.vocabulary),
             "threads": torch.get_num_threads(), "beam": beam, "batch": self.arguments.peer_batch,
             "max_len_a": MAX_LEN[0], "max_len_b": MAX_LEN[1],
@@ -253,13 +263,13 @@ class Benchmark:
 
         def run() -> float:
             started = time.perf_counter()
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            shown = run_peer(command)
             seconds = time.perf_counter() - started
             made = json.loads(output.read_text("utf-8"))
             self.outputs[way] = [" ".join(vocabulary.decode(ids)) for ids in made]
             if not way.whole:
                 self.processes.setdefault(way, []).append(seconds)
-            return float(done.stdout.split()[-1])
+            return float(shown.split()[-1])
 
         return run
 
@@ -297,7 +307,7 @@ def _parameters(model: Any) -> tuple[int, int]:
         for name, weight in model.decoder.named_parameters()
         if name.split(".")[-1].startswith("weight")
     )
-    return recurrent, model.softmax.weight.numel()
+    return recurrent, model.softmax.matrix().numel()
 
 
 if __name__ == "__main__":

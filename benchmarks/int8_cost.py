@@ -18,7 +18,9 @@ from s2st.device import keep_freed_pages
 from s2st.pipelines.evaluate import evaluate_system
 from s2st.pipelines.rescore.list_scorer import ListScorer
 from s2st.pipelines.rescore.scored_list import ScoredList
+from s2st.rescoring.weights import MODEL
 from s2st.scoring.build import load_scorer
+from s2st.scoring.features import DirectFeature
 from s2st.text.lines import read_lines
 from s2st.text.nbest import read_nbest
 
@@ -44,9 +46,10 @@ def main() -> None:
     found: dict[str, list[ScoredList]] = {}
     for precision in ("float32", "int8"):
         scorer = load_scorer(arguments.checkpoint, torch.device("cpu"), precision)
+        feature = DirectFeature(MODEL, scorer)
         start = time.perf_counter()
         found[precision] = list(
-            ListScorer([scorer], sources, 2048, arguments.lists).score(iter(lists))
+            ListScorer([feature], sources, 2048, arguments.lists).score(iter(lists))
         )
         count = sum(len(item.entries) for item in found[precision])
         seconds = time.perf_counter() - start

@@ -104,6 +104,18 @@ def run_measured(command: Sequence[str | Path]) -> tuple[str, float]:
     return output, largest
 
 
+def run_peer(command: Sequence[str | Path]) -> str:
+    """Runs a peer's adapter: its standard output.
+
+    Raises:
+        RuntimeError: the adapter failed; the message ends with what it wrote to standard error.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command[:2]))} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
 def resident_peak(process: int | str = "self") -> float:
     """Largest resident set of a running process so far, in bytes; 0 where it cannot be read."""
     try:

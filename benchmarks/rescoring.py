@@ -11,7 +11,6 @@ imported by its interpreter is reported as such. See benchmarks/README.md.
 import argparse
 import itertools
 import json
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -21,7 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import SIZES, alternate, facts, median, peak_gflops, peers_here, timed, write_results
+from machine import (
+    SIZES,
+    alternate,
+    facts,
+    median,
+    peak_gflops,
+    peers_here,
+    run_peer,
+    timed,
+    write_results,
+)
 
 from s2st.data.batch import Batch, make_batch, make_source
 from s2st.device import keep_freed_pages
@@ -66,6 +75,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--max-rows", type=int, default=8192)
     parser.add_argument("--batch", type=int, default=128, help="hypotheses, of (a), (b) and peers")
+    parser.add_argument("--width", type=int, help="instead of the size's own, for a quick try")
+    parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
     parser.add_argument("--opennmt", default=sys.executable, help="interpreter with OpenNMT-py")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
@@ -82,7 +93,8 @@ class Benchmark:
     def __init__(self, size: str, arguments: argparse.Namespace) -> None:
         self.size = size
         self.arguments = arguments
-        self.layers, self.width = SIZES[size]
+        self.layers, width = SIZES[size]
+        self.width = arguments.width or width
         source, target = (
             text_side(path, language, arguments.words)
             for path, language in ((arguments.train_source, "src"), (arguments.train_target, "tgt"))
@@ -108,7 +120,7 @@ class Benchmark:
         plain, shared = self.scorers["float32"], self.scorers["int8"]
         counts = score_lists(plain, *self.sharing(), self.arguments.max_rows)
         check_equal(plain, self.task, counts)
-        peak = peak_gflops()
+        peak = peak_gflops(self.arguments.peak_size)
         ways: dict[str, Callable[[], float]] = {
             "(a) plain": lambda: timed(lambda: score_plain(plain, self.task, self.arguments.batch)),
             "(b) encoded once": lambda: timed(
@@ -120,7 +132,7 @@ class Benchmark:
         with tempfile.TemporaryDirectory() as folder:
             missing = self.add_peers(ways, Path(folder))
             seconds = alternate(ways, self.arguments.repeats)
-        peak = max(peak, peak_gflops())
+        peak = max(peak, peak_gflops(self.arguments.peak_size))
         hypotheses = len(self.task.pairs)
         work = self.operations(counts.rows_stepped)
         print(
@@ -186,18 +198,13 @@ class Benchmark:
         path.write_text(json.dumps(task), "utf-8")
         found, missing = peers_here(PEERS, dict.fromkeys(PEERS, self.arguments.opennmt))
         for name, command in found.items():
-            ways[name] = run_peer([*command, path])
+            ways[name] = peer_seconds([*command, path])
         return missing
 
 
-def run_peer(command: list[Any]) -> Callable[[], float]:
+def peer_seconds(command: list[Any]) -> Callable[[], float]:
     """A way that runs a command and returns the seconds that it prints."""
-
-    def run() -> float:
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return float(done.stdout.split()[-1])
-
-    return run
+    return lambda: float(run_peer(command).split()[-1])
 
 
 def text_side(path: str, language: str, words: int) -> TextSide:

@@ -26,7 +26,8 @@ from s2st.pipelines.job_setup import (
 from s2st.pipelines.options import ModelsConfig, TranslateConfig
 from s2st.pipelines.progress import Progress
 from s2st.startup import import_torch
-from s2st.text.lines import check_outputs, open_output
+from s2st.text.destinations import check_destinations
+from s2st.text.lines import open_output
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +99,9 @@ def _check(options: Resolved, files: JobFiles) -> None:
         raise UsageError("--alignments needs a file: standard output has the translations")
     if config.unk_dictionary is not None and not config.replace_unk:
         raise UsageError("--unk-dictionary needs --replace-unk")
-    check_outputs([files.output, config.alignments], files.inputs.values())
+    outputs = [files.output, *([] if config.alignments is None else [config.alignments])]
+    inputs = [*files.inputs.values(), *options.config(ModelsConfig).paths()]
+    check_destinations(outputs, [], inputs)
     if config.resume:
         files.check_resume()
 

@@ -25,7 +25,8 @@ from s2st.pipelines.job_setup import (
 from s2st.pipelines.options import ModelsConfig
 from s2st.pipelines.progress import Progress
 from s2st.startup import import_torch
-from s2st.text.lines import check_outputs, open_output, read_aligned
+from s2st.text.destinations import check_destinations
+from s2st.text.lines import open_output, read_aligned
 
 if TYPE_CHECKING:
     from s2st.pipelines.pair_scores import PairScore
@@ -87,7 +88,7 @@ def score_pairs(
     inputs = {} if source is None else {"--source": source}
     files = JobFiles({**inputs, "--target": target}, output)
     paths = list(files.inputs.values())
-    check_outputs([output], paths)
+    check_destinations([output], [], [*paths, *options.config(ModelsConfig).paths()])
     if resume:
         files.check_resume()
     own = files.join_ranks()

@@ -1,16 +1,19 @@
 """benchmarks/decoding.py and benchmarks/gpu.py at toy size, on a CPU."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import builders
+import peer_interpreter
 import pytest
 import torch
 
 from s2st.models.registry import ARCHITECTURES
 from s2st.models.saved import write_manifest, write_model_files
+from s2st.search.registry import SEARCHES
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LINES = ["a b", "c", "d e f a", "b b"]
@@ -25,19 +28,41 @@ def run(tmp_path, script, *options):
     return done.stdout, json.loads(result.read_text("utf-8"))["results"]
 
 
+CONFIG = ARCHITECTURES.get("lstm").config_type(
+    layers=LAYERS, hidden_size=WIDTH, embedding_size=WIDTH, dropout=0.0
+)
+
+
+def write_model(folder, model):
+    record = builders.record("lstm", CONFIG)
+    folder.mkdir()
+    write_model_files(folder, record, model.state_dict())
+    write_manifest(folder, record, {})
+    return folder
+
+
 @pytest.fixture
 def models(tmp_path):
     """Two tiny models with random weights."""
-    config = ARCHITECTURES.get("lstm").config_type(
-        layers=LAYERS, hidden_size=WIDTH, embedding_size=WIDTH, dropout=0.0
-    )
-    record = builders.record("lstm", config)
+    made = []
     for seed, name in enumerate(("one", "two")):
         torch.manual_seed(seed)
-        (tmp_path / name).mkdir()
-        write_model_files(tmp_path / name, record, record.build().state_dict())
-        write_manifest(tmp_path / name, record, {})
-    return [tmp_path / "one", tmp_path / "two"]
+        made.append(write_model(tmp_path / name, builders.record("lstm", CONFIG).build()))
+    return made
+
+
+@pytest.fixture
+def talker(tmp_path):
+    """A model whose translations of LINES differ from each other and end before the limit."""
+    greedy = SEARCHES.get("greedy").build(SEARCHES.get("greedy").config_type())
+    for seed in range(300):
+        scorer = builders.scorer("lstm", CONFIG, seed)
+        rows = [scorer.source.vocabulary.encode(line.split()) for line in LINES]
+        found = [group[0] for group in greedy(scorer, builders.source_batch(rows))]
+        different = len({hypothesis.tokens for hypothesis in found}) == len(LINES)
+        if different and all(hypothesis.finished for hypothesis in found):
+            return write_model(tmp_path / "talker", scorer.model.float())
+    raise AssertionError("no such model among those with these seeds")
 
 
 @pytest.mark.slow
@@ -48,6 +73,7 @@ def test_decoding(tmp_path, models):
     shown, rows = run(
         tmp_path, "decoding.py", "--checkpoint", models[0], "--checkpoint", models[1],
         "--text", text, "--reference", reference, "--beams", 1, 3, "--repeats", 2, "--threads", 1,
+        "--peak-size", 64,
     )  # fmt: skip
     *rows, last = rows
     found = {(row["model"], row["beam"], row["name"], row["whole"]): row for row in rows}
@@ -65,6 +91,33 @@ def test_decoding(tmp_path, models):
     assert plain["floor_seconds"] * last["peak_gflops"] * 1e9 == pytest.approx(expected)
     for peer in ("OpenNMT-py", "fairseq", "JoeyNMT", "Marian"):
         assert peer in shown
+
+
+@pytest.mark.slow
+def test_decoding_with_peers(tmp_path, talker):
+    """The stand-ins compute our model: with its weights they must say what our search says."""
+    text = tmp_path / "text"
+    text.write_text("".join(f"{line}\n" for line in LINES))
+    shown, (*rows, last) = run(
+        tmp_path, "decoding.py", "--checkpoint", talker, "--text", text, "--beams", 1, 2,
+        "--repeats", 1, "--threads", 1, "--precisions", "float32", "--peer-batch", 1,
+        "--peak-size", 64,
+        *peer_interpreter.options(peer_interpreter.with_peers(tmp_path)),
+    )  # fmt: skip
+    assert last["missing"] == []
+    found = {(row["beam"], row["name"], row["whole"]): row for row in rows}
+    for peer in ("OpenNMT-py", "fairseq"):
+        assert found[1, peer, False]["same"] == len(LINES)
+        assert found[1, peer, False]["words"] == found[1, "s2st float32", False]["words"]
+    # 1.2 words for each one of the source, rounded up; JoeyNMT counts no EOS of the source
+    forced = sum(math.ceil(1.2 * len(line.split())) for line in LINES)
+    for beam in (1, 2):
+        assert found[beam, "Marian", True]["words"] == forced
+        assert found[beam, "JoeyNMT", False]["words"] == forced
+        for peer in ("OpenNMT-py", "fairseq", "JoeyNMT"):  # by its own clock, and all of it
+            (inner,), (whole,) = (found[beam, peer, way]["seconds"] for way in (False, True))
+            assert 0 < inner < whole
+    assert "not run" not in shown
 
 
 @pytest.mark.slow

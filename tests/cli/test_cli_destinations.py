@@ -8,7 +8,7 @@ import pytest
 
 from s2st_cli import paths
 from s2st_cli.main import main
-from s2st_cli.options import Command, _options, _role_option
+from s2st_cli.options import Command, ConfiguredCommand, _options, _role_option
 
 SETS = {
     name: getattr(paths, name)

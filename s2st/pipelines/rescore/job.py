@@ -29,7 +29,8 @@ from s2st.pipelines.options import ModelsConfig, RescoreConfig
 from s2st.pipelines.progress import Progress
 from s2st.ranks import Ranks, ranks
 from s2st.startup import import_torch
-from s2st.text.lines import check_outputs, read_lines
+from s2st.text.destinations import check_destinations
+from s2st.text.lines import read_lines
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +114,9 @@ def _check(
     lists = [files.inputs["NBEST"], files.inputs["--source"]]
     inputs = [*lists, *(path for path in more if path is not None)]
     refuse_shared_stdin(*inputs)
-    check_outputs([files.output, config.report, config.weights_out], [*inputs, config.weights])
+    written = [path for path in (config.report, config.weights_out) if path is not None]
+    weights = [] if config.weights is None else [config.weights]
+    check_destinations([files.output, *written], [], [*inputs, *weights, *paths])
     if models.ensemble_weight and (config.feature_per == "member" or len(models.paths()) == 1):
         raise UsageError("--ensemble-weight needs several checkpoints and --feature-per ensemble")
     if config.weight and config.weights is not None:
