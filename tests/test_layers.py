@@ -19,6 +19,7 @@ LAYERS = (
         "components",
         "interrupt",
         "joining",
+        "processes",
         "ranks",
     ),
     ("text", "demo_corpus"),

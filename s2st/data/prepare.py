@@ -23,6 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import Chunk, growing_index, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
+from s2st.processes import run_apart
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.tokenizers import (
     NOTHING,
@@ -169,7 +170,7 @@ class _Preparation:
             lines: Iterable[str] = chain.from_iterable(pairs)
         else:
             lines = (pair[side] for pair in self._training_pairs(tsv))
-        return replace(spec, model=train_sentencepiece(lines, spec.config))
+        return replace(spec, model=run_apart(train_sentencepiece, lines, (spec.config,)))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"
