@@ -137,14 +137,22 @@ class _Demo:
         ):
             durable.write_file(data / f"{name}.{suffix}", ("\n".join(lines) + "\n").encode())
 
-    def call(self, arguments: str) -> subprocess.CompletedProcess[str]:
-        """Prints and runs one s2st command; raises S2STError if it fails."""
+    def call(self, arguments: str) -> str:
+        """Prints and runs one s2st command; its standard output. Raises S2STError if it fails."""
         _say(f"\n$ s2st {arguments}")
         words = [sys.executable, "-m", "s2st_cli", *shlex.split(arguments)]
-        result = subprocess.run(words, cwd=self.folder, stdout=subprocess.PIPE, text=True)
-        if result.returncode != 0:
-            raise S2STError(f"`s2st {arguments}` failed with exit code {result.returncode}")
-        return result
+        with subprocess.Popen(
+            words, cwd=self.folder, stdout=subprocess.PIPE, encoding="utf-8"
+        ) as process:
+            try:
+                output, _ = process.communicate()
+            except BaseException:  # a signal: the command ends in its own way, not by SIGKILL
+                process.terminate()
+                raise
+        code = process.returncode
+        if code != 0:
+            raise S2STError(f"`s2st {arguments}` failed with exit code {code}")
+        return output
 
     def show_samples(self) -> None:
         """A few test sentences with the systems' outputs."""
@@ -165,7 +173,7 @@ class _Demo:
         bleu = {}
         for file in files:
             found = self.call(f"score {file} --ref data/test.fr --tokenize none --json")
-            bleu[file] = json.loads(found.stdout)["tokenized BLEU"]["score"]
+            bleu[file] = json.loads(found)["tokenized BLEU"]["score"]
         rows = []
         for name in (*MODELS, "ensemble"):
             rows.append(Row(name, bleu[f"{name}.fr"], self._perplexity(name)))
@@ -175,7 +183,7 @@ class _Demo:
 
     def _perplexity(self, name: str) -> float:
         arguments = f"score {_models(name)} --source data/test.en --target data/test.fr --json"
-        lines = self.call(arguments).stdout.splitlines()
+        lines = self.call(arguments).splitlines()
         values = [value for line in lines for value in json.loads(line)["token_log_probs"]]
         return math.exp(-sum(values) / len(values))
 

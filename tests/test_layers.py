@@ -20,6 +20,7 @@ LAYERS = (
         "components",
         "interrupt",
         "joining",
+        "processes",
         "ranks",
         "startup",
     ),

@@ -23,6 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import Chunk, growing_index, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
+from s2st.processes import run_apart
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
@@ -173,7 +174,8 @@ class _Preparation:
         else:
             lines = (pair[side] for pair in self._training_pairs(tsv))
             language = spec.language
-        return replace(spec, model=train_sentencepiece(lines, spec.config, language))
+        arguments = (spec.config, language)
+        return replace(spec, model=run_apart(train_sentencepiece, lines, arguments))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"

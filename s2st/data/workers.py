@@ -4,22 +4,19 @@ Words are numbered within a chunk, so that what a worker sends back is small and
 whole corpus are looked up once a chunk instead of once a token.
 """
 
-import multiprocessing
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 
 import numpy as np
 import numpy.typing as npt
 
+from s2st.processes import Workers
 from s2st.text.tokenizers import Tokenizer, TokenizerSpec
 
 CHUNK_PAIRS = 2000
 Lines = list[tuple[str, ...]]
-
-_job: "_Job | None" = None  # of a worker process
 
 
 def growing_index() -> defaultdict[str, int]:
@@ -64,7 +61,7 @@ def tokenize_pairs(
 ) -> Iterator[Chunk]:
     """Yields chunks of tokenised (source, target) pairs in the order of the input.
 
-    With more than one worker, at most three chunks a worker are in flight.
+    With more than one worker, a few chunks a worker are in flight (`s2st.processes`).
 
     Args:
         pairs: lines of text.
@@ -78,19 +75,8 @@ def tokenize_pairs(
         for chunk in chunks:
             yield job.do(chunk)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (source, target, limit)) as pool:
-        flying: deque[Future[Chunk]] = deque()
-        try:
-            for chunk in chunks:
-                flying.append(pool.submit(_work, chunk))
-                if len(flying) >= 3 * workers:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
-        finally:
-            for future in flying:
-                future.cancel()
+    with Workers(workers, _start, (source, target, limit)) as pool:
+        yield from pool.map(chunks)
 
 
 class _Job:
@@ -136,14 +122,11 @@ class _Side:
         return SideTokens(list(self._index), places, np.array(self._lengths, dtype=np.int64))
 
 
-def _start_worker(source: TokenizerSpec, target: TokenizerSpec, limit: int | None) -> None:
-    global _job
-    _job = _Job(source, target, limit)
-
-
-def _work(lines: Lines) -> Chunk:
-    assert _job is not None
-    return _job.do(lines)
+def _start(
+    source: TokenizerSpec, target: TokenizerSpec, limit: int | None
+) -> Callable[[Lines], Chunk]:
+    """What a worker process does to every chunk."""
+    return _Job(source, target, limit).do
 
 
 def _chunks(pairs: Iterable[tuple[str, ...]]) -> Iterator[Lines]:

@@ -34,6 +34,9 @@ ROWS = [
     ("signals-train", "signals:training"),
     ("signals-generate", "signals:generating"),
     ("signals-start", "signals:starting"),
+    ("groups-preprocess", "groups:preprocessing"),
+    ("groups-ngram", "groups:counting"),
+    ("groups-demo", "groups:demonstrating"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]
