@@ -1,14 +1,14 @@
 """`s2st average`: the mean of several checkpoints as a new one."""
 
-import sys
-
 import click
 
 from s2st.errors import UsageError
+from s2st_cli.lazy import PlainCommand
 from s2st_cli.startup import import_torch
+from s2st_cli.terminal import say
 
 
-@click.command()
+@click.command(cls=PlainCommand)
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option("-o", "--output", "release", metavar="FOLDER", required=True, help="the new folder")
 @click.option("--weight", type=float, multiple=True, metavar="X", help="one a checkpoint, in order")
@@ -33,4 +33,4 @@ def command(
 
     paths = list(checkpoints) if last is None else last_checkpoints(checkpoints[0], last)
     average(paths, weight, release)
-    print(f"s2st: wrote {release}, the mean of {len(paths)} checkpoints", file=sys.stderr)
+    say(f"wrote {release}, the mean of {len(paths)} checkpoints")

@@ -12,6 +12,8 @@ from s2st.search.registry import SEARCHES
 from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.schedules import SCHEDULES
+from s2st_cli.lazy import PlainCommand
+from s2st_cli.terminal import show
 
 REGISTRIES: dict[str, Registry[object]] = {
     "architectures": ARCHITECTURES,
@@ -23,7 +25,7 @@ REGISTRIES: dict[str, Registry[object]] = {
 }
 
 
-@click.command()
+@click.command(cls=PlainCommand)
 @click.argument("kind", required=False)
 @click.option("--options", "show_options", is_flag=True, help="list each entry's options too")
 @click.option("--plugin", multiple=True, metavar="MODULE", help="import a module of plugins first")
@@ -47,11 +49,11 @@ def command(kind: str | None, show_options: bool, plugin: tuple[str, ...]) -> No
                 if entry.name != entry.base:
                     continue
                 for spec in option_specs(entry.config_type):
-                    print(f"    {entry.name}: {spec.flag} ({spec.default}) {spec.help}")
+                    show(f"    {entry.name}: {spec.flag} ({spec.default}) {spec.help}")
 
 
 def _print_rows(title: str, rows: list[tuple[str, str]]) -> None:
-    print(f"{title}:")
+    show(f"{title}:")
     width = max((len(name) for name, _ in rows), default=0)
     for name, description in rows:
-        print(f"  {name:<{width}}  {description}")
+        show(f"  {name:<{width}}  {description}")

@@ -14,6 +14,7 @@ from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
 from s2st.config import OptionSpec, option_specs, read_option_file
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.lazy import PlainCommand
 
 COMMAND_LINE = "command line"
 
@@ -24,7 +25,7 @@ class SpecOption(click.Option):
     section: str = ""
 
 
-class ConfiguredCommand(click.Command):
+class ConfiguredCommand(PlainCommand):
     """A command whose options come from a CommandSpec.
 
     Args:

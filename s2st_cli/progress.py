@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from s2st.ranks import Ranks
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
+from s2st_cli.terminal import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,17 +28,23 @@ def duration(seconds: float) -> str:
 
 def describe_update(report: UpdateReport) -> str:
     """One line of figures."""
+    speed = f"{report.target_words_per_second:,.0f} words/s"
+    if report.source_words_per_second is not None:
+        target = report.target_words_per_second
+        speed = f"{report.source_words_per_second:,.0f} source + {target:,.0f} target words/s"
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
         f"ppl {perplexity(report.nll):.2f}, lr {report.learning_rate:.3g}, "
-        f"gnorm {report.gradient_norm:.2f}, {report.source_words_per_second:,.0f} source + "
-        f"{report.target_words_per_second:,.0f} target words/s"
+        f"gnorm {report.gradient_norm:.2f}, {speed}"
     )
 
 
 def describe_left(report: UpdateReport) -> str:
-    """Time left, empty where it is unknown."""
-    return "" if report.seconds_left is None else f"{duration(report.seconds_left)} left"
+    """Time left, and until which end that is; empty where it is unknown."""
+    if report.seconds_left is None:
+        return ""
+    most = "at most " if report.may_stop_early else ""
+    return f"{most}{duration(report.seconds_left)} left to {report.end}"
 
 
 def describe_validation(report: ValidationReport) -> str:
@@ -56,11 +63,11 @@ class LineObserver(Observer):
         """Prints the figures."""
         left = describe_left(report)
         text = describe_update(report) + (f", {left}" if left else "")
-        print(f"s2st: {text}", file=sys.stderr, flush=True)
+        say(text)
 
     def validated(self, report: ValidationReport) -> None:
         """Prints the validation."""
-        print(f"s2st: {describe_validation(report)}", file=sys.stderr, flush=True)
+        say(describe_validation(report))
 
 
 class BarObserver(Observer):
@@ -140,7 +147,7 @@ class ListProgress:
         if self._bar is not None:
             self._rich.stop()
         if error is None:
-            print(f"s2st: {self.summary()}", file=sys.stderr, flush=True)
+            say(self.summary())
 
     def add(self, hypotheses: int, stepped: int, positions: int) -> None:
         """One list was done."""
@@ -155,7 +162,7 @@ class ListProgress:
             self._told = now
             left = (now - self._started) / self._lists * (self._total - self._lists)
             text = f"{self._lists:,} of {self._total:,} {self._rate()}, {duration(left)} left"
-            print(f"s2st: {text}", file=sys.stderr, flush=True)
+            say(text)
 
     def summary(self) -> str:
         """What was done, at which rate, and what shared prefixes saved."""
@@ -209,7 +216,7 @@ class DealtProgress:
             self._bar.stop()
         if error is None and self._own.first:
             kept = f" ({self._before:,} of them before)" if self._before else ""
-            print(f"s2st: {self._lines:,} {self._text()}{kept}", file=sys.stderr, flush=True)
+            say(f"{self._lines:,} {self._text()}{kept}")
 
     def tell(self, lines: int) -> None:
         """So many lines were answered by all ranks, now and in runs that were stopped."""
@@ -223,7 +230,7 @@ class DealtProgress:
             self._told = now
             left = (now - self._started) / (lines - self._before) * (self._total - lines)
             text = f"{lines:,} of {self._total:,} {self._text()}, {duration(left)} left"
-            print(f"s2st: {text}", file=sys.stderr, flush=True)
+            say(text)
 
     def _text(self) -> str:
         seconds = max(1e-9, time.perf_counter() - self._started)

@@ -1,7 +1,6 @@
 """`s2st report`: a study's or a training's folder as one HTML file."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -9,10 +8,12 @@ import click
 from s2st import durable
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.lazy import PlainCommand
 from s2st_cli.startup import import_torch
+from s2st_cli.terminal import say, write_bytes
 
 
-@click.command()
+@click.command(cls=PlainCommand)
 @click.argument("run_dir")
 @click.option("-o", "--output-file", default="-", metavar="FILE", help="where to write")
 @click.option(
@@ -50,6 +51,7 @@ def command(
         report = report_training(folder, attention)
     page = render_page(report)
     if output_file == "-":
-        sys.stdout.buffer.write(page)
+        write_bytes(page)
     else:
         durable.replace_file(Path(output_file), page)
+        say(f"wrote {output_file}")

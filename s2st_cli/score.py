@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,6 +21,7 @@ from s2st_cli.dealing import join_ranks, models_identity, open_parts
 from s2st_cli.generate import require_checkpoints
 from s2st_cli.options import ConfiguredCommand, refuse_shared_stdin
 from s2st_cli.startup import import_torch
+from s2st_cli.terminal import say, show, show_json
 
 if TYPE_CHECKING:
     from s2st.pipelines.score import PairScore
@@ -82,16 +82,16 @@ def _score_text(extra: Mapping[str, Any]) -> None:
         if scores.ter is not None:
             metrics.append(scores.ter)
         if len(systems) > 1 and not extra["json"]:
-            print(name)
+            show(name)
         if extra["json"]:
             record = {m.name: {"score": m.score, "signature": m.signature} for m in metrics}
-            print(json.dumps({"system": name, **record}, ensure_ascii=False))
+            show_json({"system": name, **record})
             continue
         for metric in metrics:
-            print(metric.text)
+            show(metric.text)
     if len(systems) > 1:
         if not extra["json"]:
-            print("paired bootstrap against", systems[0][0])
+            show(f"paired bootstrap against {systems[0][0]}")
         results = compare_systems(
             systems, references, samples=extra["samples"], tokenize=extra["tokenize"],
             lowercase=extra["lowercase"], with_ter=extra["ter"],
@@ -99,10 +99,10 @@ def _score_text(extra: Mapping[str, Any]) -> None:
         for result in results:
             if extra["json"]:
                 compared = {"baseline": systems[0][0], **asdict(result)}
-                print(json.dumps(compared, ensure_ascii=False))
+                show_json(compared)
                 continue
             p_value = "" if result.p_value is None else f"  p = {result.p_value:.4f}"
-            print(
+            show(
                 f"{result.system}  {result.metric} {result.score:.2f}  "
                 f"95% {result.mean:.2f} +- {result.half_width:.2f}{p_value}"
             )
@@ -162,10 +162,10 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
                 lines += 1
     if not tokens:
         raise DataError("no lines", extra["target"])
-    print(
-        f"s2st: {lines:,} pairs, {tokens:,} target tokens with EOS ({unknown:,} unknown), "
-        f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}",
-        file=sys.stderr,
+    what = "lines" if scorer.source.empty else "pairs"
+    say(
+        f"{lines:,} {what}, {tokens:,} target tokens with EOS ({unknown:,} unknown), "
+        f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}"
     )
 
 

@@ -16,6 +16,7 @@ LAYERS = (
         "device",
         "durable",
         "manifest",
+        "plugin_faults",
         "components",
         "interrupt",
         "joining",

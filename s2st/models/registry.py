@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from s2st.config import option
 from s2st.registry import Registry
 
-ARCHITECTURES: Registry[Any] = Registry("architecture")
+ARCHITECTURES: Registry[Any] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 DROPOUT = "dropout on embeddings, between layers and before the output"
 
 

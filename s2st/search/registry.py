@@ -9,7 +9,7 @@ from typing import Any
 from s2st.config import option
 from s2st.registry import Registry
 
-SEARCHES: Registry[Any] = Registry("search")
+SEARCHES: Registry[Any] = Registry("search", "s2st.search.base:Search")
 
 
 @dataclass(frozen=True)

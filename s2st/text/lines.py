@@ -177,6 +177,8 @@ class LineWriter:
 def open_output(path: str | Path, keep: int = 0) -> Iterator[LineWriter]:
     """Yields what writes lines to a file, .gz file or "-"; at the end a regular file is synced.
 
+    The log then says that it was written.
+
     Args:
         path: the output.
         keep: bytes at the start of the file that stay; the rest is cut off.
@@ -198,6 +200,7 @@ def open_output(path: str | Path, keep: int = 0) -> Iterator[LineWriter]:
                 if os.path.isfile(path):
                     durable.sync_file(Path(path))
                     durable.sync_folder(Path(path).parent)
+                    log.info("wrote %s", path)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -13,7 +13,7 @@ from s2st.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-OPTIMIZERS: Registry[Any] = Registry("optimizer")
+OPTIMIZERS: Registry[Any] = Registry("optimizer", "torch.optim:Optimizer")
 
 
 @dataclass(frozen=True)
