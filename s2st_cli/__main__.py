@@ -18,8 +18,9 @@ def entry_point() -> None:
         code = run()
         signals.finish()
     except Stopped as stopped:
-        with contextlib.suppress(OSError, ValueError):
-            print(f"s2st: error: {stopped}", file=sys.stderr, flush=True)
+        from s2st_cli.terminal import say
+
+        say(f"error: {stopped}")
         code = 128 + stopped.number
         signals.finish()
     if os.environ.get("WORLD_SIZE", "1") != "1":

@@ -1,7 +1,5 @@
 """`s2st analyze attention`: the attention map of one sentence."""
 
-import json
-import sys
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from s2st.pipelines.job_setup import require_checkpoints
 from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig
 from s2st.startup import import_torch
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.terminal import say, show, show_json
 
 if TYPE_CHECKING:
     from s2st.analysis.attention import AttentionMap
@@ -41,7 +40,6 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     from s2st.analysis.figures import require_matplotlib
     from s2st.device import setup_device
     from s2st.scoring.build import load_scorer
-    from s2st.text.lines import open_output
 
     figure = extra["figure"]
     if figure is not None:
@@ -58,12 +56,14 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     else:
         search = options.entries["search"].build(options.configs["search"])
         found = searched_map(scorer, search, source)
-    with open_output("-") as write:
-        for line in _json(found) if extra["json"] else _table(found):
-            write(line)
-    print(f"s2st: log-probability of the target {found.log_prob:.4f}", file=sys.stderr)
+    if extra["json"]:
+        show_json(_record(found))
+    else:
+        for row in _table(found):
+            show(*row)
+    say(f"log-probability of the target {found.log_prob:.4f}")
     if figure is not None:
-        draw_attention(figure, found)
+        say("wrote {} and {}".format(*draw_attention(figure, found)))
 
 
 def _line(path: str, number: int) -> str:
@@ -75,22 +75,21 @@ def _line(path: str, number: int) -> str:
     raise UsageError(f"{path}: has no line {number} (--line)")
 
 
-def _table(found: "AttentionMap") -> list[str]:
+def _table(found: "AttentionMap") -> list[list[str]]:
     rows = [
-        "\t".join([word, *(f"{weight:.4f}" for weight in weights)])
+        [word, *(f"{weight:.4f}" for weight in weights)]
         for word, weights in zip(found.target, found.weights.tolist(), strict=True)
     ]
-    return ["\t".join(["", *found.source]), *rows]
+    return [["", *found.source], *rows]
 
 
-def _json(found: "AttentionMap") -> list[str]:
-    record = {
+def _record(found: "AttentionMap") -> dict[str, Any]:
+    return {
         "source": found.source,
         "target": found.target,
         "attention": found.weights.tolist(),
         "log_prob": found.log_prob,
     }
-    return [json.dumps(record, ensure_ascii=False)]
 
 
 command = ConfiguredCommand(

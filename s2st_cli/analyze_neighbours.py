@@ -1,6 +1,5 @@
 """`s2st analyze neighbours`: the words with the most similar embeddings."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,7 @@ from s2st.components import CommandSpec, Resolved
 from s2st.errors import UsageError
 from s2st.startup import import_torch
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.terminal import show, show_json
 
 HELP = """The words nearest to each WORD by the cosine similarity of their vectors: the embeddings
 of --checkpoint, or --vectors, a text file of word2vec, GloVe or fastText (all of which is read
@@ -28,7 +28,6 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     if file is not None and side is not None:
         raise UsageError("--side is of a --checkpoint; a file of vectors has none")
     from s2st.analysis.neighbors import checkpoint_vectors, default_side, nearest
-    from s2st.text.lines import open_output
     from s2st.text.vectors import read_vectors
 
     if file is not None:
@@ -38,16 +37,14 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         side = side or default_side(checkpoint)
         vectors, where = checkpoint_vectors(checkpoint, side), f"the {side} side of {checkpoint}"
     found = nearest(vectors, extra["words"], extra["count"], where)
-    with open_output("-") as write:
-        if extra["json"]:
-            for word, neighbors in found.items():
-                record = {"word": word, "neighbours": [asdict(item) for item in neighbors]}
-                write(json.dumps(record, ensure_ascii=False))
-            return
-        write("word\tneighbour\tsimilarity")
+    if extra["json"]:
         for word, neighbors in found.items():
-            for item in neighbors:
-                write(f"{word}\t{item.word}\t{round(item.similarity, 4) + 0.0:.4f}")
+            show_json({"word": word, "neighbours": [asdict(item) for item in neighbors]})
+        return
+    show("word", "neighbour", "similarity")
+    for word, neighbors in found.items():
+        for item in neighbors:
+            show(word, item.word, f"{round(item.similarity, 4) + 0.0:.4f}")
 
 
 command = ConfiguredCommand(

@@ -1,7 +1,5 @@
 """`s2st analyze states`: the encoder's final states of phrases, in two dimensions."""
 
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from s2st.pipelines.job_setup import require_checkpoints
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st.startup import import_torch
 from s2st_cli.options import ConfiguredCommand
+from s2st_cli.terminal import say, show, show_json
 
 if TYPE_CHECKING:
     from s2st.analysis.states import Pairs, Panel, Phrase
@@ -47,7 +46,6 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     from s2st.device import setup_device
     from s2st.scoring.build import load_scorer
     from s2st.text.destinations import check_destinations
-    from s2st.text.lines import open_output
 
     phrases = read_phrases(extra["phrases"])
     figure = extra["figure"]
@@ -62,37 +60,44 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         paths, device, device_config.precision, models.ensemble_weight, models.ensemble_mode
     )
     panels = phrase_states(scorer, phrases, extra["part"])
-    with open_output("-") as write:
-        for line in _lines(phrases, panels, as_json=extra["json"], vectors=extra["vectors"]):
-            write(line)
+    if extra["json"]:
+        for record in _records(phrases, panels, extra["vectors"]):
+            show_json(record)
+    else:
+        for fields in _table(phrases, panels):
+            show(*fields)
     for panel in panels:
         _sum_up(panel)
         if figure is not None:
-            draw_states(panel_figure(figure, panel.name), panel)
+            files = draw_states(panel_figure(figure, panel.name), panel)
+            say("wrote {} and {}".format(*files))
 
 
-def _lines(
-    phrases: "list[Phrase]", panels: "list[Panel]", *, as_json: bool, vectors: bool
-) -> list[str]:
-    """One line a phrase, in the order of the input; as JSON, then one a panel."""
-    lines = [""] * len(phrases)
+def _table(phrases: "list[Phrase]", panels: "list[Panel]") -> list[list[str]]:
+    """The fields of each phrase's line, in the order of the input."""
+    rows: list[list[str]] = [[] for _ in phrases]
+    for panel in panels:
+        for row, index in enumerate(panel.indices):
+            phrase, place = phrases[index], panel.places[row].tolist()
+            names = [name for name in (phrase.panel, phrase.meaning, phrase.text) if name]
+            # rounded first, so that none reads -0.000000
+            rows[index] = [*names, *(f"{round(v, 6) + 0.0:.6f}" for v in place)]
+    return rows
+
+
+def _records(phrases: "list[Phrase]", panels: "list[Panel]", vectors: bool) -> list[dict[str, Any]]:
+    """A JSON object a phrase, in the order of the input, then one a panel."""
+    records: list[dict[str, Any]] = [{} for _ in phrases]
     for panel in panels:
         for row, index in enumerate(panel.indices):
             phrase, (x, y) = phrases[index], panel.places[row].tolist()
-            names = [name for name in (phrase.panel, phrase.meaning, phrase.text) if name]
-            # rounded first, so that none reads -0.000000
-            lines[index] = "\t".join([*names, *(f"{round(v, 6) + 0.0:.6f}" for v in (x, y))])
-            if as_json:
-                record: dict[str, Any] = {
-                    "panel": phrase.panel, "meaning": phrase.meaning, "phrase": phrase.text,
-                    "x": x, "y": y,
-                }  # fmt: skip
-                if vectors:
-                    record["vector"] = panel.vectors[row].tolist()
-                lines[index] = json.dumps(record, ensure_ascii=False)
-    if as_json:
-        lines += [json.dumps(_summary(panel), ensure_ascii=False) for panel in panels]
-    return lines
+            records[index] = {
+                "panel": phrase.panel, "meaning": phrase.meaning, "phrase": phrase.text,
+                "x": x, "y": y,
+            }  # fmt: skip
+            if vectors:
+                records[index]["vector"] = panel.vectors[row].tolist()
+    return [*records, *map(_summary, panels)]
 
 
 def _summary(panel: "Panel") -> dict[str, Any]:
@@ -107,14 +112,14 @@ def _summary(panel: "Panel") -> dict[str, Any]:
 
 
 def _sum_up(panel: "Panel") -> None:
-    def say(text: str) -> None:
-        print(f"s2st: {panel.name}{': ' if panel.name else ''}{text}", file=sys.stderr)
+    def tell(text: str) -> None:
+        say(f"{panel.name}{': ' if panel.name else ''}{text}")
 
     if panel.unknown:
         shown = ", ".join(panel.unknown[:10]) + (", ..." if len(panel.unknown) > 10 else "")
-        say(f"warning: words unknown to the model, {len(panel.unknown):,} in all: {shown}")
+        tell(f"warning: words unknown to the model, {len(panel.unknown):,} in all: {shown}")
     x, y = panel.explained
-    say(
+    tell(
         f"{len(panel.phrases)} phrases, states of {panel.vectors.shape[1]:,} numbers; x holds "
         f"{x:.1%} of the variance, y {y:.1%}"
     )
@@ -125,14 +130,14 @@ def _sum_up(panel: "Panel") -> None:
         ("same meaning", found.same, found.same_reordered, found.same_reworded),
         ("different meaning", found.different, found.different_reordered, found.different_reworded),
     ):
-        say(
+        tell(
             f"mean cosine distance, {name}: {_shown(pairs)}; same words {_shown(reordered)}, "
             f"other words {_shown(reworded)}"
         )
     if found.ratio is not None:
-        say(f"different meanings are {found.ratio:.2f} times as far apart as the same meaning")
+        tell(f"different meanings are {found.ratio:.2f} times as far apart as the same meaning")
     if found.neighbors is not None:
-        say(
+        tell(
             f"nearest neighbour has the same meaning: {found.neighbors:.1%} of phrases "
             f"(by chance {found.chance:.1%})"
         )

@@ -1,13 +1,12 @@
 """`s2st average`: the mean of several checkpoints as a new one."""
 
-import sys
-
 import click
 
 from s2st.config import MOST_WEIGHT
 from s2st.errors import UsageError
 from s2st.startup import import_torch
 from s2st_cli.options import Command, Number, NumberOption
+from s2st_cli.terminal import say
 
 
 @click.command(cls=Command)
@@ -41,4 +40,4 @@ def command(
 
     paths = list(checkpoints) if last is None else last_checkpoints(checkpoints[0], last)
     average(paths, weight, release)
-    print(f"s2st: wrote {release}, the mean of {len(paths)} checkpoints", file=sys.stderr)
+    say(f"wrote {release}, the mean of {len(paths)} checkpoints")

@@ -1,6 +1,5 @@
 """`s2st compare`: two systems side by side, as a whole and sentence by sentence."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import click
 from s2st.components import CommandSpec, Resolved
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.systems import HYP_HELP, Texts, read_texts
+from s2st_cli.terminal import screen, show, show_json, visible
 
 if TYPE_CHECKING:
     from s2st.analysis.changes import Change, Changes
@@ -51,8 +51,8 @@ def _print_json(
     from s2st.analysis.measure import SENTENCE_BLEU
 
     for result in results:
-        _print_record({"baseline": texts.systems[0][0], **asdict(result)})
-    _print_record(
+        show_json({"baseline": texts.systems[0][0], **asdict(result)})
+    show_json(
         {
             "sentences": len(texts.references[0]), "better": len(changes.better),
             "worse": len(changes.worse), "same_bleu": changes.same_bleu,
@@ -61,28 +61,24 @@ def _print_json(
     )  # fmt: skip
     for kind, chosen in (("better", changes.better), ("worse", changes.worse)):
         for change in chosen[:count]:
-            _print_record({"change": kind, **asdict(change)})
-
-
-def _print_record(record: Mapping[str, Any]) -> None:
-    print(json.dumps(record, ensure_ascii=False))
+            show_json({"change": kind, **asdict(change)})
 
 
 def _print_whole(texts: Texts, results: Sequence["PairedResult"], changes: "Changes") -> None:
     from s2st.analysis.measure import SENTENCE_BLEU
 
     (a, lines), (b, _) = texts.systems
-    print(f"A = {a}, B = {b}; {len(lines):,} sentences")
-    print("paired bootstrap of B against A (95%: mean +- half the interval's width)")
+    show(f"A = {a}, B = {b}; {len(lines):,} sentences")
+    show("paired bootstrap of B against A (95%: mean +- half the interval's width)")
     for result in results:
         name = "A" if result.p_value is None else "B"
-        print(f"  {name}  {result.metric} {result.figures()}")
+        show(f"  {name}  {result.metric} {result.figures()}")
     for how in dict.fromkeys(f"{one.metric} ({one.how})" for one in results):
-        print(f"  {how}")
-    print(SENTENCE_BLEU)
-    print(f"  better in B  {len(changes.better):,}")
-    print(f"  worse in B   {len(changes.worse):,}")
-    print(f"  as good      {changes.same_bleu:,}, of them {changes.same_text:,} the same text")
+        show(f"  {how}")
+    show(SENTENCE_BLEU)
+    show(f"  better in B  {len(changes.better):,}")
+    show(f"  worse in B   {len(changes.worse):,}")
+    show(f"  as good      {changes.same_bleu:,}, of them {changes.same_text:,} the same text")
 
 
 def _print_sentences(texts: Texts, changes: "Changes", count: int) -> None:
@@ -91,10 +87,12 @@ def _print_sentences(texts: Texts, changes: "Changes", count: int) -> None:
     for title, chosen in (("better", changes.better), ("worse", changes.worse)):
         shown = chosen[:count]
         if shown:
-            print(f"\nthe {len(shown)} sentences that are {title} in B by most")
+            show()
+            show(f"the {len(shown)} sentences that are {title} in B by most")
         for change in shown:
-            print(
-                f"\nline {change.line}: sentence BLEU A {change.a_bleu:.1f}, "
+            show()
+            show(
+                f"line {change.line}: sentence BLEU A {change.a_bleu:.1f}, "
                 f"B {change.b_bleu:.1f} ({change.gain:+.1f})"
             )
             _show(change, write)
@@ -118,7 +116,7 @@ _INDENT = 12  # columns for the name of a line
 
 
 def _write_plain(name: str, words: Sequence[str], marks: Sequence[bool] | None) -> None:
-    print(f"  {name:<{_INDENT - 2}}{' '.join(words)}")
+    show(f"  {name:<{_INDENT - 2}}{' '.join(words)}")
 
 
 def _terminal_writer() -> Any:
@@ -128,14 +126,14 @@ def _terminal_writer() -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console(file=screen(), highlight=False, markup=False, emoji=False)
 
     def write(name: str, words: Sequence[str], marks: Sequence[bool] | None) -> None:
         style = "bold yellow" if name == "A" else "bold cyan"
         text = Text()
         for number, word in enumerate(words):
             text.append(" " if number else "")
-            text.append(word, style if marks is not None and marks[number] else "")
+            text.append(visible(word), style if marks is not None and marks[number] else "")
         grid = Table.grid()
         grid.add_column(width=_INDENT - 2)
         grid.add_column()

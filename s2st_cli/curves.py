@@ -1,6 +1,5 @@
 """What `analyze lengths` and `analyze rarity` share: their options, the table and the figure."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ import click
 
 from s2st_cli.options import Number, NumberOption
 from s2st_cli.systems import read_texts
+from s2st_cli.terminal import show, show_json
 
 if TYPE_CHECKING:
     from s2st.analysis.buckets import CurvePoint
@@ -79,7 +79,7 @@ def show_curves(
     _logger.info("%s", signature)
     if extra["json"]:
         for point in points:
-            print(json.dumps({**asdict(point), "metric": signature}, ensure_ascii=False))
+            show_json({**asdict(point), "metric": signature})
     else:
         _print_table(points, key)
     if extra["figure"] is not None:
@@ -95,11 +95,11 @@ def show_curves(
 def _print_table(points: Sequence["CurvePoint"], key: str) -> None:
     """One row a point under one line of names, tabs between."""
     names = [f"{key} low", f"{key} mean", f"{key} high", "BLEU", "BLEU low", "BLEU high"]
-    print("system", "sentences", *names, sep="\t")
+    show("system", "sentences", *names)
     for point in points:
         keys = (_number(key) for key in (point.key_low, point.key_mean, point.key_high))
         scores = (point.bleu, point.bleu_low, point.bleu_high)
-        print(point.system, point.sentences, *keys, *(f"{score:.2f}" for score in scores), sep="\t")
+        show(point.system, point.sentences, *keys, *(f"{score:.2f}" for score in scores))
 
 
 def _number(key: float) -> str:

@@ -17,6 +17,7 @@ from s2st.config import MOST_INTEGER
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import OutputError, S2STError, UsageError
 from s2st_cli.options import Command, Number, NumberOption
+from s2st_cli.terminal import narrate, show
 
 MOST_PAIRS = 21_000  # what comes with s2st
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
@@ -73,7 +74,7 @@ def command(folder: str, train_size: int, test_size: int, max_epoch: int, seed: 
     """
     started = time.perf_counter()
     demo = _Demo(Path(folder))
-    _say(f"working in {folder}, where the commands below can be repeated; a few minutes in all")
+    narrate(f"working in {folder}, where the commands below can be repeated; a few minutes in all")
     demo.write_corpus(train_size, test_size)
     demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
     train = f"train bin {SMALL} --seed {seed} --log-interval 200"
@@ -125,9 +126,9 @@ class _Demo:
             ("test", corpus.test),
         ):
             self._write(name, pairs)
-        _say(f"wrote {train_size:,} training, {test_size:,} validation and test pairs, such as")
+        narrate(f"wrote {train_size:,} training, {test_size:,} validation and test pairs, such as")
         for pair in corpus.train[:3]:
-            _say(f"    {pair.source}\n    {pair.target}")
+            narrate(f"    {pair.source}\n    {pair.target}")
 
     def _write(self, name: str, pairs: Sequence[Pair]) -> None:
         data = self.folder / "data"
@@ -139,7 +140,7 @@ class _Demo:
 
     def call(self, arguments: str) -> str:
         """Prints and runs one s2st command; its standard output. Raises S2STError if it fails."""
-        _say(f"\n$ s2st {arguments}")
+        narrate(f"\n$ s2st {arguments}")
         words = [sys.executable, "-m", "s2st_cli", *shlex.split(arguments)]
         with subprocess.Popen(
             words, cwd=self.folder, stdout=subprocess.PIPE, encoding="utf-8"
@@ -158,13 +159,13 @@ class _Demo:
         """A few test sentences with the systems' outputs."""
         names = ["data/test.en", "data/test.fr", "baseline.fr", "ensemble.fr"]
         columns = [(self.folder / name).read_text("utf-8").split("\n") for name in names]
-        _say("")
+        narrate("")
         for row in zip(*(column[:3] for column in columns), strict=True):
             for label, text in zip(
                 ("source", "reference", "baseline", "ensemble"), row, strict=True
             ):
-                _say(f"  {label:<9} {text}")
-            _say("")
+                narrate(f"  {label:<9} {text}")
+            narrate("")
 
     def table(self) -> list[Row]:
         """BLEU of every output and perplexity of every model on the test set."""
@@ -190,22 +191,18 @@ class _Demo:
 
 def _print_table(rows: Sequence[Row], train_size: int, seconds: float) -> None:
     width = max(len(row.system) for row in rows)
-    print(f"{'system':<{width}}  {'BLEU':>6}  {'perplexity':>10}")
+    show(f"{'system':<{width}}  {'BLEU':>6}  {'perplexity':>10}")
     for row in rows:
         perplexity = "" if row.perplexity is None else f"{row.perplexity:.2f}"
-        print(f"{row.system:<{width}}  {row.bleu:6.2f}  {perplexity:>10}")
+        show(f"{row.system:<{width}}  {row.bleu:6.2f}  {perplexity:>10}")
     whole = int(seconds)
-    print(
+    show(
         "BLEU: multi-bleu.perl, tokens split at white space, cased; perplexity: per target token, "
         "the end of each sentence counted"
     )
-    print(f"({train_size:,} training pairs, beam 5, {whole // 60} min {whole % 60:02} s in all)")
-    print()
-    print("The same with your own files:")
-    print("  s2st preprocess -s en -t fr --trainpref T --validpref V --destdir bin")
-    print("  s2st train bin --save-dir model")
-    print("  s2st generate --checkpoint model/checkpoint_best < input.en > output.fr")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    show(f"({train_size:,} training pairs, beam 5, {whole // 60} min {whole % 60:02} s in all)")
+    show()
+    show("The same with your own files:")
+    show("  s2st preprocess -s en -t fr --trainpref T --validpref V --destdir bin")
+    show("  s2st train bin --save-dir model")
+    show("  s2st generate --checkpoint model/checkpoint_best < input.en > output.fr")

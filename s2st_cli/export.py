@@ -1,6 +1,5 @@
 """`s2st export`: a checkpoint without its training state, for others to use."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from s2st import durable
 from s2st.errors import OutputError
 from s2st.startup import import_torch
 from s2st_cli.options import Command
+from s2st_cli.terminal import say
 
 
 @click.command(cls=Command)
@@ -29,4 +29,4 @@ def command(checkpoint: str, release: str) -> None:
     with durable.new_folder(final) as folder:
         write_model_files(folder, saved.record, weights)
         write_manifest(folder, saved.record, saved.summary)
-    print(f"s2st: wrote {final}", file=sys.stderr)
+    say(f"wrote {final}")

@@ -14,6 +14,7 @@ from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.startup import import_torch
 from s2st.text.tokenizers import NOTHING
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.terminal import show
 
 SPEC = CommandSpec(
     fixed=(),
@@ -35,7 +36,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         from s2st.pipelines.verify import verify
 
         for name, size in verify(Path(extra["path"])).items():
-            print(f"{name}: ok, {size:,} bytes")
+            show(f"{name}: ok, {size:,} bytes")
         return
     if extra["path"] is not None:
         _inspect_path(Path(extra["path"]))
@@ -50,7 +51,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     config = with_default_sizes(options.configs["arch"], 10_000_000)
     specials = 4
     sizes = ModelSizes(extra["nwordssrc"] + specials, extra["nwordstgt"] + specials)
-    print(f"architecture {entry.name}: {entry.description}")
+    show(f"architecture {entry.name}: {entry.description}")
     _print_options(config_values(config))
     _print_parameters(entry.base, config, sizes)
 
@@ -69,17 +70,17 @@ def _inspect_path(path: Path) -> None:
 
     saved = read_saved(path)
     record = saved.record
-    print(f"checkpoint {path.resolve().name}: architecture {record.architecture}")
+    show(f"checkpoint {path.resolve().name}: architecture {record.architecture}")
     _print_options(config_values(record.config))
     for side, spec, vocabulary in (
         ("source", record.source_tokenizer, record.source_vocabulary),
         ("target", record.target_tokenizer, record.target_vocabulary),
     ):
         words = len(vocabulary) - 4
-        print(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
+        show(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
     _print_parameters(record.architecture, record.config, record.sizes)
     if record.plugins:
-        print(f"plugins: {', '.join(record.plugins)}")
+        show(f"plugins: {', '.join(record.plugins)}")
     try:
         _print_history(saved.summary)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -91,9 +92,10 @@ def _inspect_ensemble(path: Path) -> None:
 
     config = read_ensemble(path)
     weights = config.weights or (1.0,) * len(config.members)
-    print(f"ensemble {path}: {len(config.members)} members, mode {config.mode}")
+    show(f"ensemble {path}: {len(config.members)} members, mode {config.mode}")
     for member, weight in zip(config.members, weights, strict=False):
-        print(f"\nmember of weight {weight:g}:")
+        show()
+        show(f"member of weight {weight:g}:")
         _inspect_path(path.parent / member)
 
 
@@ -104,22 +106,25 @@ def _inspect_store(path: Path) -> None:
     languages = f"{store.source_language} to {store.target_language}"
     if store.source_language == NOTHING:
         languages = f"{store.target_language} alone"
-    print(f"store {path}: {languages}")
+    show(f"store {path}: {languages}")
     for side, spec, vocabulary in (
         ("source", store.source_tokenizer, store.source_vocabulary),
         ("target", store.target_tokenizer, store.target_vocabulary),
     ):
         words = len(vocabulary) - 4
-        print(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
+        show(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
     for name in store.splits:
         corpus = store.split(name)
         source, target = len(corpus.source.ids), len(corpus.target.ids)
-        print(f"{name}: {len(corpus):,} pairs, {source:,} source and {target:,} target tokens")
+        counts = f"{len(corpus):,} pairs, {source:,} source and {target:,} target tokens"
+        if store.source_language == NOTHING:
+            counts = f"{len(corpus):,} lines, {target:,} tokens"
+        show(f"{name}: {counts}")
 
 
 def _print_options(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        print(f"  {name.replace('_', '-')} = {value}")
+        show(f"  {name.replace('_', '-')} = {value}")
 
 
 def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
@@ -127,30 +132,28 @@ def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
     from s2st.models.saved import hollow_model
 
     model = hollow_model(architecture, config, sizes)
-    print(
-        f"vocabulary rows: {sizes.source_vocabulary:,} source, {sizes.target_vocabulary:,} target"
-    )
-    print("parameters by part (weights, biases apart):")
+    show(f"vocabulary rows: {sizes.source_vocabulary:,} source, {sizes.target_vocabulary:,} target")
+    show("parameters by part (weights, biases apart):")
     parts = parameters_by_part(model)
     for part, (weights, biases) in parts.items():
-        print(f"  {part:<18} {weights:>13,}  + {biases:,}")
+        show(f"  {part:<18} {weights:>13,}  + {biases:,}")
     weights = sum(part[0] for part in parts.values())
     biases = sum(part[1] for part in parts.values())
-    print(f"  {'total':<18} {weights:>13,}  + {biases:,}   ({weights / 1e6:.0f} M)")
+    show(f"  {'total':<18} {weights:>13,}  + {biases:,}   ({weights / 1e6:.0f} M)")
 
 
 def _print_history(summary: Mapping[str, Any]) -> None:
     if not summary:
         return
     if "mean_of" in summary:
-        print("the mean of:")
+        show("the mean of:")
         for part in summary["mean_of"]:
-            print(f"  {part['checkpoint']}, update {part['update']}, weight {part['weight']:g}")
+            show(f"  {part['checkpoint']}, update {part['update']}, weight {part['weight']:g}")
         return
     decay = summary.get("options", {}).get("ema_decay")
     if decay:
-        print(f"the weights are a moving average over updates, of decay {decay}")
-    print(f"trained for {summary.get('update')} updates; validations:")
+        show(f"the weights are a moving average over updates, of decay {decay}")
+    show(f"trained for {summary.get('update')} updates; validations:")
     for row in summary.get("history", []):
         line = f"  update {row['update']}, epoch {row['epoch']:.2f}"
         if "nll" in row:
@@ -158,7 +161,7 @@ def _print_history(summary: Mapping[str, Any]) -> None:
         line += f", train ppl {math.exp(min(700, row['train_nll'])):.2f}"
         if row["update"] == summary.get("best_update"):
             line += " (best)"
-        print(line)
+        show(line)
 
 
 command = ConfiguredCommand(

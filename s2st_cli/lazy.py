@@ -8,9 +8,34 @@ from typing import ClassVar
 import click
 
 from s2st.errors import UsageError
+from s2st_cli.terminal import show_page
 
 
-class LazyGroup(click.Group):
+class PlainCommand(click.Command):
+    """A command whose help goes to stdout by the way of all that is shown there.
+
+    Every command and group of the program is one.
+    """
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """The option `--help`."""
+        return click.Option(
+            self.get_help_option_names(ctx),
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            help="Show this message and exit.",
+            callback=_show_help,
+        )
+
+
+def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        show_page(ctx.get_help())
+        ctx.exit()
+
+
+class LazyGroup(PlainCommand, click.Group):
     """A group that knows its subcommands by name and one line of help.
 
     Attributes:

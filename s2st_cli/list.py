@@ -14,6 +14,7 @@ from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.schedules import SCHEDULES
 from s2st_cli.options import Command
+from s2st_cli.terminal import show
 
 REGISTRIES: dict[str, Registry[object]] = {
     "architectures": ARCHITECTURES,
@@ -65,7 +66,7 @@ def command(kind: str | None, show_options: bool, plugin: tuple[str, ...]) -> No
                 if entry.name != entry.base:
                     continue
                 for spec in option_specs(entry.config_type):
-                    print(f"    {entry.name}: {spec.flag} ({_default(spec)}) {spec.help}")
+                    show(f"    {entry.name}: {spec.flag} ({_default(spec)}) {spec.help}")
 
 
 def _kind(text: str) -> str:
@@ -84,7 +85,7 @@ def _default(spec: OptionSpec) -> str:
 
 
 def _print_rows(title: str, rows: list[tuple[str, str]]) -> None:
-    print(f"{title}:")
+    show(f"{title}:")
     width = max((len(name) for name, _ in rows), default=0)
     for name, description in rows:
-        print(f"  {name:<{width}}  {description}")
+        show(f"  {name:<{width}}  {description}")

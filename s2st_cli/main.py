@@ -4,18 +4,28 @@ Every error a user can cause ends here as one line on stderr and an exit code.
 """
 
 import contextlib
-import io
 import logging
 import os
-import sys
+from collections.abc import Iterator
 
 import click
 
 from s2st import __version__
-from s2st.errors import InterruptedBySignalError, S2STError, UsageError
+from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.interrupt import Stopped
-from s2st.ranks import Ranks, ranks
+from s2st.plugin_faults import described, plugin_place
+from s2st.registry import loaded_plugins
 from s2st_cli.lazy import LazyGroup
+from s2st_cli.terminal import (
+    drop_stdout,
+    flush_or_drop_stdout,
+    flush_stdout,
+    narrate,
+    own_ranks,
+    say,
+    show,
+    standard_streams,
+)
 
 COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
@@ -41,20 +51,40 @@ class _Program(LazyGroup):
 
     lines = COMMANDS
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses the program's own options, of which `--help` and `--version` write at once."""
+        with _own_closed_pipe():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Runs the subcommand."""
-        try:
+        with _own_closed_pipe():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise _ClosedPipeError from error
+
+
+@contextlib.contextmanager
+def _own_closed_pipe() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ClosedPipeError from error
 
 
 class _ClosedPipeError(Exception):
     """The reader of stdout went away (`| head -1`)."""
 
 
+def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        show(f"s2st, version {__version__}")
+        ctx.exit()
+
+
 @click.command(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="s2st")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def main() -> None:
     """Sequence-to-sequence translation: LSTMs, ensembles, SMT n-best rescoring.
 
@@ -62,29 +92,9 @@ def main() -> None:
     """
 
 
-class _Formatter(logging.Formatter):
-    """`s2st: text`, with the level where it is a warning."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        level = "warning: " if record.levelno == logging.WARNING else ""
-        return f"{_name()}: {level}{record.getMessage()}"
-
-
-def _name() -> str:
-    """What a line begins with: the program, and which of torchrun's processes if not the first."""
-    own = _ranks()
-    return "s2st" if own.first else f"s2st: rank {own.rank}"
-
-
-def _ranks() -> Ranks:
-    try:
-        return ranks()
-    except UsageError:  # told by whoever needs it
-        return Ranks()
-
-
 class _StderrHandler(logging.Handler):
-    """Writes to whatever sys.stderr is now: a progress bar stands in for it while it is shown.
+    """Says records on stderr, whatever that is now: a progress bar stands in for it while it is
+    shown.
 
     A warning is said once, though a file that is read twice gives it twice.
     """
@@ -94,39 +104,25 @@ class _StderrHandler(logging.Handler):
         self._warned: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
+        text = record.getMessage()
         if record.levelno == logging.WARNING:
+            text = f"warning: {text}"
             if text in self._warned:
                 return
             self._warned.add(text)
-        with contextlib.suppress(OSError, ValueError):
-            print(text, file=sys.stderr, flush=True)
+        say(text)
 
 
 def _set_up_logging() -> None:
-    handler = _StderrHandler()
-    handler.setFormatter(_Formatter())
     logger = logging.getLogger("s2st")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO if _ranks().first else logging.WARNING)
+    logger.handlers[:] = [_StderrHandler()]
+    logger.setLevel(logging.INFO if own_ranks().first else logging.WARNING)
     logger.propagate = False
 
 
 def _fail(message: str, code: int) -> int:
-    one_line = " ".join(message.split())
-    _say(f"error: {one_line}")
+    say(f"error: {message}")
     return code
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        print(f"{_name()}: {text}", file=sys.stderr, flush=True)
-
-
-def _drop_stdout() -> None:
-    """Keeps the interpreter's own flush at exit from failing on a stdout that is gone."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -135,57 +131,67 @@ def run(arguments: list[str] | None = None) -> int:
     A signal raises that where its handlers are installed.
     """
     _set_up_logging()
-    if sys.stdout is None:  # started with stdout closed (`>&-`)
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names that are no UTF-8 are printed too
-        sys.stdout.reconfigure(errors="surrogateescape")
-    if sys.stderr is None:  # print(file=None) would write to stdout
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    with standard_streams():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
-        sys.stdout.flush()
+        flush_stdout()
         return result if isinstance(result, int) else 0
     except (BrokenPipeError, _ClosedPipeError):
-        _drop_stdout()
+        drop_stdout()
         return EXIT_CLOSED_PIPE
     except Stopped:
-        _drop_broken_stdout()
+        flush_or_drop_stdout()
         raise
     except InterruptedBySignalError as stop:  # no error: the work was saved
-        if _ranks().first:
-            _say(str(stop))
+        if own_ranks().first:
+            say(str(stop))
         return stop.exit_code
     except S2STError as error:
-        _drop_broken_stdout()
+        flush_or_drop_stdout()
         return _fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        narrate(error.format_message())
         return 2
     except click.UsageError as error:
         hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        return _fail(error.format_message() + hint, 2)
+        return _fail(_on_one_line(error.format_message()) + hint, 2)
     except click.ClickException as error:
-        return _fail(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _drop_broken_stdout()
-        return _fail("interrupted", 130)
-    except OSError as error:
-        _drop_stdout()
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", 74)
-    except MemoryError:
+        return _fail(_on_one_line(error.format_message()), error.exit_code)
+    except click.Abort as error:  # what click makes of KeyboardInterrupt and EOFError
+        return _fail_unforeseen(error.__cause__ or KeyboardInterrupt())
+    except BaseException as error:
+        return _fail_unforeseen(error)
+
+
+def _fail_unforeseen(error: BaseException) -> int:
+    """The line and the exit code for what no code of ours raises on purpose."""
+    flush_or_drop_stdout()
+    if os.environ.get("S2ST_TRACEBACK"):
+        raise error
+    text = str(error)
+    if isinstance(error, MemoryError) or ("alloc" in text and "memory" in text):
         return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
-    except Exception as error:
-        if os.environ.get("S2ST_TRACEBACK"):
-            raise
-        if "alloc" in str(error) and "memory" in str(error):
-            return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
-        text = f"internal error: {type(error).__name__}: {error}"
-        return _fail(f"{text} (a defect of s2st; S2ST_TRACEBACK=1 shows where)", 1)
+    place = plugin_place(error)
+    if place is not None:
+        where = f"plugin {place.module} ({place})"
+        return _fail(f"{where}: {described(error)}; S2ST_TRACEBACK=1 shows more", 1)
+    if isinstance(error, KeyboardInterrupt):
+        return _fail("interrupted", 130)
+    if isinstance(error, OSError):
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 74)
+    plugins = ", ".join(loaded_plugins())
+    whose = f"s2st or of a plugin ({plugins})" if plugins else "s2st"
+    return _fail(
+        f"internal error: {described(error)} (a defect of {whose}; S2ST_TRACEBACK=1 shows where)",
+        1,
+    )
 
 
-def _drop_broken_stdout() -> None:
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _drop_stdout()
+def _on_one_line(text: str) -> str:
+    """A message that click lays out on several lines."""
+    return " ".join(text.split())

@@ -15,6 +15,7 @@ from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
 from s2st.config import EMPTY, OptionSpec, Range, option_specs, read_option_file, shown
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.lazy import PlainCommand
 from s2st_cli.paths import check_paths
 
 COMMAND_LINE = "command line"
@@ -104,7 +105,7 @@ class SpecOption(click.Option):
     section: str = ""
 
 
-class Command(click.Command):
+class Command(PlainCommand):
     """A command that refuses an option of one value given twice, an empty value, and outputs that
     are inputs.
 

@@ -1,6 +1,5 @@
 """`s2st preprocess`: parallel text to a store."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from s2st.data.prepare_options import PrepareConfig
 from s2st.ranks import ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, nothing
 from s2st_cli.options import ConfiguredCommand
+from s2st_cli.terminal import say
 
 SPEC = CommandSpec(
     fixed=(PrepareConfig,),
@@ -53,11 +53,10 @@ def _spec(dictionary: str | None, language: str, options: Resolved) -> Tokenizer
 
 
 def _print(report: PrepareReport, config: PrepareConfig) -> None:
-    def say(text: str) -> None:
-        print(f"s2st: {text}", file=sys.stderr)
-
+    what = "lines" if config.only_target else "pairs"
+    empty = "without words" if config.only_target else "with an empty side"
     for split in report.splits:
-        say(f"{split.name}: {split.pairs:,} pairs")
+        say(f"{split.name}: {split.pairs:,} {what}")
         for language, side in (
             (config.source_lang, split.source),
             (config.target_lang, split.target),
@@ -68,7 +67,7 @@ def _print(report: PrepareReport, config: PrepareConfig) -> None:
             say(f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)")
         if split.skipped_empty or split.skipped_long:
             say(
-                f"  skipped: {split.skipped_empty:,} pairs with an empty side, "
+                f"  skipped: {split.skipped_empty:,} {what} {empty}, "
                 f"{split.skipped_long:,} longer than {config.max_length} tokens"
             )
     sizes = [f"{report.source_words:,} {config.source_lang} words"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s2st.pipelines.progress import Progress
 from s2st.training.progress import Observer, UpdateReport, ValidationReport
+from s2st_cli.terminal import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -26,17 +27,23 @@ def duration(seconds: float) -> str:
 
 def describe_update(report: UpdateReport) -> str:
     """One line of figures."""
+    speed = f"{report.target_words_per_second:,.0f} words/s"
+    if report.source_words_per_second is not None:
+        target = report.target_words_per_second
+        speed = f"{report.source_words_per_second:,.0f} source + {target:,.0f} target words/s"
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
         f"ppl {perplexity(report.nll):.2f}, lr {report.learning_rate:.3g}, "
-        f"gnorm {report.gradient_norm:.2f}, {report.source_words_per_second:,.0f} source + "
-        f"{report.target_words_per_second:,.0f} target words/s"
+        f"gnorm {report.gradient_norm:.2f}, {speed}"
     )
 
 
 def describe_left(report: UpdateReport) -> str:
-    """Time left, empty where it is unknown."""
-    return "" if report.seconds_left is None else f"{duration(report.seconds_left)} left"
+    """Time left, and until which end that is; empty where it is unknown."""
+    if report.seconds_left is None:
+        return ""
+    most = "at most " if report.may_stop_early else ""
+    return f"{most}{duration(report.seconds_left)} left to {report.end}"
 
 
 def describe_validation(report: ValidationReport) -> str:
@@ -55,11 +62,11 @@ class LineObserver(Observer):
         """Prints the figures."""
         left = describe_left(report)
         text = describe_update(report) + (f", {left}" if left else "")
-        print(f"s2st: {text}", file=sys.stderr, flush=True)
+        say(text)
 
     def validated(self, report: ValidationReport) -> None:
         """Prints the validation."""
-        print(f"s2st: {describe_validation(report)}", file=sys.stderr, flush=True)
+        say(describe_validation(report))
 
 
 class BarObserver(Observer):
@@ -133,7 +140,7 @@ class JobProgress(Progress):
             self._reported = now
             left = (now - self._started) / (done - self._before) * (self._total - done)
             text = f"{done:,} of {self._total:,} {text}, {duration(left)} left"
-            print(f"s2st: {text}", file=sys.stderr, flush=True)
+            say(text)
 
     def stop(self, summary: str | None) -> None:
         """Takes the bar away, and prints what was done."""
@@ -141,4 +148,4 @@ class JobProgress(Progress):
             self._bar.stop()
             self._bar = None
         if summary is not None:
-            print(f"s2st: {summary}", file=sys.stderr, flush=True)
+            say(summary)

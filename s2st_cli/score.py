@@ -1,6 +1,5 @@
 """`s2st score`: BLEU, chrF and TER of hypotheses, or log-probabilities of pairs under a model."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from s2st.ranks import ranks
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.progress import JobProgress
 from s2st_cli.score_output import print_comparison, print_scores
+from s2st_cli.terminal import say
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.perl (the paper's), chrF and, with --ter, TER. Each line says how its figure was
@@ -86,11 +86,10 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
         options, source, target, extra["output_file"], extra["json"], extra["resume"], JobProgress()
     )
     if totals is not None:
-        print(
-            f"s2st: {totals.pairs:,} pairs, {totals.tokens:,} target tokens with EOS "
+        say(
+            f"{totals.pairs:,} pairs, {totals.tokens:,} target tokens with EOS "
             f"({totals.unknown:,} unknown), log-probability {totals.log_prob:.3f}, perplexity "
-            f"{totals.perplexity:.4f}",
-            file=sys.stderr,
+            f"{totals.perplexity:.4f}"
         )
 
 

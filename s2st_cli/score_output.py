@@ -1,9 +1,10 @@
 """How `s2st score --ref` shows its figures: each line names its metric and how it was computed."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from s2st_cli.terminal import show, show_json
 
 if TYPE_CHECKING:
     from s2st.pipelines.evaluate import PairedResult, SystemScores
@@ -24,12 +25,12 @@ def print_scores(scores: "SystemScores", *, as_json: bool, named: bool) -> None:
             }
             for metric in scores.metrics()
         }  # fmt: skip
-        print(json.dumps({"system": scores.name, **record}, ensure_ascii=False))
+        show_json({"system": scores.name, **record})
         return
     if named:
-        print(scores.name)
+        show(scores.name)
     for metric in scores.metrics():
-        print(metric.line())
+        show(metric.line())
 
 
 def print_comparison(baseline: str, results: Sequence["PairedResult"], *, as_json: bool) -> None:
@@ -41,10 +42,10 @@ def print_comparison(baseline: str, results: Sequence["PairedResult"], *, as_jso
         as_json: JSON lines.
     """
     if not as_json:
-        print(f"paired bootstrap against {baseline} (95%: mean +- half the interval's width)")
+        show(f"paired bootstrap against {baseline} (95%: mean +- half the interval's width)")
     for result in results:
         if as_json:
             compared = {"baseline": baseline, **asdict(result)}
-            print(json.dumps(compared, ensure_ascii=False))
+            show_json(compared)
         else:
-            print(f"{result.system}  {result.metric} ({result.how}) = {result.figures()}")
+            show(f"{result.system}  {result.metric} ({result.how}) = {result.figures()}")

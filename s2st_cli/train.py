@@ -15,6 +15,7 @@ from s2st.startup import import_torch
 from s2st.training.progress import Observer
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.progress import BarObserver, LineObserver, perplexity
+from s2st_cli.terminal import say
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
@@ -37,13 +38,13 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         result = run_training(extra["data"], options, observer, stop)
     if not ranks().first:
         return
+    use = "translate with" if result.reads_source else "use the language model with"
     best = ""
     if result.best_nll is not None:
         best = f"; best valid ppl {perplexity(result.best_nll):.2f} at update {result.best_update}"
-    print(
-        f"s2st: done after {result.update} updates, {result.epochs} epochs{best}; "
-        f"translate with --checkpoint {result.save_dir}/checkpoint_best",
-        file=sys.stderr,
+    say(
+        f"done after {result.update} updates, {result.epochs} epochs{best}; "
+        f"{use} --checkpoint {result.save_dir}/checkpoint_best"
     )
 
 

@@ -1,6 +1,5 @@
 """`s2st train-ngram`: text to an n-gram language model."""
 
-import sys
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -15,6 +14,7 @@ from s2st.text.lines import read_lines
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 from s2st_cli.options import ConfiguredCommand
+from s2st_cli.terminal import say
 
 SPEC = CommandSpec(
     fixed=(NGramConfig,),
@@ -46,10 +46,10 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
     output = Path(extra["output_file"])
     report = train_ngrams(lines, output, config, spec, vocabulary)
-    print(f"s2st: {report.tokens:,} tokens, <s> and </s> counted", file=sys.stderr)
+    say(f"{report.tokens:,} tokens, <s> and </s> counted")
     for order, size in enumerate(report.ngrams, start=1):
-        print(f"s2st: {size:,} {order}-grams", file=sys.stderr)
-    print(f"s2st: wrote {output}", file=sys.stderr)
+        say(f"{size:,} {order}-grams")
+    say(f"wrote {output}")
 
 
 def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:

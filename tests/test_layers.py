@@ -17,6 +17,7 @@ LAYERS = (
         "device",
         "durable",
         "manifest",
+        "plugin_faults",
         "components",
         "interrupt",
         "joining",

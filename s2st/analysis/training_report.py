@@ -30,7 +30,7 @@ from s2st.models.saved import ModelRecord, hollow_model
 from s2st.pipelines.train import TRAIN_SPEC
 from s2st.scoring.build import load_scorer
 from s2st.text.lines import read_aligned
-from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, read_run
+from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, likely_save_folder, read_run
 
 _HIGHEST_NLL = 20.0  # nats a token: beyond, a curve shows nothing else
 _BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # left out: by the corpus
@@ -54,7 +54,7 @@ def report_training(folder: Path, attention: tuple[str, str] | None = None) -> R
         raise InputMissingError(f"{folder}: {what}")
     if not os.path.lexists(folder / LAST):
         message = f"holds neither {REPORT} (a study) nor {LAST} (a --save-dir of s2st train)"
-        raise InputMissingError(f"{folder}: {message}")
+        raise InputMissingError(f"{folder}: {message}{likely_save_folder(folder)}")
     run = read_run(folder / LAST)
     try:
         validations = [_validation(row) for row in run.state.history]

@@ -6,7 +6,7 @@ from typing import Any
 from s2st.config import option
 from s2st.registry import Registry
 
-CRITERIA: Registry[Any] = Registry("criterion")
+CRITERIA: Registry[Any] = Registry("criterion", "s2st.criteria.cross_entropy:Criterion")
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,8 @@ class _Preparation:
             prefix = self.config.trainpref
             name = self._files(prefix)[0] if prefix else tsv
             skipped = f"{empty} with an empty side and {long} over-long ones were skipped"
-            raise DataError(f"no usable training pairs ({skipped})", name)
+            what = "lines" if self.config.only_target else "pairs"
+            raise DataError(f"no usable training {what} ({skipped})", name)
         provisional = [list(index) for index in words]
         for side in (0, 1):  # the counts take the place of the ids: a second table costs memory
             counts = self._count(side, len(words[side]))

@@ -58,7 +58,7 @@ class AttentionState(DecoderState):
         memory = self.memory.index_select(1, rows)
         fed = None if self.fed is None else self.fed.index_select(0, rows)
         source = self.source
-        sentences = rows if self.sentences is None else self.sentences.index_select(0, rows)
+        sentences = rows.clone() if self.sentences is None else self.sentences.index_select(0, rows)
         live = torch.unique(sentences)
         if 2 * len(live) < len(source):
             source, sentences = source.select(live), torch.searchsorted(live, sentences)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from s2st.config import MOST_WEIGHT, option
 from s2st.registry import Registry
 
-ARCHITECTURES: Registry[Any] = Registry("architecture")
+ARCHITECTURES: Registry[Any] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 UNTRAINED = ("ensemble",)  # they have no weights of their own
 MOST_WORDS = (1 << 31) - 1
 MOST_WIDTH = 100_000  # of a layer: its square takes 40 GB

@@ -36,7 +36,9 @@ class Sources:
 
     def select(self, rows: torch.Tensor) -> "Sources":
         """For rows of these rows."""
-        return replace(self, rows=rows if self.rows is None else self.rows.index_select(0, rows))
+        return replace(
+            self, rows=rows.clone() if self.rows is None else self.rows.index_select(0, rows)
+        )
 
     def by_row(self) -> "Sources":
         """The same with a memory for each row."""

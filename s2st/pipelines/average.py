@@ -23,7 +23,7 @@ from s2st.models.saved import (
     write_model_files,
 )
 from s2st.text.vocabulary import Vocabulary
-from s2st.training.checkpoint import numbered_checkpoints
+from s2st.training.checkpoint import likely_save_folder, numbered_checkpoints
 
 
 def average(paths: Sequence[str], weights: Sequence[float], release: str) -> None:
@@ -64,7 +64,7 @@ def last_checkpoints(save_dir: str, count: int) -> list[str]:
     if len(names) < count:
         raise InputMissingError(
             f"{save_dir}: holds {len(names)} numbered checkpoints, not {count}; `s2st train "
-            f"--keep-last {count}` keeps so many"
+            f"--keep-last {count}` keeps so many{likely_save_folder(Path(save_dir))}"
         )
     return [str(names[update]) for update in sorted(names)[-count:]]
 

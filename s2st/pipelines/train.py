@@ -111,6 +111,7 @@ class TrainResult:
     best_nll: float | None
     best_update: int
     save_dir: str
+    reads_source: bool = True
 
 
 def run_training(
@@ -301,8 +302,9 @@ def _train(
         if each:
             log.info("each of %d processes gave %s bytes an update", own.size, f"{each:,}")
     return TrainResult(
-        state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir
-    )
+        state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir,
+        getattr(config, "reads_source", True),
+    )  # fmt: skip
 
 
 def _set_embeddings(

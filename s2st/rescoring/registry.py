@@ -9,7 +9,7 @@ from typing import Any
 from s2st.config import MOST_INTEGER, option
 from s2st.registry import Registry
 
-TUNERS: Registry[Any] = Registry("tuner")
+TUNERS: Registry[Any] = Registry("tuner", "collections.abc:Callable")
 
 
 @dataclass(frozen=True)

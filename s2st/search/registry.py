@@ -10,7 +10,7 @@ from s2st.config import MOST_INTEGER, option
 from s2st.errors import UsageError
 from s2st.registry import Registry
 
-SEARCHES: Registry[Any] = Registry("search")
+SEARCHES: Registry[Any] = Registry("search", "s2st.search.base:Search")
 MOST_HYPOTHESES = 100_000  # of a sentence, complete or partial
 
 

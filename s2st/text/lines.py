@@ -177,7 +177,8 @@ class LineWriter:
 def open_output(path: str | Path) -> Iterator[LineWriter]:
     """Yields what writes lines to a file, .gz file or "-"; at the end a regular file is synced.
 
-    A regular file is emptied once it is locked: no two processes write the same file.
+    A regular file is emptied once it is locked: no two processes write the same file. The log
+    says at the end that it was written.
 
     Raises:
         OutputError: the file cannot be opened or written, or another process writes it. A closed
@@ -197,6 +198,7 @@ def open_output(path: str | Path) -> Iterator[LineWriter]:
                 if not is_stdout and os.path.isfile(path):
                     durable.sync_file(Path(path))
                     durable.sync_folder(Path(path).parent)
+                    log.info("wrote %s", path)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -105,7 +105,7 @@ class TokenizerSpec:
         return {"name": self.name, "language": self.language, "options": options}
 
 
-TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer")
+TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer", "s2st.text.tokenizers:Tokenizer")
 
 
 class WhitespaceTokenizer(Tokenizer):

@@ -76,6 +76,13 @@ class RunIdentity:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def likely_save_folder(path: Path) -> str:
+    """ "; did you mean FOLDER?" with the save folder above or in a path that is none, else ""."""
+    near = [path.parent, *sorted(path.glob("*/"))[:1000]] if path.is_dir() else []
+    found = [folder for folder in near if os.path.lexists(folder / LAST)]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
 class CheckpointFolder:
     """The save folder of one run.
 

@@ -200,8 +200,13 @@ def memory_checked(batch: Batch, share: Share) -> Iterator[None]:
 
 
 def describe(pairs: Sequence[int], source: int, target: int) -> str:
-    """Which pairs, by index, with so many words in the longest, for the user to look at."""
+    """Which pairs, by index, with so many words in the longest, for the user to look at.
+
+    Sources without words are those of a language model.
+    """
     shown = ", ".join(str(index + 1) for index in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
+    if not source:
+        return f"lines {shown} of the training split, {len(pairs)} in all, up to {target} words"
     return (
         f"pairs {shown} of the training split, {len(pairs)} in all, up to {source} source and "
         f"{target} target words"

@@ -13,7 +13,7 @@ from s2st.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-OPTIMIZERS: Registry[Any] = Registry("optimizer")
+OPTIMIZERS: Registry[Any] = Registry("optimizer", "torch.optim:Optimizer")
 MOST_DECAY = 0.999999  # 1 would divide by 0, and single precision must tell it from 1
 LEAST_EPS = 1e-20  # 0 would divide 0 by 0 where a weight has no gradient
 

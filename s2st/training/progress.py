@@ -13,8 +13,10 @@ class UpdateReport:
         loss: criterion a target token.
         nll: -log p a target token; exp of it is the perplexity.
         source_words_per_second, target_words_per_second: over these updates, validation and
-            saving left out.
+            saving left out; None of a model that reads no source.
         seconds_left: of training if it goes to its last epoch or update; None if unknown.
+        end: which of the two that is, such as "epoch 40"; "" if unknown.
+        may_stop_early: whether validation may end the training before.
     """
 
     update: int
@@ -23,9 +25,11 @@ class UpdateReport:
     nll: float
     learning_rate: float
     gradient_norm: float
-    source_words_per_second: float
+    source_words_per_second: float | None
     target_words_per_second: float
     seconds_left: float | None
+    end: str = ""
+    may_stop_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,12 @@ class Meter:
         self.norm += norm
         self.seconds += seconds
 
-    def report(self, update: int, epoch: float, rate: float, left: float | None) -> UpdateReport:
+    def report(
+        self, update: int, epoch: float, rate: float, left: float | None, reads_source: bool = True
+    ) -> UpdateReport:
         """The means; `left` is how many seconds are left, if that is known."""
         tokens, seconds = max(1, self.target), max(1e-9, self.seconds)
         return UpdateReport(
             update, epoch, self.loss / tokens, self.nll / tokens, rate, self.norm / self.updates,
-            self.source / seconds, self.target / seconds, left,
+            self.source / seconds if reads_source else None, self.target / seconds, left,
         )  # fmt: skip

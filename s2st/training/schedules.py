@@ -32,7 +32,7 @@ class Schedule(ABC):
         """Takes back what `state` gave."""
 
 
-SCHEDULES: Registry[Schedule] = Registry("schedule")
+SCHEDULES: Registry[Schedule] = Registry("schedule", "s2st.training.schedules:Schedule")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -299,19 +299,26 @@ class Trainer:
         if self._meter.updates:
             epoch = self._epoch_now()
             rate = self.parts.optimizer.param_groups[0]["lr"]
-            left = self._seconds_left(epoch)
-            self.observer.updated(self._meter.report(self.state.update, epoch, rate, left))
+            left, end = self._time_left(epoch)
+            reads = getattr(self.parts.record.config, "reads_source", True)
+            report = self._meter.report(self.state.update, epoch, rate, left, reads)
+            early = self.config.patience is not None
+            self.observer.updated(replace(report, end=end, may_stop_early=early))
             self._meter = Meter()
 
-    def _seconds_left(self, epoch: float) -> float | None:
+    def _time_left(self, epoch: float) -> tuple[float | None, str]:
+        """Seconds to the nearer of the last epoch and the last update, and which it is."""
         ends = []
         if self.config.max_update is not None:
-            ends.append(float(self.config.max_update - self.state.update))
+            updates = float(self.config.max_update - self.state.update)
+            ends.append((updates, f"update {self.config.max_update}"))
         if self.config.max_epoch is not None and epoch > 0:
-            ends.append((self.config.max_epoch - epoch) * self.state.update / epoch)
+            updates = (self.config.max_epoch - epoch) * self.state.update / epoch
+            ends.append((updates, f"epoch {self.config.max_epoch:g}"))
         if not ends:
-            return None
-        return max(0.0, min(ends)) * self._meter.seconds / self._meter.updates
+            return None, ""
+        updates, end = min(ends)
+        return max(0.0, updates) * self._meter.seconds / self._meter.updates, end
 
     def _validate(self) -> None:
         state, epoch = self.state, self._epoch_now()

@@ -71,7 +71,7 @@ def test_a_language_model_is_scored_without_a_source(s2st, made, files):
     for row in rows:
         assert row["log_prob"] == pytest.approx(sum(row["token_log_probs"]))
         assert len(row["token_log_probs"]) == len(row["tokens"])
-    assert f"{len(rows)} pairs" in own.err
+    assert f"{len(rows)} lines, " in own.err
     assert "perplexity" in own.err
     pairs = ["--source", files / "theirs", "--target", files / "hyps"]
     with_source = log_probs(s2st, "--checkpoint", made["lm"], *pairs)

@@ -180,4 +180,5 @@ def test_a_broken_installed_plugin_warns_and_the_others_work(tmp_path, monkeypat
     assert loaded_plugins() == ("plugin_fine",)
     warnings = [record.getMessage() for record in caplog.records]
     expected = "plugin 'plugin_bad' cannot be loaded: ZeroDivisionError: division by zero"
-    assert warnings == [f"{expected} (installed as entry point one)"]
+    place = f"{tmp_path / 'plugin_bad.py'}, line 1"
+    assert warnings == [f"{expected} ({place}) (installed as entry point one)"]

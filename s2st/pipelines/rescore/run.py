@@ -324,6 +324,7 @@ class RescoringJob:
             values: dict[str, Any] = report_values(tuning, found, weights, spread)
             text = json.dumps(values, indent=1) + "\n"
             durable.replace_file(Path(self.config.report), text.encode())
+            log.info("wrote %s", self.config.report)
 
 
 def _warn_if_lopsided(baseline: float, model: float) -> None:
