@@ -9,6 +9,7 @@ from s2st.errors import UsageError
 from s2st.registry import load_plugin
 from s2st.startup import import_torch
 from s2st_cli.options import Command
+from s2st_cli.terminal import say
 
 
 @click.command(cls=Command)
@@ -48,3 +49,5 @@ def command(
         report = report_training(folder, attention)
     page = render_page(report)
     write_whole(output_file, [page])
+    if output_file != "-":
+        say(f"wrote {output_file}")
