@@ -24,6 +24,7 @@ from s2st.rescoring.weights import (
     MODEL,
     Features,
     Weights,
+    is_ours,
     model_names,
 )
 from s2st.scoring.features import ListFeature, tokens_of
@@ -235,10 +236,9 @@ def shard_lines(shard: str | None, count: int) -> range:
 def features_of(scored: ScoredList, length: bool) -> list[Features]:
     """Every hypothesis' features: its own, Baseline, one a model and, if asked, the length."""
     names = scored.names
-    replaced = {BASELINE, LENGTH, *names}
     made = []
     for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
-        old = tuple(feature for feature in entry.features if feature[0] not in replaced)
+        old = tuple(feature for feature in entry.features if not is_ours(feature[0]))
         new: Features = ((BASELINE, (entry.total,)),)
         new += tuple((name, (value,)) for name, value in zip(names, row, strict=True))
         if length:

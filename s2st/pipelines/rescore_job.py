@@ -40,7 +40,8 @@ from s2st.pipelines.tune import (
     tune,
 )
 from s2st.rescoring.collection import Collection, Collector
-from s2st.rescoring.spread import SpreadMeter
+from s2st.rescoring.layout import FeatureGuard
+from s2st.rescoring.spread import FiniteMeter, SpreadMeter
 from s2st.rescoring.weights import BASELINE, LENGTH, Weights, even_average, write_weights
 from s2st.scoring.features import ListFeature
 from s2st.text.lines import read_lines
@@ -58,13 +59,14 @@ class Inputs:
     """Where a job reads and writes; "-" is standard input or output.
 
     `scored` names the models' features that the lists hold from an earlier rescoring, where those
-    are to be used: nothing is computed then.
+    are to be used: nothing is computed then. `guard` checks the features of all lists.
     """
 
     nbest: str
     source: str
     output: str
     scored: tuple[str, ...] = ()
+    guard: FeatureGuard | None = None
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
@@ -118,6 +120,7 @@ class RescoringJob:
         self.journal = journal
         self.names = inputs.scored or tuple(feature.name for feature in features)
         self.even = even_average(self.names)
+        self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
 
@@ -133,6 +136,7 @@ class RescoringJob:
         if config.tune or config.oracle:
             log.info(HOW)
         tuning = None
+        self._references(config.oracle, self.sources)  # before anything is scored
         if config.tune and config.dev_nbest is not None and config.dev_source is not None:
             tuning = self._tune_on_development(config.dev_nbest, self._lines(config.dev_source))
         if reads_twice(config, self.given):
@@ -196,10 +200,24 @@ class RescoringJob:
     def _as_they_were(self, lists: Lists, name: str) -> Lists:
         """With the system's own totals, where an earlier rescoring put its own in their place."""
         scored = self.inputs.scored
+        if self.inputs.guard is not None:
+            lists = self.inputs.guard.watch(lists, name)
         return EarlierScores(scored, name).restored(lists) if scored else lists
 
     def _lines(self, path: str) -> list[str]:
         return list(read_lines(path, self.config.encoding_errors))
+
+    def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
+        """The lines of references; raises DataError where the source has more or fewer."""
+        for path in paths:
+            if path not in self._read:  # a pipe is read once
+                self._read[path] = self._lines(path)
+        lines = [self._read[path] for path in paths]
+        for path, own in zip(paths, lines, strict=True):
+            if len(own) != len(sources):
+                message = f"{len(own)} lines, but the source has {len(sources)}"
+                raise DataError(message, path, min(len(own), len(sources)) + 1)
+        return lines
 
     def _scored(
         self, lists: Lists, sources: Sequence[str], name: str, label: str
@@ -226,11 +244,7 @@ class RescoringJob:
         keep: Callable[[ScoredList], None],
     ) -> Collection:
         """The numbers of all lists of the file `name`; `keep` is given each one too."""
-        lines = [self._lines(path) for path in references]
-        for path, own in zip(references, lines, strict=True):
-            if len(own) != len(sources):
-                message = f"{len(own)} lines, but the source has {len(sources)}"
-                raise DataError(message, path, min(len(own), len(sources)) + 1)
+        lines = self._references(references, sources)
         collector = Collector(list(zip(*lines, strict=True)) if lines else None)
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
@@ -239,12 +253,8 @@ class RescoringJob:
         collection = collector.finish()
         if not collection.lists:
             raise DataError("no lists with finite totals and features", name)
-        if collection.dropped:
-            log.warning(
-                "%d hypotheses have a total or feature that is not finite; tuning and reports "
-                "leave them out",
-                collection.dropped,
-            )
+        for text in collection.left_out(0 if sources is self.sources else len(sources)):
+            log.warning("%s: %s", name, text)
         return collection
 
     # weights
@@ -293,7 +303,11 @@ class RescoringJob:
     # output
 
     def _write(self, ranked: Iterator[RankedList]) -> None:
-        write_ranked(ranked, self.config.output, self.part, self.inputs.output)
+        meter = FiniteMeter()
+        watched = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
+        write_ranked(watched, self.config.output, self.part, self.inputs.output)
+        for text in meter.warnings(self.inputs.nbest):
+            log.warning(text)
 
     def _save_weights(self, weights: Weights) -> None:
         items = weights.values.items()
