@@ -1,35 +1,58 @@
 """The numbers of many lists, kept without their text: for tuning, spreads and the oracle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from s2st.rescoring.statistics import Floats, ReferenceCounts, Statistics
 from s2st.rescoring.tuning import TuningList, spreads
-from s2st.rescoring.weights import BASELINE, MODEL, Column, Features, Weights
+from s2st.rescoring.weights import BASELINE, MODEL, Column, Features, Weights, competes
 
 
 @dataclass(frozen=True)
 class Collection:
     """Feature matrices of lists over common columns, and BLEU statistics where known.
 
-    Hypotheses with a feature that is not a finite number are left out; `dropped` counts them.
+    Hypotheses with a feature that is not a finite number are left out; `dropped` counts them, and
+    `dropped_lists` the lists that have no other.
     """
 
     columns: tuple[Column, ...]
     lists: tuple[TuningList, ...]
     dropped: int
+    dropped_lists: int = 0
 
     def chosen(self, own_features: bool) -> "Collection":
         """Only the columns that compete: Baseline, or the system's own features, beside ours."""
         kept = [
             index
             for index, column in enumerate(self.columns)
-            if column.name.startswith(MODEL) or (column.name == BASELINE) != own_features
+            if competes(column.name, own_features)
         ]
         lists = tuple(TuningList(x.features[:, kept], x.statistics) for x in self.lists)
-        return Collection(tuple(self.columns[i] for i in kept), lists, self.dropped)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), lists=lists)
+
+    def left_out(self, sources: int) -> list[str]:
+        """What tuning and reports do not see, one line each.
+
+        Args:
+            sources: source lines of the lists; 0 where all of them need no list.
+        """
+        texts = []
+        if self.dropped:
+            text = (
+                f"{self.dropped} hypotheses have a total or feature that is not finite; tuning and "
+                "reports leave them out"
+            )
+            if self.dropped_lists:
+                text += f", and {self.dropped_lists} lists that have no others"
+            texts.append(text)
+        missing = sources - len(self.lists) - self.dropped_lists
+        if missing > 0:
+            text = f"{missing} of {sources} source lines have no hypotheses"
+            texts.append(f"{text}; tuning leaves them out")
+        return texts
 
     def spread(self) -> dict[str, float]:
         """Each column's spread within the lists, under its feature's name (the largest)."""
@@ -81,6 +104,7 @@ class Collector:
         self._matrices: list[Floats] = []
         self._statistics: list[Statistics] = []
         self._dropped = 0
+        self._dropped_lists = 0
 
     def add(self, identifier: int, hypotheses: Sequence[str], features: Sequence[Features]) -> None:
         """One list: sentence number, texts and features of its hypotheses."""
@@ -97,6 +121,7 @@ class Collector:
         finite = np.all(np.isfinite(matrix), axis=1)
         self._dropped += int((~finite).sum())
         if not finite.any():
+            self._dropped_lists += 1
             return
         kept = [hypotheses[int(i)] for i in np.nonzero(finite)[0]]
         self._matrices.append(matrix[finite])
@@ -115,4 +140,4 @@ class Collector:
             TuningList(np.pad(m, ((0, 0), (0, width - m.shape[1]))), s)
             for m, s in zip(self._matrices, self._statistics, strict=True)
         )
-        return Collection(tuple(self._columns), lists, self._dropped)
+        return Collection(tuple(self._columns), lists, self._dropped, self._dropped_lists)

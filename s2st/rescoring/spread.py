@@ -1,10 +1,13 @@
 """How far scores lie apart within lists, measured as lists stream by."""
 
 import math
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+T = TypeVar("T")
 
 
 class HasScores(Protocol):
@@ -37,3 +40,28 @@ class SpreadMeter:
         """(of the totals, of the model's scores)."""
         first, second = (math.sqrt(value / max(1, self._lists)) for value in self._variances)
         return first, second
+
+
+class FiniteMeter:
+    """Counts hypotheses whose new total is not finite, which rank last, as lists stream by."""
+
+    def __init__(self) -> None:
+        self._hypotheses = 0
+        self._lists = 0
+
+    def watch(self, items: Iterable[T], totals: Callable[[T], list[float]]) -> Iterator[T]:
+        """Yields the items; `totals` takes the new totals of one."""
+        for item in items:
+            finite = [math.isfinite(total) for total in totals(item)]
+            self._hypotheses += finite.count(False)
+            self._lists += not any(finite)
+            yield item
+
+    def warnings(self, path: str) -> list[str]:
+        """What the reader of the output should know, one line each."""
+        if not self._hypotheses:
+            return []
+        text = f"{self._hypotheses} hypotheses have a total that is not finite: they rank last"
+        if self._lists:
+            text += f"; {self._lists} lists have no other, and their first hypothesis is chosen"
+        return [f"{'standard input' if path == '-' else path}: {text}"]

@@ -8,9 +8,9 @@ TranslationModel0= 0.1 0.02 0.1 0.03
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from s2st.errors import DataError, OutputError, UsageError
+from s2st.errors import DataError, OutputError, S2STError, UsageError
 from s2st.text.lines import read_lines
 from s2st.text.nbest import ASCII_SPACE, parse_features
 from s2st.text.whole import write_whole
@@ -23,11 +23,38 @@ _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 
 
+_OURS = re.compile(f"{BASELINE}|{LENGTH}|(?:{MODEL}|{CHANNEL})[0-9]+")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a feature has a name that the toolkit gives, so that each rescoring replaces it."""
+    return _OURS.fullmatch(name) is not None
+
+
+def competes(name: str, own: bool) -> bool:
+    """Whether tuning weighs a feature: ours do, and the baseline's total or its own features."""
+    return name.startswith(MODEL) or (name == BASELINE) != own
+
+
 @dataclass(frozen=True)
 class Weights:
-    """One weight for every value of every named feature; features without one count nothing."""
+    """One weight for every value of every named feature; features without one count nothing.
+
+    Attributes:
+        values: the weights of each feature, by name.
+        path, lines: the file that they were read from, and the line of each feature; None and
+            empty for others.
+    """
 
     values: Mapping[str, tuple[float, ...]]
+    path: str | None = field(default=None, compare=False)
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+    def fault(self, name: str, message: str) -> S2STError:
+        """The error that a feature's weights do not fit, naming file and line or `--weight`."""
+        if self.path is None:
+            return UsageError(f"--weight {name[:40]}: {message}")
+        return DataError(f"feature {name[:40]!r}: {message}", self.path, self.lines.get(name))
 
     def total(self, features: Features) -> float:
         """The weighted sum of a hypothesis' features, in their order."""
@@ -82,7 +109,7 @@ def parse_weights(given: Sequence[str]) -> Weights:
     A name that is left out has weight 0.
 
     Raises:
-        UsageError: an item of another form.
+        UsageError: an item of another form, or a name that is given twice.
     """
     values: dict[str, tuple[float, ...]] = {}
     for item in given:
@@ -93,15 +120,17 @@ def parse_weights(given: Sequence[str]) -> Weights:
             numbers = (math.nan,)
         if not equals or not name or not all(math.isfinite(number) for number in numbers):
             raise UsageError(f"--weight {item!r}: NAME=VALUE is needed, such as {BASELINE}=0.5")
+        if name in values:
+            raise UsageError(f"--weight {name[:40]} is given twice")
         values[name] = numbers
     return Weights(values)
 
 
-def check_names(weights: Weights, known: Sequence[str], where: str) -> None:
-    """Raises UsageError for weights of the toolkit's own features that are not computed here."""
-    for name in weights.values:
-        if name.startswith(MODEL) and name not in known:
-            raise UsageError(f"{where}: no feature {name!r} here; there are {', '.join(known)}")
+def check_names(weights: Weights, known: Sequence[str]) -> None:
+    """Raises UsageError or DataError for weights of the toolkit's features that do not exist."""
+    for name, numbers in weights.values.items():
+        if name.startswith(MODEL) and name not in known and any(numbers):
+            raise weights.fault(name, f"no such feature here; there are {', '.join(known)}")
 
 
 def read_weights(path: str) -> Weights:
@@ -112,6 +141,7 @@ def read_weights(path: str) -> Weights:
         DataError: a line of the section that is not `Name= value ...`, or no section.
     """
     values: dict[str, tuple[float, ...]] = {}
+    lines: dict[str, int] = {}
     inside = found = False
     for number, line in enumerate(read_lines(path), start=1):
         text = _COMMENT.sub("", line).strip(ASCII_SPACE)
@@ -123,11 +153,14 @@ def read_weights(path: str) -> Weights:
             if len(parsed) != 1 or not all(math.isfinite(value) for value in parsed[0][1]):
                 raise DataError("expected `Name= value ...`", path, number)
             if parsed[0][0] in values:
-                raise DataError(f"feature {parsed[0][0]!r} has weights twice", path, number)
+                first = lines[parsed[0][0]]
+                message = f"feature {parsed[0][0][:40]!r} has weights twice; also in line {first}"
+                raise DataError(message, path, number)
             values[parsed[0][0]] = parsed[0][1]
+            lines[parsed[0][0]] = number
     if not found:
         raise DataError("no [weight] section; a Moses weights file has one", path)
-    return Weights(values)
+    return Weights(values, path, lines)
 
 
 def write_weights(path: str, weights: Weights) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
     from s2st.pipelines.work_queue import WorkQueue
+    from s2st.rescoring.layout import FeatureGuard
     from s2st.rescoring.weights import Weights
     from s2st.scoring.features import ListFeature
     from s2st.text.nbest import NBestEntry
@@ -87,8 +88,8 @@ def rescore_nbest(
             if not names:
                 require_checkpoints(models)
             inputs = replace(inputs, scored=names)
-        _check_weights(given, config, names)
-        _check_own_names(given, first, config)
+        guard = _guard(given, config, names, first, nbest, scored=not paths)
+        inputs = replace(inputs, guard=guard)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         with _shared_features(options, names if paths else (), files, own, progress) as shared:
             if not own.first:
@@ -208,23 +209,25 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
     }
 
 
-def _check_own_names(
-    given: "Weights | None", first: "Sequence[NBestEntry]", config: RescoreConfig
-) -> None:
-    """Refuses a weight by hand for a feature that the lists do not have; warns of one in a file."""
-    from s2st.rescoring.weights import BASELINE, MODEL
+def _guard(
+    given: "Weights | None",
+    config: RescoreConfig,
+    names: tuple[str, ...],
+    first: "Sequence[NBestEntry]",
+    nbest: str,
+    scored: bool,
+) -> "FeatureGuard":
+    """Checks weights and development lists against the first list, and later all lists."""
+    from s2st.rescoring.layout import FeatureGuard, FeatureRules
 
-    if given is None or not first:
-        return
-    known = [BASELINE, *(name for name, _ in first[0].features)]
-    for name in given.values:
-        if name not in known and not name.startswith(MODEL):
-            there = ", ".join([*known, f"{MODEL}0"])
-            if config.weights is None:
-                raise UsageError(
-                    f"--weight {name}: no such feature in the lists; there are {there}"
-                )
-            log.warning("%s: the first list has no feature %r", config.weights, name)
+    rules = FeatureRules(
+        names, scored=scored, length=config.length_feature,
+        own=config.baseline_features == "own", tunes=bool(config.tune),
+    )  # fmt: skip
+    guard = FeatureGuard(rules, given, first, nbest)
+    if config.tune and config.dev_nbest is not None:
+        guard.check_start(config.dev_nbest, config.encoding_errors)
+    return guard
 
 
 def _feature_names(models: ModelsConfig, config: RescoreConfig) -> tuple[str, ...]:
@@ -263,12 +266,3 @@ def _given_weights(config: RescoreConfig) -> "Weights | None":
     if config.weights is not None:
         return read_weights(config.weights)
     return parse_weights(config.weight) if config.weight else None
-
-
-def _check_weights(given: "Weights | None", config: RescoreConfig, names: Sequence[str]) -> None:
-    """Refuses weights for features of the toolkit that are not computed."""
-    from s2st.rescoring.weights import LENGTH, check_names
-
-    if given is not None:
-        known = [*names, *([LENGTH] if config.length_feature else [])]
-        check_names(given, known, config.weights or "--weight")

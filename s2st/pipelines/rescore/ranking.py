@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from s2st.pipelines.rescore.scored_list import ScoredList
-from s2st.rescoring.weights import BASELINE, LENGTH, Features, Weights
+from s2st.rescoring.weights import BASELINE, LENGTH, Features, Weights, is_ours
 from s2st.text.lines import split_words
 from s2st.text.nbest import NBestEntry
 
@@ -38,10 +38,9 @@ class RankedList:
 def features_of(scored: ScoredList, length: bool) -> list[Features]:
     """Every hypothesis' features: its own, Baseline, one a model and, if asked, the length."""
     names = scored.names
-    replaced = {BASELINE, LENGTH, *names}
     made = []
     for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
-        old = tuple(feature for feature in entry.features if feature[0] not in replaced)
+        old = tuple(feature for feature in entry.features if not is_ours(feature[0]))
         new: Features = ((BASELINE, (entry.total,)),)
         new += tuple((name, (value,)) for name, value in zip(names, row, strict=True))
         if length:

@@ -36,7 +36,8 @@ from s2st.pipelines.rescore.tuning_report import (
 )
 from s2st.pipelines.work_queue import WorkQueue
 from s2st.rescoring.collection import Collection, Collector
-from s2st.rescoring.spread import SpreadMeter
+from s2st.rescoring.layout import FeatureGuard
+from s2st.rescoring.spread import FiniteMeter, SpreadMeter
 from s2st.rescoring.weights import BASELINE, LENGTH, Weights, even_average, write_weights
 from s2st.scoring.features import ListFeature
 from s2st.text.lines import read_lines
@@ -52,13 +53,14 @@ class Inputs:
     """Where a job reads and writes; "-" is standard input or output.
 
     `scored` names the models' features that the lists hold from an earlier rescoring, where those
-    are to be used: nothing is computed then.
+    are to be used: nothing is computed then. `guard` checks the features of all lists.
     """
 
     nbest: str
     source: str
     output: str
     scored: tuple[str, ...] = ()
+    guard: FeatureGuard | None = None
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
@@ -112,6 +114,7 @@ class RescoringJob:
         self.queue = queue
         self.names = inputs.scored or tuple(feature.name for feature in features)
         self.even = even_average(self.names)
+        self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
         self.development_sources: list[str] = []
@@ -130,6 +133,7 @@ class RescoringJob:
         if config.tune or config.oracle:
             log.info(HOW)
         tuning = None
+        self._references(config.oracle, self.sources)  # before anything is scored
         if config.tune and config.dev_nbest is not None:
             tuning = self._tune_on_development(config.dev_nbest)
         if reads_twice(config, self.given):
@@ -193,10 +197,24 @@ class RescoringJob:
     def _as_they_were(self, lists: Lists, name: str) -> Lists:
         """With the system's own totals, where an earlier rescoring put its own in their place."""
         scored = self.inputs.scored
+        if self.inputs.guard is not None:
+            lists = self.inputs.guard.watch(lists, name)
         return EarlierScores(scored, name).restored(lists) if scored else lists
 
     def _lines(self, path: str) -> list[str]:
         return list(read_lines(path, self.config.encoding_errors))
+
+    def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
+        """The lines of references; raises DataError where the source has more or fewer."""
+        for path in paths:
+            if path not in self._read:  # a pipe is read once
+                self._read[path] = self._lines(path)
+        lines = [self._read[path] for path in paths]
+        for path, text in zip(paths, lines, strict=True):
+            if len(text) != len(sources):
+                message = f"{len(text)} lines, but the source has {len(sources)}"
+                raise DataError(message, path, min(len(text), len(sources)) + 1)
+        return lines
 
     def _scored(self, lists: Lists) -> Iterator[ScoredList]:
         """The lists of the job with their scores."""
@@ -236,11 +254,7 @@ class RescoringJob:
         keep: Callable[[ScoredList], None],
     ) -> Collection:
         """The numbers of all lists of the file `name`; `keep` is given each one too."""
-        lines = [self._lines(path) for path in references]
-        for path, own in zip(references, lines, strict=True):
-            if len(own) != len(sources):
-                message = f"{len(own)} lines, but the source has {len(sources)}"
-                raise DataError(message, path, min(len(own), len(sources)) + 1)
+        lines = self._references(references, sources)
         collector = Collector(list(zip(*lines, strict=True)) if lines else None)
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
@@ -249,12 +263,8 @@ class RescoringJob:
         collection = collector.finish()
         if not collection.lists:
             raise DataError("no lists with finite totals and features", name)
-        if collection.dropped:
-            log.warning(
-                "%d hypotheses have a total or feature that is not finite; tuning and reports "
-                "leave them out",
-                collection.dropped,
-            )
+        for text in collection.left_out(0 if sources is self.sources else len(sources)):
+            log.warning("%s: %s", name, text)
         return collection
 
     # weights
@@ -304,7 +314,11 @@ class RescoringJob:
     # output
 
     def _write(self, ranked: Iterator[RankedList]) -> None:
-        write_ranked(ranked, self.config.output, self.part, self.inputs.output)
+        meter = FiniteMeter()
+        totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
+        write_ranked(totals, self.config.output, self.part, self.inputs.output)
+        for text in meter.warnings(self.inputs.nbest):
+            log.warning(text)
 
     def _save_weights(self, weights: Weights) -> None:
         items = weights.values.items()
