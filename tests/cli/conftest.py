@@ -16,7 +16,7 @@ from s2st.demo_corpus import Pair, read_corpus
 
 TINY = [
     "--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0",
-    "--max-epoch", "2", "--batch-size", "32", "--lr", "0.01", "--threads", "1",
+    "--max-epoch", "2", "--batch-size", "32", "--lr", "0.05", "--threads", "1",
 ]  # fmt: skip
 # what in-process runs must not inherit or leave behind
 STATELESS_LOGGER = "s2st"

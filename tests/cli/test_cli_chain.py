@@ -83,7 +83,7 @@ def test_a_run_is_not_gone_on_with_other_options_or_data(s2st, world, tmp_path, 
     shutil.copytree(world.folder / "forward", save, symlinks=True)
     arguments = [*tiny, "-a", "lstm", "--seed", "2", "--save-dir", save]
     before = checkpoints(save)
-    s2st("train", world.store, *arguments, "--lr", "0.5").check_error(2, "--lr was 0.01, is 0.5")
+    s2st("train", world.store, *arguments, "--lr", "0.5").check_error(2, "--lr was 0.05, is 0.5")
     s2st("train", world.folder / "other-store", *arguments).check_error(2, "other data")
     assert checkpoints(save) == before
 

@@ -111,7 +111,7 @@ def test_closed_standard_input(shell, world):
 def test_a_pipe_is_answered_line_by_line(world):
     command = [sys.executable, "-m", "s2st_cli", "generate", "--checkpoint", str(world.forward)]
     with subprocess.Popen(
-        [*command, *SHORT.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command, *SHORT.split(), "--min-len", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -99,7 +99,7 @@ def test_a_training_shows_its_validations_sizes_and_options(s2st, world, tiny):
     changed = {row[0]: row[1:] for row in cells(page, "Options that differ from the defaults")}
     assert options["optimizer"] == ["adam", "adam"]
     assert "optimizer" not in changed
-    assert changed["lr"] == options["lr"] == ["0.01", "0.001"]
+    assert changed["lr"] == options["lr"] == ["0.05", "0.001"]
     assert changed["reverse-source"] == ["no", "yes"]
     assert changed["seed"] == ["2", "1"]
     assert changed["hidden-size"] == ["16", "by the corpus"]

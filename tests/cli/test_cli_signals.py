@@ -11,7 +11,7 @@ import termios
 import pytest
 
 RUN = [sys.executable, "-m", "s2st_cli"]
-SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--threads", "1"]
+SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--min-len", "1", "--threads", "1"]
 # installs the handlers, does BODY, then tells that it got there
 SCRIPT = """
 import sys, time
