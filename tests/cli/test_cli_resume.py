@@ -34,6 +34,7 @@ def generate(s2st, world, source, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_cut_anywhere_is_gone_on_with_to_the_same_bytes(generate, tmp_path, form):
     out = tmp_path / "out"

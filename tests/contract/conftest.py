@@ -1,8 +1,8 @@
 """Every scorer that the contract holds for: each architecture's variants, and ensembles.
 
-`make test` runs a covering part of the table of tests and scorers, `make test-all` the rest. In that
-part every word of the scorers' names (architecture, depth, direction, attention, ...) meets every
-test and each of its parameters, and every scorer meets some test of each module.
+`make test` runs a covering part of the table of tests and scorers, `make test-all` the rest. In the
+covering part every word of the scorers' names (architecture, depth, direction, attention, ...)
+meets every test and each of its parameters, and every scorer meets some test of each module.
 """
 
 from collections import defaultdict

@@ -52,6 +52,7 @@ def found(tmp_path_factory):
     return [load_tensors(folder / f"{rank}.safetensors") for rank in range(RANKS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "words", "smoothing", "dtype"), CASES)
 def test_loss_and_gradients_are_those_of_the_whole(found, rows, words, smoothing, dtype):
     features, weight, chosen = (
