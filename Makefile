@@ -5,14 +5,21 @@ BIN := $(VENV)/bin
 DEMO := s2st-demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test torture fuzz bench check fast-test format build clean
+# Byte code is kept, whatever the caller's environment says: the tests start thousands of processes.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
+WORKERS ?= 2
+
+.PHONY: demo test test-all torture fuzz bench check fast-test format build clean
 
 demo: $(STAMP)  ## the whole job on a small corpus, in a few minutes
 	rm -rf $(DEMO)
 	$(BIN)/s2st demo --dir $(DEMO)
 
-test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(STAMP)  ## the tests but the extensive ones, in some minutes
+	$(PYTEST) --dist worksteal -m "not extensive"
+
+test-all: $(STAMP)  ## the extensive tests, which `make test` leaves out; run it after `make test`
+	$(PYTEST) --dist loadfile -m extensive
 
 torture: $(STAMP)  ## faults injected into small runs, thousands of times; under 40 minutes
 	$(BIN)/python tests/torture/run.py
@@ -29,11 +36,11 @@ bench: $(STAMP)  ## every benchmark on DATA (a folder of Multi30k), CHECKPOINT(s
 		$(if $(OPENNMT),--opennmt $(OPENNMT)) $(if $(FAIRSEQ),--fairseq $(FAIRSEQ)) \
 		$(if $(JOEYNMT),--joeynmt $(JOEYNMT)) $(if $(MARIAN),--marian $(MARIAN)) $(BENCH)
 
-check: $(STAMP)  ## format, lint, types, fast tests
+check: $(STAMP)  ## format, lint, types, fast tests; about a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) --dist worksteal -m "not slow"
 
 format: $(STAMP)
 	$(BIN)/ruff format .

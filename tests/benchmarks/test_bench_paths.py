@@ -51,7 +51,7 @@ def test_every_adapter_belongs_to_a_benchmark(module):
     assert adapters == named - {"fairseq_score.py"}  # rescoring says that fairseq has none
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_all_of_them_with_all_peers(tmp_path):
     (tmp_path / "page.md").write_text(PAGE)
     python = peer_interpreter.with_peers(tmp_path)
@@ -75,7 +75,7 @@ def test_all_of_them_with_all_peers(tmp_path):
     assert all(f"### {name}\n" in (tmp_path / "page.md").read_text("utf-8") for name in parts)
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_start_of_every_command(tmp_path, module):
     config = ARCHITECTURES.get("lstm").config_type(
         layers=1, hidden_size=4, embedding_size=4, dropout=0.0
@@ -98,7 +98,7 @@ def test_start_of_every_command(tmp_path, module):
     assert silent <= {"export", "preprocess", "train, one update"}
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_scaling_measured(tmp_path):
     data = builders.store(tmp_path / "data")
     shown = run(

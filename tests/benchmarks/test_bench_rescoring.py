@@ -10,7 +10,7 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "rescoring.py"
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_ways_and_counts(tmp_path):
     (tmp_path / "src").write_text("a b\nc\n")
     (tmp_path / "tgt").write_text("v w x\nw\n")

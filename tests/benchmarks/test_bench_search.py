@@ -65,7 +65,7 @@ def talker(tmp_path):
     raise AssertionError("no such model among those with these seeds")
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_decoding(tmp_path, models):
     text, reference = tmp_path / "text", tmp_path / "reference"
     text.write_text("".join(f"{line}\n" for line in LINES))
@@ -93,7 +93,7 @@ def test_decoding(tmp_path, models):
         assert peer in shown
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_decoding_with_peers(tmp_path, talker):
     """The stand-ins compute our model: with its weights they must say what our search says."""
     text = tmp_path / "text"
@@ -120,7 +120,7 @@ def test_decoding_with_peers(tmp_path, talker):
     assert "not run" not in shown
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_one_gpu_without_one(tmp_path):
     shown, rows = run(
         tmp_path, "gpu.py", "--device", "cpu", "--precision", "float32", "--layers", LAYERS,

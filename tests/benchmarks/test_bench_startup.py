@@ -36,7 +36,7 @@ def start(tmp_path):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_figures_are_printed_and_written(start, tmp_path):
     done = start("--only", "list", "--beam", "2", "--precision", "int8", "--json", tmp_path / "j")
     assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_figures_are_printed_and_written(start, tmp_path):
     assert f"| list | {listing['first']:.2f} |" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_a_command_that_it_does_not_have_is_refused(start):
     done = start("--only", "lost")
     assert done.returncode == 1

@@ -39,7 +39,7 @@ def run(folder: Path, *options: str) -> tuple[str, dict[str, list[dict]]]:
     return done.stdout, json.loads((folder / "found.json").read_text())["results"]
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 @linux
 def test_corpora_of_the_table(tmp_path, module):
     sizes = [str(pairs) for pairs in PAIRS]
@@ -68,6 +68,7 @@ def test_corpora_of_the_table(tmp_path, module):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_searches_of_the_table(tmp_path):
     output, results = run(
         tmp_path, "--part", "search", "--lengths", "3", "--beams", "2", "--members", "1", "2",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 
 from s2st.demo_corpus import Pair, read_corpus
 
@@ -141,10 +142,16 @@ def tiny() -> list[str]:
     return TINY
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Two hundred pairs, four models of two epochs."""
-    folder = tmp_path_factory.mktemp("world")
+MODELS = (
+    ("forward", "store", ["-a", "lstm", "--seed", "2"]),
+    ("reversed", "store", ["-a", "lstm-reversed"]),
+    ("gru", "store", ["-a", "gru"]),
+    ("other", "other-store", ["-a", "lstm"]),
+)
+
+
+def make_world(folder: Path) -> None:
+    """Writes two hundred pairs and trains four models for two epochs."""
     corpus = read_corpus(300, 20, 12)
     write_texts(folder / "train", corpus.train[:200])
     write_texts(folder / "valid", corpus.valid)
@@ -152,17 +159,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     write_texts(folder / "other", corpus.train[200:])
     preprocess(folder / "train", folder / "valid", folder / "store")
     preprocess(folder / "other", folder / "valid", folder / "other-store")
-    for name, store, options in (
-        ("forward", "store", ["-a", "lstm", "--seed", "2"]),
-        ("reversed", "store", ["-a", "lstm-reversed"]),
-        ("gru", "store", ["-a", "gru"]),
-        ("other", "other-store", ["-a", "lstm"]),
-    ):
+    for name, store, options in MODELS:
         save = folder / name
         must(run_in_process("train", folder / store, *TINY, *options, "--save-dir", save))
-    best = {
-        name: folder / name / "checkpoint_best" for name in ("forward", "reversed", "gru", "other")
-    }
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Two hundred pairs and four models, which all workers share: tests only read them."""
+    folder = made_once(tmp_path_factory, "world", make_world)
+    best = {name: folder / name / "checkpoint_best" for name, _, _ in MODELS}
     return World(
         folder, folder / "test", folder / "test.en", folder / "test.fr", folder / "store",
         folder / "forward", **best,

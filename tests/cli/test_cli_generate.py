@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -173,9 +174,10 @@ def records(outcome):
     return [(item["text"], item["log_prob"]) for item in best]
 
 
-def test_ensemble_files_name_members_relative_to_themselves(s2st, world, text):
-    path = world.folder / "relative.toml"
-    path.write_text('members = ["forward/checkpoint_best", "gru/checkpoint_best"]\n')
+def test_ensemble_files_name_members_relative_to_themselves(s2st, world, text, tmp_path):
+    path = tmp_path / "relative.toml"
+    members = [os.path.relpath(model, tmp_path) for model in (world.forward, world.gru)]
+    path.write_text(f"members = {json.dumps(members)}\n")
     by_file = s2st("generate", "--checkpoint", path, *SHORT, stdin=text)
     by_name = s2st(
         "generate", "--checkpoint", world.forward, "--checkpoint", world.gru, *SHORT, stdin=text

@@ -61,6 +61,7 @@ def stopped(monkeypatch):
 TASKS = 7  # 13 lines in chunks of 5, 5 and 3: batches of up to 2, and the empty lines of a chunk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_run_stopped_after_any_task_goes_on_to_the_same_bytes(generate, stopped, tmp_path, form):
     out, parts = tmp_path / "out", tmp_path / "out.parts"

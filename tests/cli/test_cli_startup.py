@@ -47,6 +47,7 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_generate_imports_nothing_heavy(checkpoint):
     out, modules = imported("generate", "--checkpoint", checkpoint, "--threads", 1, stdin="a\n")
     assert out.count("\n") == 1
@@ -54,6 +55,7 @@ def test_generate_imports_nothing_heavy(checkpoint):
     assert not HEAVY & modules
 
 
+@pytest.mark.slow
 def test_scoring_pairs_and_rescoring_import_nothing_heavy(checkpoint, tmp_path):
     (tmp_path / "one").write_text("a\n")
     (tmp_path / "nbest").write_text("0 ||| b ||| LM0= -1 ||| -1\n")
@@ -74,6 +76,7 @@ def test_scoring_text_needs_no_torch(tmp_path):
     assert not {"torch", "sympy", "scipy", "rich", "sacremoses", "sentencepiece"} & modules
 
 
+@pytest.mark.slow
 def test_inspecting_needs_no_compiler(checkpoint):
     out, modules = imported("inspect", checkpoint)
     assert "architecture lstm" in out

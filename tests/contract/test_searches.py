@@ -1,6 +1,7 @@
 """What every search must keep over every scorer."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -70,20 +71,30 @@ def possible_sources(scorer, seed, min_len=0):
 
 def brute_force(scorer, sources, *, nbest=1, min_len=0, unk=True, lenpen=0.0):
     """The n best (tokens, score) of each source by scoring every sequence there is, plainly."""
-    words = range(UNK_ID if unk else UNK_ID + 1, len(scorer.target.vocabulary))
     best = []
     for source in sources:
         most = most_words(scorer, source, min_len)
-        every = [w for n in range(min_len, most + 1) for w in product(words, repeat=n)]
-        pairs = make_batch([source] * len(every), every, range(len(every)))
-        totals = Scorer.score(scorer, pairs).sum(1).tolist()
         scored = [
             (tokens, total / (len(tokens) + 1) ** lenpen)
-            for tokens, total in zip(every, totals, strict=True)
-            if total > -float("inf")
+            for tokens, total in every_sequence(scorer, tuple(source), most)
+            if len(tokens) >= min_len and (unk or UNK_ID not in tokens)
         ]
         best.append(sorted(scored, key=lambda item: -item[1])[:nbest])
     return best
+
+
+@cache
+def every_sequence(scorer, source, most):
+    """(tokens, log-probability) of every sequence of at most so many words that is possible."""
+    words = range(UNK_ID, len(scorer.target.vocabulary))
+    every = [w for n in range(most + 1) for w in product(words, repeat=n)]
+    pairs = make_batch([source] * len(every), every, range(len(every)))
+    totals = Scorer.score(scorer, pairs).sum(1).tolist()
+    return [
+        (tokens, total)
+        for tokens, total in zip(every, totals, strict=True)
+        if total > -float("inf")
+    ]
 
 
 @pytest.mark.parametrize("name", SEARCHES.names())

@@ -37,6 +37,7 @@ def identity(tmp_path_factory) -> LineIdentity:
     return LineIdentity(tmp_path_factory.mktemp("identity"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", ["generate", "score", "rescore-nbest"])
 def test_random_files(identity, check):
     @fixed(60)
@@ -54,6 +55,7 @@ def test_odd_files(identity, name, errors):
         identity.generate_from(ODD_FILES[name], errors, ["--batch-size", 2], form)
 
 
+@pytest.mark.slow
 def test_many_empty_lines(identity):
     data = b"\n" * 20_000 + b"a b\n" + b"\n" * 20_000
     identity.generate_from(data, "strict", [], "json")

@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "examples" / "aligned" / "run.py"
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_two_languages_one_of_which_is_refused(tmp_path):
     arguments = ["--pairs", "60", "--epochs", "1", "--task", "cipher", "--task", "dropping"]
     command = [sys.executable, str(SCRIPT), "--run", str(tmp_path / "run"), *arguments]

@@ -16,7 +16,7 @@ def run(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_the_table_of_a_toy_comparison(tmp_path):
     plan = ["--plan", FOLDER / "plan-smoke.toml", "--jobs", "1"]
     done = run(tmp_path / "run", *plan)
@@ -41,6 +41,7 @@ def test_the_table_of_a_toy_comparison(tmp_path):
     assert again.stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_not_whole_is_one_line(tmp_path):
     (tmp_path / "plan.toml").write_text('nbest = 5\nrows.a = { label = "A" }\n')
     done = run(tmp_path / "run", "--plan", tmp_path / "plan.toml")

@@ -40,7 +40,7 @@ def test_the_plugin_is_one_short_file():
     assert len((EXAMPLES / "plugin" / "mean_embedding.py").read_text().splitlines()) < 100
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_the_plugin_trains_and_decodes_through_the_commands(texts):
     plugin = EXAMPLES / "plugin"
 
@@ -71,7 +71,7 @@ def test_the_plugin_trains_and_decodes_through_the_commands(texts):
     assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_the_demo_runs_end_to_end(tmp_path):
     done = run(
         "-m", "s2st_cli", "demo", "--dir", "demo", "--train-size", "300", "--test-size", "20",
@@ -100,7 +100,7 @@ And watched the evening go.
 """
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_verse_is_written_after_training_on_a_named_text(tmp_path):
     """What comes out begins as it is told to, line by line; a second call only writes."""
     names = [f"The {name}" for name in ("king", "fox", "maid", "lark", "moon", "hare")]
@@ -142,7 +142,7 @@ def test_multi30k_says_what_is_missing_from_a_folder(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_multi30k_trains_rescores_and_goes_on(tmp_path, texts):
     """The whole script on made-up data, with one epoch and lists of three."""
     script = (EXAMPLES / "multi30k" / "run.py").read_text()

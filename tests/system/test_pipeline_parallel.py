@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 from builders import TINY, corpus, model, random_sentences, store
-from processes import SECONDS, join, run_ranks
+from processes import SECONDS, run_ranks
 
 from s2st.components import Layer, resolve
 from s2st.criteria.cross_entropy import CrossEntropy, LabelSmoothedCrossEntropy
@@ -219,7 +219,3 @@ def test_every_sentence_is_dealt_once_and_columns_get_like_lengths():
     lengths = torch.stack([share.target_lengths.view(3, 3).amax(dim=1) for share in dealt])
     assert (lengths[0] <= lengths[1]).all()  # sorted: micro-batch after micro-batch in turn
     assert (lengths[1, :-1] <= lengths[0, 1:]).all()
-
-
-if __name__ == "__main__":
-    worker(*join(sys.argv[1:]))

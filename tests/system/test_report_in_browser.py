@@ -30,7 +30,7 @@ from s2st.analysis.report import (
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.extensive,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium with its chromedriver"),
 ]
 FLAGS = (

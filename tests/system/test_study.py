@@ -15,6 +15,7 @@ import pytest
 from s2st.pipelines.evaluate import tokenized_bleu
 from s2st.training.lock import own
 
+pytestmark = pytest.mark.extensive
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "examples" / "sutskever2014" / "run.py"
 LIMIT = 900
@@ -67,7 +68,6 @@ def ended(text):
     return re.findall(r"\] (\S+): done, ", text)
 
 
-@pytest.mark.slow
 def test_a_stopped_study_does_only_what_is_left(study):
     _, _, before, after = study
     assert ended(before)
@@ -76,7 +76,6 @@ def test_a_stopped_study_does_only_what_is_left(study):
     assert len(ended(before)) + len(ended(after)) == len({*ended(before), *ended(after)})
 
 
-@pytest.mark.slow
 def test_a_finished_study_has_nothing_to_do_and_says_the_same(study):
     run, out, _, _ = study
     page = (run / "report.html").read_bytes()
@@ -87,7 +86,6 @@ def test_a_finished_study_has_nothing_to_do_and_says_the_same(study):
     assert (run / "report.html").read_bytes() == page
 
 
-@pytest.mark.slow
 def test_the_tables_hold_every_system_and_the_figures_of_the_commands(study):
     run, out, _, _ = study
     for row in ("vanilla RNN", "forward LSTM", "reversed LSTM", "3 reversed LSTMs",
@@ -105,7 +103,6 @@ def test_the_tables_hold_every_system_and_the_figures_of_the_commands(study):
     assert cells[2].startswith(f"{perplexity:.2f} [")
 
 
-@pytest.mark.slow
 def test_the_report_holds_tables_figures_samples_and_commands(study):
     run, _, _, _ = study
     report = json.loads((run / "report.json").read_text())
@@ -122,7 +119,6 @@ def test_the_report_holds_tables_figures_samples_and_commands(study):
     assert "http" + "://" not in re.sub(r'base64,[^"]*', "", page)
 
 
-@pytest.mark.slow
 def test_a_changed_text_does_again_what_depends_on_it_only(study, tmp_path):
     run, _, _, _ = study
     process = start("--scale", "smoke", "--run", run)

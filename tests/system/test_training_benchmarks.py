@@ -20,7 +20,7 @@ def run(tmp_path, script, *options):
     return done.stdout, json.loads(result.read_text("utf-8"))["results"]
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_training(tmp_path):
     data = store(tmp_path / "data")
     shown, (result,) = run(
@@ -40,7 +40,7 @@ def test_training(tmp_path):
         assert peer in shown
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_memory(tmp_path):
     _, rows = run(
         tmp_path, "memory.py", "--words", "90/60", "--layers", "2",

@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent / "faults"))
 from harness import Fault  # noqa: E402
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_the_short_form_loses_nothing():
     command = [sys.executable, str(HERE / "run.py"), "--short"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000)

@@ -1,13 +1,12 @@
 """The softmax loss divided over two real processes, against torch's own on one."""
 
-import sys
 from itertools import product
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from processes import join, run_ranks
+from processes import run_ranks
 
 from s2st.models import softmax_loss as module
 from s2st.models.divided_softmax import divided_softmax_loss, word_range
@@ -53,6 +52,7 @@ def found(tmp_path_factory):
     return [load_tensors(folder / f"{rank}.safetensors") for rank in range(RANKS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "words", "smoothing", "dtype"), CASES)
 def test_loss_and_gradients_are_those_of_the_whole(found, rows, words, smoothing, dtype):
     features, weight, chosen = (
@@ -80,7 +80,3 @@ def test_parts_of_a_vocabulary_lie_side_by_side(words, parts):
     ranges = [word_range(words, part, parts) for part in range(parts)]
     assert [word for first, end in ranges for word in range(first, end)] == list(range(words))
     assert max(e - f for f, e in ranges) - min(e - f for f, e in ranges) <= 1
-
-
-if __name__ == "__main__":
-    worker(*join(sys.argv[1:]))

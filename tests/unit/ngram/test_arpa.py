@@ -105,6 +105,7 @@ def test_damage_is_told_with_its_line(tmp_path, old, new, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_fault_far_into_a_long_file_has_its_line(tmp_path):
     text = KneserNey(random_text(6000, 1500), 3).arpa()
     lines = text.split("\n")

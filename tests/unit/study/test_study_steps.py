@@ -16,6 +16,7 @@ from study.steps import SIGNALS, Runner, Step, StoppedError, StudyError
 from s2st import durable
 from s2st.manifest import seal
 
+pytestmark = pytest.mark.slow  # processes of its own
 ROOT = Path(__file__).parents[3]
 PATHS = (ROOT, ROOT / "examples" / "sutskever2014", ROOT / "examples")
 REF = "le chat dort .\nun chien court .\n"

@@ -398,6 +398,7 @@ def straight(request, tmp_path_factory):
     return options, outcome(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [[1], [4], [6], [2, 3, 6, 9], [16]], ids=str)
 def test_a_run_stopped_and_resumed_ends_as_the_straight_one(tmp_path, straight, stops):
     """Bit for bit: weights, optimiser tensors, history and links; with dropout.
