@@ -233,7 +233,7 @@ def replacing(path: Path) -> Iterator["Writer | Stream"]:
         with Stream(path) as stream:
             yield stream
         return
-    final = Path(os.path.realpath(path))
+    final = Path(os.path.realpath(path)) if path.is_symlink() else path
     temporary = _temporary(final)
     try:
         with Writer(temporary) as writer:

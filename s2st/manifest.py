@@ -14,7 +14,7 @@ from typing import Any
 
 from s2st import durable
 from s2st.config import shown
-from s2st.errors import CheckpointError
+from s2st.errors import CheckpointError, InputMissingError, reason
 
 MANIFEST = "manifest.json"
 KINDS = {
@@ -170,9 +170,17 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 
 
 def refuse_strangers(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raises CheckpointError for a file in the folder that its manifest does not list."""
+    """Raises CheckpointError for a file in the folder that its manifest does not list.
+
+    Raises InputMissingError where the folder cannot be listed.
+    """
     files = files_of(folder, manifest)
-    for path in _files_below(folder):
+    try:
+        found = list(_files_below(folder))
+    except OSError as error:
+        where = error.filename or folder
+        raise InputMissingError(f"{where}: cannot be read: {reason(error)}") from error
+    for path in found:
         name = path.relative_to(folder).as_posix()
         if name != MANIFEST and name not in files:
             raise CheckpointError("not listed in the manifest", str(path))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from s2st.errors import UsageError
-from s2st.text.destinations import check_destinations
+from s2st.text.destinations import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
@@ -40,13 +40,14 @@ NO_FILES = frozenset(
 
 
 def check_paths(values: Mapping[str, Any]) -> None:
-    """Refuses outputs that are inputs, or are within one.
+    """Refuses outputs that are inputs, or are within one, and inputs that may not be read.
 
     Args:
         values: every parameter of the command by name, with its value.
 
     Raises:
         OutputError, UsageError: as `check_destinations`.
+        InputMissingError: as `check_readable`.
     """
     inputs: list[str] = []
     outputs: list[str] = []
@@ -67,6 +68,7 @@ def check_paths(values: Mapping[str, Any]) -> None:
     if len(streams) > 1:
         other = next(name for name in streams if name != "output_file").replace("_", "-")
         raise UsageError(f"--{other} needs a file: another output is standard output (-)")
+    check_readable(inputs)
     if outputs or folders:
         check_destinations(outputs, folders, inputs)
 

@@ -1,11 +1,13 @@
-"""Where a command may write: never to one of its inputs, nor into a folder that it reads."""
+"""Where a command may write: never to an input, nor into a folder that it reads."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from s2st.config import read_toml
-from s2st.errors import S2STError, UsageError
+from s2st.errors import InputMissingError, S2STError, UsageError, reason
 from s2st.manifest import MANIFEST
 from s2st.text.lines import check_outputs
 
@@ -41,6 +43,23 @@ def check_destinations(
                 raise UsageError(
                     f"{path}: {where} {name}, which this command reads; name another place"
                 )
+
+
+def check_readable(inputs: Iterable[str]) -> None:
+    """Raises InputMissingError for an input in a folder that may not be entered, or a link loop.
+
+    What is not there at all is said by whoever reads it.
+    """
+    for path in inputs:
+        try:
+            is_folder = path != "-" and stat.S_ISDIR(os.stat(path).st_mode)
+            if is_folder and not os.access(path, os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.ELOOP):
+                raise InputMissingError(f"{path}: cannot be read: {reason(error)}") from error
+        except ValueError:  # a name that no file can have
+            continue
 
 
 def _files_and_folders(inputs: Iterable[str]) -> tuple[list[str], dict[str, str]]:

@@ -175,6 +175,52 @@ def contents(folder):
     return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
 
+INPUTS = [
+    (words, read)
+    for words, command in COMMANDS.items()
+    for read in parameters(command)
+    if set_of(read) in ("INPUTS", "LISTS", "LABELED") and takes_text(parameters(command)[read])
+    and read != "config"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "read"), INPUTS)
+def test_an_input_that_may_not_be_read_is_an_input_error_of_its_name(s2st, tmp_path, words, read):
+    """A loop of links, which nobody can follow, also not root."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    given = f"label={loop}" if set_of(read) == "LABELED" else str(loop)
+    outcome = s2st(*arguments(words, {read: given}))
+    outcome.check_error(66, f"{loop}: cannot be read: Too many levels of symbolic links")
+
+
+@pytest.mark.parametrize(("words", "read"), [pair for pair in INPUTS if pair[1] != "plugin"])
+def test_a_folder_that_may_not_be_entered_is_not_called_empty(
+    s2st, tmp_path, words, read, monkeypatch
+):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    access = os.access
+
+    def refuse(path, mode):
+        return access(path, mode) and os.path.realpath(path) != str(folder)
+
+    monkeypatch.setattr(os, "access", refuse)
+    given = f"label={folder}" if set_of(read) == "LABELED" else str(folder)
+    outcome = s2st(*arguments(words, {read: given}))
+    outcome.check_error(66, f"{folder}: cannot be read: Permission denied")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_called_empty(s2st, world, tmp_path, monkeypatch):
+    def refuse(path="."):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        outcome = s2st("average", "--last", 2, world.save_dir, "-o", tmp_path / "new")
+    outcome.check_error(66, f"{world.save_dir}: cannot be read: Permission denied")
+
+
 def test_report_never_destroys_a_checkpoint(s2st, world):
     """What the issue saw."""
     place = world.save_dir / "checkpoint_best" / "manifest.json"
