@@ -14,6 +14,7 @@ from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
 from s2st.config import OptionSpec, option_specs, read_option_file
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.effects import check_effects
 
 COMMAND_LINE = "command line"
 
@@ -119,6 +120,10 @@ class ConfiguredCommand(click.Command):
         layers = self._layers(ctx.params.get("recipe"), ctx.params.get("config"))
         resolved = resolve(self.spec, [*layers, Layer(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
+        given_extra = [
+            name for name in extra if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        ]
+        check_effects(self.name or "", [*given, *given_extra], resolved, extra)
         return self.run(resolved, extra)
 
     def _layers(self, recipe: str | None, config: str | None) -> list[Layer]:
