@@ -161,13 +161,7 @@ def _curve(run: ResumedRun, validations: Sequence[_Validation]) -> Section:
     for update, epoch, train, valid, rate in validations:
         best = Marked("best", "good") if update == run.state.best_update else None
         rows.append((update, epoch, _perplexity(train), _perplexity(valid), rate, best))
-    items.append(
-        Table(
-            "Perplexity per target token, ends of sentences counted, at each validation",
-            columns,
-            tuple(rows),
-        )
-    )
+    items.append(Table("Perplexity per target token at each validation", columns, tuple(rows)))
     return Section("Training", tuple(text), tuple(items))
 
 
