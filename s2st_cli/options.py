@@ -15,6 +15,7 @@ from s2st.components import CommandSpec, Layer, Resolved, Role, resolve, select
 from s2st.config import EMPTY, OptionSpec, Range, option_specs, read_option_file, shown
 from s2st.errors import UsageError
 from s2st.registry import load_plugin
+from s2st_cli.effects import check_effects
 from s2st_cli.lazy import PlainCommand
 from s2st_cli.paths import check_paths
 
@@ -251,6 +252,10 @@ class ConfiguredCommand(Command):
         records = [*resolved.fixed.values(), *resolved.configs.values()]
         values = {name: value for record in records for name, value in vars(record).items()}
         check_paths({**ctx.params, **values, **extra})
+        given_extra = [
+            name for name in extra if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        ]
+        check_effects(self.name or "", [*given, *given_extra], resolved, extra)
         return self.run(resolved, extra)
 
     def _layers(self, recipe: str | None, config: str | None) -> list[Layer]:

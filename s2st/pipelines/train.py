@@ -377,3 +377,4 @@ def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
     log.info("data %s; save-dir %s", data, options.config(TrainerConfig).save_dir)
     log.info("architecture %s (%s)", options.entries["arch"].name, sizes)
     log.info("%s parameters", f"{parameters:,}")
+    log.info("ppl: perplexity per target token, ends of sentences counted")

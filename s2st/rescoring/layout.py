@@ -126,8 +126,13 @@ class FeatureRules:
         """What each hypothesis must have: values by name, and whether no other dense feature."""
         if self.own and layout is not None and (given is None or self.tunes):
             return {n: c for n, c in layout.counts.items() if not is_ours(n)}, True
-        weighed = {} if given is None else given.values
-        return {n: len(v) for n, v in weighed.items() if any(v) and not is_ours(n)}, False
+        there = {} if layout is None else layout.counts
+        needed = {}
+        for name, numbers in (given.values if given is not None else {}).items():
+            absent = name not in there and _NEVER_IN_LISTS.fullmatch(name)
+            if any(numbers) and not is_ours(name) and not absent:
+                needed[name] = len(numbers)
+        return needed, False
 
 
 class FeatureGuard:

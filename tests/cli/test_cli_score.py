@@ -75,6 +75,14 @@ def test_every_line_of_text_says_its_metric_and_how_it_was_computed(s2st, world,
         assert record["tokenized BLEU"]["signature"].count("case:lc") == bool(options)
 
 
+def test_trainings_log_says_what_its_perplexity_is(s2st, world, tiny, tmp_path):
+    outcome = s2st("train", world.store, *tiny, "--save-dir", tmp_path / "m", "--max-update", 1)
+    assert outcome.code == 0, outcome.err
+    start, _, rest = outcome.err.partition("ppl: perplexity per target token, ends of sentences")
+    assert "ppl" in rest
+    assert "ppl" not in start
+
+
 def test_lowercase_lowers_both_sides_of_both_bleus(s2st, tmp_path):
     (tmp_path / "h").write_text("THE Cat sat on a MAT\nil LIT un livre\n")
     (tmp_path / "r").write_text("the cat SAT on a mat\nIl lit UN Livre\n")

@@ -84,6 +84,11 @@ class TuningReport:
             return f"no held-out BLEU: {self.missing}; so the gain of tuning is not known"
         if self.gain.low > 0:
             return None
+        if self.gain.high < 0:
+            return (
+                f"tuning makes held-out lists worse ({show(self.gain)}): the weights fit these "
+                "lists only; more development lists or fewer features help"
+            )
         return (
             "the gain of tuning is not significant on held-out lists "
             f"({show(self.gain)}): more development lists or fewer features would tell more"

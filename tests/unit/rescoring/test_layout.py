@@ -111,10 +111,11 @@ def test_weights_that_do_not_fit_name_file_line_feature_and_both_counts(tmp_path
 
 def test_weights_that_change_nothing_are_no_error(tmp_path):
     """Zeros, sparse features, and the penalty that Moses never writes into lists."""
-    guard(given=weights_file(
+    own = guard(given=weights_file(
         tmp_path, "LM0= 1", "LM7= 0", "S2ST4= 0", "UnknownWordPenalty0= 1", "dlm_a= 2",
         "S2STLength= 0",
     ))  # fmt: skip
+    assert len(run(own, [MOSES, MOSES + " dlm_a= 1"], "test.nbest")) == 2
     with pytest.raises(UsageError, match="UnknownWordPenalty0: no such feature"):
         guard(given=parse_weights(["UnknownWordPenalty0=1"]))
 

@@ -138,6 +138,20 @@ def test_held_out_choices_are_those_of_weights_that_did_not_see_them():
     assert report.held_out.value != report.tuned.value
 
 
+def test_a_loss_on_held_out_lists_is_called_one():
+    """Full lists teach quality, the folds its opposite."""
+    lists = random_lists(10, 2, lists=200)
+    worst = Weights({BASELINE: (-1.0,), "S2ST0": (-9.0,)})
+
+    def tuner(own, _start):
+        return TunedWeights(np.array([1.0, 0.0] if len(own) == 200 else [-1.0, 0.0]), 0.0)
+
+    report = tune(collected(lists), tuner, worst, worst, False, 4)
+    assert report.learned
+    assert report.gain.high < 0
+    assert "tuning makes held-out lists worse" in report.warning()
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
