@@ -85,7 +85,7 @@ def plan(
             None leaves them.
     """
     side = scorer.target if scorer.source.empty else scorer.source
-    unknown = UnknownWords(side.vocabulary)
+    unknown = UnknownWords(side.vocabulary, side.tokenizer)
     wording = _Wording(scorer.target, detokenize, dictionary, scorer.source.empty)
     most = max(1, MAX_ROWS // search.rows_per_sentence)
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
@@ -94,8 +94,8 @@ def plan(
         end = first + len(chunk)
         if end > start:
             words = [side.tokenizer.encode(line) for line in chunk]
-            for line in words:
-                unknown.add(line)
+            for line, text in zip(words, chunk, strict=True):
+                unknown.add(line, text)
             rows = [side.ids(line) for line in words]
             lines = _Lines(first, chunk, words, rows)
             answered = [index for index, row in enumerate(rows) if row or side is scorer.target]
