@@ -20,6 +20,7 @@ from s2st.pipelines.work_queue import Task, WorkQueue, in_order
 from s2st.rescoring.checks import UnknownWords
 from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
+from s2st.text.prompts import with_prompt
 
 log = logging.getLogger("s2st")
 MAX_PADDED_TOKENS = 20_000  # of a batch: bounds the encoder's memory on very long lines
@@ -82,15 +83,15 @@ def plan(
             None leaves them.
     """
     side = scorer.target if scorer.source.empty else scorer.source
-    unknown = UnknownWords(side.vocabulary)
+    unknown = UnknownWords(side.vocabulary, side.tokenizer)
     wording = _Wording(scorer.target, detokenize, dictionary, scorer.source.empty)
     most = max(1, MAX_ROWS // search.rows_per_sentence)
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
     for chunk in chunks:
         words = [side.tokenizer.encode(line) for line in chunk]
-        for line in words:
-            unknown.add(line)
+        for line, text in zip(words, chunk, strict=True):
+            unknown.add(line, text)
         rows = [side.ids(line) for line in words]
         lines = _Lines(first, chunk, words, rows)
         answered = [index for index, row in enumerate(rows) if row or side is scorer.target]
@@ -151,9 +152,15 @@ class _Wording:
         links = links_of(hypothesis.attention)
         return replace_unknown(hypothesis.tokens, words, links, source, self.dictionary)
 
-    def text(self, words: Sequence[str]) -> str:
-        """Tokens as text; without detokenizing, with a space between them."""
-        return self.side.tokenizer.decode(list(words)) if self.detokenize else " ".join(words)
+    def text(self, words: Sequence[str], line: str, source: Sequence[str]) -> str:
+        """Tokens as text, a prompt as its line has it; not detokenized, with blanks between."""
+        if not self.detokenize:
+            return " ".join(words)
+        if not self.prompts:
+            return self.side.tokenizer.decode(list(words))
+        before, count = self.side.right_to_left, len(words) - len(source)
+        new = words[:count] if before else words[len(source) :]
+        return with_prompt(self.side.tokenizer, line, source, new, before)
 
 
 def _translate_batch(
@@ -180,8 +187,8 @@ def _translate_batch(
         hypotheses = [_in_text_order(hypothesis, scorer.target) for hypothesis in group]
         source_words = lines.words[index]
         words = tuple(tuple(wording.words(h, source_words)) for h in hypotheses)
-        texts = tuple(map(wording.text, words))
         text = lines.texts[index]
+        texts = tuple(wording.text(one, text, source_words) for one in words)
         yield Translation(number, text, tuple(hypotheses), tuple(source_words), words, texts)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from s2st.data.store import Store
 from s2st.demo_corpus import read_corpus
 from s2st.text.nbest import read_nbest
 
@@ -220,3 +221,57 @@ def test_every_feature_warns_of_text_that_its_model_does_not_know(s2st, made, wo
     assert "unknown to the model" in outcome.err
     both = s2st(*lists, "--checkpoint", world.forward, "--channel-checkpoint", made["back"])
     assert "(S2STChannel0)" in both.err or "unknown" not in both.err
+
+
+NASTY = [
+    "It's  5 o'clock, \"Tom\" & <b>co</b> | [x] ",
+    "&apos;quoted&apos; &amp; www.x.org/?a=1",
+    "\tL'\u00c9T\u00c9\u00a0: 3,5 %\u2026 \ufb01n \u2460 \u4e2d\u6587 \ud55c\uae00 \u2581 x",
+    "   ",
+    "",
+    "9' x 12' vs.",
+    "\u2028\u0085 e\u0301",
+]
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        ["none"],
+        ["none", "--lowercase"],
+        ["moses"],
+        ["moses", "--lowercase"],
+        ["sentencepiece", "--sentencepiece-vocab-size", "60"],
+    ],
+    ids=" ".join,
+)
+def test_a_prompt_comes_back_byte_for_byte(s2st, tiny, tmp_path, tokenizer):
+    lines = [pair.target for pair in generate_corpus(60, 5, 5, 3).train]
+    for part in ("train", "valid"):
+        (tmp_path / f"{part}.fr").write_text("".join(f"{line}\n" for line in lines))
+    texts = ["--trainpref", tmp_path / "train", "--validpref", tmp_path / "valid"]
+    store = ["--destdir", tmp_path / "bin", "--tokenizer", *tokenizer]
+    assert s2st("preprocess", "-t", "fr", "--only-target", *texts, *store).code == 0
+    train = ["train", tmp_path / "bin", *tiny, "--max-epoch", 1, "--arch", "lstm-lm"]
+    assert s2st(*train, "--save-dir", tmp_path / "lm").code == 0
+    own = ["--checkpoint", tmp_path / "lm" / "checkpoint_best", "--max-len-b", 6]
+    prompts = "".join(f"{line}\n" for line in NASTY).encode()
+    outcome = s2st("generate", *own, stdin=prompts)
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.lines) == len(NASTY)
+    for prompt, line in zip(NASTY, outcome.lines, strict=True):
+        assert line.startswith(prompt)
+    listed = s2st("generate", *own, "--format", "json", "--nbest", 3, stdin=prompts)
+    for prompt, line in zip(NASTY, listed.lines, strict=True):
+        assert all(h["text"].startswith(prompt) for h in json.loads(line)["hypotheses"])
+    tokens = Store(tmp_path / "bin").target_tokenizer.build()
+    for options in (["--no-detokenize"], ["--format", "moses"]):
+        outcome = s2st("generate", *own, *options, stdin=prompts)
+        assert outcome.code == 0, outcome.err
+        if options[0] == "--no-detokenize" or tokenizer[0] != "sentencepiece":
+            found = outcome.lines
+            if options[0] == "--format":
+                found = [group[0].hypothesis for group in read_nbest(outcome.lines, "x")]
+            for prompt, line in zip(NASTY, found, strict=True):
+                words = [word.replace("|||", "&#124;" * 3) for word in tokens.encode(prompt)]
+                assert line.split(" ")[: len(words)] == words

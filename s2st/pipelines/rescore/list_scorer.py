@@ -61,7 +61,8 @@ class ListScorer:
         self.keep_tokens = keep_tokens
         self.taken = 0
         self._unknown = [
-            (UnknownWords(f.source.vocabulary), UnknownWords(f.target.vocabulary)) for f in features
+            tuple(UnknownWords(side.vocabulary, side.tokenizer) for side in (f.source, f.target))
+            for f in features
         ]
 
     def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
@@ -153,8 +154,9 @@ class ListScorer:
         """Counts unknown words of the source and of the first hypothesis."""
         text, hypothesis = self.sources[entries[0].id], entries[0].hypothesis
         for feature, (source, target) in zip(self.features, self._unknown, strict=True):
-            source.add(feature.source.tokenizer.encode(text))
-            target.add(tokens_of(feature.target, hypothesis))
+            source.add(feature.source.tokenizer.encode(text), text)
+            words, cut = tokens_of(feature.target, hypothesis), feature.target.tokenizer.subword
+            target.add(words, hypothesis if cut else None)
 
 
 class EarlierScores:
