@@ -246,7 +246,7 @@ NASTY = [
     ids=" ".join,
 )
 def test_a_prompt_comes_back_byte_for_byte(s2st, tiny, tmp_path, tokenizer):
-    lines = [pair.target for pair in generate_corpus(60, 5, 5, 3).train]
+    lines = [pair.target for pair in read_corpus(60, 5, 5).train]
     for part in ("train", "valid"):
         (tmp_path / f"{part}.fr").write_text("".join(f"{line}\n" for line in lines))
     texts = ["--trainpref", tmp_path / "train", "--validpref", tmp_path / "valid"]
