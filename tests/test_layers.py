@@ -152,6 +152,22 @@ def test_forbidden_calls(name):
             assert given.get("allow_pickle") == "False", where
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("s2st_cli")])
+def test_all_text_reaches_the_terminal_by_one_module(name):
+    """So that nothing there is obeyed, and what plugins print gets nowhere near the data."""
+    if name == "s2st_cli.terminal":
+        return
+    writers = {"print", "click.echo", "click.secho", "click.style", "warnings.warn", "input"}
+    writers |= {f"sys.{stream}.write" for stream in ("stdout", "stderr")}
+    writers |= {"sys.stdout.buffer.write", "sys.stderr.buffer.write", "click.version_option"}
+    for called, node in calls(name):
+        where = f"{name}, line {node.lineno}: {called}; use s2st_cli.terminal"
+        assert called not in writers, where
+        if called in ("click.command", "click.group"):
+            given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            assert given.get("cls") in ("PlainCommand", "_Program", "_Analyses"), where
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_is_swallowed_by_double_star_arguments(name):
     for node in ast.walk(TREES[name]):
