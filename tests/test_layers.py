@@ -169,6 +169,25 @@ def test_forbidden_calls():
     assert offenders(rule) == []
 
 
+def test_all_text_reaches_the_terminal_by_one_module():
+    """So that nothing there is obeyed, and what plugins print gets nowhere near the data."""
+    writers = {"print", "click.echo", "click.secho", "click.style", "warnings.warn", "input"}
+    writers |= {f"sys.{stream}.write" for stream in ("stdout", "stderr")}
+    writers |= {"sys.stdout.buffer.write", "sys.stderr.buffer.write", "click.version_option"}
+    classes = ("Command", "_Program", "_Analyses")
+
+    def rule(name):
+        if not name.startswith("s2st_cli") or name == "s2st_cli.terminal":
+            return
+        for called, node in calls(name):
+            given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            plain = called in ("click.command", "click.group") and given.get("cls") not in classes
+            if called in writers or plain:
+                yield f"{name}, line {node.lineno}: {called}; use s2st_cli.terminal"
+
+    assert offenders(rule) == []
+
+
 def test_nothing_is_swallowed_by_double_star_arguments():
     def rule(name):
         for node in ast.walk(TREES[name]):

@@ -33,6 +33,10 @@ class SourceBatch:
         """The batch with its tokens on a device."""
         return replace(self, tokens=moved(self.tokens, device))
 
+    def copied(self) -> "SourceBatch":
+        """The batch with tensors of its own, for code that may write into them."""
+        return replace(self, tokens=self.tokens.clone(), lengths=self.lengths.clone())
+
     def emptied(self) -> "SourceBatch":
         """As many empty sources: what a language model is given."""
         tokens = torch.full((len(self), 1), EOS_ID, device=self.tokens.device)
@@ -75,6 +79,15 @@ class Batch:
             moved(self.target_in, device),
             moved(self.target_out, device),
             self.target_lengths,
+        )
+
+    def copied(self) -> "Batch":
+        """The batch with tensors of its own, for code that may write into them."""
+        return Batch(
+            self.source.copied(),
+            self.target_in.clone(),
+            self.target_out.clone(),
+            self.target_lengths.clone(),
         )
 
     def target_mask(self) -> torch.Tensor:

@@ -28,7 +28,10 @@ Forbid = Callable[[torch.Tensor, slice], None]
 
 @dataclass(frozen=True)
 class ScorerStep:
-    """One decoding step: log_probs (N, V), the next state, attention (N, S) or None."""
+    """One decoding step: log_probs (N, V), the next state, attention (N, S) or None.
+
+    The caller may write into log_probs. The rest is shared with later steps.
+    """
 
     log_probs: torch.Tensor
     state: DecoderState
@@ -174,6 +177,8 @@ class Scorer(ABC):
         result = self.advance(tokens, state)
         tables = [self.log_probs(_rows(result.features, p)) for p in self._parts(result.features)]
         log_probs = tables[0] if len(tables) == 1 else torch.cat(tables)
+        if log_probs.is_inference() and not torch.is_inference_mode_enabled():
+            log_probs = log_probs.clone()  # only here may a copy be written into, as a caller may
         return ScorerStep(log_probs, result.state, result.attention)
 
     def step_words(

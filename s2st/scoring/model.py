@@ -13,6 +13,9 @@ from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 class ModelScorer(Scorer):
     """Wraps a model in evaluation mode.
 
+    The model is given copies of ids: one of a plugin that writes into its input changes neither
+    what a search goes on with nor what other members of an ensemble read.
+
     Args:
         model: on its device already.
         source, target: what the ids mean.
@@ -36,25 +39,28 @@ class ModelScorer(Scorer):
     def start(self, source: SourceBatch) -> DecoderState:
         """Encodes the sources."""
         with autocast(self.device, self._precision):
-            return self.model.initial_state(self.model.encode(source.to(self.device)))
+            return self.model.initial_state(self.model.encode(self._own(source)))
 
     @torch.inference_mode()
     def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
         """The model's."""
         with autocast(self.device, self._precision):
-            encoded = self.model.encode(source.to(self.device))
+            encoded = self.model.encode(self._own(source))
         parts = self.model.sentence_vectors(encoded)
         return {name: at_least_float32(part) for name, part in parts.items()}
 
     def check_pairs(self, batch: Batch) -> None:
         """The model knows."""
-        self.model.check_pairs(batch)
+        self.model.check_pairs(batch.copied())
+
+    def _own(self, source: SourceBatch) -> SourceBatch:
+        return source.copied().to(self.device)
 
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
         """One step of the model."""
         with autocast(self.device, self._precision):
-            result = self.model.step(tokens, state)
+            result = self.model.step(tokens.clone(), state)
         return Advance(result.features, result.state, result.attention)
 
     @torch.inference_mode()
@@ -82,8 +88,8 @@ class ModelScorer(Scorer):
         batch = batch.to(self.device)
         places = batch.target_positions()
         with autocast(self.device, self._precision):
-            state = self.model.initial_state(self.model.encode(batch.source))
-            features = self.model.decode(batch.target_in, state).flatten(0, 1)[places]
+            state = self.model.initial_state(self.model.encode(batch.source.copied()))
+            features = self.model.decode(batch.target_in.clone(), state).flatten(0, 1)[places]
         rows = torch.arange(len(features), device=self.device)
         log_probs = self.pick(features, rows, batch.target_out.flatten()[places])
         result = log_probs.new_zeros(batch.target_out.numel())

@@ -93,6 +93,35 @@ def test_select_leaves_the_old_state_usable(scorer):
     assert torch.equal(scorer.step(tokens, state).log_probs, before)
 
 
+def stepped(scorer, spoil):
+    """The log-probabilities of some steps by a caller that spoils what it gave and may write to."""
+    source = source_batch(sources_for(scorer))
+    state = scorer.start(source)
+    if spoil:
+        source.tokens.fill_(UNK_ID)
+        source.lengths.fill_(1)
+    tokens, found = torch.full((len(source),), BOS_ID), []
+    for word in (4, 5, UNK_ID):
+        result = scorer.step(tokens, state)
+        found.append(result.log_probs.clone())
+        rows = torch.arange(len(tokens)).flip(0)
+        if spoil:
+            result.log_probs.zero_()
+            tokens.fill_(UNK_ID)
+        tokens = torch.full_like(tokens, word)
+        state = result.state.select(rows)
+        if spoil:
+            rows.zero_()
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_caller_may_write_into_its_own_tensors(scorer, inference):
+    """What it gave: ids and rows; and log-probabilities, outside of inference mode too."""
+    with torch.inference_mode(inference):
+        close(stepped(scorer, True), stepped(scorer, False))
+
+
 @pytest.mark.parametrize("mode", ["probability", "log-probability"])
 @pytest.mark.parametrize("name", trainable())
 def test_an_ensemble_of_one_model_is_that_model(name, mode):
