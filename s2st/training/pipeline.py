@@ -214,7 +214,7 @@ class _Run(nn.Module):
     ) -> torch.Tensor | tuple[torch.Tensor, ...]:
         with autocast(self._device, self._precision):
             states = self.stage(_entered(source), _entered(target), source_lengths, target_lengths)
-        sent = tuple(each.to(self.dtype).contiguous() for each in states)
+        sent = tuple(packed(each.to(self.dtype)) for each in states)
         return sent if len(sent) > 1 else sent[0]
 
 
@@ -222,8 +222,16 @@ def _entered(states: torch.Tensor) -> torch.Tensor:
     """The same, with a contiguous gradient, since it is sent as it lies."""
     if states.requires_grad:
         states = states.view_as(states)
-        states.register_hook(torch.Tensor.contiguous)
+        states.register_hook(packed)
     return states
+
+
+def packed(states: torch.Tensor) -> torch.Tensor:
+    """Returns the same values with the strides of a new tensor of this shape.
+
+    ``contiguous`` alone keeps any stride of a dimension of size 1, which torch 2.8 refuses to send.
+    """
+    return states.contiguous().flatten().view(states.shape)
 
 
 class _Stage(PipelineStage):

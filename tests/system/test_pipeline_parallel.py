@@ -22,7 +22,7 @@ from s2st.models.saved import load_tensors, read_saved, save_tensors
 from s2st.pipelines.train import TRAIN_SPEC, run_training
 from s2st.ranks import Ranks
 from s2st.training.gradients import Gradients, Loss, Share
-from s2st.training.pipeline import make_grid, shares
+from s2st.training.pipeline import make_grid, packed, shares
 from s2st.training.progress import Observer
 from s2st.training.sparse import set_sparse_tables
 from s2st.training.staged import StagedGradients
@@ -219,3 +219,14 @@ def test_every_sentence_is_dealt_once_and_columns_get_like_lengths():
     lengths = torch.stack([share.target_lengths.view(3, 3).amax(dim=1) for share in dealt])
     assert (lengths[0] <= lengths[1]).all()  # sorted: micro-batch after micro-batch in turn
     assert (lengths[1, :-1] <= lengths[0, 1:]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 4), (6, 1, 4), (5, 3, 1), (1, 1, 1), (2, 3, 4)])
+def test_states_are_sent_with_the_strides_that_the_receiver_expects(shape):
+    expected = torch.empty(shape, device="meta").stride()
+    given = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).view(shape)
+    for axes in ((0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)):
+        back = sorted(range(3), key=axes.__getitem__)
+        turned = given.permute(axes).contiguous().permute(back)
+        assert packed(turned).stride() == expected
+        assert torch.equal(packed(turned), given)
