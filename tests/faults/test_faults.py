@@ -15,6 +15,8 @@ from small_run import OPTIONS, content_of, leftovers, preprocess, write_texts
 
 from s2st.training.checkpoint import read_run
 
+pytestmark = pytest.mark.slow
+
 
 def numbers(operations, count, first=1):
     """`count` numbers of operations spread evenly from `first` to the end."""
@@ -145,7 +147,6 @@ def test_an_export_that_fails_leaves_no_release(warm, small_run, place):
     assert content_of(place / "release") == whole
 
 
-@pytest.mark.slow
 def test_the_harness_injects_a_fault_into_a_process_of_its_own(small_run, place):
     """Without forks: what the other tests do is what a run from a shell does."""
     command = [sys.executable, str(Path(harness.__file__)), "train", str(small_run.store)]
