@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from s2st.errors import OutputError
+from s2st.pipe_output import open_to_write
 
 CHUNK = 1 << 20
 _TEMPORARY = re.compile(r"\.(.+)\.tmp(?:-.*)?")
@@ -98,7 +99,7 @@ def replace_file(path: Path, data: bytes) -> None:
     What is there and no regular file (a device, a pipe) is written to instead.
     """
     if path.exists() and not path.is_file():
-        with _naming(path), open(path, "wb") as stream:
+        with _naming(path), open_to_write(path) as stream:
             stream.write(data)
         return
     path = Path(os.path.realpath(path))  # a link stays one

@@ -4,7 +4,6 @@ Every error a user can cause ends here as one line on stderr and an exit code.
 """
 
 import contextlib
-import io
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ from s2st import __version__
 from s2st.errors import InterruptedBySignalError, S2STError, UsageError
 from s2st.interrupt import Stopped
 from s2st.ranks import Ranks, ranks
+from s2st_cli import streams
 from s2st_cli.lazy import LazyGroup
 
 COMMANDS = {
@@ -135,12 +135,7 @@ def run(arguments: list[str] | None = None) -> int:
     A signal raises that where its handlers are installed.
     """
     _set_up_logging()
-    if sys.stdout is None:  # started with stdout closed (`>&-`)
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names that are no UTF-8 are printed too
-        sys.stdout.reconfigure(errors="surrogateescape")
-    if sys.stderr is None:  # print(file=None) would write to stdout
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    streams.prepare()
     try:
         result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
         sys.stdout.flush()

@@ -17,11 +17,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from s2st import durable
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
+from s2st.pipe_output import open_to_write
 
 log = logging.getLogger("s2st")
 BOM = b"\xef\xbb\xbf"
@@ -211,11 +212,17 @@ def open_output(path: str | Path, keep: int = 0) -> Iterator[LineWriter]:
 
 def _open_file(path: str | Path, keep: int) -> BinaryIO:
     if str(path).endswith(".gz"):
-        return cast(BinaryIO, gzip.GzipFile(path, "wb", mtime=0))
-    stream = open(path, "r+b" if keep else "wb")  # noqa: SIM115 - closed by open_output
-    if keep:
-        stream.truncate(keep)
-        stream.seek(keep)
+        if not os.path.exists(path) or os.path.isfile(path):
+            return cast(BinaryIO, gzip.GzipFile(path, "wb", mtime=0))
+        pipe: Any = open_to_write(path)
+        packed = gzip.GzipFile(path, "wb", fileobj=pipe, mtime=0)
+        packed.myfileobj = pipe  # closed with it
+        return cast(BinaryIO, packed)
+    if not keep:
+        return open_to_write(path)
+    stream = open(path, "r+b")  # noqa: SIM115 - closed by open_output
+    stream.truncate(keep)
+    stream.seek(keep)
     return stream
 
 
