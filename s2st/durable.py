@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from s2st.errors import OutputError, reason
+from s2st.pipe_output import open_to_write
 
 CHUNK = 1 << 20
 _TEMPORARY = re.compile(r"\.(.+)\.tmp(?:-.*)?")
@@ -178,14 +179,13 @@ class Stream:
     def __init__(self, path: Path) -> None:
         self.path = path
         with naming(path):
-            self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - closed at the end
+            self._file = open_to_write(path)
 
     def write(self, data: bytes) -> None:
         """Writes all of the bytes; BrokenPipeError where a pipe's reader has gone."""
         with naming(self.path):
-            view = memoryview(data)
-            while len(view):
-                view = view[self._file.write(view) :]
+            self._file.write(data)
+            self._file.flush()
 
     def __enter__(self) -> "Stream":
         return self

@@ -45,6 +45,12 @@ def check() -> None:
         raise Stopped(_number)
 
 
+def check_unless_held() -> None:
+    """Raises Stopped where a signal came, unless that has to wait."""
+    if _number and not _holds:
+        raise Stopped(_number)
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """What is done here is done to its end; a signal that came meanwhile raises Stopped then."""
@@ -54,8 +60,7 @@ def held() -> Iterator[None]:
         yield
     finally:
         _holds -= 1
-    if _number and not _holds:
-        raise Stopped(_number)
+    check_unless_held()
 
 
 @contextlib.contextmanager

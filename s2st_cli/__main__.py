@@ -6,13 +6,14 @@ import os
 import sys
 
 from s2st.interrupt import Stopped
-from s2st_cli import signals
+from s2st_cli import signals, streams
 
 
 def entry_point() -> None:
     """The console script."""
     try:
         signals.install()
+        streams.install()
         from s2st_cli.main import run
 
         code = run()

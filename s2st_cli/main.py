@@ -15,6 +15,7 @@ from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.interrupt import Stopped
 from s2st.plugin_faults import described, plugin_place
 from s2st.registry import loaded_plugins
+from s2st_cli import streams
 from s2st_cli.lazy import LazyGroup
 from s2st_cli.terminal import (
     drop_stdout,
@@ -131,6 +132,7 @@ def run(arguments: list[str] | None = None) -> int:
     A signal raises that where its handlers are installed.
     """
     _set_up_logging()
+    streams.prepare()
     with standard_streams():
         return _run(arguments)
 

@@ -19,6 +19,7 @@ LAYERS = (
         "components",
         "interrupt",
         "joining",
+        "pipe_output",
         "processes",
         "ranks",
         "startup",

@@ -104,11 +104,8 @@ class FolderQueue(WorkQueue):
 
     def publish(self, task: TaskName, result: Any) -> None:
         """Keeps a result, whole or not at all; raises OutputError."""
-        path = self.path / task.file
-        temporary = path.with_name(f".{task.file}.tmp-{os.getpid()}")
         with held():
-            durable.write_file(temporary, _encode(result))
-            durable.publish(temporary, path)
+            durable.publish_file(self.path / task.file, _encode(result))
         self._report()
 
     def meet(self) -> None:
@@ -185,8 +182,7 @@ class FolderQueue(WorkQueue):
                 log.info("%s: nothing to resume, starting at the beginning", self.path)
             for task in tasks:
                 durable.remove_file(self.path / task.file)
-            durable.write_file(self.path / f".{JOB}.tmp-{os.getpid()}", job.encode())
-            durable.publish(self.path / f".{JOB}.tmp-{os.getpid()}", path)
+            durable.publish_file(path, job.encode())
         if self.ranks.size > 1:
             self._lock(PRESENT, shared=True)
 

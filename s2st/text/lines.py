@@ -22,6 +22,7 @@ from typing import BinaryIO, TextIO, cast
 from s2st import durable
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
+from s2st.pipe_output import open_to_write
 
 log = logging.getLogger("s2st")
 BOM = b"\xef\xbb\xbf"
@@ -211,9 +212,11 @@ def open_output(path: str | Path) -> Iterator[LineWriter]:
 
 def _open_file(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
     """An empty file for writing, compressed by name; `stack` closes it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-    stream = cast(BinaryIO, stack.enter_context(os.fdopen(descriptor, "wb")))
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    if path.exists() and not path.is_file():
+        stream = stack.enter_context(open_to_write(path))
+    else:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        stream = cast(BinaryIO, stack.enter_context(os.fdopen(descriptor, "wb")))
         if not durable.lock(descriptor):
             raise OutputError(f"{path}: another process writes it; stop it, or name another file")
         stream.truncate(0)
