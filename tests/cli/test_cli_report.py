@@ -32,7 +32,7 @@ def study(tmp_path):
 def test_a_study_goes_to_a_file_or_to_stdout(s2st, study, tmp_path):
     page = tmp_path / "page.html"
     outcome = s2st("report", study, "-o", page)
-    assert (outcome.code, outcome.data, outcome.err) == (0, b"", "")
+    assert (outcome.code, outcome.data, outcome.err) == (0, b"", f"s2st: wrote {page}\n")
     assert "<h1>Été &amp; hiver</h1>" in page.read_text("utf-8")
     assert s2st("report", study).data == s2st("report", study, "-o", "-").data == page.read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["page.html", "study"]

@@ -1,0 +1,130 @@
+"""What commands say of their work: files they wrote, time left, models without a source."""
+
+import re
+
+import pytest
+
+LIST = "0 ||| le chat ||| A= 1 ||| -1\n0 ||| le ||| A= 2 ||| -2\n"
+
+
+@pytest.fixture
+def files(tmp_path, world):
+    (tmp_path / "lists").write_text(LIST)
+    (tmp_path / "text").write_text("le chat dort .\n" * 4)
+    (tmp_path / "phrases").write_text("the dog\na dog\nthe cat\n")
+    return {
+        "tmp": tmp_path, "model": world.forward, "src": world.source, "ref": world.target,
+        "run": world.save_dir, "prefix": world.folder / "train", "valid": world.folder / "valid",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("generate --checkpoint {model} {src} --search greedy -o {tmp}/o", ["o"]),
+        ("generate --checkpoint {model} {src} --search greedy -o {tmp}/o.gz", ["o.gz"]),
+        ("score --checkpoint {model} --source {src} --target {ref} -o {tmp}/o", ["o"]),
+        (
+            "rescore-nbest {tmp}/lists --checkpoint {model} --source {src} -o {tmp}/o "
+            "--weights-out {tmp}/w --report {tmp}/r",
+            ["o", "w", "r"],
+        ),
+        ("report {run} -o {tmp}/o", ["o"]),
+        ("export {model} {tmp}/o", ["o"]),
+        ("average {model} -o {tmp}/o", ["o"]),
+        ("train-ngram {tmp}/text -o {tmp}/o.arpa --order 2 --discount-fallback", ["o.arpa"]),
+        ("preprocess -s en -t fr --trainpref {prefix} --destdir {tmp}/o", ["o"]),
+        (
+            "analyze states {tmp}/phrases --checkpoint {model} --figure {tmp}/f",
+            ["f.svg", "f.png"],
+        ),
+        (
+            "analyze lengths {ref} --ref {ref} --source {src} --buckets 2 --figure {tmp}/f",
+            ["f.svg", "f.png"],
+        ),
+    ],
+)
+def test_every_file_that_was_written_is_named(s2st, files, command, names):
+    if "--figure" in command:
+        pytest.importorskip("matplotlib")
+    filled = [word.format(**files) for word in command.split()]
+    outcome = s2st(*filled)
+    assert outcome.code == 0, outcome.err
+    told = "\n".join(line for line in outcome.err.splitlines() if line.startswith("s2st: wrote "))
+    for name in names:
+        assert (files["tmp"] / name).exists()
+        path = re.escape(str(files["tmp"] / name))
+        assert re.search(rf"(wrote|and) {path}(,| and|$)", told, re.MULTILINE)
+
+
+def test_what_failed_was_not_written(s2st, files):
+    outcome = s2st("generate", "--checkpoint", files["model"], files["tmp"] / "gone", "-o",
+                   files["tmp"] / "o")  # fmt: skip
+    assert outcome.code == 66
+    assert "wrote" not in outcome.err
+
+
+def test_a_checkpoint_instead_of_the_save_folder(s2st, world, tmp_path):
+    for name in ("checkpoint_best", "checkpoint_last"):
+        outcome = s2st("report", world.save_dir / name)
+        outcome.check_error(66, f"did you mean {world.save_dir}?")
+    s2st("report", world.save_dir.parent).check_error(66, "did you mean ")
+    outcome = s2st("average", "--last", 2, world.forward, "-o", tmp_path / "new")
+    outcome.check_error(66, f"did you mean {world.save_dir}?")
+    s2st("report", tmp_path).check_error(66, "(a --save-dir of s2st train)")
+
+
+LEFT = re.compile(r"words/s, (at most )?[0-9:]+ left to (.+)")
+
+
+@pytest.mark.parametrize(
+    ("options", "early", "end"),
+    [
+        (["--max-epoch", "3"], "at most ", "epoch 3"),
+        (["--max-epoch", "2.5", "--patience", "9"], "at most ", "epoch 2.5"),
+        (["--max-epoch", "50", "--max-update", "9"], "at most ", "update 9"),
+    ],
+)
+def test_time_left_names_the_end_it_counts_to(s2st, world, tiny, tmp_path, options, early, end):
+    """And that validation may stop the training before, which makes the figure jump."""
+    outcome = s2st(
+        "train", world.store, *tiny, *options, "--log-interval", "2", "--save-dir", tmp_path / "new"
+    )
+    assert outcome.code == 0, outcome.err
+    found = [match for line in outcome.err.splitlines() if (match := LEFT.search(line))]
+    assert len(found) > 2
+    assert {match.groups() for match in found} == {(early, end)}
+
+
+def test_time_left_where_nothing_stops_training_early(s2st, world, tiny, tmp_path):
+    outcome = s2st(
+        "train", world.store, *tiny, "--recipe", "sutskever2014", "-a", "lstm", "--log-interval",
+        "2", "--save-dir", tmp_path / "new",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    found = [match for line in outcome.err.splitlines() if (match := LEFT.search(line))]
+    assert {match.groups() for match in found} == {(None, "epoch 2")}
+
+
+@pytest.mark.parametrize("arch", ["lstm-lm", "lstm"])
+def test_the_log_of_a_model_that_reads_no_source(s2st, world, tiny, tmp_path, arch):
+    """It has lines and words; that of a translation model has pairs and two sides."""
+    one = arch == "lstm-lm"
+    sides = ["-t", "fr", "--only-target"] if one else ["-s", "en", "-t", "fr"]
+    made = s2st(
+        "preprocess", *sides, "--trainpref", world.folder / "train", "--validpref",
+        world.folder / "valid", "--destdir", tmp_path / "bin",
+    )  # fmt: skip
+    trained = s2st(
+        "train", tmp_path / "bin", *tiny, "-a", arch, "--log-interval", "2", "--save-dir",
+        tmp_path / "run",
+    )  # fmt: skip
+    shown = s2st("inspect", tmp_path / "bin")
+    source = [] if one else ["--source", world.source]
+    scored = s2st(
+        "score", "--checkpoint", tmp_path / "run/checkpoint_best", *source, "--target", world.target
+    )
+    assert [one.code for one in (made, trained, shown, scored)] == [0] * 4
+    text = made.err + trained.err + shown.out.split("\n", 3)[3] + scored.err
+    assert ("pairs" in text, "source +" in text, "translate with" in text) == (not one,) * 3
+    assert ("200 lines" in text) == one
