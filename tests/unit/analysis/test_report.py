@@ -187,7 +187,7 @@ def test_what_does_not_fit_is_named_by_file_and_place(study, place, value, messa
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b'{"format":\n"s2st-report",\n}', "report.json, line 3: not JSON"),
+        (b'{"format":\n"s2st-report",\n]', "report.json, line 3: not JSON"),
         (b'"\xff"', "not JSON in UTF-8"),
         (b"[" * 100_000, "not JSON"),
         (b"[]", "not a report"),
