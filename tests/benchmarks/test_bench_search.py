@@ -18,6 +18,7 @@ from s2st.search.registry import SEARCHES
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LINES = ["a b", "c", "d e f a", "b b"]
 LAYERS, WIDTH = 2, 6
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
 def run(tmp_path, script, *options):
@@ -121,9 +122,10 @@ def test_decoding_with_peers(tmp_path, talker):
 
 
 @pytest.mark.extensive
-def test_one_gpu_without_one(tmp_path):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
+def test_one_gpu_or_none(tmp_path, device):
     shown, rows = run(
-        tmp_path, "gpu.py", "--device", "cpu", "--precision", "float32", "--layers", LAYERS,
+        tmp_path, "gpu.py", "--device", device, "--precision", "float32", "--layers", LAYERS,
         "--width", WIDTH, "--source-words", 50, "--target-words", 40, "--batch", 4,
         "--updates", 3, "--beam", 3, "--sentences", 5, "--hypotheses", 6, "--count", 2,
         "--repeats", 1, "--peak-size", 64, "--store", builders.store(tmp_path / "data"),

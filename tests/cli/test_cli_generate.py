@@ -46,6 +46,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("last", [True, False])
 def test_as_many_lines_as_the_input(generate, ending, last):

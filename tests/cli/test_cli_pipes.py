@@ -188,6 +188,7 @@ print("LOADED", code, *sorted(heavy))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_imports_nothing_heavy(command):
     times = []
