@@ -86,8 +86,9 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
         options, source, target, extra["output_file"], extra["json"], extra["resume"], JobProgress()
     )
     if totals is not None:
+        what = "pairs" if totals.reads_source else "lines"
         say(
-            f"{totals.pairs:,} pairs, {totals.tokens:,} target tokens with EOS "
+            f"{totals.pairs:,} {what}, {totals.tokens:,} target tokens with EOS "
             f"({totals.unknown:,} unknown), log-probability {totals.log_prob:.3f}, perplexity "
             f"{totals.perplexity:.4f}"
         )

@@ -36,8 +36,13 @@ log = logging.getLogger("s2st")
 
 @dataclass
 class PairTotals:
-    """Sums over the pairs of a job. `log_prob` is in nats; `tokens` counts EOS."""
+    """Sums over the pairs of a job. `log_prob` is in nats; `tokens` counts EOS.
 
+    Attributes:
+        reads_source: false for a language model, which scores single lines.
+    """
+
+    reads_source: bool = True
     pairs: int = 0
     tokens: int = 0
     unknown: int = 0
@@ -117,6 +122,7 @@ def score_pairs(
             raise UsageError("the model translates: --source FILE is needed beside --target")
         if source is not None and scorer.source.empty:
             log.info("the model reads no source: --source is ignored")
+        totals.reads_source = not scorer.source.empty
         pairs = (("", *row)[-2:] for row in read_aligned(paths))
         answers = in_order(plan(scorer, pairs), partial(_answer, as_json=as_json), queue)
         first = next(answers, None)  # what fails before the first line leaves the output as it was

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import replaced
 
 from s2st.data.store import Store
 from s2st.demo_corpus import read_corpus
@@ -252,7 +253,7 @@ def test_a_prompt_comes_back_byte_for_byte(s2st, tiny, tmp_path, tokenizer):
     texts = ["--trainpref", tmp_path / "train", "--validpref", tmp_path / "valid"]
     store = ["--destdir", tmp_path / "bin", "--tokenizer", *tokenizer]
     assert s2st("preprocess", "-t", "fr", "--only-target", *texts, *store).code == 0
-    train = ["train", tmp_path / "bin", *tiny, "--max-epoch", 1, "--arch", "lstm-lm"]
+    train = ["train", tmp_path / "bin", *replaced(tiny, "--max-epoch", 1), "--arch", "lstm-lm"]
     assert s2st(*train, "--save-dir", tmp_path / "lm").code == 0
     own = ["--checkpoint", tmp_path / "lm" / "checkpoint_best", "--max-len-b", 6]
     prompts = "".join(f"{line}\n" for line in NASTY).encode()

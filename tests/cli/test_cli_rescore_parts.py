@@ -29,9 +29,11 @@ def lists(tmp_path_factory):
 @pytest.fixture
 def rescore(s2st, world, lists):
     def run(*options, nbest="nbest", model=world.forward):
+        if "--max-rows" not in options:
+            options = ("--max-rows", "64", *options)
         return s2st(
             "rescore-nbest", nbest if nbest == "-" else lists / nbest, "--source", lists / "src",
-            "--checkpoint", model, "--threads", "1", "--max-rows", "64", *options,
+            "--checkpoint", model, "--threads", "1", *options,
         )  # fmt: skip
 
     return run

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+from conftest import replaced
 
 from s2st.data.store import Store
 from s2st.errors import DataError
@@ -45,9 +46,11 @@ def prepare(s2st, tmp_path: Path):
     """Runs preprocess en to ko with SentencePiece into tmp_path / data."""
 
     def run(prefix: Path, *options: object):
+        if "--tokenizer" not in options:
+            options = ("--tokenizer", "sentencepiece", *options)
         return s2st(
             "preprocess", "-s", "en", "-t", "ko", "--trainpref", prefix, "--destdir",
-            tmp_path / "data", "--tokenizer", "sentencepiece", *options,
+            tmp_path / "data", *options,
         )  # fmt: skip
 
     return run
@@ -243,7 +246,7 @@ def test_dictionaries_with_words_that_no_piece_is_still_load(prepare, texts, tmp
     )  # fmt: skip
     assert again.code == 0, again.err
     assert Store(tmp_path / "new").target_vocabulary == Store(old).target_vocabulary
-    trained = s2st("train", old, *tiny, "--max-epoch", 1, "--save-dir", tmp_path / "m")
+    trained = s2st("train", old, *replaced(tiny, "--max-epoch", 1), "--save-dir", tmp_path / "m")
     assert trained.code == 0, trained.err
     best = tmp_path / "m" / "checkpoint_best"
     outcome = s2st("generate", "--checkpoint", best, "--max-len-b", 4, stdin=b"The old cat.\n")

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from nbest_lists import random_lists
-from s2st.pipelines.tune import report_values, tune
 
+from s2st.pipelines.rescore.tuning_report import report_values, tune
 from s2st.rescoring.collection import Collection
 from s2st.rescoring.mira import Mira
 from s2st.rescoring.registry import LineSearchConfig, MiraConfig
