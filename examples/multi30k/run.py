@@ -15,6 +15,10 @@ from pathlib import Path
 
 from corpus import SHA256, SHARED, CorpusError, find_text, plain_or_gz
 
+from s2st import durable
+from s2st.errors import S2STError
+from s2st.training.lock import own_work_folder
+
 HERE = Path(__file__).resolve().parent
 TEST = "test_2016_flickr"
 BEAMS = (1, 2, 12)
@@ -27,11 +31,16 @@ def main() -> None:
     parser.add_argument("--lists", type=Path, help=f"folder with {TEST}.1000best.gz")
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
     arguments = parser.parse_args()
-    arguments.run.mkdir(parents=True, exist_ok=True)
     try:
-        data = find_text(arguments.data, SHA256, arguments.run / "data")
-    except CorpusError as error:
+        with own_work_folder(arguments.run):
+            data = find_text(arguments.data, SHA256, arguments.run / "data")
+            work(arguments, data)
+    except (CorpusError, S2STError) as error:
         sys.exit(str(error))
+
+
+def work(arguments: argparse.Namespace, data: Path) -> None:
+    """Does what is not done yet, and prints the table."""
     study = Study(arguments.run, data)
     rows = study.model_rows()
     lists = arguments.lists or SHARED / "smt-multi30k"
@@ -40,7 +49,7 @@ def main() -> None:
     else:
         say(f"no Moses lists in {lists}: rescoring is left out")
     table = "\n".join(["| system | tokenised BLEU | perplexity |", "|---|---|---|", *rows])
-    (arguments.run / "results.md").write_text(table + "\n", "utf-8")
+    durable.replace_file(arguments.run / "results.md", f"{table}\n".encode())
     print(table)
 
 

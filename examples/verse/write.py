@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from s2st import durable
+
 HERE = Path(__file__).resolve().parent
 BREAK = "/"  # stands where a line ends and another follows
 HELD_OUT = 20  # every 20th piece of the text is for validation
@@ -82,7 +84,7 @@ def make_text(text: Path, folder: Path, lines: int) -> None:
         path, whole = folder / f"{name}.verse", "".join(made)
         if path.exists() and path.read_text("utf-8") != whole:
             sys.exit(f"{path} is of another text or other --lines: name another --run")
-        path.write_text(whole, "utf-8")
+        durable.replace_file(path, whole.encode())
 
 
 def stanzas(text: str, lines: int) -> Iterator[str]:

@@ -3,8 +3,11 @@
 import os
 
 import pytest
-from conftest import TINY
 
+TINY = [
+    "--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0",
+    "--max-epoch", "1", "--threads", "1",
+]  # fmt: skip
 KINDS = {
     "link": "a symbolic link to",
     "full device": "a symbolic link to '/dev/full'",

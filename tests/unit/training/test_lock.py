@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from s2st.errors import OutputError
-from s2st.training.lock import own
+from s2st.training.lock import own, own_work_folder
 
 HOLD = """
 import sys, time
@@ -37,7 +37,7 @@ def test_the_second_process_says_who_holds_it(tmp_path, holder):
         own(tmp_path / "run"),
     ):
         pass
-    assert "another folder" in str(caught.value)
+    assert "another --save-dir" in str(caught.value)
     with own(tmp_path / "other"):  # another folder is free
         pass
 
@@ -89,3 +89,19 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError), own(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_work_folder_is_new_empty_or_was_one_before(tmp_path):
+    """Programs that replace files in their folder at will never start in a user's."""
+    (tmp_path / "yours").mkdir()
+    (tmp_path / "yours" / "results.md").write_text("mine")
+    with (
+        pytest.raises(OutputError, match=r"yours: holds 'results.md', which may be yours.*--run"),
+        own_work_folder(tmp_path / "yours"),
+    ):
+        pass
+    assert os.listdir(tmp_path / "yours") == ["results.md"]
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new", "empty"):
+        with own_work_folder(tmp_path / name):
+            (tmp_path / name / "results.md").write_text("made")
