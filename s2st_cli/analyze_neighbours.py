@@ -55,7 +55,9 @@ command = ConfiguredCommand(
     extra=[
         click.Argument(["words"], metavar="WORD...", nargs=-1, required=True),
         click.Option(["--checkpoint"], metavar="PATH", help="whose embeddings"),
-        click.Option(["--vectors"], metavar="FILE", help="text file of word vectors; may be .gz"),
+        click.Option(
+            ["--vectors"], metavar="FILE", help="text file of word vectors; may be compressed"
+        ),
         click.Option(
             ["--side"],
             type=click.Choice(["source", "target"]),

@@ -18,9 +18,9 @@ SPEC = CommandSpec(
 )
 HELP = """Turn parallel text into a store of ids that `s2st train` reads.
 
-Text is read from PREFIX.LANG files (or .gz), one sentence a line; --tsv - reads source TAB target
-lines from a pipe. With --srcdict or --tgtdict naming a checkpoint or store, its tokenizer comes
-along.
+Text is read from PREFIX.LANG files (or .gz, .xz, .bz2), one sentence a line; --tsv - reads source
+TAB target lines from a pipe. With --srcdict or --tgtdict naming a checkpoint or store, its
+tokenizer comes along.
 """
 
 

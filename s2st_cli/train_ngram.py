@@ -20,9 +20,9 @@ SPEC = CommandSpec(
     fixed=(NGramConfig,),
     roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
 )
-HELP = """Train an n-gram language model on TEXT files (or .gz, or - for a pipe), one sentence a
-line: interpolated modified Kneser-Ney, as KenLM's lmplz. It is written as an ARPA file, which
-`score`, `generate` and `rescore-nbest` take for a checkpoint.
+HELP = """Train an n-gram language model on TEXT files (compressed ones too; - is a pipe), one
+sentence a line: interpolated modified Kneser-Ney, as KenLM's lmplz. It is written as an ARPA file,
+which `score`, `generate` and `rescore-nbest` take for a checkpoint.
 """
 
 

@@ -25,6 +25,7 @@ from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.processes import run_apart
 from s2st.text.lines import read_aligned, read_lines
+from s2st.text.packed import FORMATS
 from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
     NOTHING,
@@ -111,11 +112,10 @@ def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
 
 
 def text_file(prefix: str, language: str) -> str:
-    """PREFIX.LANG, or PREFIX.LANG.gz where only that exists."""
+    """PREFIX.LANG, or where only that exists PREFIX.LANG.gz, .xz or .bz2."""
     plain = f"{prefix}.{language}"
-    if not os.path.exists(plain) and os.path.exists(plain + ".gz"):
-        return plain + ".gz"
-    return plain
+    names = [plain, *(plain + form.suffix for form in FORMATS if form.suffix)]
+    return next((name for name in names if os.path.exists(name)), plain)
 
 
 class _Preparation:

@@ -14,7 +14,9 @@ class PrepareConfig:
     source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
     target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
     only_target: bool = option(False, "text of one language, for a language model: no -s")
-    trainpref: str | None = option(None, "training text: PREFIX.LANG or PREFIX.LANG.gz")
+    trainpref: str | None = option(
+        None, "training text: PREFIX.LANG, or PREFIX.LANG.gz, .xz or .bz2"
+    )
     validpref: tuple[str, ...] = option((), "validation text; may be repeated")
     testpref: tuple[str, ...] = option((), "test text; may be repeated")
     tsv: str | None = option(

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from s2st.text.lines import MOST_BYTES, LineDecoder, open_input, read_lines, too_long
+from s2st.errors import DataError
+from s2st.text.lines import MOST_BYTES, LineDecoder, read_lines, standard_input, too_long
+from s2st.text.packed import Unpacker
 
 READ_SIZE = 1 << 16
 GRACE = 0.002  # seconds that a chunk waits for a writer that is in the middle of its lines
@@ -29,13 +31,31 @@ def read_chunks(path: str | Path, size: int, errors: str = "strict") -> Iterator
 
 def _is_stream() -> bool:
     try:
-        return not stat.S_ISREG(os.fstat(open_input("-").fileno()).st_mode)
+        return not stat.S_ISREG(os.fstat(standard_input().fileno()).st_mode)
     except (OSError, ValueError):
         return False  # a test's stand-in for standard input
 
 
+class _Pipe:
+    """Standard input, unpacked where it is compressed, without ever waiting for more than asked."""
+
+    def __init__(self) -> None:
+        self._descriptor = standard_input().fileno()
+        self._unpacker = Unpacker("-")
+
+    def read(self, wait: float | None) -> bytes | None:
+        """Up to READ_SIZE bytes, b"" at the end; None where none come within `wait` seconds."""
+        while not (data := self._unpacker.take(READ_SIZE)):
+            if self._unpacker.ended:
+                return b""
+            if not select.select([self._descriptor], [], [], wait)[0]:
+                return None
+            self._unpacker.give(os.read(self._descriptor, READ_SIZE))
+        return data
+
+
 def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
-    descriptor = open_input("-").fileno()
+    pipe = _Pipe()
     decoder = LineDecoder("-", errors)
     lines: list[bytes] = []
     rest: list[bytes] = []  # pieces of a line that has not ended yet,
@@ -43,9 +63,14 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
     ended = False
     while not ended:
         # with lines in hand, take only what is there already
-        wait = GRACE if lines else None
-        if len(lines) < size and select.select([descriptor], [], [], wait)[0]:
-            data = os.read(descriptor, READ_SIZE)
+        data = None
+        if len(lines) < size:
+            try:
+                data = pipe.read(GRACE if lines else None)
+            except OSError as error:
+                message = f"cannot be read further: {error}"
+                raise DataError(message, "-", decoder.line + len(lines) + 1) from error
+        if data is not None:
             ended = not data
             first, newline, more = data.partition(b"\n")
             rest.append(first)

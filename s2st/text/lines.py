@@ -1,19 +1,20 @@
 r"""Lines in and out of files and pipes: line i of the output is line i of the input, always.
 
 Input is read as bytes and split at `\n` only (never at U+2028, a lone `\r` or a form feed); a
-`\r` before `\n` is stripped with one warning a file, as is a byte order mark at the start. `.gz`
-is read and written by name; "-" is standard input or output.
+`\r` before `\n` is stripped with one warning a file, as is a byte order mark at the start.
+Compressed input is recognised by its first bytes (`text/packed.py`), whatever its name; output is
+compressed where its name ends in `.gz`. "-" is standard input or output.
 """
 
 import contextlib
 import errno
 import gzip
+import io
 import logging
 import os
 import re
 import stat
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -23,6 +24,8 @@ from s2st import durable
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
 from s2st.pipe_output import open_to_write
+from s2st.text.encodings import LEAST, foreign
+from s2st.text.packed import PIECE, UnpackedStream, Unpacker, suffix_of
 
 log = logging.getLogger("s2st")
 BOM = b"\xef\xbb\xbf"
@@ -36,21 +39,49 @@ def split_words(text: str) -> list[str]:
     return text.split() if text.isprintable() else _WORD.findall(text)
 
 
-def open_input(path: str | Path) -> BinaryIO:
-    """Opens a file, a .gz file or "-" for reading bytes; raises InputMissingError."""
-    if str(path) == "-":
-        if sys.stdin is None:  # started with it closed (`<&-`)
-            raise InputMissingError("standard input is closed")
-        return sys.stdin.buffer
+def standard_input() -> BinaryIO:
+    """Standard input as bytes; raises InputMissingError where it is closed."""
+    if sys.stdin is None:  # started with it closed (`<&-`)
+        raise InputMissingError("standard input is closed")
+    return sys.stdin.buffer
+
+
+def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
+    """Opens a file or "-" for reading plain bytes, unpacked where they are compressed.
+
+    Closing it leaves standard input open.
+
+    Args:
+        path: the input.
+        name: what messages call it, by default its path.
+
+    Raises:
+        InputMissingError: it cannot be opened.
+        DataError: it is compressed in a way that s2st does not read.
+    """
+    unpacker = Unpacker(str(path) if name is None else name)
     try:
-        if str(path).endswith(".gz"):
-            # gzip opens lazily: a first look at the file itself finds a folder or a missing file
-            with open(path, "rb"):
-                pass
-            return cast(BinaryIO, gzip.open(path, "rb"))
-        return open(path, "rb")
+        if str(path) == "-":
+            buffer = cast(io.BufferedReader, standard_input())
+            return _opened(UnpackedStream(unpacker, buffer.read1, lambda: None))
+        raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by who reads
+        try:
+            while not unpacker.known:
+                unpacker.give(raw.read(PIECE))
+            if unpacker.plain and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+                raw.seek(0)
+                return io.BufferedReader(raw)
+        except BaseException:
+            raw.close()
+            raise
+        return _opened(UnpackedStream(unpacker, raw.read, raw.close))
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _opened(stream: UnpackedStream) -> BinaryIO:
+    stream.look()
+    return io.BufferedReader(stream, PIECE)
 
 
 class LineDecoder:
@@ -68,10 +99,14 @@ class LineDecoder:
         self.line = 0
         self.replaced_lines = 0
         self._warned_cr = False
+        self._looked = False  # at enough bytes to know that the text is no UTF-16
+        self._before = 0  # bytes that were looked at
 
     def decode(self, raw: bytes) -> str:
         r"""The text of a raw line, without its `\n` or `\r\n`; raises DataError."""
         self.line += 1
+        if not self._looked:
+            self._look(raw)
         if self.line == 1 and raw.startswith(BOM):
             log.warning("%s: a byte order mark at the start was left out", self._shown)
             raw = raw[len(BOM) :]
@@ -89,11 +124,19 @@ class LineDecoder:
                 self.replaced_lines += 1
                 return raw.decode("utf-8", "replace")
             raise DataError(
-                f"not UTF-8 at byte {error.start + 1} of the line "
-                "(--encoding-errors replace goes on with U+FFFD)",
+                f"not UTF-8 at byte {error.start + 1} of the line; convert a file of another "
+                "encoding with iconv (--encoding-errors replace puts U+FFFD for bad bytes)",
                 self.path,
                 self.line,
             ) from error
+
+    def _look(self, raw: bytes) -> None:
+        """Raises DataError where the first lines are UTF-16 or the like, whatever `errors` is."""
+        what = foreign(raw, self._before)
+        if what:
+            raise DataError(what, self.path, self.line)
+        self._before += len(raw)
+        self._looked = len(raw) > LEAST
 
     def tell_replaced(self) -> None:
         """Warns, at the end of the input, if bad bytes were replaced."""
@@ -112,17 +155,14 @@ def read_lines(path: str | Path, errors: str = "strict", name: str | None = None
     Raises:
         InputMissingError: the file cannot be opened.
         DataError: bytes that are not UTF-8 (with errors="strict"), a line of more than MOST_BYTES,
-            or a damaged .gz file.
+            or compressed data that are damaged or cut short.
     """
     decoder = LineDecoder(path if name is None else name, errors)
-    with contextlib.ExitStack() as stack:
-        stream = open_input(path)
-        if str(path) != "-":
-            stack.enter_context(stream)
+    with open_input(path, name) as stream:
         while True:
             try:
                 raw = stream.readline(MOST_BYTES + 1)
-            except (OSError, EOFError, zlib.error) as error:
+            except OSError as error:
                 message = f"cannot be read further: {error}"
                 raise DataError(message, decoder.path, decoder.line + 1) from error
             if not raw:
@@ -212,6 +252,7 @@ def open_output(path: str | Path) -> Iterator[LineWriter]:
 
 def _open_file(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
     """An empty file for writing, compressed by name; `stack` closes it."""
+    _refuse_suffix(str(path))
     if path.exists() and not path.is_file():
         stream = stack.enter_context(open_to_write(path))
     else:
@@ -234,7 +275,8 @@ def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -
 
     Raises:
         OutputError: an output is a folder, in no folder, or must not be written.
-        UsageError: an output is one of the inputs, or another output.
+        UsageError: an output is one of the inputs, or another output, or its name ends in .xz
+            or .bz2.
     """
     seen = {_identity(path, sys.stdin): path for path in inputs if path is not None}
     for path in outputs:
@@ -261,7 +303,19 @@ def _identity(path: str, standard: TextIO) -> tuple[int, int] | str | None:
     return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) else None
 
 
+def _refuse_suffix(path: str) -> None:
+    """Raises UsageError for a name whose content would be taken for compressed, and is not."""
+    suffix = suffix_of(path)
+    if suffix not in ("", ".gz"):
+        program = {".xz": "xz", ".bz2": "bzip2"}[suffix]
+        raise UsageError(
+            f"{path}: only .gz is compressed on the way out; write to standard output and pipe it "
+            f"into `{program} -c`, or name another file"
+        )
+
+
 def _check_writable(path: str) -> None:
+    _refuse_suffix(path)
     folder = os.path.dirname(path) or "."
     code = 0
     if os.path.isdir(path):

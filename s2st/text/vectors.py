@@ -1,7 +1,7 @@
 """Word vectors from outside, as text: a word and its numbers a line.
 
 word2vec and fastText put a line `WORDS NUMBERS` of two whole numbers before, GloVe nothing. Lines
-end at newlines only, fields at single spaces; `.gz` is read by name.
+end at newlines only, fields at single spaces.
 """
 
 from collections.abc import Container, Iterator

@@ -80,7 +80,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class EmbeddingsConfig:
-    """Word vectors from outside: text files of word2vec, GloVe or fastText; they may be .gz."""
+    """Word vectors from outside: text files of word2vec, GloVe or fastText."""
 
     source_embeddings: str | None = option(
         None, "text file of word vectors (word2vec, GloVe, fastText) that source words begin with"

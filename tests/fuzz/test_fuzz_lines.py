@@ -26,7 +26,7 @@ ODD_FILES = {
     "Unicode line ends": "a\u2028b\nc\u2029\n\u0085\nd\n".encode(),
     "form feed and friends": b"a\x0cb\n\x0b\n\x1c\x1d\x1e\nc\n",
     "bad UTF-8": b"a\n\xff\nb c\n\xc3\nd",
-    "bad UTF-8 in the first line": b"\xfe\xff\x00a\nb\n",
+    "bad UTF-8 in the first line": b"\xfe\xfe\x00a\nb\n",
     "surrogates": b"a\n\xed\xa0\x80\nb\n",
     "special tokens": b"<s> </s>\n<pad>\n<unk> a\n",
 }

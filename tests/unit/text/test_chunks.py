@@ -64,6 +64,14 @@ def test_a_pipe_gives_the_lines_of_the_same_file(pipe, put, size, data):
     assert [line for chunk in chunks for line in chunk] == expected
 
 
+def lines_or_fault(path, size):
+    """All lines, or what is said of them, without the input's name."""
+    try:
+        return [line for chunk in read_chunks(path, size, "replace") for line in chunk]
+    except DataError as error:
+        return str(error).removeprefix("standard input" if path == "-" else str(path))
+
+
 @settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(
@@ -81,10 +89,11 @@ def test_any_bytes_are_the_same_lines_from_a_pipe_and_a_file(put, monkeypatch, p
         patch.setattr(sys, "stdin", stdin)
         os.write(writing, data)
         os.close(writing)
-        chunks = list(read_chunks("-", size, "replace"))
-    expected = [line for chunk in read_chunks(put(data), size, "replace") for line in chunk]
-    assert [line for chunk in chunks for line in chunk] == expected
-    assert len(expected) == len(data.split(b"\n")) - (data[-1:] in (b"", b"\n"))
+        found = lines_or_fault("-", size)
+    expected = lines_or_fault(put(data), size)
+    assert found == expected
+    if isinstance(expected, list):  # else they begin as UTF-16 or compressed data do
+        assert len(expected) == len(data.split(b"\n")) - (data[-1:] in (b"", b"\n"))
 
 
 def test_a_line_longer_than_one_read_stays_whole(pipe):
