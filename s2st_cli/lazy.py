@@ -8,6 +8,7 @@ from typing import ClassVar
 import click
 
 from s2st.errors import UsageError
+from s2st_cli.startup import SPACE_OF_NUMPY, check_space
 
 
 class LazyGroup(click.Group):
@@ -32,6 +33,7 @@ class LazyGroup(click.Group):
             if near:
                 raise UsageError(f"no command {cmd_name!r}; did you mean {' or '.join(near)}?")
             return None
+        check_space(SPACE_OF_NUMPY)
         module = importlib.import_module(self.prefix + cmd_name.replace("-", "_"))
         command: click.Command = module.command
         return command

@@ -11,6 +11,7 @@ import sys
 import click
 
 from s2st import __version__
+from s2st.device import is_out_of_memory
 from s2st.errors import InterruptedBySignalError, S2STError, UsageError
 from s2st.interrupt import Stopped
 from s2st.ranks import Ranks, ranks
@@ -168,13 +169,14 @@ def run(arguments: list[str] | None = None) -> int:
         _drop_stdout()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 74)
-    except MemoryError:
-        return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
     except Exception as error:
         if os.environ.get("S2ST_TRACEBACK"):
             raise
-        if "alloc" in str(error) and "memory" in str(error):
-            return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
+        if is_out_of_memory(error):
+            mend = "lower --batch-size, --max-tokens, --max-rows, --threads or --workers"
+            if isinstance(error, ImportError):
+                mend = "a library cannot be loaded; allow more (ulimit -v)"
+            return _fail(f"out of memory; {mend}", 1)
         text = f"internal error: {type(error).__name__}: {error}"
         return _fail(f"{text} (a defect of s2st; S2ST_TRACEBACK=1 shows where)", 1)
 
