@@ -18,6 +18,11 @@ from s2st.ranks import ranks
 if TYPE_CHECKING:
     import torch
 
+# of control groups, version 2 and 1
+CONTAINER_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -95,9 +100,31 @@ def environment(device: "torch.device") -> dict[str, str]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's own error, or one of torch's, which has several."""
-    texts = ("memory", "bad_alloc", "Failed to allocate")
+    """Whether memory ran out: Python's own error, one of torch's several, or of the system."""
+    texts = (
+        "memory", "bad_alloc", "Failed to allocate",
+        "failed to map segment",  # of a library that is loaded
+        "can't start new thread",
+        "size calculation overflowed", "integer multiplication overflow",  # torch, of storage
+    )  # fmt: skip
     return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
+
+
+def memory_limit() -> int:
+    """Bytes of memory that this process can have at most: of the machine, the container, ulimit."""
+    found = [sys.maxsize]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as stream:
+            found.append(int(stream.read()))  # "max" where there is no limit
+    with contextlib.suppress(ImportError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit)
+    return min(found)
 
 
 @contextlib.contextmanager

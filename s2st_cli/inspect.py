@@ -129,9 +129,9 @@ def _print_options(values: Mapping[str, Any]) -> None:
 
 def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
     from s2st.models.base import parameters_by_part
-    from s2st.models.saved import hollow_model
+    from s2st.models.saved import planned_model
 
-    model = hollow_model(architecture, config, sizes)
+    model = planned_model(architecture, config, sizes)
     show(f"vocabulary rows: {sizes.source_vocabulary:,} source, {sizes.target_vocabulary:,} target")
     show("parameters by part (weights, biases apart):")
     parts = parameters_by_part(model)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import click
 
 from s2st.errors import UsageError
+from s2st.startup import SPACE_OF_NUMPY, check_space
 from s2st_cli.terminal import show_page
 
 
@@ -57,6 +58,7 @@ class LazyGroup(PlainCommand, click.Group):
             if near:
                 raise UsageError(f"no command {cmd_name!r}; did you mean {' or '.join(near)}?")
             return None
+        check_space(SPACE_OF_NUMPY)
         module = importlib.import_module(self.prefix + cmd_name.replace("-", "_"))
         command: click.Command = module.command
         return command

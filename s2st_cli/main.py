@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import click
 
 from s2st import __version__
+from s2st.device import is_out_of_memory
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.interrupt import Stopped
 from s2st.plugin_faults import described, plugin_place
@@ -174,9 +175,11 @@ def _fail_unforeseen(error: BaseException) -> int:
     flush_or_drop_stdout()
     if os.environ.get("S2ST_TRACEBACK"):
         raise error
-    text = str(error)
-    if isinstance(error, MemoryError) or ("alloc" in text and "memory" in text):
-        return _fail("out of memory; lower --batch-size, --max-tokens or --max-rows", 1)
+    if is_out_of_memory(error):
+        mend = "lower --batch-size, --max-tokens, --max-rows, --threads or --workers"
+        if isinstance(error, ImportError):
+            mend = "a library cannot be loaded; allow more (ulimit -v)"
+        return _fail(f"out of memory; {mend}", 1)
     place = plugin_place(error)
     if place is not None:
         where = f"plugin {place.module} ({place})"

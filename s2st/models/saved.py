@@ -128,6 +128,15 @@ def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMo
         return build_model(architecture, config, sizes)
 
 
+def planned_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
+    """A hollow model of sizes that a user chose; raises UsageError where no model can have them."""
+    try:
+        return hollow_model(architecture, config, sizes)
+    except (RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).partition("\n")[0].split())[:200]
+        raise UsageError(f"no model can have these sizes: {reason}") from error
+
+
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Writes named tensors as safetensors, synced; one of several names once for each."""
     from safetensors.torch import save

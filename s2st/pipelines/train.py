@@ -11,8 +11,8 @@ from s2st.components import CommandSpec, Resolved, Role
 from s2st.config import config_values, option_specs
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batching import BatchingConfig
-from s2st.device import DeviceConfig, environment, setup_device
-from s2st.errors import UsageError
+from s2st.device import DeviceConfig, environment, memory_limit, setup_device
+from s2st.errors import OutOfMemoryError, UsageError
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.pipelines.run_identity import (
     check_identity,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from s2st.training.gradients import Gradients
 
 log = logging.getLogger("s2st")
+GIB = 1 << 30
 
 TRAIN_SPEC = CommandSpec(
     fixed=(
@@ -196,7 +197,7 @@ def _open(data: str, options: Resolved) -> _Job:
     check_files(options.config(EmbeddingsConfig))
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
-    _check_model(options, config, store)
+    _check_model(options, config, store, device)
     mathematics, other = identity_of(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     return _Job(device, store, training, validation, config, identity)
@@ -209,12 +210,13 @@ def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
     return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
-def _check_model(options: Resolved, config: Any, store: "Store") -> None:
+def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
     """Refuses what does not fit together or has no stages, by a model without memory."""
-    from s2st.models.saved import hollow_model
+    from s2st.models.saved import planned_model
 
     name = options.entries["arch"].base
-    model = hollow_model(name, config, _record(name, config, store).sizes)
+    model = planned_model(name, config, _record(name, config, store).sizes)
+    _check_memory(model, device)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     criterion.check(model)
     split = options.config(ParallelConfig)
@@ -223,6 +225,27 @@ def _check_model(options: Resolved, config: Any, store: "Store") -> None:
 
         stages = split.pipeline_stages
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
+
+
+def _check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:
+    """Raises OutOfMemoryError for weights and gradients that cannot fit into the memory.
+
+    Allocating them might seem to work, and the system would kill the process when it uses them.
+    """
+    from torch import nn
+
+    tables = [part.weight for part in model.modules() if isinstance(part, nn.Embedding)]
+    weights = sum(item.numel() * item.element_size() for item in model.parameters())
+    sparse = sum(item.numel() * item.element_size() for item in tables)
+    # a GPU has memory of its own for the gradients
+    needed, limit = 2 * weights - sparse if device.type == "cpu" else weights, memory_limit()
+    if needed > limit:
+        count = sum(item.numel() for item in model.parameters())
+        raise OutOfMemoryError(
+            f"out of memory: the {count:,} parameters of this model and their gradients take "
+            f"{needed / GIB:,.0f} GiB, and this process can have {limit / GIB:,.1f} GiB; lower "
+            "--hidden-size, --embedding-size or --layers, or cut the vocabularies"
+        )
 
 
 def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
