@@ -9,6 +9,7 @@ from torch import nn
 
 from s2st.errors import CheckpointError
 from s2st.models import saved
+from s2st.models.base import Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES
 from s2st.models.saved import hollow_model, read_saved, write_manifest, write_model_files
 from s2st.scoring.build import load_scorer
@@ -68,6 +69,7 @@ class _Table(nn.Module):
 
 def test_what_a_model_computes_for_itself_is_there_after_loading(monkeypatch, tmp_path):
     monkeypatch.setattr(ARCHITECTURES, "_entries", dict(ARCHITECTURES._entries))
+    Seq2SeqModel.register(_Table)  # as far as the registry asks
     ARCHITECTURES.register("table", _TableConfig, lambda *_: _Table(), "a test's")
     weights = write(tmp_path, builders.record("table", _TableConfig()))
     loaded = read_saved(tmp_path).load(CPU)
