@@ -74,11 +74,13 @@ def searched_map(scorer: Scorer, search: Search, source: str) -> AttentionMap:
     return _map(scorer, source, words, best.attention.astype(np.float64), best.log_prob)
 
 
-def draw_attention(path: str | Path, found: AttentionMap, title: str = "") -> tuple[Path, Path]:
+def draw_attention(
+    path: str | Path, found: AttentionMap, title: str = "", png: bool = True
+) -> tuple[Path, Path]:
     """Draws a map as `draw_map` does."""
     return draw_map(
         path, found.weights, rows=found.target, columns=found.source,
-        x_label="source", y_label="target", title=title,
+        x_label="source", y_label="target", title=title, png=png,
     )  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def attention_section(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Secti
             continue
         with tempfile.TemporaryDirectory() as folder:
             name = Path(folder) / f"attention-{len(figures)}"
-            svg, _ = draw_attention(name, forced_map(scorer, source, target))
+            svg, _ = draw_attention(name, forced_map(scorer, source, target), png=False)
             data = svg.read_bytes()
         alt = f"Map of what each word of {target!r} attends to in {source!r}"
         figures.append(Figure(f"{source} / {target}", alt, "image/svg+xml", data))

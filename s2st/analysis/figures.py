@@ -8,6 +8,7 @@ s2st[analysis], is imported when something is drawn, and none of its global stat
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st import durable
+from s2st.analysis.fonts import fonts_for, text_width
 from s2st.analysis.labels import place_labels
 from s2st.errors import UsageError
 
@@ -91,6 +93,7 @@ def draw_curves(
     y_label: str,
     title: str = "",
     log_x: bool = False,
+    png: bool = True,
 ) -> tuple[Path, Path]:
     """Draws curves, with bands where they have them, under one legend.
 
@@ -99,6 +102,7 @@ def draw_curves(
         series: at least one; told apart by colour and by dashes, or markers where they have them.
         x_label, y_label, title: plain text.
         log_x: x on a logarithmic scale; it must then be above 0.
+        png: whether a PNG is wanted too.
 
     Returns:
         The files written: SVG, PNG.
@@ -109,7 +113,8 @@ def draw_curves(
         OutputError: a file cannot be written.
     """
     _check([(one.x, one.y, one.low, one.high) for one in series])
-    with _canvas(path, (6.4, 4.3)) as figure:
+    texts = [x_label, y_label, title, *(one.name for one in series)]
+    with _canvas(path, (6.4, 4.3), texts, png) as figure:
         axes = _axes(figure, x_label, y_label, title)
         handles = []
         for number, one in enumerate(series):
@@ -128,7 +133,7 @@ def draw_curves(
         if log_x:
             _log_axis(axes, [x for one in series for x in one.x])
         _legend(figure, handles, [one.name for one in series], length=3.2)
-        return _save(figure, path, title)
+        return _save(figure, path, title, png)
 
 
 def draw_scatter(
@@ -140,10 +145,12 @@ def draw_scatter(
     `draw_curves` does.
     """
     _check([(one.x, one.y, one.labels) for one in groups])
-    with _canvas(path, (7.2, 5.4)) as figure:
+    texts = [x_label, y_label, title, *(one.name for one in groups)]
+    texts += [label for one in groups for label in one.labels]
+    with _canvas(path, (7.2, 5.4), texts) as figure:
         axes = _axes(figure, x_label, y_label, title)
         axes.margins(0.14)
-        handles, texts = [], []
+        handles, labels = [], []
         for number, one in enumerate(groups):
             color = COLORS[number % len(COLORS)]
             marker = MARKERS[number % len(MARKERS)]
@@ -159,9 +166,9 @@ def draw_scatter(
                     textcoords="offset points", fontsize=8, ha="center", va="center",
                 )  # fmt: skip
                 text.set_in_layout(False)  # else the axes would shrink for a label at the edge
-                texts.append(text)
+                labels.append(text)
         _legend(figure, handles, [one.name for one in groups], length=1.2)
-        _spread_labels(figure, axes, texts)
+        _spread_labels(figure, axes, labels)
         return _save(figure, path, title)
 
 
@@ -174,6 +181,7 @@ def draw_map(
     x_label: str,
     y_label: str,
     title: str = "",
+    png: bool = True,
 ) -> tuple[Path, Path]:
     """Draws a matrix of shares as cells, the darker the nearer to 1, the first row on top.
 
@@ -182,6 +190,7 @@ def draw_map(
         values: (R, C) from 0 to 1.
         rows, columns: labels of the R rows and C columns, at most MOST_LABELS each.
         x_label, y_label, title: plain text.
+        png: whether a PNG is wanted too.
 
     Raises and returns as `draw_curves` does; also UsageError for too many labels.
     """
@@ -190,10 +199,10 @@ def draw_map(
         raise UsageError("there is nothing to draw: the map has no cell")
     if most > MOST_LABELS:
         raise UsageError(f"a map of {most} words a side cannot be read; the most is {MOST_LABELS}")
-    longest = [min(_WIDEST_WORD, max(map(len, labels))) for labels in (rows, columns)]
+    longest = [max(text_width(_cut(label)) for label in labels) for labels in (rows, columns)]
     inches = (1.0 + 0.28 * len(columns) + 0.1 * longest[0], 1.2 + 0.28 * len(rows))
     inches = max(2.6, inches[0]), max(2.4, inches[1] + 0.1 * longest[1])
-    with _canvas(path, inches) as figure:
+    with _canvas(path, inches, [x_label, y_label, title, *rows, *columns], png) as figure:
         axes = _axes(figure, x_label, y_label, title)
         axes.grid(visible=False)
         # one colour, the more of it the larger the share: it stands out on any ground
@@ -206,7 +215,7 @@ def draw_map(
         axes.set_xticks(range(len(columns)), [_cut(word) for word in columns], rotation=90)
         axes.set_yticks(range(len(rows)), [_cut(word) for word in rows])
         axes.tick_params(length=0, labelsize=9)
-        return _save(figure, path, title)
+        return _save(figure, path, title, png)
 
 
 def _cell(column: int, row: int, share: float) -> Any:
@@ -229,8 +238,17 @@ def _check(groups: Sequence[Sequence[Sequence[Any] | None]]) -> None:
 
 
 @contextmanager
-def _canvas(path: str | Path, inches: tuple[float, float]) -> Iterator[Any]:
-    """A new figure in the house style; matplotlib's settings hold inside only."""
+def _canvas(
+    path: str | Path, inches: tuple[float, float], texts: Sequence[str], png: bool = True
+) -> Iterator[Any]:
+    """A new figure in the house style; matplotlib's settings hold inside only.
+
+    Args:
+        path: the figure's name.
+        inches: width and height.
+        texts: all that will be written in it, so that there are fonts for it.
+        png: whether it will be a PNG too.
+    """
     require_matplotlib()
     import matplotlib
     from matplotlib.figure import Figure
@@ -249,10 +267,14 @@ def _canvas(path: str | Path, inches: tuple[float, float]) -> Iterator[Any]:
         # ids differ between figures, so that one page can hold several
         "svg.hashsalt": figure_paths(path)[0].name,
     }
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # whatever a matplotlibrc on this machine says
         matplotlib.rcParams.update(settings)
-        yield Figure(figsize=inches, layout="constrained")
+        # a line for every drawing of a character; `fonts_for` has one for all
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        with fonts_for(texts, told=png) as families:
+            matplotlib.rcParams["font.family"] = ["sans-serif", *families]
+            yield Figure(figsize=inches, layout="constrained")
 
 
 def _axes(figure: Any, x_label: str, y_label: str, title: str) -> Any:
@@ -334,16 +356,17 @@ def _spread_labels(figure: Any, axes: Any, texts: Sequence[Any]) -> None:
             ).set_in_layout(False)  # fmt: skip
 
 
-def _save(figure: Any, path: str | Path, title: str) -> tuple[Path, Path]:
+def _save(figure: Any, path: str | Path, title: str, with_png: bool = True) -> tuple[Path, Path]:
     svg, png = figure_paths(path)
     # without them the bytes would depend on the day and on matplotlib's version
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
     durable.replace_file(svg, _for_pages(drawn.getvalue().decode(), title or svg.stem).encode())
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-    durable.replace_file(png, drawn.getvalue())
+    if with_png:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+        durable.replace_file(png, drawn.getvalue())
     return svg, png
 
 

@@ -168,7 +168,9 @@ def _curve(run: ResumedRun, validations: Sequence[_Validation]) -> Section:
 def _draw(curves: Sequence[Series]) -> Figure:
     require_matplotlib()
     with tempfile.TemporaryDirectory() as folder:
-        svg, _ = draw_curves(Path(folder) / "curve", curves, x_label="epoch", y_label="perplexity")
+        svg, _ = draw_curves(
+            Path(folder) / "curve", curves, x_label="epoch", y_label="perplexity", png=False
+        )
         data = svg.read_bytes()
     ends = "; ".join(f"{one.name} from {one.y[0]:,.2f} to {one.y[-1]:,.2f}" for one in curves)
     alt = f"Curves of perplexity by epoch: {ends}"

@@ -178,3 +178,15 @@ def test_wrong_use_is_one_clear_line(s2st, files):
     s2st(*rarity, *both).check_error(2, "either --vocabulary PATH or --train-source FILE")
     s2st(*rarity, "--train-source", "-").check_error(2, "standard input")
     s2st(*rarity, "--vocabulary", poor).check_error(65, "poor.fr, line 1: expected `token count`")
+
+
+def test_names_in_korean_make_no_flood_of_warnings(s2st, files, capfd):
+    system = f"한국어={files / 'poor.fr'}"
+    outcome = s2st(
+        "analyze", "lengths", system, *options(files), "--buckets", 2, "--figure", files / "f"
+    )
+    assert outcome.code == 0, outcome.err
+    printed = outcome.err + capfd.readouterr().err
+    assert "Glyph" not in printed
+    assert printed.count("boxes for") <= 1  # none on a machine that has a font
+    assert "한국어" in (files / "f.svg").read_text("utf-8")
