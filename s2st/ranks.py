@@ -7,6 +7,7 @@ imported for `--help` too.
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,10 +100,11 @@ def process_group(own: Ranks, device: "torch.device", seconds: float) -> Iterato
         store = open_store(own.rank, waiting)
         name = gather(store, own.rank, own.size, waiting)
         prefixed = dist.PrefixStore(name, store)  # type: ignore[attr-defined]
-        dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=seconds),
-            store=prefixed, rank=own.rank, world_size=own.size,
-        )  # fmt: skip
+        with stdout_to_stderr():
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=seconds),
+                store=prefixed, rank=own.rank, world_size=own.size,
+            )  # fmt: skip
         yield
         wait_for_all(device)
     except (RuntimeError, ValueError) as error:  # of torch: S2STError is neither
@@ -117,6 +119,28 @@ def process_group(own: Ranks, device: "torch.device", seconds: float) -> Iterato
         if dist.is_initialized():
             with contextlib.suppress(RuntimeError):  # the group may be broken already
                 dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Sends what libraries print on standard output to standard error.
+
+    The gloo of torch 2.8 to 2.10 prints a line whenever it has connected a group.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+        sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def wait_for_all(device: "torch.device") -> None:

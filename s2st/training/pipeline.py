@@ -17,6 +17,7 @@ from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
 from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.device import autocast
 from s2st.models.base import ModelStage
+from s2st.ranks import stdout_to_stderr
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
 # the last stage's features -> the loss's gradient of them; None in and out on other stages
@@ -56,8 +57,9 @@ def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -
     stage, column = divmod(dist.get_rank(), columns)
     timeout = timedelta(seconds=seconds)
     # All ranks make all groups. Newer torch declares another type than `from_group` takes.
-    lines: list[Any] = [dist.new_group(line, timeout) for line in numbers.t().tolist()]
-    rows: list[Any] = [dist.new_group(row, timeout) for row in numbers.tolist()]
+    with stdout_to_stderr():
+        lines: list[Any] = [dist.new_group(line, timeout) for line in numbers.t().tolist()]
+        rows: list[Any] = [dist.new_group(row, timeout) for row in numbers.tolist()]
     mesh = DeviceMesh.from_group(
         [lines[column], rows[stage]], device.type, numbers, mesh_dim_names=("stage", "column")
     )

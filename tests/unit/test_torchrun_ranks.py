@@ -1,5 +1,8 @@
 """Which of torchrun's processes this is, and how an update's batches are dealt to them."""
 
+import contextlib
+import os
+import subprocess
 import sys
 
 import pytest
@@ -7,7 +10,7 @@ import torch
 
 from s2st.errors import UsageError
 from s2st.pipelines.train import run_training
-from s2st.ranks import LostRankError, Ranks, process_group, ranks
+from s2st.ranks import LostRankError, Ranks, process_group, ranks, stdout_to_stderr
 
 
 def test_without_torchrun_there_is_one_rank():
@@ -65,3 +68,24 @@ def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
     options = resolve(TRAIN_SPEC, [Layer("test", {"update_freq": 6})])
     with pytest.raises(UsageError, match=r"--update-freq 6.*4 processes; use --update-freq 8"):
         run_training("nowhere", options, Observer(), lambda: 0)
+
+
+def test_what_libraries_print_while_ranks_connect_does_not_reach_stdout(capfd):
+    os.write(1, b"data\n")
+    with stdout_to_stderr():
+        os.write(1, b"[Gloo] connected\n")
+    os.write(1, b"more data\n")
+    with contextlib.suppress(ZeroDivisionError), stdout_to_stderr():
+        raise ZeroDivisionError
+    os.write(1, b"the last\n")
+    assert tuple(capfd.readouterr()) == ("data\nmore data\nthe last\n", "[Gloo] connected\n")
+
+
+def test_ranks_connect_with_stdout_closed():
+    script = (
+        "import os\nfrom s2st.ranks import stdout_to_stderr\nos.close(1)\n"
+        "with stdout_to_stderr():\n    pass\n"
+        "try:\n    os.fstat(1)\nexcept OSError:\n    os.write(2, b'still closed')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stderr == b"still closed"
