@@ -35,17 +35,49 @@ _KINDS = (
 # of a link. None in the product; a test that sets it may raise OSError, or kill the process.
 _observe: Callable[[str, Path, str], None] | None = None
 
+# paths of folders that are held open, and what a user knows them by
+_held: dict[str, Path] = {}
+
 
 def step(operation: str, path: Path, other: str = "") -> None:
     """Tells `_observe` of an operation that comes next."""
     if _observe is not None:
-        _observe(operation, path, other)
+        _observe(operation, _known(path), str(_known(Path(other))) if other else "")
 
 
 def lasting(path: Path) -> Path:
     """The path without the temporary names in it: what a user knows it by."""
-    parts = [match[1] if (match := _TEMPORARY.fullmatch(p)) else p for p in path.parts]
+    known = _known(path)
+    parts = [match[1] if (match := _TEMPORARY.fullmatch(p)) else p for p in known.parts]
     return Path(*parts)
+
+
+def _known(path: Path) -> Path:
+    """The path with the name of the folder in the place of one that is held open."""
+    for held, folder in _held.items():
+        if path.is_relative_to(held):
+            return folder / path.relative_to(held)
+    return path
+
+
+@contextlib.contextmanager
+def held_open(folder: Path) -> Iterator[Path]:
+    """A path that leads to this very folder, whatever becomes of its name meanwhile.
+
+    Where the system has no such paths it is the folder's own. Raises OutputError.
+    """
+    with naming(folder, "cannot be opened"):
+        descriptor = os.open(folder, os.O_RDONLY) if os.name == "posix" else -1
+    place = f"/proc/self/fd/{descriptor}"
+    try:
+        own = os.path.isdir(place) and os.path.samefile(place, folder)
+        if own:
+            _held[place] = folder
+        yield Path(place) if own else folder
+    finally:
+        _held.pop(place, None)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

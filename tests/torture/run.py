@@ -34,6 +34,8 @@ ROWS = [
     ("signals-train", "signals:training"),
     ("signals-generate", "signals:generating"),
     ("signals-start", "signals:starting"),
+    ("foreign-files", "strangers:foreign_files"),
+    ("folder-replaced", "strangers:folder_replaced"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]
