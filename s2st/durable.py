@@ -325,6 +325,17 @@ def point_link(link: Path, target_name: str) -> None:
     publish(temporary, link)
 
 
+def refuse_taken(final: Path) -> None:
+    """Raises OutputError where a new folder cannot have this name; an empty folder may stand there.
+
+    A link there, also one that leads nowhere, could not be replaced in the end.
+    """
+    free = not os.path.lexists(final) or (final.is_dir() and not final.is_symlink())
+    with naming(final):
+        if not free or (final.is_dir() and any(final.iterdir())):
+            raise OutputError(f"{final}: exists already; remove it or name another folder")
+
+
 @contextlib.contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
     """An empty folder to fill; it becomes `final` at the end, and is removed on an error.
@@ -332,6 +343,7 @@ def new_folder(final: Path) -> Iterator[Path]:
     What stopped processes left of `final` is removed first, where it is s2st's. `final` must not
     exist, or be an empty folder. Raises OutputError.
     """
+    refuse_taken(final)
     make_folder(final.parent)
     _sweep_dead(final)
     temporary = _temporary(final)

@@ -14,7 +14,7 @@ import click
 
 from s2st import durable
 from s2st.demo_corpus import Pair, generate_corpus
-from s2st.errors import OutputError, S2STError
+from s2st.errors import S2STError
 from s2st_cli.paths import CheckedCommand
 
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
@@ -85,9 +85,7 @@ class _Demo:
 
     def make_corpus(self, train_size: int, test_size: int, seed: int) -> None:
         """Writes data/{train,valid,test}.{en,fr}."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            message = "exists already; remove it or name another --dir"
-            raise OutputError(f"{self.folder}: {message}")
+        durable.refuse_taken(self.folder)
         try:
             corpus = generate_corpus(train_size, test_size, test_size, seed)
         except ValueError as error:
