@@ -36,17 +36,49 @@ _KINDS = (
 # of a link. None in the product; a test that sets it may raise OSError, or kill the process.
 _observe: Callable[[str, Path, str], None] | None = None
 
+# paths of folders that are held open, and what a user knows them by
+_held: dict[str, Path] = {}
+
 
 def step(operation: str, path: Path, other: str = "") -> None:
     """Tells `_observe` of an operation that comes next."""
     if _observe is not None:
-        _observe(operation, path, other)
+        _observe(operation, _known(path), str(_known(Path(other))) if other else "")
 
 
 def lasting(path: Path) -> Path:
     """The path without the temporary names in it: what a user knows it by."""
-    parts = [match[1] if (match := _TEMPORARY.fullmatch(p)) else p for p in path.parts]
+    known = _known(path)
+    parts = [match[1] if (match := _TEMPORARY.fullmatch(p)) else p for p in known.parts]
     return Path(*parts)
+
+
+def _known(path: Path) -> Path:
+    """The path with the name of the folder in the place of one that is held open."""
+    for held, folder in _held.items():
+        if path.is_relative_to(held):
+            return folder / path.relative_to(held)
+    return path
+
+
+@contextlib.contextmanager
+def held_open(folder: Path) -> Iterator[Path]:
+    """A path that leads to this very folder, whatever becomes of its name meanwhile.
+
+    Where the system has no such paths it is the folder's own. Raises OutputError.
+    """
+    with naming(folder, "cannot be opened"):
+        descriptor = os.open(folder, os.O_RDONLY) if os.name == "posix" else -1
+    place = f"/proc/self/fd/{descriptor}"
+    try:
+        own = os.path.isdir(place) and os.path.samefile(place, folder)
+        if own:
+            _held[place] = folder
+        yield Path(place) if own else folder
+    finally:
+        _held.pop(place, None)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -293,6 +325,17 @@ def point_link(link: Path, target_name: str) -> None:
     publish(temporary, link)
 
 
+def refuse_taken(final: Path) -> None:
+    """Raises OutputError where a new folder cannot have this name; an empty folder may stand there.
+
+    A link there, also one that leads nowhere, could not be replaced in the end.
+    """
+    free = not os.path.lexists(final) or (final.is_dir() and not final.is_symlink())
+    with naming(final):
+        if not free or (final.is_dir() and any(final.iterdir())):
+            raise OutputError(f"{final}: exists already; remove it or name another folder")
+
+
 @contextlib.contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
     """An empty folder to fill; it becomes `final` at the end, and is removed on an error.
@@ -300,6 +343,7 @@ def new_folder(final: Path) -> Iterator[Path]:
     What stopped processes left of `final` is removed first, where it is s2st's. `final` must not
     exist, or be an empty folder. Raises OutputError.
     """
+    refuse_taken(final)
     make_folder(final.parent)
     _sweep_dead(final)
     temporary = _temporary(final)

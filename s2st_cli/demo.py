@@ -15,7 +15,7 @@ import click
 from s2st import durable
 from s2st.config import MOST_INTEGER
 from s2st.demo_corpus import Pair, read_corpus
-from s2st.errors import OutputError, S2STError, UsageError
+from s2st.errors import S2STError, UsageError
 from s2st_cli.options import Command, Number, NumberOption
 from s2st_cli.terminal import narrate, show
 
@@ -112,9 +112,7 @@ class _Demo:
 
     def write_corpus(self, train_size: int, test_size: int) -> None:
         """Writes data/{train,valid,test}.{en,fr}."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            message = "exists already; remove it or name another --dir"
-            raise OutputError(f"{self.folder}: {message}")
+        durable.refuse_taken(self.folder)
         try:
             corpus = read_corpus(train_size, test_size, test_size)
         except ValueError as error:

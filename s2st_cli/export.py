@@ -1,5 +1,6 @@
 """`s2st export`: a checkpoint without its training state, for others to use."""
 
+import os
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ def command(checkpoint: str, release: str) -> None:
     from s2st.models.saved import read_saved, write_manifest, write_model_files
 
     final = Path(release)
-    if final.exists():
+    if os.path.lexists(final):
         raise OutputError(f"{final}: exists already; name a folder that does not")
     saved = read_saved(checkpoint)
     weights = saved.load(torch.device("cpu")).state_dict()

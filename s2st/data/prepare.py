@@ -21,7 +21,7 @@ from s2st.data.ids import SideWriter, ids_path, parts_of
 from s2st.data.prepare_options import PrepareConfig, checked, models_given
 from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import Chunk, growing_index, tokenize_pairs
-from s2st.errors import DataError, InputMissingError, OutputError, UsageError
+from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.processes import run_apart
 from s2st.text.lines import read_aligned, read_lines
@@ -84,8 +84,7 @@ def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec)
     """
     config = checked(config)
     final = Path(config.destdir)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise OutputError(f"{final}: exists already; remove it or name another --destdir")
+    durable.refuse_taken(final)  # before the work, not after it
     with durable.new_folder(final) as folder:
         report = _Preparation(config, folder, source, target).run()
     return replace(report, folder=final)

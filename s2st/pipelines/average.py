@@ -5,6 +5,7 @@ Averaging the last checkpoints of a run steadies what single ones owe to their l
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def average(paths: Sequence[str], weights: Sequence[float], release: str) -> Non
         OutputError: the folder exists or cannot be written.
     """
     final = Path(release)
-    if final.exists():
+    if os.path.lexists(final):
         raise OutputError(f"{final}: exists already; name a folder that does not")
     shares = _shares(weights, len(paths))
     saved = [read_saved(path, whole=False) for path in paths]

@@ -139,8 +139,8 @@ def run_training(
     with contextlib.ExitStack() as stack:
         seconds = options.config(RanksConfig).rank_timeout
         stack.enter_context(process_group(own, job.device, seconds))
-        check_held = stack.enter_context(owned(save_dir)) if own.first else lambda: None
-        folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, check_held)
+        held = stack.enter_context(owned(save_dir)) if own.first else None
+        folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
         return _train(job, options, own, observer if own.first else Observer(), stop_signal, folder)
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from s2st.models.saved import (
     write_manifest,
     write_model_files,
 )
+from s2st.training.lock import HeldFolder
 
 log = logging.getLogger("s2st")
 STATE = "training/state.json"
@@ -89,28 +90,31 @@ class CheckpointFolder:
     Args:
         folder: the save folder.
         keep_last: how many numbered checkpoints stay.
-        check_held: raises OutputError where the folder is no longer this process's
-            (`training.lock.own`); called before anything in it is changed.
+        held: the same folder as `training.lock.own` holds it; without it nothing watches that
+            no other process takes the folder's name.
     """
 
-    def __init__(
-        self, folder: str | Path, keep_last: int, check_held: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, folder: str | Path, keep_last: int, held: HeldFolder | None = None) -> None:
         self.folder = Path(folder)
         self._keep_last = keep_last
-        self._check_held = check_held
+        self._held = held
+        self._place = self.folder if held is None else held.place  # what is written goes there
+
+    def _check_held(self) -> None:
+        if self._held is not None:
+            self._held.check()
 
     def prepare(self) -> None:
         """Makes the folder, sweeps unfinished leftovers, tries to write; raises OutputError."""
         self._check_held()
-        durable.make_folder(self.folder)
+        durable.make_folder(self._place)
         for link in (LAST, BEST):
             self._check_link(link)
-        for name in sorted(_names(self.folder)):
+        for name in sorted(_names(self._place)):
             match = _TEMPORARY.fullmatch(name)
             if match and durable.maker(name, match[1]) is not None:
-                self._sweep(self.folder / name)
-        probe = self.folder / f".{LAST}.tmp-{os.getpid()}"
+                self._sweep(self._place / name)
+        probe = self._place / f".{LAST}.tmp-{os.getpid()}"
         durable.write_file(probe, b"")
         durable.remove_file(probe)
 
@@ -125,13 +129,13 @@ class CheckpointFolder:
 
     def _check_link(self, name: str) -> None:
         """Raises OutputError where a link's name is taken by what no training made."""
-        path = self.folder / name
+        path = self._place / name
         if os.path.lexists(path) and not _is_own_link(path):
             found = durable.describe(path) or "a file"
             which = "last" if name == LAST else "best"
             raise OutputError(
-                f"{path}: this is {found}; s2st keeps its link to the {which} checkpoint under "
-                "this name; move it, or use another --save-dir"
+                f"{self.folder / name}: this is {found}; s2st keeps its link to the {which} "
+                "checkpoint under this name; move it, or use another --save-dir"
             )
 
     def resume(self) -> "ResumedRun | None":
@@ -173,11 +177,25 @@ class CheckpointFolder:
         A folder that holds what no training wrote stays, whatever its name.
         `optimizer` is as `optimizer_tensors` gives it.
         """
+        try:
+            return self._save(record, weights, optimizer, state, identity)
+        except OutputError:
+            self._check_held()  # where the folder is gone, that is the reason to be told
+            raise
+
+    def _save(
+        self,
+        record: ModelRecord,
+        weights: Mapping[str, torch.Tensor],
+        optimizer: Mapping[str, torch.Tensor],
+        state: TrainingState,
+        identity: RunIdentity,
+    ) -> str:
         self._check_held()
         name = plain = f"checkpoint_{state.update:07d}"
 
         def write(target: str) -> None:
-            with durable.new_folder(self.folder / target) as folder:
+            with durable.new_folder(self._place / target) as folder:
                 durable.make_folder(folder / "training")
                 write_model_files(folder, record, weights)
                 save_tensors(folder / OPTIMIZER, optimizer)
@@ -188,31 +206,31 @@ class CheckpointFolder:
             # best first: a best one newer than the last does no harm to a run that goes on
             if state.best_update == state.update or self._target(BEST).rstrip("+") == plain:
                 self._check_link(BEST)
-                durable.point_link(self.folder / BEST, target)
+                durable.point_link(self._place / BEST, target)
             self._check_link(LAST)
-            durable.point_link(self.folder / LAST, target)
+            durable.point_link(self._place / LAST, target)
 
         spare = name
-        while os.path.lexists(self.folder / spare):
+        while os.path.lexists(self._place / spare):
             spare += "+"
-        if spare != name and not durable.is_own_folder(self.folder / name):
+        if spare != name and not durable.is_own_folder(self._place / name):
             log.warning("%s: %s; it stays, this checkpoint is %s", self.folder / name, ALIEN, spare)
             name = spare
         elif spare != name:  # saved before at this very update
             if name in (self._target(LAST), self._target(BEST)):
                 write(spare)  # links to a folder that is always whole, while that one is replaced
-            durable.retire_folder(self.folder / name)
+            durable.retire_folder(self._place / name)
         write(name)
         self._prune(state.update)
         return name
 
     def _target(self, link: str) -> str:
-        path = self.folder / link
+        path = self._place / link
         return os.readlink(path) if path.is_symlink() else ""
 
     def _prune(self, update: int) -> None:
         # later ones were found bad: this run went on from before them, and will replace them
-        numbered = numbered_checkpoints(self.folder)
+        numbered = numbered_checkpoints(self._place)
         found = [
             path.name
             for number, path in numbered
@@ -222,7 +240,7 @@ class CheckpointFolder:
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
         for name in found:
             if name not in kept:
-                durable.retire_folder(self.folder / name)
+                durable.retire_folder(self._place / name)
 
 
 def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
@@ -239,7 +257,9 @@ def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError as error:
-        raise InputMissingError(f"{folder}: cannot be read: {reason(error)}") from error
+        raise InputMissingError(
+            f"{durable.lasting(folder)}: cannot be read: {reason(error)}"
+        ) from error
 
 
 def _is_own_link(path: Path) -> bool:

@@ -4,7 +4,8 @@ import contextlib
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,12 +17,37 @@ NAME = ".lock"
 _KNOWN = re.compile(rb"process [0-9]+ on [\w.:-]+ since [0-9-]+ [0-9:]+ UTC\n?\Z")
 
 
+@dataclass(frozen=True)
+class HeldFolder:
+    """A folder whose lock this process holds.
+
+    Attributes:
+        folder: by its name, under which there may be another one by now.
+        place: a path to the very folder that is held, for all that is written.
+        lock: the file of the lock.
+        option: by which a user names another folder.
+    """
+
+    folder: Path
+    place: Path
+    lock: AuxiliaryFile
+    option: str
+
+    def check(self) -> None:
+        """Raises OutputError where the name no longer leads to the folder that is held."""
+        if not self.lock.in_place():
+            raise OutputError(
+                f"{self.folder}: was removed or replaced while this training ran (its {NAME} is "
+                "not the one that this process holds); nothing more is saved, so that two "
+                f"processes do not write one folder; start again in a {self.option} that stays"
+            )
+
+
 @contextlib.contextmanager
-def own(folder: Path, option: str = "--save-dir") -> Iterator[Callable[[], None]]:
+def own(folder: Path, option: str = "--save-dir") -> Iterator[HeldFolder]:
     """Holds the folder, which is made if need be, until the end of the context.
 
-    On systems without flock (Windows) nothing is held. Yields a function that raises OutputError
-    where the folder or its lock is no longer the one that is held.
+    On systems without flock (Windows) nothing is held.
 
     Args:
         folder: the folder.
@@ -40,7 +66,10 @@ def own(folder: Path, option: str = "--save-dir") -> Iterator[Callable[[], None]
         since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
         host = re.sub(r"[^\w.:-]", "_", socket.gethostname(), flags=re.ASCII) or "unknown"
         file.rewrite(f"process {os.getpid()} on {host} since {since}".encode())
-        yield lambda: _check(folder, file, option)
+        with durable.held_open(folder) as place:
+            held = HeldFolder(folder, place, file, option)
+            held.check()  # the folder that was opened is the one of the lock
+            yield held
     finally:
         file.close()
 
@@ -71,12 +100,3 @@ def _holder(path: Path) -> str:
         file.close()
         return holder or "another process"
     return "another process"
-
-
-def _check(folder: Path, file: AuxiliaryFile, option: str) -> None:
-    if not file.in_place():
-        raise OutputError(
-            f"{folder}: was removed or replaced while this training ran (its {NAME} is not the one "
-            "that this process holds); nothing more is saved, so that two processes do not write "
-            f"one folder; start the training again in a {option} that stays"
-        )

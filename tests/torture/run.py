@@ -37,6 +37,8 @@ ROWS = [
     ("groups-preprocess", "groups:preprocessing"),
     ("groups-ngram", "groups:counting"),
     ("groups-demo", "groups:demonstrating"),
+    ("foreign-files", "strangers:foreign_files"),
+    ("folder-replaced", "strangers:folder_replaced"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]

@@ -223,3 +223,23 @@ def test_a_new_file_is_never_an_old_one(tmp_path):
             durable.write_file(tmp_path / name, b"new")
     assert (tmp_path / "a").read_text() == "old"
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["a file", "a link to nowhere", "a link to an empty folder", "full"]
+)
+def test_a_name_that_a_new_folder_cannot_have_is_said_before_the_work(tmp_path, kind):
+    final = tmp_path / "f"
+    if kind == "a file":
+        final.write_text("mine")
+    elif kind == "full":
+        final.mkdir()
+        (final / "notes").write_text("mine")
+    else:
+        if kind == "a link to an empty folder":
+            (tmp_path / "empty").mkdir()
+        final.symlink_to("empty")
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(OutputError, match="f: exists already"), durable.new_folder(final):
+        pytest.fail("the work began")
+    assert sorted(os.listdir(tmp_path)) == before

@@ -27,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_array(path: Path, values: object, dtype: type) -> None:
+    path.unlink(missing_ok=True)
     writer = ArrayWriter(path, dtype)
     writer.append(values)
     writer.close()

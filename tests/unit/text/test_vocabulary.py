@@ -80,9 +80,9 @@ def test_file_round_trip(words):
 )
 def test_odd_words_survive_the_file(tmp_path, word):
     assert split_words(word) == [word]  # such words do come out of texts
-    for words in ([word, "b"], ["b", word]):
-        Vocabulary(words, [2, 1]).save(tmp_path / "d")
-        assert Vocabulary.load(tmp_path / "d").tokens[4:] == tuple(words)
+    for name, words in (("d", [word, "b"]), ("e", ["b", word])):
+        Vocabulary(words, [2, 1]).save(tmp_path / name)
+        assert Vocabulary.load(tmp_path / name).tokens[4:] == tuple(words)
 
 
 def test_a_missing_count_reads_as_one(put):
