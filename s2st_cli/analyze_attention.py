@@ -1,7 +1,6 @@
 """`s2st analyze attention`: the attention map of one sentence."""
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,11 +67,12 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 def _line(path: str, number: int) -> str:
     """Line `number`, from 1, of a file; raises UsageError where it has fewer."""
-    from s2st.text.lines import read_lines
+    from s2st.text.lines import read_line
 
-    for line in islice(read_lines(path), number - 1, None):
-        return line
-    raise UsageError(f"{path}: has no line {number} (--line)")
+    line = read_line(path, number)
+    if line is None:
+        raise UsageError(f"{path}: has no line {number} (--line)")
+    return line
 
 
 def _table(found: "AttentionMap") -> list[list[str]]:

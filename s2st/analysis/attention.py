@@ -4,6 +4,7 @@ Rows are target words, columns source words, in the order of the text, the ends 
 """
 
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ def attention_section(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Secti
         UsageError: there is no such pair, or the scorer gives no attention.
     """
     figures: list[Figure] = []
-    for source, target in pairs:
+    lines = iter(pairs)
+    for source, target in lines:
         lengths = [
             len(side.tokenizer.encode(text))
             for side, text in ((scorer.source, source), (scorer.target, target))
@@ -105,7 +107,7 @@ def attention_section(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Secti
         alt = f"Map of what each word of {target!r} attends to in {source!r}"
         figures.append(Figure(f"{source} / {target}", alt, "image/svg+xml", data))
         if len(figures) == SHOWN:
-            break
+            deque(lines, maxlen=0)  # to their end, where line counts and checksums are compared
     if not figures:
         message = f"no pair of lines with 1 to {LONGEST_SHOWN} words a side, to show its attention"
         raise UsageError(message)

@@ -22,7 +22,8 @@ from s2st.text.lines import read_lines, split_words
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, recorded_config
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
 
-SUFFIXES = (".arpa", ".arpa.gz")
+SUFFIXES = (".arpa", ".arpa.gz")  # that are written
+READ = (*SUFFIXES, ".arpa.xz", ".arpa.bz2")
 MISSING_UNK = -100.0  # KenLM's, log10
 MOST_ORDERS = 20
 COMMENT = "# s2st tokenizer "
@@ -32,17 +33,26 @@ BLOCK = 1 << 14  # lines parsed together
 
 def is_arpa(path: str | Path) -> bool:
     """Whether a path is meant as an ARPA file, by its name; a folder is none."""
-    return str(path).endswith(SUFFIXES) and not Path(path).is_dir()
+    return str(path).endswith(READ) and not Path(path).is_dir()
 
 
 def read_arpa(path: str | Path) -> NGrams:
-    """Reads an ARPA file, or a .gz of one.
+    """Reads an ARPA file, plain or compressed.
 
     Raises:
         InputMissingError: it cannot be read.
         DataError: it is damaged, cut short or no ARPA file; names the line.
     """
-    return _Reader(str(path)).read()
+    return read_model(path)[0]
+
+
+def read_model(path: str | Path) -> tuple[NGrams, TokenizerSpec]:
+    """An ARPA file's n-grams, and the tokeniser that it tells, without its model.
+
+    The tokeniser is `none` where the file tells nothing. Raises as `read_arpa`.
+    """
+    reader = _Reader(str(path))
+    return reader.read(), reader.tokenizer
 
 
 def tokenizer_comment(spec: TokenizerSpec) -> str:
@@ -52,32 +62,15 @@ def tokenizer_comment(spec: TokenizerSpec) -> str:
     return f"{COMMENT}{json.dumps(spec.record(), ensure_ascii=False)}\n"
 
 
-def read_tokenizer(path: str | Path) -> TokenizerSpec:
-    """The tokeniser that a file tells, without its model; `none` where it tells nothing.
+def read_words(path: str | Path) -> tuple[Vocabulary, TokenizerSpec]:
+    """The words of an ARPA file, as `read_arpa` numbers them, and the tokeniser that it tells.
 
-    Raises:
-        InputMissingError: the file cannot be read.
-        DataError: it tells something that is no tokeniser.
+    The n-grams are passed over, but to the end of the file, whose checksum is compared.
     """
-    for number, line in enumerate(islice(read_lines(path), MOST_COMMENTS), start=1):
-        if line.strip() == "\\data\\":
-            break
-        if line.startswith(COMMENT):
-            try:
-                record = json.loads(line[len(COMMENT) :])
-                name, options = record["name"], record["options"]
-                config = recorded_config(name, options, str(path))
-                return TokenizerSpec(name, config, str(record["language"]))
-            except (ValueError, TypeError, KeyError, AttributeError, S2STError) as error:
-                raise DataError("no tokenizer that there is", str(path), number) from error
-    return TokenizerSpec("none", NoneConfig(), "")
-
-
-def read_words(path: str | Path) -> Vocabulary:
-    """The words of an ARPA file, as `read_arpa` numbers them; what follows them is not read."""
     reader = _Reader(str(path))
     reader.read_single()
-    return reader.vocabulary()
+    reader.pass_over()
+    return reader.vocabulary(), reader.tokenizer
 
 
 class _Reader:
@@ -86,6 +79,7 @@ class _Reader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.line = 0
+        self.tokenizer = TokenizerSpec("none", NoneConfig(), "")
         self._lines = read_lines(path)
         self._index = {"<UNK>": UNK_ID, **{word: i for i, word in enumerate(SPECIALS)}}
 
@@ -97,6 +91,7 @@ class _Reader:
             orders.append(self._section(order, count, orders))
         orders[-1] = replace(orders[-1], backoffs=np.empty(0))  # of the longest n-grams
         self._expect("\\end\\")
+        self._expect_nothing()
         return NGrams(self.vocabulary(), tuple(orders))
 
     def read_single(self) -> tuple[Order, list[int]]:
@@ -104,6 +99,15 @@ class _Reader:
         counts = self._header()
         self._expect("\\1-grams:")
         return self._words(counts[0]), counts
+
+    def pass_over(self) -> None:
+        """Reads on to the end of the file."""
+        for line in self._lines:
+            self.line += 1
+            if line.strip() == "\\end\\":
+                self._expect_nothing()
+                return
+        raise self._fail("ends where \\end\\ should come: cut short?")
 
     def vocabulary(self) -> Vocabulary:
         """The words read."""
@@ -129,10 +133,19 @@ class _Reader:
             if line.strip():
                 raise self._fail(f"expected {header}, not {line[:60]!r}")
 
+    def _expect_nothing(self) -> None:
+        """Reads blank lines to the end of the file, where a checksum may be."""
+        for line in self._lines:
+            self.line += 1
+            if line.strip():
+                raise self._fail(f"text after \\end\\: {line[:60]!r}")
+
     def _header(self) -> list[int]:
         line: str | None = ""
         while line is not None and line.strip() != "\\data\\":
             line = self._next()
+            if line is not None and line.startswith(COMMENT) and self.line <= MOST_COMMENTS:
+                self.tokenizer = self._told(line[len(COMMENT) :])
         if line is None:
             raise DataError("no line \\data\\: not an ARPA file", self.path)
         counts: list[int] = []
@@ -152,6 +165,23 @@ class _Reader:
         if not counts:
             raise self._fail("no counts (ngram 1=...) after \\data\\")
         return counts
+
+    def _told(self, text: str) -> TokenizerSpec:
+        """The tokeniser of a comment."""
+        try:
+            record = json.loads(text)
+            name, options = record["name"], record["options"]
+            config = recorded_config(name, options, self.path)
+            return TokenizerSpec(name, config, str(record["language"]))
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+            S2STError,
+        ) as error:
+            raise self._fail("no tokenizer that there is") from error
 
     def _blocks(self, order: int, count: int) -> Iterator[tuple[list[str], int]]:
         """The lines of a section in blocks, each with the number of its first line."""

@@ -11,7 +11,7 @@ import torch
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState
-from s2st.ngram.arpa import read_arpa, read_tokenizer, read_words
+from s2st.ngram.arpa import read_arpa, read_model, read_words
 from s2st.ngram.tables import NGrams
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.tokenizers import NOTHING, NoneConfig, TokenizerSpec, nothing
@@ -53,9 +53,12 @@ class _Tables:
         self.dtype = dtype
         self.path = path
         self.kenlm = kenlm_model(path)
-        ngrams = None if self.kenlm is not None else read_arpa(path)
-        self.vocabulary = read_words(path) if ngrams is None else ngrams.vocabulary
-        self._orders = None if ngrams is None else self._moved(ngrams)
+        self._orders: list[_Order] | None = None
+        if self.kenlm is not None:
+            self.vocabulary, self.tokenizer = read_words(path)
+        else:
+            ngrams, self.tokenizer = read_model(path)
+            self.vocabulary, self._orders = ngrams.vocabulary, self._moved(ngrams)
 
     @property
     def orders(self) -> list[_Order]:
@@ -119,14 +122,14 @@ class NGramScorer(Scorer):
     ) -> None:
         self.device = device or torch.device("cpu")
         self.source = TextSide(NOTHING, nothing().build(), Vocabulary([], []))
-        told = read_tokenizer(path)
+        self._tables = _Tables(path, self.device, dtype)
+        told = self._tables.tokenizer
         if told.name == "sentencepiece":  # its model is not in the file
             log.warning(
                 "%s: its words are pieces of SentencePiece: beside other checkpoints their model "
                 "cuts the text, alone it has to be cut already", path,
             )  # fmt: skip
             told = TokenizerSpec("none", NoneConfig(), "")
-        self._tables = _Tables(path, self.device, dtype)
         self._vocabulary = self._tables.vocabulary
         self.target = TextSide("", told.build(), self._vocabulary)
         # of the target side's ids: the same word here, and what is added to its log-probability

@@ -15,8 +15,8 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -159,18 +159,39 @@ def read_lines(path: str | Path, errors: str = "strict", name: str | None = None
     """
     decoder = LineDecoder(path if name is None else name, errors)
     with open_input(path, name) as stream:
-        while True:
-            try:
-                raw = stream.readline(MOST_BYTES + 1)
-            except OSError as error:
-                message = f"cannot be read further: {error}"
-                raise DataError(message, decoder.path, decoder.line + 1) from error
-            if not raw:
-                break
-            if len(raw) > MOST_BYTES:
-                raise too_long(decoder.path, decoder.line + 1)
-            yield decoder.decode(raw)
+        yield from _decoded(stream, decoder)
     decoder.tell_replaced()
+
+
+def _decoded(stream: BinaryIO, decoder: LineDecoder) -> Iterator[str]:
+    """The lines of a stream; raises DataError."""
+    while raw := _read(stream.readline, MOST_BYTES + 1, decoder):
+        if len(raw) > MOST_BYTES:
+            raise too_long(decoder.path, decoder.line + 1)
+        yield decoder.decode(raw)
+
+
+def _read(read: Callable[[int], bytes], most: int, decoder: LineDecoder) -> bytes:
+    try:
+        return read(most)
+    except OSError as error:
+        message = f"cannot be read further: {error}"
+        raise DataError(message, decoder.path, decoder.line + 1) from error
+
+
+def read_line(path: str | Path, number: int) -> str | None:
+    """Line `number` of a file, from 1, None where it has fewer; raises as `read_lines`.
+
+    What follows it is read only where it is compressed, so that its checksum is compared.
+    """
+    decoder = LineDecoder(path)
+    with open_input(path) as stream:
+        found = next(islice(_decoded(stream, decoder), number - 1, None), None)
+        raw = cast(io.BufferedReader, stream).raw
+        if isinstance(raw, UnpackedStream) and raw.packed:
+            while _read(stream.read, PIECE, decoder):
+                pass
+    return found
 
 
 def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterator[tuple[str, ...]]:

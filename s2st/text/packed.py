@@ -200,6 +200,11 @@ class UnpackedStream(io.RawIOBase):
         while not self._unpacker.known:
             self._unpacker.give(self._read(PIECE))
 
+    @property
+    def packed(self) -> bool:
+        """Whether it is compressed, once that is known."""
+        return self._unpacker.known and not self._unpacker.plain
+
     def readable(self) -> bool:
         """Yes."""
         return True

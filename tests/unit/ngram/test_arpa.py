@@ -1,13 +1,23 @@
 """ARPA files: what is read, and what every kind of damage is told as."""
 
+import bz2
 import gzip
+import lzma
 
 import numpy as np
 import pytest
 from ngram_models import KneserNey, random_text
 
 from s2st.errors import DataError, InputMissingError
-from s2st.ngram.arpa import is_arpa, read_arpa
+from s2st.ngram.arpa import (
+    COMMENT,
+    is_arpa,
+    read_arpa,
+    read_model,
+    read_words,
+    tokenizer_comment,
+)
+from s2st.text.tokenizers import MosesConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID, UNK_ID
 
 SMALL = """written by hand
@@ -136,3 +146,65 @@ def test_files_that_cannot_be_read(tmp_path):
     assert not is_arpa(tmp_path / "folder.arpa")
     assert is_arpa("x.arpa.gz")
     assert not is_arpa("x.gz")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, bz2.compress])
+def test_after_the_end_there_are_blank_lines_only(tmp_path, pack):
+    suffix = {bytes: "", gzip.compress: ".gz", lzma.compress: ".xz", bz2.compress: ".bz2"}[pack]
+    path = tmp_path / f"m.arpa{suffix}"
+    path.write_bytes(pack(SMALL.encode() + b"\n \t\r\n\n"))
+    assert is_arpa(path)
+    for read_it in (read_arpa, read_words):
+        read_it(path)
+    path.write_bytes(pack(SMALL.encode() + b"\n-1\ta\n"))
+    line = SMALL.count("\n") + 2
+    for read_it in (read_arpa, read_words):
+        with pytest.raises(DataError, match=rf"line {line}: text after .end.: '-1") as caught:
+            read_it(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_no_flipped_bit_and_no_cut_of_a_compressed_file_gives_other_scores(tmp_path):
+    """Issue 14: 15 of 2,876 flips gave other scores, since the checksum was never reached."""
+    text = KneserNey(random_text(30, 9), 2).arpa() + "\n" * 40
+    wanted = scores(text.encode(), tmp_path, "m.arpa")
+    data = gzip.compress(text.encode())
+    wrong = told = 0
+    for place in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        found = scores(bytes(damaged), tmp_path, "m.arpa.gz")
+        wrong += found not in (None, wanted)
+        told += found is None
+    assert wrong == 0
+    assert told > 8 * len(data) - 100  # some bits of gzip's header mean nothing
+    for cut in range(len(data)):
+        assert scores(data[:cut], tmp_path, "m.arpa.gz") is None
+    path = tmp_path / "m.arpa.gz"
+    path.write_bytes(data[:-1])
+    with pytest.raises(DataError, match="cut short"):
+        read_words(path)  # which looks at the words alone
+
+
+def scores(data, folder, name):
+    """All numbers of a file; None where it is refused."""
+    (folder / name).write_bytes(data)
+    try:
+        ngrams = read_arpa(folder / name)
+    except DataError:
+        return None
+    return ngrams.vocabulary.tokens, [
+        (order.keys.tolist(), order.log_probs.tolist(), order.backoffs.tolist())
+        for order in ngrams.orders
+    ]
+
+
+def test_a_tokenizer_is_told_in_the_same_reading(tmp_path):
+    spec = TokenizerSpec("moses", MosesConfig(lowercase=True), "de")
+    path = tmp_path / "m.arpa"
+    path.write_text(tokenizer_comment(spec) + SMALL)
+    assert read_model(path)[1] == read_words(path)[1] == spec
+    for bad in ("{}", "[" * 100_000, '{"name": 1, "options": {}, "language": ""}'):
+        path.write_text(f"{COMMENT}{bad}\n{SMALL}")
+        with pytest.raises(DataError, match="line 1: no tokenizer"):
+            read_model(path)

@@ -14,7 +14,7 @@ import pytest
 from s2st.errors import DataError
 from s2st.text import packed
 from s2st.text.chunks import read_chunks
-from s2st.text.lines import read_lines
+from s2st.text.lines import read_line, read_lines
 
 TEXT = "été\n\nzwei\n".encode()
 PACKERS = {"gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress}
@@ -194,3 +194,12 @@ def test_text_that_only_looks_alike_stays_text(reads, data):
     expected = data.decode().removesuffix("\n").split("\n")
     for way in ("x.txt", "named pipe", "standard input"):
         assert reads(way, data) == expected
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_a_single_line_of_a_compressed_file_is_given_after_its_checksum(put, name):
+    data = PACKERS[name](TEXT * 20_000)
+    assert read_line(put(data), 1) == "été"
+    assert read_line(put(data), 60_001) is None
+    with pytest.raises(DataError, match="cut short"):
+        read_line(put(data[:-1]), 1)
