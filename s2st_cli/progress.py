@@ -1,21 +1,15 @@
 """Training progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
 
-import math
 import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from s2st.ranks import Ranks
-from s2st.training.progress import Observer, UpdateReport, ValidationReport
+from s2st.training.progress import Observer, UpdateReport, ValidationReport, perplexity_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-
-def perplexity(nll: float) -> float:
-    """exp of nats a token, infinite instead of an overflow."""
-    return math.exp(nll) if nll < 700 else math.inf
 
 
 def duration(seconds: float) -> str:
@@ -29,7 +23,7 @@ def describe_update(report: UpdateReport) -> str:
     """One line of figures."""
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
-        f"ppl {perplexity(report.nll):.2f}, lr {report.learning_rate:.3g}, "
+        f"ppl {perplexity_text(report.nll)}, lr {report.learning_rate:.3g}, "
         f"gnorm {report.gradient_norm:.2f}, {report.source_words_per_second:,.0f} source + "
         f"{report.target_words_per_second:,.0f} target words/s"
     )
@@ -45,7 +39,7 @@ def describe_validation(report: ValidationReport) -> str:
     mark = " (best)" if report.best else ""
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
-        f"{perplexity(report.nll):.2f}{mark}, train ppl {perplexity(report.train_nll):.2f}"
+        f"{perplexity_text(report.nll)}{mark}, train ppl {perplexity_text(report.train_nll)}"
     )
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from s2st.device import ScoringDeviceConfig
 from s2st.errors import DataError, UsageError
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st.ranks import RanksConfig, ranks
+from s2st.training.progress import perplexity_text
 from s2st_cli.dealing import join_ranks, models_identity, open_parts
 from s2st_cli.generate import require_checkpoints
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption, refuse_shared_stdin
@@ -164,7 +164,7 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
         raise DataError("no lines", extra["target"])
     print(
         f"s2st: {lines:,} pairs, {tokens:,} target tokens with EOS ({unknown:,} unknown), "
-        f"log-probability {total:.3f}, perplexity {math.exp(-total / tokens):.4f}",
+        f"log-probability {total:.3f}, perplexity {perplexity_text(-total / tokens, 4)}",
         file=sys.stderr,
     )
 

@@ -11,9 +11,9 @@ from s2st.components import Resolved
 from s2st.interrupt import noted
 from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.ranks import ranks
-from s2st.training.progress import Observer
+from s2st.training.progress import Observer, perplexity_text
 from s2st_cli.options import ConfiguredCommand
-from s2st_cli.progress import BarObserver, LineObserver, perplexity
+from s2st_cli.progress import BarObserver, LineObserver
 from s2st_cli.startup import import_torch
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
@@ -39,7 +39,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         return
     best = ""
     if result.best_nll is not None:
-        best = f"; best valid ppl {perplexity(result.best_nll):.2f} at update {result.best_update}"
+        best = f"; best valid ppl {perplexity_text(result.best_nll)} at update {result.best_update}"
     print(
         f"s2st: done after {result.update} updates, {result.epochs} epochs{best}; "
         f"translate with --checkpoint {result.save_dir}/checkpoint_best",

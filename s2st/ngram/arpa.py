@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from s2st.config import make_config
+from s2st.config import load_json, make_config
 from s2st.errors import DataError, S2STError
 from s2st.ngram.tables import Floats, Keys, NGrams, Order, find
 from s2st.text.lines import read_lines, split_words
@@ -66,7 +66,7 @@ def read_tokenizer(path: str | Path) -> TokenizerSpec:
             break
         if line.startswith(COMMENT):
             try:
-                record = json.loads(line[len(COMMENT) :])
+                record = load_json(line[len(COMMENT) :])
                 name, options = record["name"], record["options"]
                 config: Any = make_config(TOKENIZERS.get(name).config_type, options, str(path))
                 return TokenizerSpec(name, config, str(record["language"]))

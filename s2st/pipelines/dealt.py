@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from s2st import durable
+from s2st.config import load_json
 from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
 from s2st.pipelines.journal import differences
@@ -200,6 +201,6 @@ def deal(
             planned.append(names)
     parts.meet(own, seconds)
     for names in planned:
-        merged = [answer for name in names for answer in json.loads(parts.read(name))]
+        merged = [answer for name in names for answer in load_json(parts.read(name))]
         for _, value in sorted(merged, key=lambda answer: answer[0]):
             yield value

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from s2st import durable
+from s2st.config import load_json
 from s2st.errors import DataError, OutputError, UsageError
 from s2st.interrupt import held
 from s2st.pipelines.scored import ScoredList
@@ -76,7 +77,7 @@ class Journal:
         """
         if self._stream.tell() >= self._end:
             return None
-        record = json.loads(self._stream.readline())
+        record = load_json(self._stream.readline())
         if record["text"] != _digest(entries, source):
             raise DataError(
                 f"its list {self.taken + 1} is of other text than list {entries[0].id} of the "
@@ -129,7 +130,7 @@ class Journal:
         for line in self._stream:
             position += len(line)
             try:
-                record = json.loads(line)
+                record = load_json(line)
                 if not line.endswith(b"\n") or not {"text", "scores", "tokens"} <= record.keys():
                     break
                 if record["end"]:
@@ -165,7 +166,7 @@ def write_journal(output: Path, identity: Mapping[str, Any], pieces: Iterable[by
 def differences(found: bytes, wanted: bytes) -> str:
     """The names of what differs between two identities as JSON; empty where one is damaged."""
     try:
-        before, now = json.loads(found), json.loads(wanted)
+        before, now = load_json(found), load_json(wanted)
         return ", ".join(sorted(name for name in now if before.get(name) != now[name]))
     except (ValueError, AttributeError):
         return ""

@@ -28,10 +28,10 @@ def lists(tmp_path_factory):
 
 @pytest.fixture
 def rescore(s2st, world, lists):
-    def run(*options, nbest="nbest", model=world.forward):
+    def run(*options, nbest="nbest", model=world.forward, rows="64"):
         return s2st(
             "rescore-nbest", lists / nbest, "--source", lists / "src", "--checkpoint", model,
-            "--threads", "1", "--max-rows", "64", *options,
+            "--threads", "1", "--max-rows", rows, *options,
         )  # fmt: skip
 
     return run
@@ -122,7 +122,7 @@ def test_a_journal_of_another_run_is_refused(rescore, stopped, lists, tmp_path, 
     output = ("-o", tmp_path / "out", "--resume")
     rescore(*output, nbest="other").check_error(65, "out.scores, line ", "other text than list")
     rescore(*output, model=world.reversed).check_error(2, "out.scores", "differs in checkpoints")
-    rescore(*output, "--max-rows", "9").check_error(2, "out.scores", "differs in --max-rows")
+    rescore(*output, rows="9").check_error(2, "out.scores", "differs in --max-rows")
     rescore(*output, "--shard", "1/2").check_error(2, "out.scores", "differs in --shard")
     (tmp_path / "out.scores").write_bytes(b"\x80\n")
     rescore(*output).check_error(2, "out.scores", "first line is damaged")
