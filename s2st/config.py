@@ -10,6 +10,7 @@ states its own; a plugin's option that states none takes every number that torch
 
 import dataclasses
 import difflib
+import json
 import math
 import sys
 import types
@@ -259,6 +260,14 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: {shown(key)} is given twice, once with - and once with _")
         values[name] = value
     return values
+
+
+def load_json(text: str | bytes) -> Any:
+    """The values of JSON text from anywhere; raises ValueError, also where it nests too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def unknown_option_message(name: str, known: typing.Iterable[str], where: str) -> str:

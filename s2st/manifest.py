@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from s2st import durable
-from s2st.config import shown
+from s2st.config import load_json, shown
 from s2st.errors import CheckpointError, InputMissingError, reason
 
 MANIFEST = "manifest.json"
@@ -70,8 +70,8 @@ def read_small(path: Path) -> bytes:
 def parse_json(data: bytes, path: Path) -> Any:
     """The JSON values of a file's bytes; raises CheckpointError."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return load_json(data)
+    except ValueError as error:
         raise CheckpointError("damaged: not JSON", str(path)) from error
 
 

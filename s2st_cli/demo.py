@@ -1,7 +1,6 @@
 """`s2st demo`: the whole job on a small corpus, by the commands a user types."""
 
 import json
-import math
 import shlex
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from s2st import durable
 from s2st.config import MOST_INTEGER
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import S2STError, UsageError
+from s2st.training.progress import perplexity_text
 from s2st_cli.options import Command, Number, NumberOption
 from s2st_cli.terminal import narrate, show
 
@@ -33,7 +33,7 @@ class Row:
 
     system: str
     bleu: float
-    perplexity: float | None
+    nats: float | None  # exp of which is the perplexity
 
 
 @click.command(cls=Command)
@@ -175,23 +175,26 @@ class _Demo:
             bleu[file] = json.loads(found)["tokenized BLEU"]["score"]
         rows = []
         for name in (*MODELS, "ensemble"):
-            rows.append(Row(name, bleu[f"{name}.fr"], self._perplexity(name)))
+            rows.append(Row(name, bleu[f"{name}.fr"], self._nats(name)))
         for name in RESCORERS:
             rows.append(Row(f"baseline, rescored by {name}", bleu[f"rescored-{name}.fr"], None))
         return rows
 
-    def _perplexity(self, name: str) -> float:
+    def _nats(self, name: str) -> float:
+        """-log p a token of the test set."""
         arguments = f"score {_models(name)} --source data/test.en --target data/test.fr --json"
         lines = self.call(arguments).splitlines()
-        values = [value for line in lines for value in json.loads(line)["token_log_probs"]]
-        return math.exp(-sum(values) / len(values))
+        values: list[float] = [
+            value for line in lines for value in json.loads(line)["token_log_probs"]
+        ]
+        return -sum(values) / len(values)
 
 
 def _print_table(rows: Sequence[Row], train_size: int, seconds: float) -> None:
     width = max(len(row.system) for row in rows)
     show(f"{'system':<{width}}  {'BLEU':>6}  {'perplexity':>10}")
     for row in rows:
-        perplexity = "" if row.perplexity is None else f"{row.perplexity:.2f}"
+        perplexity = "" if row.nats is None else perplexity_text(row.nats)
         show(f"{row.system:<{width}}  {row.bleu:6.2f}  {perplexity:>10}")
     whole = int(seconds)
     show(

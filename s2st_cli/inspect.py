@@ -1,6 +1,5 @@
 """`s2st inspect`: what a checkpoint, a store, an architecture or a preset is."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.startup import import_torch
 from s2st.text.tokenizers import NOTHING
+from s2st.training.progress import perplexity_text
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.terminal import show
 
@@ -157,8 +157,8 @@ def _print_history(summary: Mapping[str, Any]) -> None:
     for row in summary.get("history", []):
         line = f"  update {row['update']}, epoch {row['epoch']:.2f}"
         if "nll" in row:
-            line += f": valid ppl {math.exp(min(700, row['nll'])):.2f}"
-        line += f", train ppl {math.exp(min(700, row['train_nll'])):.2f}"
+            line += f": valid ppl {perplexity_text(row['nll'])}"
+        line += f", train ppl {perplexity_text(row['train_nll'])}"
         if row["update"] == summary.get("best_update"):
             line += " (best)"
         show(line)

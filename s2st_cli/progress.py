@@ -1,21 +1,15 @@
 """Training progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
 
-import math
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from s2st.pipelines.progress import Progress
-from s2st.training.progress import Observer, UpdateReport, ValidationReport
+from s2st.training.progress import Observer, UpdateReport, ValidationReport, perplexity_text
 from s2st_cli.terminal import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
-
-
-def perplexity(nll: float) -> float:
-    """exp of nats a token, infinite instead of an overflow."""
-    return math.exp(nll) if nll < 700 else math.inf
 
 
 def duration(seconds: float) -> str:
@@ -33,7 +27,7 @@ def describe_update(report: UpdateReport) -> str:
         speed = f"{report.source_words_per_second:,.0f} source + {target:,.0f} target words/s"
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
-        f"ppl {perplexity(report.nll):.2f}, lr {report.learning_rate:.3g}, "
+        f"ppl {perplexity_text(report.nll)}, lr {report.learning_rate:.3g}, "
         f"gnorm {report.gradient_norm:.2f}, {speed}"
     )
 
@@ -51,7 +45,7 @@ def describe_validation(report: ValidationReport) -> str:
     mark = " (best)" if report.best else ""
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
-        f"{perplexity(report.nll):.2f}{mark}, train ppl {perplexity(report.train_nll):.2f}"
+        f"{perplexity_text(report.nll)}{mark}, train ppl {perplexity_text(report.train_nll)}"
     )
 
 

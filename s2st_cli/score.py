@@ -11,6 +11,7 @@ from s2st.pipelines.job_setup import refuse_shared_stdin
 from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
 from s2st.pipelines.score import score_pairs
 from s2st.ranks import ranks
+from s2st.training.progress import perplexity_text
 from s2st_cli.options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.progress import JobProgress
 from s2st_cli.score_output import print_comparison, print_scores
@@ -90,7 +91,7 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
         say(
             f"{totals.pairs:,} {what}, {totals.tokens:,} target tokens with EOS "
             f"({totals.unknown:,} unknown), log-probability {totals.log_prob:.3f}, perplexity "
-            f"{totals.perplexity:.4f}"
+            f"{perplexity_text(-totals.log_prob / totals.tokens, 4)}"
         )
 
 

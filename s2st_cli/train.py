@@ -12,9 +12,9 @@ from s2st.interrupt import noted
 from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.ranks import ranks
 from s2st.startup import import_torch
-from s2st.training.progress import Observer
+from s2st.training.progress import Observer, perplexity_text
 from s2st_cli.options import ConfiguredCommand
-from s2st_cli.progress import BarObserver, LineObserver, perplexity
+from s2st_cli.progress import BarObserver, LineObserver
 from s2st_cli.terminal import say
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
@@ -41,7 +41,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     use = "translate with" if result.reads_source else "use the language model with"
     best = ""
     if result.best_nll is not None:
-        best = f"; best valid ppl {perplexity(result.best_nll):.2f} at update {result.best_update}"
+        best = f"; best valid ppl {perplexity_text(result.best_nll)} at update {result.best_update}"
     say(
         f"done after {result.update} updates, {result.epochs} epochs{best}; "
         f"{use} --checkpoint {result.save_dir}/checkpoint_best"

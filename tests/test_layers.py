@@ -250,3 +250,11 @@ def test_importing_the_command_line_imports_nothing_heavy():
 def test_every_file_opens_with_a_docstring():
     for name, tree in TREES.items():
         assert ast.get_docstring(tree), name
+
+
+def test_json_is_read_in_one_place():
+    """`json.loads` raises RecursionError for text that nests deep; `load_json` does not."""
+    for name, tree in TREES.items():
+        if name.startswith("s2st.") and name != "s2st.config":
+            called = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+            assert not called & {"json.loads", "json.load"}, f"{name}: use s2st.config.load_json"

@@ -49,7 +49,7 @@ from s2st.analysis.report import (
     Section,
     Table,
 )
-from s2st.config import shown
+from s2st.config import load_json, shown
 from s2st.errors import DataError, InputMissingError
 from s2st.manifest import read_small
 
@@ -77,10 +77,10 @@ def read_study(folder: Path) -> Report:
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        values = json.loads(data.decode("utf-8"))
+        values = load_json(data.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON: {error.msg}", str(path), error.lineno) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8; too many digits; too deep
+    except ValueError as error:  # not UTF-8; too many digits; too deep
         raise DataError("not JSON in UTF-8", str(path)) from error
     return _Reader(folder, path).report(values)
 

@@ -31,6 +31,7 @@ from s2st.pipelines.train import TRAIN_SPEC
 from s2st.scoring.build import load_scorer
 from s2st.text.lines import read_aligned
 from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, likely_save_folder, read_run
+from s2st.training.progress import perplexity_text
 
 _HIGHEST_NLL = 20.0  # nats a token: beyond, a curve shows nothing else
 _BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # left out: by the corpus
@@ -107,7 +108,7 @@ def _lead(run: ResumedRun, validations: Sequence[_Validation]) -> str:
     trained = f"Trained for {state.update:,} updates."
     for update, epoch, _, nll, _ in validations:
         if update == state.best_update and nll is not None:
-            found = f"{_perplexity(nll):,.2f}, at update {update:,} (epoch {epoch:.2f})"
+            found = f"{perplexity_text(nll)}, at update {update:,} (epoch {epoch:.2f})"
             return f"Best validation perplexity: {found}. {trained}"
     return f"{trained} No validation yet, or no validation data."
 

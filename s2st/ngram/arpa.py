@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from s2st.config import load_json
 from s2st.errors import DataError, S2STError
 from s2st.ngram.tables import Floats, Keys, NGrams, Order, find
 from s2st.text.lines import read_lines, split_words
@@ -169,7 +170,7 @@ class _Reader:
     def _told(self, text: str) -> TokenizerSpec:
         """The tokeniser of a comment."""
         try:
-            record = json.loads(text)
+            record = load_json(text)
             name, options = record["name"], record["options"]
             config = recorded_config(name, options, self.path)
             return TokenizerSpec(name, config, str(record["language"]))

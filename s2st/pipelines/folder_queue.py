@@ -18,6 +18,7 @@ from typing import Any
 
 from s2st import durable
 from s2st.auxiliary import AuxiliaryFile, describe
+from s2st.config import load_json
 from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
 from s2st.pipelines.work_queue import TaskName, WorkQueue
@@ -237,10 +238,10 @@ class FolderQueue(WorkQueue):
 def differences(found: str, wanted: str) -> str:
     """The names of what differs between two job files; empty where one is damaged."""
     try:
-        before, now = (json.loads(text.removeprefix(HEAD)) for text in (found, wanted))
+        before, now = (load_json(text.removeprefix(HEAD)) for text in (found, wanted))
         names = sorted(before.keys() | now.keys())
         return ", ".join(name for name in names if before.get(name) != now.get(name))
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         return ""
 
 
@@ -256,6 +257,6 @@ def _decode(data: bytes) -> Any:
     if blake2b(body, digest_size=16).hexdigest().encode() != checksum:
         return None
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return load_json(body)
+    except ValueError:
         return None

@@ -6,7 +6,6 @@ Importable without torch, so that wrong options are reported at once.
 import contextlib
 import json
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -54,12 +53,6 @@ class PairTotals:
         self.tokens += tokens
         self.unknown += unknown
         self.log_prob += log_prob
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the mean negative log-probability of a token; infinite where that overflows."""
-        nll = -self.log_prob / self.tokens
-        return math.exp(nll) if nll < 700 else math.inf
 
 
 def score_pairs(

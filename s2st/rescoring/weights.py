@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from s2st.config import MOST_WEIGHT, Range
 from s2st.errors import DataError, OutputError, S2STError, UsageError
 from s2st.text.lines import read_lines
 from s2st.text.nbest import ASCII_SPACE, parse_features
@@ -19,6 +20,7 @@ BASELINE = "Baseline"  # the SMT system's own total, kept as a feature
 MODEL = "S2ST"  # with a number: log-probabilities of the models; begins all names of ours
 CHANNEL = "S2STChannel"  # with a number: log-probabilities of the source, by channel models
 LENGTH = "S2STLength"  # words of the hypothesis
+RANGE = Range(-MOST_WEIGHT, MOST_WEIGHT)
 _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 
@@ -118,10 +120,14 @@ def parse_weights(given: Sequence[str]) -> Weights:
             numbers = tuple(float(part) for part in text.split(","))
         except ValueError:
             numbers = (math.nan,)
-        if not equals or not name or not all(math.isfinite(number) for number in numbers):
+        if not equals or not name or any(map(math.isnan, numbers)):
             raise UsageError(f"--weight {item!r}: NAME=VALUE is needed, such as {BASELINE}=0.5")
+        for number in numbers:
+            fault = RANGE.fault(number)
+            if fault is not None:
+                raise UsageError(f"--weight {name}: a weight {fault}")
         if name in values:
-            raise UsageError(f"--weight {name[:40]} is given twice")
+            raise UsageError(f"--weight {name[:40]} is given twice; a feature has one weight")
         values[name] = numbers
     return Weights(values)
 
@@ -150,8 +156,12 @@ def read_weights(path: str) -> Weights:
             found = found or inside
         elif inside and text:
             parsed = list(parse_features(text, path, number))
-            if len(parsed) != 1 or not all(math.isfinite(value) for value in parsed[0][1]):
+            if len(parsed) != 1:
                 raise DataError("expected `Name= value ...`", path, number)
+            for value in parsed[0][1]:
+                fault = RANGE.fault(value)
+                if fault is not None:
+                    raise DataError(f"a weight of {parsed[0][0]!r} {fault}", path, number)
             if parsed[0][0] in values:
                 first = lines[parsed[0][0]]
                 message = f"feature {parsed[0][0][:40]!r} has weights twice; also in line {first}"

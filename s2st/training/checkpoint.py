@@ -7,6 +7,7 @@ and `training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` ar
 import contextlib
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from s2st import durable
+from s2st.config import MOST_INTEGER
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, reason
 from s2st.manifest import parse_json, read_small
 from s2st.models.saved import (
@@ -327,6 +329,12 @@ def _check_types(state: TrainingState, identity: RunIdentity) -> None:
             raise TypeError(name)
     if min(state.update, state.epoch, state.position) < 0:
         raise ValueError("negative")
+    for name, value in asdict(state).items():
+        large = isinstance(value, int) and abs(value) > MOST_INTEGER
+        # a word that the model rules out makes the loss of a validation infinite
+        finite = name == "best_nll" or not isinstance(value, float) or math.isfinite(value)
+        if large or not finite:
+            raise ValueError(name)
     if not all(isinstance(row, dict) for row in state.history):
         raise TypeError("history")
     if not all(isinstance(value, int | float) for value in state.schedule.values()):

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from s2st.config import load_json
 from s2st.ranks import Ranks, wait_for_all
 from s2st.training.checkpoint import (
     ResumedRun,
@@ -110,7 +111,7 @@ class RankedGradients(Gradients):
             weights, tensors = run.tensors()
             text = json.dumps({"state": asdict(run.state), "optimizer": shapes(tensors)})
         text = self._tell(text)
-        return (json.loads(text), weights, tensors) if text else None
+        return (load_json(text), weights, tensors) if text else None
 
     def _part(self, whole: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """What of a whole tensor belongs beside this rank's `target`."""

@@ -1,7 +1,26 @@
 """What the trainer tells while it works. Times are wall-clock seconds, losses nats a token."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+PLAIN_NATS = 27.0  # exp of more has 12 digits or more
+MOST_NATS = 1e12  # more is no probability that any model computes
+
+
+def perplexity_text(nats: float, digits: int = 2) -> str:
+    """exp of nats a token for a reader; 1.26e+900 where floating point has no such number."""
+    if math.isnan(nats):
+        return "not a number"
+    if nats > MOST_NATS:
+        return "infinite"
+    if nats < PLAIN_NATS:
+        return f"{math.exp(nats):.{digits}f}"
+    exponent, rest = divmod(nats / math.log(10), 1)
+    mantissa = f"{10**rest:.2f}"  # log-probabilities tell no more digits of such a number
+    if mantissa == "10.00":
+        mantissa, exponent = "1.00", exponent + 1
+    return f"{mantissa}e+{int(exponent)}"
 
 
 @dataclass(frozen=True)

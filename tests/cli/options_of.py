@@ -1,7 +1,7 @@
 """Every command of s2st with every parameter it can have, for tests that go through them all."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,16 @@ class Parameter:
 
     def __str__(self) -> str:
         return f"{' '.join(self.words)} {self.flag}"
+
+
+def without(words: Sequence[str], *flags: str) -> list[str]:
+    """The words less the flags and their values: an option is given once."""
+    kept = list(words)
+    for flag in flags:
+        if flag in kept:
+            place = kept.index(flag)
+            del kept[place : place + 2]
+    return kept
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:

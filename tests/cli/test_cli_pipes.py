@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from options_of import without
 
 from s2st_cli.main import COMMANDS
 
@@ -130,7 +131,8 @@ def test_a_pipe_is_answered_line_by_line(world):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_the_same_command_goes_on(world, tmp_path, tiny, s2st, number):
     save = tmp_path / "run"
-    arguments = ["train", str(world.store), *tiny, "--save-dir", str(save), "--batch-size", "2"]
+    arguments = ["train", str(world.store), *without(tiny, "--batch-size", "--max-epoch")]
+    arguments += ["--save-dir", str(save), "--batch-size", "2"]
     arguments += ["--max-epoch", "1000", "--patience", "1000", "--log-interval", "1"]
     with subprocess.Popen(
         [sys.executable, "-m", "s2st_cli", *arguments], stderr=subprocess.PIPE, text=True,

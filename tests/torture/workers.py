@@ -125,8 +125,11 @@ class _Faults:
             return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=log)
 
     def _command(self, save: Path, timeout: int) -> list[str]:
+        own = {"--max-update", "--save-interval-updates"}  # given below
+        pairs = zip(OPTIONS[::2], OPTIONS[1::2], strict=True)
+        options = [word for pair in pairs if pair[0] not in own for word in pair]
         return [
-            "train", str(self._store), "--save-dir", str(save), *OPTIONS, "--update-freq", "2",
+            "train", str(self._store), "--save-dir", str(save), *options, "--update-freq", "2",
             "--max-update", str(UPDATES), "--save-interval-updates", str(SAVED_EVERY),
             "--patience", str(UPDATES), "--rank-timeout", str(timeout),
         ]  # fmt: skip
