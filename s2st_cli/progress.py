@@ -78,12 +78,13 @@ class BarObserver(Observer):
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        one_line = Column(no_wrap=True, overflow="ellipsis")
+        one_line = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the others leave
         self.progress = Progress(
             BarColumn(bar_width=10),
-            TextColumn("{task.percentage:>3.0f}%", table_column=Column(min_width=4)),
+            TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.description}", table_column=one_line),
             console=Console(stderr=True),
+            expand=True,
         )
         self._task = self.progress.add_task("starting", total=None)
         self._epochs: float | None = None
