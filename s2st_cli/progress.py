@@ -71,14 +71,15 @@ class BarObserver(Observer):
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        one_line = Column(no_wrap=True, overflow="ellipsis")
+        one_line = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the others leave
         self.progress = Progress(
             BarColumn(bar_width=10),
-            TextColumn("{task.percentage:>3.0f}% {task.fields[left]}"),
+            TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.description}", table_column=one_line),
             console=Console(stderr=True),
+            expand=True,
         )
-        self._task = self.progress.add_task("starting", total=None, left="")
+        self._task = self.progress.add_task("starting", total=None)
         self._epochs: float | None = None
         self._updates: int | None = None
 
@@ -93,13 +94,9 @@ class BarObserver(Observer):
             shares.append(report.epoch / self._epochs)
         if self._updates:
             shares.append(report.update / self._updates)
-        self.progress.update(
-            self._task,
-            total=1.0,
-            completed=max(shares),
-            description=describe_update(report),
-            left=describe_left(report),
-        )
+        left = describe_left(report)  # first: a narrow terminal cuts the end off
+        text = (f"{left}; " if left else "") + describe_update(report)
+        self.progress.update(self._task, total=1.0, completed=max(shares), description=text)
 
     def validated(self, report: ValidationReport) -> None:
         """Prints the validation above the bar."""

@@ -128,3 +128,21 @@ def test_the_log_of_a_model_that_reads_no_source(s2st, world, tiny, tmp_path, ar
     text = made.err + trained.err + shown.out.split("\n", 3)[3] + scored.err
     assert ("pairs" in text, "source +" in text, "translate with" in text) == (not one,) * 3
     assert ("200 lines" in text) == one
+
+
+def test_a_narrow_bar_keeps_the_share_and_the_time_left():
+    from io import StringIO
+
+    from rich.console import Console
+
+    from s2st.training.progress import UpdateReport
+    from s2st_cli.progress import BarObserver
+
+    bar = BarObserver()
+    bar.started(0, 40, None)
+    bar.updated(UpdateReport(100, 20, 3.1, 3.1, 0.001, 1.5, 900, 950, 760, "epoch 40", True))
+    console = Console(width=80, file=StringIO())
+    console.print(bar.progress.get_renderable())
+    (line,) = console.file.getvalue().splitlines()
+    assert len(line) <= 80
+    assert " 50% at most 12:40 left to epoch 40; epoch 20.00, " in line
