@@ -139,7 +139,10 @@ class _Preparation:
         for side in (0, 1):
             if self.specs[side].name == "sentencepiece" and self.specs[side].model is None:
                 self.specs[side] = self._with_model(side, tsv)
-        self.pieces = [spec.build().pieces() for spec in self.specs]
+        tokenizers = [spec.build() for spec in self.specs]
+        for remark in dict.fromkeys(one for each in tokenizers for one in each.remarks()):
+            log.warning(remark)
+        self.pieces = [tokenizer.pieces() for tokenizer in tokenizers]
         self.vocabularies = self._given_vocabularies()
         self._check_joined()
         if has_training:

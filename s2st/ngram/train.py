@@ -1,5 +1,6 @@
 """`train-ngram`: text to an ARPA file, in bounded memory but for the words themselves."""
 
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import PAD_ID, Vocabulary
 from s2st.text.whole import write_whole
 
+log = logging.getLogger("s2st")
 LINES = 1 << 14  # written together
 
 
@@ -55,8 +57,11 @@ def train_ngrams(
         raise UsageError(f"{output}: the output's name must end in {' or '.join(SUFFIXES)}")
     thresholds, memory = config.thresholds(), config.bytes()
     limits = WordLimits(vocabulary, config.nwords)
+    tokenizer = spec.build()
+    for remark in tokenizer.remarks():
+        log.warning(remark)
     with _workplace(config.temporary_folder or str(output.parent)) as folder:
-        tokens, known = read_text(lines, spec.build(), limits, folder)
+        tokens, known = read_text(lines, tokenizer, limits, folder)
         counted = count_ngrams(tokens, len(known), config.order, folder, memory)
         fallback = config.discount_fallback
         orders = smooth(counted, thresholds, fallback, folder, memory)

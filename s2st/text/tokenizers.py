@@ -20,6 +20,7 @@ from s2st.text.lines import split_words
 
 NOTHING = "nothing"
 BLANK = "\u2581"  # how SentencePiece writes a blank within a piece
+WITHOUT_BLANKS = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 
@@ -47,6 +48,10 @@ class Tokenizer(ABC):
     def pieces(self) -> list[str] | None:
         """All tokens that it knows, where training fixed them; None where text decides."""
         return None
+
+    def remarks(self) -> list[str]:
+        """What the user had better know about this tokenizer and its language, one line each."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -141,11 +146,12 @@ class NothingTokenizer(Tokenizer):
 
 
 class MosesTokenizer(Tokenizer):
-    """The Moses tokeniser and detokeniser of sacremoses."""
+    """The Moses tokenizer and detokenizer of sacremoses; the guide says where they differ."""
 
     def __init__(self, spec: TokenizerSpec) -> None:
         import sacremoses
 
+        self._language = spec.language
         self._config = spec.config
         self._tokenizer = sacremoses.MosesTokenizer(lang=spec.language)
         self._detokenizer = sacremoses.MosesDetokenizer(lang=spec.language)
@@ -164,6 +170,28 @@ class MosesTokenizer(Tokenizer):
         """Detokenised text."""
         joined: str = self._detokenizer.detokenize(list(tokens), unescape=True)
         return " ".join(joined.split("\n"))
+
+    def remarks(self) -> list[str]:
+        """Languages that sacremoses takes for English, and those whose words it cannot find."""
+        from sacremoses.corpus import NonbreakingPrefixes
+
+        language = self._language
+        found = []
+        if language in WITHOUT_BLANKS:
+            found.append(
+                f"--tokenizer moses does not find the words of language {language!r}: segment the "
+                "text before, or take --tokenizer sentencepiece"
+            )
+        known = {*NonbreakingPrefixes().available_langs.values(), "ja", "ko"}
+        if language not in known:
+            parts = [*re.split("[^a-z]+", language.lower()), language[:2].lower()]
+            near = next((part for part in parts if part in known), None)
+            hint = f"; did you mean {near}?" if near else ""
+            found.append(
+                f"--tokenizer moses has no rules for language {language!r}: it takes those of "
+                f"English{hint}"
+            )
+        return found
 
 
 class SentencePieceTokenizer(Tokenizer):

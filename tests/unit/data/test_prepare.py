@@ -20,7 +20,7 @@ from s2st.data.prepare_options import PrepareConfig
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
 from s2st.text.lines import split_words
-from s2st.text.tokenizers import NoneConfig, SentencePieceConfig, TokenizerSpec
+from s2st.text.tokenizers import MosesConfig, NoneConfig, SentencePieceConfig, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
 
 EN = ["a b a", "b c", "a", "d d d d"]
@@ -402,6 +402,17 @@ def test_limits_of_a_given_vocabulary_are_refused(tmp_path, train, limit):
     Vocabulary(["a"], [1]).save(tmp_path / "d.txt")
     with pytest.raises(UsageError, match=f"--{name} cannot be combined with --srcdict"):
         run(tmp_path, trainpref=train, srcdict=str(tmp_path / "d.txt"), **limit)
+
+
+def test_a_language_that_moses_does_not_know_is_told_once(tmp_path, train, caplog):
+    config = PrepareConfig("en", "fr", trainpref=train, destdir=str(tmp_path / "store"))
+    sides = [TokenizerSpec("moses", MosesConfig(), language) for language in ("fre", "kor")]
+    prepare(config, *sides)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [("fre" in message, "kor" in message) for message in messages] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_a_joined_dictionary_of_two_files_is_refused(tmp_path, train):

@@ -1,10 +1,13 @@
 """Tests of the tokenisers."""
 
 import hashlib
+import re
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import sacremoses
+import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +127,121 @@ def test_moses_round_trip(sentence):
     assert tokenizer.decode(tokenizer.encode(sentence)) == sentence
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens", "back"),
+    [
+        ("Smith vs.", ["Smith", "vs."], "Smith vs."),  # the newest Moses: vs .
+        ("in the U.S.", ["in", "the", "U.S."], "in the U.S."),  # the newest Moses: U.S .
+        ("9' x 12'", ["9", "&apos;", "x", "12&apos;"], "9 'x 12'"),  # Moses too
+        ("\u4e2d\u56fd", ["\u4e2d", "\u56fd"], "\u4e2d\u56fd"),  # Moses: one token
+    ],
+)
+def test_what_the_guide_says_of_moses(text, tokens, back):
+    tokenizer = make("moses", MosesConfig())
+    assert tokenizer.encode(text) == tokens
+    assert tokenizer.decode(tokens) == back
+
+
+# characters and words by which tokenizers work, or that they might take for their own
+NASTY = st.lists(
+    st.sampled_from(
+        [
+            *" \t\u00a0\u2028\u3000\x00\x1f\x85.,'\"`&;:@-|<>[]()!?%$abZ9",
+            *"\u20ac\u00ab\u201e\u201c\u2026\u00e9\u00df\ud55c\uae00\u4e2d\u6587\u304b\u0639\u05e9\u093f",
+            *"\U0001f916\u0301\ufb01\u2460\u200b\ufeff\u00ad\u2581",
+            *("n't", "vs.", "&apos;", "&amp;", "&#91;", "@-@", "...", "THISISPROTECTED000"),
+            *("<unk>", "<s>"),
+        ]
+    )
+    | st.characters(exclude_categories=["Cs"], exclude_characters="\n"),
+    max_size=12,
+).map("".join)
+MOSES_LANGUAGES = st.sampled_from(["en", "fr", "ko", "zh", "fi", "xx"])
+
+
+def solid(text: str) -> str:
+    """A text without white space and ASCII control characters."""
+    return "".join(one for one in text if not one.isspace() and one >= " ")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=NASTY, language=st.sampled_from(["en", "fr", "ko", "zh", "fi", "xx"]), escape=st.booleans()
+)
+def test_moses_loses_nothing_but_blanks_and_controls(text, language, escape):
+    tokenizer = moses(language, escape)
+    assert solid(tokenizer.decode(tokenizer.encode(text))) == solid(text)
+
+
+@cache
+def moses(language: str, escape: bool) -> Tokenizer:
+    return make("moses", MosesConfig(moses_escape=escape), language)
+
+
+WORD = st.text("abz\u00e9\u0439\u03b1", min_size=1, max_size=5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.lists(WORD), language=st.sampled_from(["en", "fr", "ko", "xx"]))
+def test_moses_keeps_the_blanks_between_words(words, language):
+    tokenizer = moses(language, True)
+    assert tokenizer.decode(tokenizer.encode("  ".join(words))) == " ".join(words)
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.lists(st.text("\uac00\ud55c\uae00\ub9d0", min_size=1, max_size=4)))
+def test_moses_keeps_korean_words_in_korean(words):
+    tokenizer = moses("ko", True)
+    assert tokenizer.encode(" ".join(words)) == words
+    assert tokenizer.decode(words) == " ".join(words)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=NASTY)
+def test_none_loses_nothing_but_ascii_blanks(text):
+    plain, lower = make("none", NoneConfig()), make("none", NoneConfig(lowercase=True))
+    for tokenizer, given_text in ((plain, text), (lower, text.lower())):
+        back = tokenizer.decode(tokenizer.encode(text))
+        assert back == " ".join(re.findall("[^ \t\n\r\f\v]+", given_text))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=NASTY)
+def test_sentencepiece_loses_nothing_but_what_it_normalizes(model, text):
+    """The library says what its normalization makes of a text; characters it lacks come back."""
+    tokenizer = make("sentencepiece", SentencePieceConfig(), model=model)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    expected = processor.normalize(text).replace("\u2581", " ").strip(" ")
+    assert tokenizer.decode(tokenizer.encode(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "parts"),
+    [
+        ("en", []),
+        ("fr", []),
+        ("ko", []),
+        ("yue", ["does not find the words"]),
+        ("zh", ["does not find the words"]),
+        ("ja", ["does not find the words"]),
+        ("th", ["does not find the words", "rules for language 'th'"]),
+        ("kor", ["rules for language 'kor'", "did you mean ko?"]),
+        ("ko_KR", ["rules for language 'ko_KR'", "did you mean ko?"]),
+        ("tok.fr", ["rules for language 'tok.fr'", "did you mean fr?"]),
+        ("xx", ["rules for language 'xx': it takes those of English"]),
+        ("", ["rules for language ''"]),
+    ],
+)
+def test_languages_that_moses_does_not_know_are_told(language, parts):
+    remarks = make("moses", MosesConfig(), language).remarks()
+    found = " ".join(remarks)
+    assert bool(remarks) == bool(parts)
+    for part in parts:
+        assert part in found
+    assert ("did you mean" in found) == any("did you mean" in part for part in parts)
+    assert make("none", NoneConfig(), language).remarks() == []
+
+
 def test_sentencepiece_round_trip(model):
     tokenizer = make("sentencepiece", SentencePieceConfig(), model=model)
     for line in CORPUS:
@@ -133,8 +251,6 @@ def test_sentencepiece_round_trip(model):
 
 
 def test_sentencepiece_agrees_with_the_library(model):
-    import sentencepiece
-
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     tokenizer = make("sentencepiece", SentencePieceConfig(), model=model)
     for line in [*CORPUS, "a zebra \u00e9"]:
