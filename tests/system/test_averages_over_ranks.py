@@ -7,7 +7,7 @@ from test_data_parallel import LAST, OPTIONS, assert_same, data, files, two_rank
 
 from s2st.models.saved import load_tensors
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extensive
 __all__ = ["data"]  # the fixture
 KINDS = {
     "adam": {"optimizer": "adam", "lr": 0.02},

@@ -76,7 +76,7 @@ def store(tmp_path):
     return tmp_path / "bin"
 
 
-@pytest.mark.slow
+@pytest.mark.extensive
 def test_two_hosts_train_the_weights_of_one_process(store, tmp_path):
     train = ["-m", "s2st_cli", "train", str(store), *OPTIONS.split(), "--save-dir"]
     alone = start([], [*train, "one"], tmp_path, "lo")
