@@ -26,7 +26,7 @@ import torch
 from machine import facts
 
 from s2st.demo_corpus import read_corpus
-from s2st.text.lines import read_lines
+from s2st.text.line_files import read_lines
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"

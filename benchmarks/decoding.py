@@ -33,16 +33,16 @@ from machine import (
     write_results,
 )
 
-from s2st.device import keep_freed_pages
-from s2st.models.recurrent import RecurrentModel
-from s2st.pipelines.translate import Translation, translate
+from s2st.jobs.translate import Translation, translate
+from s2st.models.recurrent.encoder_decoder import RecurrentModel
+from s2st.process.device import keep_freed_pages
 from s2st.scoring.base import Scorer
-from s2st.scoring.build import load_scorer
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.model import ModelScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.load_scorers import load_scorer
+from s2st.scoring.model_scorer import ModelScorer
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig
-from s2st.text.lines import read_lines
+from s2st.text.line_files import read_lines
 
 PEERS = {
     "OpenNMT-py": ("onmt", "opennmt_decode.py"),

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from s2st import durable
-from s2st.data.ids import SideWriter
-from s2st.data.prepare import SideCounts, SplitReport
+from s2st.data.id_writer import SideWriter
+from s2st.data.preprocess import SideCounts, SplitReport
 from s2st.data.store import FORMAT, VERSION
-from s2st.manifest import MANIFEST, seal
+from s2st.process import durable_files
+from s2st.process.manifest import MANIFEST, seal
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, Vocabulary
 
@@ -113,13 +113,13 @@ def write_store(folder: Path, pairs: int, words: int = 80_000, seed: int = 1) ->
         Vocabulary(names, [1] * words).save(folder / f"dict.{language}.txt")
     sides = [SideCounts(writer.ids.length, 0) for writer in writers]
     report = SplitReport("train", pairs, sides[0], sides[1], 0, 0)
-    durable.write_file(folder / MANIFEST, seal(_manifest(folder, report)))
+    durable_files.write_file(folder / MANIFEST, seal(_manifest(folder, report)))
 
 
 def _manifest(folder: Path, report: SplitReport) -> dict[str, Any]:
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in LANGUAGES]
     files = {
-        path.name: {"size": path.stat().st_size, "sha256": durable.sha256_of(path)}
+        path.name: {"size": path.stat().st_size, "sha256": durable_files.sha256_of(path)}
         for path in sorted(folder.iterdir())
     }
     return {

@@ -24,18 +24,18 @@ from memory import make_batches
 from updates import Updates
 
 from s2st.data.batch import Batch, make_source
-from s2st.data.batching import BatchingConfig
-from s2st.data.loader import TrainingLoader
+from s2st.data.batch_loader import TrainingLoader
+from s2st.data.batch_planner import BatchingConfig
 from s2st.data.store import Store
-from s2st.device import DeviceConfig, autocast, setup_device
 from s2st.models.base import ModelSizes
+from s2st.process.device import DeviceConfig, autocast, setup_device
 from s2st.scoring.base import TextSide
-from s2st.scoring.lists import score_lists
-from s2st.scoring.model import ModelScorer
+from s2st.scoring.model_scorer import ModelScorer
+from s2st.scoring.prefix_sharing import score_lists
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig
-from s2st.text.lines import read_lines, split_words
-from s2st.text.nbest import read_nbest
+from s2st.text.line_files import read_lines, split_words
+from s2st.text.nbest_lists import read_nbest
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, WhitespaceTokenizer
 from s2st.text.vocabulary import SPECIALS, Vocabulary
 

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from machine import facts, write_results
 
-from s2st.device import keep_freed_pages
-from s2st.pipelines.evaluate import evaluate_system
-from s2st.pipelines.rescore.list_scorer import ListScorer
-from s2st.pipelines.rescore.scored_list import ScoredList
-from s2st.rescoring.weights import MODEL
-from s2st.scoring.build import load_scorer
-from s2st.scoring.features import DirectFeature
-from s2st.text.lines import read_lines
-from s2st.text.nbest import read_nbest
+from s2st.jobs.rescore.list_scorer import ListScorer
+from s2st.jobs.rescore.scored_list import ScoredList
+from s2st.jobs.text_metrics import evaluate_system
+from s2st.process.device import keep_freed_pages
+from s2st.rescoring.feature_weights import MODEL
+from s2st.scoring.load_scorers import load_scorer
+from s2st.scoring.nbest_features import DirectFeature
+from s2st.text.line_files import read_lines
+from s2st.text.nbest_lists import read_nbest
 
 
 def main() -> None:

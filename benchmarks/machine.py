@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from s2st.models.products import make_product
+from s2st.models.packed.packed_linear import make_product
 
 
 def facts() -> dict[str, Any]:

@@ -22,9 +22,9 @@ from machine import facts, peak_gflops, resident_peak, run_measured, write_resul
 from updates import Updates
 
 from s2st.data.batch import Batch, make_batch
-from s2st.data.batching import BatchingConfig, plan_batches
-from s2st.device import keep_freed_pages
+from s2st.data.batch_planner import BatchingConfig, plan_batches
 from s2st.models.base import ModelSizes
+from s2st.process.device import keep_freed_pages
 from s2st.text.vocabulary import SPECIALS
 
 POOL = 40  # batches' worth of sentences are sorted by length before the first ones are cut

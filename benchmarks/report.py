@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from s2st import durable
+from s2st.process import durable_files
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -29,7 +29,9 @@ def read(path: Path) -> dict[str, Any]:
 def write(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a results file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    durable.replace_file(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    durable_files.replace_file(
+        path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+    )
 
 
 def without_folders(text: str) -> str:
@@ -80,4 +82,4 @@ def around(page: Path) -> tuple[str, str]:
 def insert(page: Path, text: str) -> None:
     """Replaces what a page has between the markers; raises ValueError where it lacks them."""
     before, after = around(page)
-    durable.replace_file(page, f"{before}{BEGIN}\n{text}{END}{after}".encode())
+    durable_files.replace_file(page, f"{before}{BEGIN}\n{text}{END}{after}".encode())

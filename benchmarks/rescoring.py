@@ -33,15 +33,15 @@ from machine import (
 )
 
 from s2st.data.batch import Batch, make_batch, make_source
-from s2st.device import keep_freed_pages
 from s2st.models.base import ModelSizes
-from s2st.models.recurrent import build_lstm
+from s2st.models.recurrent.encoder_decoder import build_lstm
 from s2st.models.registry import RecurrentConfig
+from s2st.process.device import keep_freed_pages
 from s2st.scoring.base import TextSide
-from s2st.scoring.lists import score_lists
-from s2st.scoring.model import ModelScorer
-from s2st.text.lines import read_lines, split_words
-from s2st.text.nbest import read_nbest
+from s2st.scoring.model_scorer import ModelScorer
+from s2st.scoring.prefix_sharing import score_lists
+from s2st.text.line_files import read_lines, split_words
+from s2st.text.nbest_lists import read_nbest
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, WhitespaceTokenizer
 from s2st.text.vocabulary import Vocabulary
 

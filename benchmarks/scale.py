@@ -26,16 +26,16 @@ import torch
 from machine import SIZES, alternate, facts, median, peak_gflops, run_measured, timed, write_results
 
 from s2st.data.batch import SourceBatch, make_source
-from s2st.data.batching import BatchingConfig
-from s2st.data.loader import TrainingLoader
+from s2st.data.batch_loader import TrainingLoader
+from s2st.data.batch_planner import BatchingConfig
 from s2st.data.store import Store
-from s2st.device import keep_freed_pages
 from s2st.models.base import ModelSizes
-from s2st.models.recurrent import build_lstm
+from s2st.models.recurrent.encoder_decoder import build_lstm
 from s2st.models.registry import RecurrentConfig
+from s2st.process.device import keep_freed_pages
 from s2st.scoring.base import Scorer, TextSide
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.model import ModelScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.model_scorer import ModelScorer
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, WhitespaceTokenizer

@@ -24,8 +24,8 @@ from typing import IO, Any
 import torch
 from machine import facts, write_results
 
-from s2st.manifest import read_sealed
-from s2st.text.lines import read_lines
+from s2st.process.manifest import read_sealed
+from s2st.text.line_files import read_lines
 
 PYTHON = sys.executable
 S2ST = (PYTHON, "-m", "s2st_cli")

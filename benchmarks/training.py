@@ -32,11 +32,11 @@ from machine import (
 from updates import Loss, Updates, criterion_loss, padded_loss, plain_loss
 
 from s2st.data.batch import Batch
-from s2st.data.batching import BatchingConfig
-from s2st.data.loader import TrainingLoader
+from s2st.data.batch_loader import TrainingLoader
+from s2st.data.batch_planner import BatchingConfig
 from s2st.data.store import Store
-from s2st.device import keep_freed_pages
 from s2st.models.base import ModelSizes
+from s2st.process.device import keep_freed_pages
 
 PEERS = {
     "OpenNMT-py": ("onmt", "opennmt_train.py"),

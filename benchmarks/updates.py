@@ -9,11 +9,11 @@ from s2st.criteria.cross_entropy import CrossEntropy
 from s2st.criteria.registry import CrossEntropyConfig
 from s2st.data.batch import Batch
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.recurrent import RecurrentModel, RecurrentState
+from s2st.models.model_files import build_model
+from s2st.models.recurrent.encoder_decoder import RecurrentModel, RecurrentState
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import build_model
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.sparse import clip_gradients, set_sparse_tables
+from s2st.training.sparse_embeddings import clip_gradients, set_sparse_tables
 
 CLIP = 5.0
 CPU = torch.device("cpu")

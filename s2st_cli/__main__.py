@@ -5,25 +5,25 @@ import gc
 import os
 import sys
 
-from s2st.interrupt import Stopped
-from s2st_cli import signals, streams
+from s2st.process.stop_signals import Stopped
+from s2st_cli import signal_handlers, standard_streams
 
 
 def entry_point() -> None:
     """The console script."""
     try:
-        signals.install()
-        streams.install()
+        signal_handlers.install()
+        standard_streams.guard_streams()
         from s2st_cli.main import run
 
         code = run()
-        signals.finish()
+        signal_handlers.finish()
     except Stopped as stopped:
-        from s2st_cli.terminal import say
+        from s2st_cli.terminal_output import say
 
         say(f"error: {stopped}")
         code = 128 + stopped.number
-        signals.finish()
+        signal_handlers.finish()
     if os.environ.get("WORLD_SIZE", "1") != "1":
         _leave(code)
     gc.freeze()  # the interpreter's end need not look for garbage: it would take half a second

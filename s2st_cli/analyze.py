@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import click
 
-from s2st_cli.lazy import LazyGroup
+from s2st_cli.lazy_group import LazyGroup
 
 
 class _Analyses(LazyGroup):

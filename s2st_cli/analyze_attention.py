@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s2st.components import CommandSpec, Resolved
-from s2st.config import MOST_INTEGER
-from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
-from s2st.pipelines.job_setup import require_checkpoints
-from s2st.pipelines.options import GENERATE_SPEC, ModelsConfig
-from s2st.startup import import_torch
-from s2st_cli.options import ConfiguredCommand, Number, NumberOption
-from s2st_cli.terminal import say, show, show_json
+from s2st.jobs.job_setup import require_checkpoints
+from s2st.jobs.options import GENERATE_SPEC, ModelsConfig
+from s2st.options.config import MOST_INTEGER
+from s2st.options.resolution import CommandSpec, Resolved
+from s2st.process.device import ScoringDeviceConfig
+from s2st.process.torch_import import import_torch
+from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.terminal_output import say, show, show_json
 
 if TYPE_CHECKING:
-    from s2st.analysis.attention import AttentionMap
+    from s2st.analysis.attention_map import AttentionMap
 
 HELP = """How much each target word took from each source word, as figure 3 of Bahdanau, Cho and
 Bengio (2015): of line --line of --source, and of the same line of --target where it is given, else
@@ -35,10 +35,10 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     if extra["source"] == "-" and extra["target"] == "-":
         raise UsageError("--source and --target cannot both be standard input (-)")
     import_torch()
-    from s2st.analysis.attention import draw_attention, forced_map, searched_map
+    from s2st.analysis.attention_map import draw_attention, forced_map, searched_map
     from s2st.analysis.figures import require_matplotlib
-    from s2st.device import setup_device
-    from s2st.scoring.build import load_scorer
+    from s2st.process.device import setup_device
+    from s2st.scoring.load_scorers import load_scorer
 
     figure = extra["figure"]
     if figure is not None:
@@ -67,7 +67,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 def _line(path: str, number: int) -> str:
     """Line `number`, from 1, of a file; raises UsageError where it has fewer."""
-    from s2st.text.lines import read_line
+    from s2st.text.line_files import read_line
 
     line = read_line(path, number)
     if line is None:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s2st.components import CommandSpec, Resolved
-from s2st_cli.curves import CURVE_OPTIONS, WINDOWS_HELP, show_curves
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.systems import HYP_HELP
+from s2st.options.resolution import CommandSpec, Resolved
+from s2st_cli.analyze_curves import CURVE_OPTIONS, WINDOWS_HELP, show_curves
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.system_arguments import HYP_HELP
 
 HELP = f"""BLEU of each HYP against the number of words of the source sentence.
 
@@ -22,7 +22,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 
 def _lengths(lines: list[str]) -> Sequence[float]:
-    from s2st.text.lines import split_words
+    from s2st.text.line_files import split_words
 
     return [len(split_words(line)) for line in lines]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from s2st.components import CommandSpec, Resolved
 from s2st.errors import UsageError
-from s2st.startup import import_torch
-from s2st_cli.options import ConfiguredCommand, Number, NumberOption
-from s2st_cli.terminal import show, show_json
+from s2st.options.resolution import CommandSpec, Resolved
+from s2st.process.torch_import import import_torch
+from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.terminal_output import show, show_json
 
 HELP = """The words nearest to each WORD by the cosine similarity of their vectors: the embeddings
 of --checkpoint, or --vectors, a text file of word2vec, GloVe or fastText (all of which is read
@@ -27,8 +27,8 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         raise UsageError("give either --checkpoint PATH or --vectors FILE")
     if file is not None and side is not None:
         raise UsageError("--side is of a --checkpoint; a file of vectors has none")
-    from s2st.analysis.neighbors import checkpoint_vectors, default_side, nearest
-    from s2st.text.vectors import read_vectors
+    from s2st.analysis.nearest_words import checkpoint_vectors, default_side, nearest
+    from s2st.text.word_vectors import read_vectors
 
     if file is not None:
         vectors, where = read_vectors(file), file

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from s2st.components import CommandSpec, Resolved
 from s2st.errors import UsageError
-from s2st_cli.curves import CURVE_OPTIONS, WINDOWS_HELP, show_curves
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.systems import HYP_HELP
+from s2st.options.resolution import CommandSpec, Resolved
+from s2st_cli.analyze_curves import CURVE_OPTIONS, WINDOWS_HELP, show_curves
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.system_arguments import HYP_HELP
 
 _logger = logging.getLogger("s2st")
 HELP = f"""BLEU of each HYP against the mean frequency rank of the source sentence's words.
@@ -35,7 +35,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         raise UsageError("the words to rank cannot come from standard input (-); give a file")
 
     def mean_ranks(lines: list[str]) -> Sequence[float]:
-        from s2st.analysis.ranks import ranks_of_text, ranks_of_vocabulary
+        from s2st.analysis.frequency_ranks import ranks_of_text, ranks_of_vocabulary
 
         if extra["vocabulary"] is None:
             ranks = ranks_of_text(extra["train_source"])

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s2st.components import Resolved
-from s2st.device import ScoringDeviceConfig
 from s2st.errors import UsageError
-from s2st.pipelines.job_setup import require_checkpoints
-from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
-from s2st.startup import import_torch
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.terminal import say, show, show_json
+from s2st.jobs.job_setup import require_checkpoints
+from s2st.jobs.options import SCORE_SPEC, ModelsConfig
+from s2st.options.resolution import Resolved
+from s2st.process.device import ScoringDeviceConfig
+from s2st.process.torch_import import import_torch
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.terminal_output import say, show, show_json
 
 if TYPE_CHECKING:
-    from s2st.analysis.states import Pairs, Panel, Phrase
+    from s2st.analysis.state_pca import Pairs, Panel, Phrase
 
 HELP = """The final encoder states of PHRASES in two dimensions (PCA), as figure 2 of Sutskever,
 Vinyals & Le (2014). PHRASES (a file, or - for standard input) has lines `phrase`, `meaning TAB
@@ -37,15 +37,15 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     paths = require_checkpoints(models)
     import_torch()
     from s2st.analysis.figures import figure_paths, require_matplotlib
-    from s2st.analysis.states import (
+    from s2st.analysis.state_pca import (
         draw_states,
         panel_figure,
         phrase_states,
         read_phrases,
     )
-    from s2st.device import setup_device
-    from s2st.scoring.build import load_scorer
-    from s2st.text.destinations import check_destinations
+    from s2st.process.device import setup_device
+    from s2st.scoring.load_scorers import load_scorer
+    from s2st.text.output_destinations import check_destinations
 
     phrases = read_phrases(extra["phrases"])
     figure = extra["figure"]

@@ -2,11 +2,11 @@
 
 import click
 
-from s2st.config import MOST_WEIGHT
 from s2st.errors import UsageError
-from s2st.startup import import_torch
-from s2st_cli.options import Command, Number, NumberOption
-from s2st_cli.terminal import say
+from s2st.options.config import MOST_WEIGHT
+from s2st.process.torch_import import import_torch
+from s2st_cli.click_options import Command, Number, NumberOption
+from s2st_cli.terminal_output import say
 
 
 @click.command(cls=Command)
@@ -36,7 +36,7 @@ def command(
     if last is not None and len(checkpoints) > 1:
         raise UsageError("--last takes one save folder")
     import_torch()
-    from s2st.pipelines.average import average, last_checkpoints
+    from s2st.jobs.average_checkpoints import average, last_checkpoints
 
     paths = list(checkpoints) if last is None else last_checkpoints(checkpoints[0], last)
     average(paths, weight, release)

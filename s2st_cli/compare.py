@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s2st.components import CommandSpec, Resolved
-from s2st_cli.options import ConfiguredCommand, Number, NumberOption
-from s2st_cli.systems import HYP_HELP, Texts, read_texts
-from s2st_cli.terminal import screen, show, show_json, visible
+from s2st.options.resolution import CommandSpec, Resolved
+from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.system_arguments import HYP_HELP, Texts, read_texts
+from s2st_cli.terminal_output import screen, show, show_json, visible
 
 if TYPE_CHECKING:
-    from s2st.analysis.changes import Change, Changes
-    from s2st.pipelines.evaluate import PairedResult
+    from s2st.analysis.sentence_changes import Change, Changes
+    from s2st.jobs.text_metrics import PairedResult
 
 HELP = f"""Compare system B with system A: paired bootstrap, how many sentences got better or
 worse, and the most changed ones side by side.
@@ -29,8 +29,8 @@ Och 2004). On a terminal the words in which A and B differ stand out.
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Prints to stdout."""
     texts = read_texts([extra["a"], extra["b"]], extra["ref"], extra["source"])
-    from s2st.analysis.changes import sentence_changes
-    from s2st.pipelines.evaluate import compare_systems
+    from s2st.analysis.sentence_changes import sentence_changes
+    from s2st.jobs.text_metrics import compare_systems
 
     results = compare_systems(
         texts.systems, texts.references, samples=extra["samples"], tokenize=extra["tokenize"]
@@ -48,7 +48,7 @@ def _print_json(
     texts: Texts, results: Sequence["PairedResult"], changes: "Changes", count: int
 ) -> None:
     """The results of the bootstrap, the counts, then the sentences, a JSON object a line."""
-    from s2st.analysis.measure import SENTENCE_BLEU
+    from s2st.analysis.sentence_bleu import SENTENCE_BLEU
 
     for result in results:
         show_json({"baseline": texts.systems[0][0], **asdict(result)})
@@ -65,7 +65,7 @@ def _print_json(
 
 
 def _print_whole(texts: Texts, results: Sequence["PairedResult"], changes: "Changes") -> None:
-    from s2st.analysis.measure import SENTENCE_BLEU
+    from s2st.analysis.sentence_bleu import SENTENCE_BLEU
 
     (a, lines), (b, _) = texts.systems
     show(f"A = {a}, B = {b}; {len(lines):,} sentences")
@@ -99,8 +99,8 @@ def _print_sentences(texts: Texts, changes: "Changes", count: int) -> None:
 
 
 def _show(change: "Change", write: Any) -> None:
-    from s2st.analysis.changes import differing_words
-    from s2st.text.lines import split_words
+    from s2st.analysis.sentence_changes import differing_words
+    from s2st.text.line_files import split_words
 
     if change.source is not None:
         write("source", split_words(change.source), None)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from s2st import durable
-from s2st.config import MOST_INTEGER
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import S2STError, UsageError
-from s2st.training.progress import perplexity_text
-from s2st_cli.options import Command, Number, NumberOption
-from s2st_cli.terminal import narrate, show
+from s2st.options.config import MOST_INTEGER
+from s2st.process import durable_files
+from s2st.training.observer import perplexity_text
+from s2st_cli.click_options import Command, Number, NumberOption
+from s2st_cli.terminal_output import narrate, show
 
 MOST_PAIRS = 21_000  # what comes with s2st
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
@@ -112,12 +112,12 @@ class _Demo:
 
     def write_corpus(self, train_size: int, test_size: int) -> None:
         """Writes data/{train,valid,test}.{en,fr}."""
-        durable.refuse_taken(self.folder)
+        durable_files.refuse_taken(self.folder)
         try:
             corpus = read_corpus(train_size, test_size, test_size)
         except ValueError as error:
             raise UsageError(f"--train-size plus twice --test-size: {error}") from error
-        durable.make_folder(self.folder / "data")
+        durable_files.make_folder(self.folder / "data")
         for name, pairs in (
             ("train", corpus.train),
             ("valid", corpus.valid),
@@ -134,7 +134,7 @@ class _Demo:
             ("en", [pair.source for pair in pairs]),
             ("fr", [pair.target for pair in pairs]),
         ):
-            durable.write_file(data / f"{name}.{suffix}", ("\n".join(lines) + "\n").encode())
+            durable_files.write_file(data / f"{name}.{suffix}", ("\n".join(lines) + "\n").encode())
 
     def call(self, arguments: str) -> str:
         """Prints and runs one s2st command; its standard output. Raises S2STError if it fails."""

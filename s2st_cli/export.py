@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from s2st import durable
 from s2st.errors import OutputError
-from s2st.startup import import_torch
-from s2st_cli.options import Command
-from s2st_cli.terminal import say
+from s2st.process import durable_files
+from s2st.process.torch_import import import_torch
+from s2st_cli.click_options import Command
+from s2st_cli.terminal_output import say
 
 
 @click.command(cls=Command)
@@ -20,14 +20,14 @@ def command(checkpoint: str, release: str) -> None:
     import_torch()
     import torch
 
-    from s2st.models.saved import read_saved, write_manifest, write_model_files
+    from s2st.models.model_files import read_saved, write_manifest, write_model_files
 
     final = Path(release)
     if os.path.lexists(final):
         raise OutputError(f"{final}: exists already; name a folder that does not")
     saved = read_saved(checkpoint)
     weights = saved.load(torch.device("cpu")).state_dict()
-    with durable.new_folder(final) as folder:
+    with durable_files.new_folder(final) as folder:
         write_model_files(folder, saved.record, weights)
         write_manifest(folder, saved.record, saved.summary)
     say(f"wrote {final}")

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from s2st.components import Resolved
-from s2st.pipelines.generate import generate
-from s2st.pipelines.options import GENERATE_SPEC
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.progress import JobProgress
+from s2st.jobs.generate import generate
+from s2st.jobs.options import GENERATE_SPEC
+from s2st.options.resolution import Resolved
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.progress_display import JobProgress
 
 HELP = """Translate INPUT (a file, .gz, or standard input) line by line.
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
-from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES, UNTRAINED
-from s2st.startup import import_torch
+from s2st.options.resolution import CommandSpec, Resolved, Role
+from s2st.process.manifest import kind_of
+from s2st.process.torch_import import import_torch
 from s2st.text.tokenizers import NOTHING
-from s2st.training.progress import perplexity_text
-from s2st_cli.options import ConfiguredCommand, Number, NumberOption
-from s2st_cli.terminal import show
+from s2st.training.observer import perplexity_text
+from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.terminal_output import show
 
 SPEC = CommandSpec(
     fixed=(),
@@ -33,7 +33,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     if extra["verify"]:
         if extra["path"] is None:
             raise UsageError("--verify needs PATH, a checkpoint or a store")
-        from s2st.pipelines.verify import verify
+        from s2st.jobs.verify_checksums import verify
 
         for name, size in verify(Path(extra["path"])).items():
             show(f"{name}: ok, {size:,} bytes")
@@ -43,9 +43,9 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         return
     if extra["nwordssrc"] is None or extra["nwordstgt"] is None:
         raise UsageError("give PATH, or --arch NAME with --nwordssrc N and --nwordstgt N")
-    from s2st.config import config_values
     from s2st.models.base import ModelSizes
     from s2st.models.registry import with_default_sizes
+    from s2st.options.config import config_values
 
     entry = options.entries["arch"]
     config = with_default_sizes(options.configs["arch"], 10_000_000)
@@ -65,8 +65,8 @@ def _inspect_path(path: Path) -> None:
     if kind_of(path) == "s2st-store":
         _inspect_store(path)
         return
-    from s2st.config import config_values
-    from s2st.models.saved import read_saved
+    from s2st.models.model_files import read_saved
+    from s2st.options.config import config_values
 
     saved = read_saved(path)
     record = saved.record
@@ -88,7 +88,7 @@ def _inspect_path(path: Path) -> None:
 
 
 def _inspect_ensemble(path: Path) -> None:
-    from s2st.scoring.build import read_ensemble
+    from s2st.scoring.load_scorers import read_ensemble
 
     config = read_ensemble(path)
     weights = config.weights or (1.0,) * len(config.members)
@@ -129,7 +129,7 @@ def _print_options(values: Mapping[str, Any]) -> None:
 
 def _print_parameters(architecture: str, config: Any, sizes: Any) -> None:
     from s2st.models.base import parameters_by_part
-    from s2st.models.saved import planned_model
+    from s2st.models.model_files import planned_model
 
     model = planned_model(architecture, config, sizes)
     show(f"vocabulary rows: {sizes.source_vocabulary:,} source, {sizes.target_vocabulary:,} target")

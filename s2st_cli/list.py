@@ -2,19 +2,19 @@
 
 import click
 
-from s2st.config import OptionSpec, option_specs, shown
 from s2st.criteria.registry import CRITERIA
 from s2st.errors import UsageError
+from s2st.jobs.train import RECIPES
 from s2st.models.registry import ARCHITECTURES
-from s2st.pipelines.train import RECIPES
-from s2st.registry import Registry, load_entry_point_plugins, load_plugin
+from s2st.options.config import OptionSpec, option_specs, shown
+from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 from s2st.text.tokenizers import TOKENIZERS
+from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.schedules import SCHEDULES
-from s2st_cli.options import Command
-from s2st_cli.terminal import show
+from s2st_cli.click_options import Command
+from s2st_cli.terminal_output import show
 
 REGISTRIES: dict[str, Registry[object]] = {
     "architectures": ARCHITECTURES,

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 import click
 
 from s2st import __version__
-from s2st.device import is_out_of_memory
 from s2st.errors import InterruptedBySignalError, S2STError
-from s2st.interrupt import Stopped
-from s2st.plugin_faults import described, plugin_place
-from s2st.registry import loaded_plugins
-from s2st_cli import streams
-from s2st_cli.lazy import LazyGroup
-from s2st_cli.terminal import (
+from s2st.options.plugin_faults import described, plugin_place
+from s2st.options.registry import loaded_plugins
+from s2st.process.device import is_out_of_memory
+from s2st.process.stop_signals import Stopped
+from s2st_cli.lazy_group import LazyGroup
+from s2st_cli.standard_streams import prepare_streams
+from s2st_cli.terminal_output import (
     drop_stdout,
     flush_or_drop_stdout,
     flush_stdout,
@@ -133,7 +133,7 @@ def run(arguments: list[str] | None = None) -> int:
     A signal raises that where its handlers are installed.
     """
     _set_up_logging()
-    streams.prepare()
+    prepare_streams()
     with standard_streams():
         return _run(arguments)
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from s2st.components import CommandSpec, Resolved, Role
-from s2st.data.prepare import PrepareReport, dictionary_tokenizer, prepare
-from s2st.data.prepare_options import PrepareConfig
-from s2st.ranks import ranks
+from s2st.data.preprocess import PrepareReport, dictionary_tokenizer, prepare
+from s2st.data.preprocess_options import PrepareConfig
+from s2st.options.resolution import CommandSpec, Resolved, Role
+from s2st.process.ranks import ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, nothing
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.terminal import say
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.terminal_output import say
 
 SPEC = CommandSpec(
     fixed=(PrepareConfig,),

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from s2st.errors import UsageError
-from s2st.registry import load_plugin
-from s2st.startup import import_torch
-from s2st_cli.options import Command
-from s2st_cli.terminal import say
+from s2st.options.registry import load_plugin
+from s2st.process.torch_import import import_torch
+from s2st_cli.click_options import Command
+from s2st_cli.terminal_output import say
 
 
 @click.command(cls=Command)
@@ -29,10 +29,10 @@ def command(
 
     RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training.
     """
-    from s2st.analysis.page import render_page
-    from s2st.analysis.report import Report
+    from s2st.analysis.html_page import render_page
+    from s2st.analysis.report_records import Report
     from s2st.analysis.study_report import REPORT, read_study
-    from s2st.text.whole import write_whole
+    from s2st.text.whole_files import write_whole
 
     folder = Path(run_dir)
     report: Report

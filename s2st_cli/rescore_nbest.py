@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from s2st.components import Resolved
-from s2st.pipelines.options import RESCORE_SPEC
-from s2st.pipelines.rescore.job import rescore_nbest
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.progress import JobProgress
+from s2st.jobs.options import RESCORE_SPEC
+from s2st.jobs.rescore.job import rescore_nbest
+from s2st.options.resolution import Resolved
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.progress_display import JobProgress
 
 HELP = """Rescore the Moses n-best lists in NBEST (a file, .gz, or - for standard input).
 

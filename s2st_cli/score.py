@@ -5,17 +5,17 @@ from typing import Any
 
 import click
 
-from s2st.components import Resolved
 from s2st.errors import DataError, UsageError
-from s2st.pipelines.job_setup import refuse_shared_stdin
-from s2st.pipelines.options import SCORE_SPEC, ModelsConfig
-from s2st.pipelines.score import score_pairs
-from s2st.ranks import ranks
-from s2st.training.progress import perplexity_text
-from s2st_cli.options import ConfiguredCommand, Number, NumberOption
-from s2st_cli.progress import JobProgress
+from s2st.jobs.job_setup import refuse_shared_stdin
+from s2st.jobs.options import SCORE_SPEC, ModelsConfig
+from s2st.jobs.score import score_pairs
+from s2st.options.resolution import Resolved
+from s2st.process.ranks import ranks
+from s2st.training.observer import perplexity_text
+from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
+from s2st_cli.progress_display import JobProgress
 from s2st_cli.score_output import print_comparison, print_scores
-from s2st_cli.terminal import say
+from s2st_cli.terminal_output import say
 
 HELP = """Score hypothesis files HYP against --ref: BLEU as sacreBLEU computes it, the tokenised
 BLEU of multi-bleu.perl (the paper's), chrF and, with --ter, TER. Each line says how its figure was
@@ -51,7 +51,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 
 def _score_text(extra: Mapping[str, Any]) -> None:
-    from s2st.pipelines.evaluate import compare_systems, evaluate_system
+    from s2st.jobs.text_metrics import compare_systems, evaluate_system
 
     names = list(extra["hyp"]) or ["-"]
     refuse_shared_stdin(*names, *extra["ref"])
@@ -96,7 +96,7 @@ def _score_pairs(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 
 def _lines(path: str) -> Sequence[str]:
-    from s2st.text.lines import read_lines
+    from s2st.text.line_files import read_lines
 
     return list(read_lines(path))
 

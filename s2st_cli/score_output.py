@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from s2st_cli.terminal import show, show_json
+from s2st_cli.terminal_output import show, show_json
 
 if TYPE_CHECKING:
-    from s2st.pipelines.evaluate import PairedResult, SystemScores
+    from s2st.jobs.text_metrics import PairedResult, SystemScores
 
 
 def print_scores(scores: "SystemScores", *, as_json: bool, named: bool) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from s2st.components import Resolved
-from s2st.interrupt import noted
-from s2st.pipelines.train import RECIPES, TRAIN_SPEC, run_training
-from s2st.ranks import ranks
-from s2st.startup import import_torch
-from s2st.training.progress import Observer, perplexity_text
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.progress import BarObserver, LineObserver
-from s2st_cli.terminal import say
+from s2st.jobs.train import RECIPES, TRAIN_SPEC, run_training
+from s2st.options.resolution import Resolved
+from s2st.process.ranks import ranks
+from s2st.process.stop_signals import noted
+from s2st.process.torch_import import import_torch
+from s2st.training.observer import Observer, perplexity_text
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.progress_display import BarObserver, LineObserver
+from s2st_cli.terminal_output import say
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 

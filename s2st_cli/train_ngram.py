@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import UsageError
-from s2st.ngram.config import NGramConfig
-from s2st.text.lines import read_lines
+from s2st.ngram.options import NGramConfig
+from s2st.options.resolution import CommandSpec, Resolved, Role
+from s2st.text.line_files import read_lines
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
-from s2st_cli.options import ConfiguredCommand
-from s2st_cli.terminal import say
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.terminal_output import say
 
 SPEC = CommandSpec(
     fixed=(NGramConfig,),
@@ -54,7 +54,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:
     """The words that --dict names, and the tokeniser that goes with them."""
-    from s2st.data.prepare import dictionary_tokenizer
+    from s2st.data.preprocess import dictionary_tokenizer
 
     if not Path(path).is_dir():
         return spec, Vocabulary.load(path)

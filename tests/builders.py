@@ -10,18 +10,18 @@ import torch
 from fakes import text_side
 from ngram_models import tiny_ngrams
 
-from s2st.config import option_specs
 from s2st.data.batch import Batch, SourceBatch, make_batch, make_source
-from s2st.data.prepare import prepare
-from s2st.data.prepare_options import PrepareConfig
+from s2st.data.preprocess import prepare
+from s2st.data.preprocess_options import PrepareConfig
 from s2st.data.store import ParallelCorpus, Side
 from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.model_files import ModelRecord, build_model
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
-from s2st.models.saved import ModelRecord, build_model
+from s2st.options.config import option_specs
 from s2st.scoring.base import Scorer
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.model import ModelScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.model_scorer import ModelScorer
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 

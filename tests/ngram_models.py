@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from s2st.scoring.ngram import NGramScorer
+from s2st.scoring.ngram_scorer import NGramScorer
 
 NGram = tuple[str, ...]
 

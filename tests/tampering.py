@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from s2st import durable
-from s2st.manifest import MANIFEST, seal
+from s2st.process import durable_files
+from s2st.process.manifest import MANIFEST, seal
 
 
 def reseal(
@@ -18,6 +18,6 @@ def reseal(
     for name, facts in manifest["files"].items():
         path = folder / name
         if path.is_file():
-            facts.update(size=path.stat().st_size, sha256=durable.sha256_of(path))
+            facts.update(size=path.stat().st_size, sha256=durable_files.sha256_of(path))
     change(manifest)
     (folder / MANIFEST).write_bytes(seal(manifest))

@@ -6,14 +6,14 @@ import torch
 from builders import TINY, corpus, model, random_sentences, record
 
 from s2st.criteria.registry import CRITERIA
-from s2st.data.batching import BatchingConfig
+from s2st.data.batch_planner import BatchingConfig
 from s2st.models.registry import RecurrentConfig
 from s2st.training.checkpoint import RunIdentity
-from s2st.training.config import TrainerConfig
+from s2st.training.lr_schedules import SCHEDULES
+from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.progress import Observer
-from s2st.training.schedules import SCHEDULES
-from s2st.training.sparse import set_sparse_tables
+from s2st.training.options import TrainerConfig
+from s2st.training.sparse_embeddings import set_sparse_tables
 from s2st.training.trainer import Trainer, TrainingParts
 
 PAIRS = 22

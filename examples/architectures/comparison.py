@@ -11,9 +11,9 @@ from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
 from study.expand import option_words
 from study.steps import Step, StudyError
 
-from s2st import durable
 from s2st.demo_corpus import read_corpus
-from s2st.text.lines import read_lines
+from s2st.process import durable_files
+from s2st.text.line_files import read_lines
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -126,7 +126,7 @@ def _write(path: Path, lines: Sequence[str]) -> None:
     content = "".join(f"{line}\n" for line in lines).encode()
     if not path.exists() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
-        durable.replace_file(path, content)
+        durable_files.replace_file(path, content)
 
 
 def expand(plan: Plan, lists: bool) -> list[Step]:

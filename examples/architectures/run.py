@@ -19,9 +19,9 @@ from comparison import expand, put_texts, read_plan  # noqa: E402
 from study.steps import Runner, StoppedError, StudyError, machine, versions  # noqa: E402
 from table import render  # noqa: E402
 
-from s2st import durable  # noqa: E402
 from s2st.errors import S2STError  # noqa: E402
-from s2st.training.lock import own_work_folder  # noqa: E402
+from s2st.process import durable_files as durable  # noqa: E402
+from s2st.training.save_folder_lock import own_work_folder  # noqa: E402
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import s2st.demo_corpus
 from demo_corpus.grammar import draw_pairs
-from s2st import durable
 from s2st.demo_corpus import Pair
+from s2st.process import durable_files
 
 PACKAGE = Path(s2st.demo_corpus.__file__).parent
 #: What the package ships: the default sizes of `s2st demo`, 500 + 500 + 20,000.
@@ -37,11 +37,11 @@ def main() -> None:
     except ValueError as error:
         parser.error(f"--pairs: {error}")
     if arguments.output is None:
-        durable.replace_file(PACKAGE / "english.txt.bz2", bz2.compress(english, 9))
-        durable.replace_file(PACKAGE / "french.txt.bz2", bz2.compress(french, 9))
+        durable_files.replace_file(PACKAGE / "english.txt.bz2", bz2.compress(english, 9))
+        durable_files.replace_file(PACKAGE / "french.txt.bz2", bz2.compress(french, 9))
     else:
-        durable.replace_file(Path(f"{arguments.output}.en"), english)
-        durable.replace_file(Path(f"{arguments.output}.fr"), french)
+        durable_files.replace_file(Path(f"{arguments.output}.en"), english)
+        durable_files.replace_file(Path(f"{arguments.output}.fr"), french)
 
 
 def texts(pairs: tuple[Pair, ...]) -> tuple[bytes, bytes]:

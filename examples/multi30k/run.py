@@ -15,9 +15,9 @@ from pathlib import Path
 
 from corpus import SHA256, SHARED, CorpusError, find_text, plain_or_gz
 
-from s2st import durable
 from s2st.errors import S2STError
-from s2st.training.lock import own_work_folder
+from s2st.process import durable_files
+from s2st.training.save_folder_lock import own_work_folder
 
 HERE = Path(__file__).resolve().parent
 TEST = "test_2016_flickr"
@@ -49,7 +49,7 @@ def work(arguments: argparse.Namespace, data: Path) -> None:
     else:
         say(f"no Moses lists in {lists}: rescoring is left out")
     table = "\n".join(["| system | tokenised BLEU | perplexity |", "|---|---|---|", *rows])
-    durable.replace_file(arguments.run / "results.md", f"{table}\n".encode())
+    durable_files.replace_file(arguments.run / "results.md", f"{table}\n".encode())
     print(table)
 
 

@@ -24,7 +24,7 @@ from study.steps import Runner, StoppedError, StudyError  # noqa: E402
 
 from s2st.analysis.figures import require_matplotlib  # noqa: E402
 from s2st.errors import S2STError  # noqa: E402
-from s2st.training.lock import own_work_folder  # noqa: E402
+from s2st.training.save_folder_lock import own_work_folder  # noqa: E402
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from s2st import durable
+from s2st.process import durable_files
 
 HERE = Path(__file__).resolve().parent
 BREAK = "/"  # stands where a line ends and another follows
@@ -84,7 +84,7 @@ def make_text(text: Path, folder: Path, lines: int) -> None:
         path, whole = folder / f"{name}.verse", "".join(made)
         if path.exists() and path.read_text("utf-8") != whole:
             sys.exit(f"{path} is of another text or other --lines: name another --run")
-        durable.replace_file(path, whole.encode())
+        durable_files.replace_file(path, whole.encode())
 
 
 def stanzas(text: str, lines: int) -> Iterator[str]:

@@ -19,10 +19,10 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 import numpy.typing as npt
 
-from s2st import durable
-from s2st.analysis.fonts import fonts_for, text_width
-from s2st.analysis.labels import place_labels
+from s2st.analysis.figure_fonts import fonts_for, text_width
+from s2st.analysis.label_placement import place_labels
 from s2st.errors import UsageError
+from s2st.process import durable_files
 
 # Okabe and Ito's colours, which the colour-blind tell apart too, those readable on light and dark
 # ground first; their yellow and black each vanish on one of the two and are left out
@@ -362,11 +362,13 @@ def _save(figure: Any, path: str | Path, title: str, with_png: bool = True) -> t
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
-    durable.replace_file(svg, _for_pages(drawn.getvalue().decode(), title or svg.stem).encode())
+    durable_files.replace_file(
+        svg, _for_pages(drawn.getvalue().decode(), title or svg.stem).encode()
+    )
     if with_png:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-        durable.replace_file(png, drawn.getvalue())
+        durable_files.replace_file(png, drawn.getvalue())
     return svg, png
 
 

@@ -34,7 +34,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from xml.parsers import expat
 
-from s2st.analysis.report import (
+from s2st.analysis.report_records import (
     MARKS,
     Cell,
     Column,
@@ -49,9 +49,9 @@ from s2st.analysis.report import (
     Section,
     Table,
 )
-from s2st.config import load_json, shown
 from s2st.errors import DataError, InputMissingError
-from s2st.manifest import read_small
+from s2st.options.config import load_json, shown
+from s2st.process.manifest import read_small
 
 T = TypeVar("T")
 REPORT = "report.json"

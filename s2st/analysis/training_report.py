@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from s2st.analysis.attention import attention_section
+from s2st.analysis.attention_map import attention_section
 from s2st.analysis.figures import Series, draw_curves, require_matplotlib
-from s2st.analysis.report import (
+from s2st.analysis.report_records import (
     Cell,
     Column,
     Figure,
@@ -22,16 +22,16 @@ from s2st.analysis.report import (
     Table,
 )
 from s2st.analysis.study_report import REPORT
-from s2st.components import Layer, resolve
-from s2st.config import config_values
 from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
-from s2st.models.saved import ModelRecord, hollow_model
-from s2st.pipelines.train import TRAIN_SPEC
-from s2st.scoring.build import load_scorer
-from s2st.text.lines import read_aligned
+from s2st.models.model_files import ModelRecord, hollow_model
+from s2st.options.config import config_values
+from s2st.options.resolution import Layer, resolve
+from s2st.scoring.load_scorers import load_scorer
+from s2st.text.line_files import read_aligned
 from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, likely_save_folder, read_run
-from s2st.training.progress import perplexity_text
+from s2st.training.observer import perplexity_text
 
 _HIGHEST_NLL = 20.0  # nats a token: beyond, a curve shows nothing else
 _BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # left out: by the corpus

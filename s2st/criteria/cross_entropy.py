@@ -9,7 +9,7 @@ from s2st.criteria.registry import CrossEntropyConfig, LabelSmoothingConfig
 from s2st.data.batch import Batch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState, Seq2SeqModel
-from s2st.models.output import Output
+from s2st.models.softmax.output_layer import Output
 
 
 @dataclass(frozen=True)

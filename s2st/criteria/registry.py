@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from s2st.config import option
-from s2st.registry import Registry
+from s2st.options.config import option
+from s2st.options.registry import Registry
 
 CRITERIA: Registry[Any] = Registry("criterion", "s2st.criteria.cross_entropy:Criterion")
 

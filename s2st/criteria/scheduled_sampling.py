@@ -18,7 +18,7 @@ from s2st.criteria.registry import ScheduledSamplingConfig
 from s2st.data.batch import Batch, moved
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState, Seq2SeqModel
-from s2st.models.softmax_loss import row_chunks
+from s2st.models.softmax.chunked_loss import row_chunks
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 NEVER_READ = (PAD_ID, BOS_ID, EOS_ID)  # what no position but the first, or none, reads

@@ -11,9 +11,9 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from s2st.data.arrays import open_array
+from s2st.data.array_files import open_array
 from s2st.errors import CheckpointError, InputMissingError
-from s2st.manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
+from s2st.process.manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.errors import UsageError
-from s2st.models.softmax_loss import at_least_float32
+from s2st.models.softmax.chunked_loss import at_least_float32
 
 
 class DecoderState(ABC):

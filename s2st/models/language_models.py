@@ -11,14 +11,14 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
-from s2st.models.output import Output
-from s2st.models.recurrent_decoder import RecurrentState, run_decoder, step_decoder
+from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
+from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
-from s2st.models.stack import Stack
-from s2st.models.transformer import TransformerStack, initialize_table
-from s2st.models.transformer_layers import sizes_of
-from s2st.models.transformer_state import TransformerState
-from s2st.models.word_model import WordModel
+from s2st.models.softmax.output_layer import Output
+from s2st.models.softmax.softmax_model import WordModel
+from s2st.models.transformer.decoder_cache import TransformerState
+from s2st.models.transformer.encoder_decoder import TransformerStack, initialize_table
+from s2st.models.transformer.layers import sizes_of
 from s2st.text.vocabulary import PAD_ID
 
 

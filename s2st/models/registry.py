@@ -1,14 +1,14 @@
 """The architectures registry: configs and presets, importable without torch.
 
 A builder takes (config, sizes) and returns a Seq2SeqModel; `ensemble`, which is not trained, is
-built from checkpoints by `s2st.scoring.build` instead.
+built from checkpoints by `s2st.scoring.load_scorers` instead.
 """
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from s2st.config import MOST_WEIGHT, option
-from s2st.registry import Registry
+from s2st.options.config import MOST_WEIGHT, option
+from s2st.options.registry import Registry
 
 ARCHITECTURES: Registry[Any] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 UNTRAINED = ("ensemble",)  # they have no weights of their own
@@ -252,7 +252,7 @@ class EnsembleConfig:
     )
 
 
-_RECURRENT = "s2st.models.recurrent"
+_RECURRENT = "s2st.models.recurrent.encoder_decoder"
 ARCHITECTURES.register(
     "lstm", RecurrentConfig, f"{_RECURRENT}:build_lstm", "deep LSTM encoder-decoder, no attention"
 )
@@ -265,16 +265,16 @@ ARCHITECTURES.register(
 ARCHITECTURES.register(
     "rctm",
     ConvolutionalConfig,
-    "s2st.models.convolutional:ConvolutionalModel",
+    "s2st.models.convolutional.rctm:ConvolutionalModel",
     "convolutional sentence vector, RNN decoder (Kalchbrenner & Blunsom 2013, RCTM I)",
 )
 ARCHITECTURES.register(
     "aligned-rnn",
     AlignedConfig,
-    "s2st.models.aligned:AlignedModel",
+    "s2st.models.aligned_rnn:AlignedModel",
     "RNN that writes one target word for each source word as it reads it",
 )
-_ATTENTION = "s2st.models.attention"
+_ATTENTION = "s2st.models.attention.encoder_decoder"
 ARCHITECTURES.register(
     "lstm-attention",
     AttentionConfig,
@@ -290,7 +290,7 @@ ARCHITECTURES.register(
 ARCHITECTURES.register(
     "transformer",
     TransformerConfig,
-    "s2st.models.transformer:TransformerModel",
+    "s2st.models.transformer.encoder_decoder:TransformerModel",
     "Transformer encoder-decoder (Vaswani et al. 2017), pre- or post-norm",
 )
 _LANGUAGE_MODELS = "s2st.models.language_models"
@@ -309,7 +309,7 @@ ARCHITECTURES.register(
 ARCHITECTURES.register(
     "ensemble",
     EnsembleConfig,
-    "s2st.scoring.build:build_ensemble",
+    "s2st.scoring.load_scorers:build_ensemble",
     "several checkpoints that score together (from a TOML file; not trained)",
 )
 ARCHITECTURES.preset("lstm-forward", "lstm", {"reverse_source": False}, "LSTM, source as it is")

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.errors import DataError
-from s2st.ngram.counts import Counted
-from s2st.ngram.sorting import mapped
-from s2st.ngram.tables import Floats, Keys, find
+from s2st.ngram.counting import Counted
+from s2st.ngram.external_sort import mapped
+from s2st.ngram.lookup_tables import Floats, Keys, find
 from s2st.text.vocabulary import BOS_ID, PAD_ID
 
 FALLBACK = (0.5, 1.0, 1.5)  # lmplz's

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2st.rescoring.statistics import Floats, Statistics, bleu, sentence_bleu
-from s2st.rescoring.tuning import Indices
+from s2st.rescoring.bleu_statistics import Floats, Statistics, bleu, sentence_bleu
+from s2st.rescoring.line_search import Indices
 
 MOST_PASSES = 20
 

@@ -6,8 +6,8 @@ A builder takes (config) and returns a callable (lists, start weights) -> TunedW
 from dataclasses import dataclass
 from typing import Any
 
-from s2st.config import MOST_INTEGER, option
-from s2st.registry import Registry
+from s2st.options.config import MOST_INTEGER, option
+from s2st.options.registry import Registry
 
 TUNERS: Registry[Any] = Registry("tuner", "collections.abc:Callable")
 
@@ -40,7 +40,9 @@ class MiraConfig:
 TUNERS.register(
     "line-search",
     LineSearchConfig,
-    "s2st.rescoring.tuning:LineSearch",
+    "s2st.rescoring.line_search:LineSearch",
     "exact line search over BLEU (Och 2003)",
 )
-TUNERS.register("mira", MiraConfig, "s2st.rescoring.mira:Mira", "batch MIRA (Cherry & Foster 2012)")
+TUNERS.register(
+    "mira", MiraConfig, "s2st.rescoring.batch_mira:Mira", "batch MIRA (Cherry & Foster 2012)"
+)

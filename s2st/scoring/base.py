@@ -13,7 +13,7 @@ import torch
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState
-from s2st.scoring.best import best_words
+from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import Vocabulary
 

@@ -26,7 +26,7 @@ from s2st.search.base import (
     prefix_words,
 )
 from s2st.search.registry import BeamConfig
-from s2st.search.walk import check_finite
+from s2st.search.single_path import check_finite
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
 Floats = npt.NDArray[np.float64]

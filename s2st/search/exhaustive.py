@@ -10,7 +10,7 @@ from s2st.errors import UsageError
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search, length_limits
 from s2st.search.registry import ExhaustiveConfig
-from s2st.search.walk import check_finite
+from s2st.search.single_path import check_finite
 from s2st.text.vocabulary import UNK_ID
 
 MOST_HYPOTHESES = 200_000

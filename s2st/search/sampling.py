@@ -8,7 +8,7 @@ from s2st.data.batch import SourceBatch
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
 from s2st.search.registry import SamplingConfig
-from s2st.search.walk import walk
+from s2st.search.single_path import walk
 
 
 class SamplingSearch(Search):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2st import durable
-from s2st.config import OptionSpec, config_values, make_config, option, option_specs
 from s2st.errors import CheckpointError, ConfigError, InputMissingError
-from s2st.manifest import files_of, verify_files
-from s2st.registry import Registry
-from s2st.text.lines import split_words
+from s2st.options.config import OptionSpec, config_values, make_config, option, option_specs
+from s2st.options.registry import Registry
+from s2st.process import durable_files
+from s2st.process.manifest import files_of, verify_files
+from s2st.text.line_files import split_words
 
 NOTHING = "nothing"
 BLANK = "\u2581"  # how SentencePiece writes a blank within a piece
@@ -273,7 +273,7 @@ def save_models(folder: Path, specs: Iterable[TokenizerSpec]) -> list[str]:
     for spec in specs:
         if spec.model is not None:
             names.append(model_file_name(spec.language))
-            durable.write_file(folder / names[-1], spec.model)
+            durable_files.write_file(folder / names[-1], spec.model)
     return names
 
 

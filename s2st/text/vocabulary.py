@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from s2st import durable
-from s2st.config import shown
 from s2st.errors import DataError
-from s2st.text.dictionary_kinds import is_json, is_numbered, probable_kind
-from s2st.text.lines import read_lines, split_words
+from s2st.options.config import shown
+from s2st.process import durable_files
+from s2st.text.dictionary_formats import is_json, is_numbered, probable_kind
+from s2st.text.line_files import read_lines, split_words
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -93,7 +93,7 @@ class Vocabulary:
         text = "\ufeff" if "".join(self.tokens[4:5]).startswith("\ufeff") else ""
         pairs = zip(self.tokens[4:], self.counts[4:], strict=True)
         text += "".join(f"{token} {count}\n" for token, count in pairs)
-        durable.write_file(Path(path), text.encode())
+        durable_files.write_file(Path(path), text.encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":

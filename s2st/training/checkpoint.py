@@ -1,7 +1,6 @@
 """Checkpoints of a run: numbered folders, links to the last and the best, training state.
 
-`SAVE_DIR/checkpoint_0001200/` is a model folder (`s2st.models.saved`) with `training/state.json`
-and `training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` are links.
+`SAVE_DIR/checkpoint_0001200/` is a model folder (`model_files.py`) with `training/state.json` and `training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` are links.
 """
 
 import contextlib
@@ -18,11 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from s2st import durable
-from s2st.config import MOST_INTEGER
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, reason
-from s2st.manifest import parse_json, read_small
-from s2st.models.saved import (
+from s2st.models.model_files import (
     ModelRecord,
     SavedModel,
     load_tensors,
@@ -31,7 +27,10 @@ from s2st.models.saved import (
     write_manifest,
     write_model_files,
 )
-from s2st.training.lock import HeldFolder
+from s2st.options.config import MOST_INTEGER
+from s2st.process import durable_files
+from s2st.process.manifest import parse_json, read_small
+from s2st.training.save_folder_lock import HeldFolder
 
 log = logging.getLogger("s2st")
 STATE = "training/state.json"
@@ -70,7 +69,7 @@ class RunIdentity:
 
     Attributes:
         other: options that may differ; a resumed run says which do.
-        environment: what the last bits depend on (`s2st.device.environment`); likewise.
+        environment: what the last bits depend on (`s2st.process.device.environment`); likewise.
     """
 
     options: Mapping[str, Any]
@@ -109,31 +108,31 @@ class CheckpointFolder:
     def prepare(self) -> None:
         """Makes the folder, sweeps unfinished leftovers, tries to write; raises OutputError."""
         self._check_held()
-        durable.make_folder(self._place)
+        durable_files.make_folder(self._place)
         for link in (LAST, BEST):
             self._check_link(link)
         for name in sorted(_names(self._place)):
             match = _TEMPORARY.fullmatch(name)
-            if match and durable.maker(name, match[1]) is not None:
+            if match and durable_files.maker(name, match[1]) is not None:
                 self._sweep(self._place / name)
         probe = self._place / f".{LAST}.tmp-{os.getpid()}"
-        durable.write_file(probe, b"")
-        durable.remove_file(probe)
+        durable_files.write_file(probe, b"")
+        durable_files.remove_file(probe)
 
     def _sweep(self, leftover: Path) -> None:
         """Removes what a stopped save left: a folder, a link or the empty probe of `prepare`."""
-        if durable.is_own_folder(leftover):
-            durable.remove_folder(leftover)
+        if durable_files.is_own_folder(leftover):
+            durable_files.remove_folder(leftover)
         elif _is_own_link(leftover) or (
-            not durable.describe(leftover) and not leftover.stat().st_size
+            not durable_files.describe(leftover) and not leftover.stat().st_size
         ):
-            durable.remove_file(leftover)
+            durable_files.remove_file(leftover)
 
     def _check_link(self, name: str) -> None:
         """Raises OutputError where a link's name is taken by what no training made."""
         path = self._place / name
         if os.path.lexists(path) and not _is_own_link(path):
-            found = durable.describe(path) or "a file"
+            found = durable_files.describe(path) or "a file"
             which = "last" if name == LAST else "best"
             raise OutputError(
                 f"{self.folder / name}: this is {found}; s2st keeps its link to the {which} "
@@ -197,31 +196,31 @@ class CheckpointFolder:
         name = plain = f"checkpoint_{state.update:07d}"
 
         def write(target: str) -> None:
-            with durable.new_folder(self._place / target) as folder:
-                durable.make_folder(folder / "training")
+            with durable_files.new_folder(self._place / target) as folder:
+                durable_files.make_folder(folder / "training")
                 write_model_files(folder, record, weights)
                 save_tensors(folder / OPTIMIZER, optimizer)
                 content = {"state": asdict(state), "identity": asdict(identity)}
-                durable.write_file(folder / STATE, json.dumps(content, indent=1).encode())
+                durable_files.write_file(folder / STATE, json.dumps(content, indent=1).encode())
                 write_manifest(folder, record, _summary(state, identity))
             self._check_held()  # again: the weights may have taken minutes
             # best first: a best one newer than the last does no harm to a run that goes on
             if state.best_update == state.update or self._target(BEST).rstrip("+") == plain:
                 self._check_link(BEST)
-                durable.point_link(self._place / BEST, target)
+                durable_files.point_link(self._place / BEST, target)
             self._check_link(LAST)
-            durable.point_link(self._place / LAST, target)
+            durable_files.point_link(self._place / LAST, target)
 
         spare = name
         while os.path.lexists(self._place / spare):
             spare += "+"
-        if spare != name and not durable.is_own_folder(self._place / name):
+        if spare != name and not durable_files.is_own_folder(self._place / name):
             log.warning("%s: %s; it stays, this checkpoint is %s", self.folder / name, ALIEN, spare)
             name = spare
         elif spare != name:  # saved before at this very update
             if name in (self._target(LAST), self._target(BEST)):
                 write(spare)  # links to a folder that is always whole, while that one is replaced
-            durable.retire_folder(self._place / name)
+            durable_files.retire_folder(self._place / name)
         write(name)
         self._prune(state.update)
         return name
@@ -236,13 +235,13 @@ class CheckpointFolder:
         found = [
             path.name
             for number, path in numbered
-            if number <= update and durable.is_own_folder(path)
+            if number <= update and durable_files.is_own_folder(path)
         ]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
         for name in found:
             if name not in kept:
-                durable.retire_folder(self._place / name)
+                durable_files.retire_folder(self._place / name)
 
 
 def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
@@ -260,7 +259,7 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError as error:
         raise InputMissingError(
-            f"{durable.lasting(folder)}: cannot be read: {reason(error)}"
+            f"{durable_files.lasting(folder)}: cannot be read: {reason(error)}"
         ) from error
 
 

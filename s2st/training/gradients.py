@@ -14,14 +14,14 @@ from torch import nn
 
 from s2st.criteria.cross_entropy import Criterion
 from s2st.data.batch import Batch
-from s2st.data.batching import BatchingConfig, plan_in_order
-from s2st.data.loader import load_batch
+from s2st.data.batch_loader import load_batch
+from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.data.store import ParallelCorpus
-from s2st.device import autocast, is_out_of_memory
 from s2st.errors import S2STError
 from s2st.models.base import Seq2SeqModel
+from s2st.process.device import autocast, is_out_of_memory
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors
-from s2st.training.sparse import added_by_row, clip_gradients
+from s2st.training.sparse_embeddings import added_by_row, clip_gradients
 
 Tensors = dict[str, torch.Tensor]
 Asked = Callable[[], int]  # number of a signal that asked this rank to stop, else 0

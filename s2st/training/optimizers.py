@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from s2st.config import option
-from s2st.registry import Registry
+from s2st.options.config import option
+from s2st.options.registry import Registry
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ def build_sgd(
     config: SGDConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
     """torch.optim.SGD, fused; without momentum and weight decay, tables by the rows read."""
-    from s2st.training.sparse import SGD
+    from s2st.training.sparse_embeddings import SGD
 
     return SGD(
         parameters,
@@ -97,7 +97,7 @@ def build_lazy_adam(
     config: LazyAdamConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
     """Adam, fused, that leaves the rows of tables alone that were not read."""
-    from s2st.training.sparse import LazyAdam
+    from s2st.training.sparse_embeddings import LazyAdam
 
     betas = (config.adam_beta1, config.adam_beta2)
     return LazyAdam(parameters, config.lr, betas, config.adam_eps, fused=True)

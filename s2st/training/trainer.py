@@ -12,23 +12,23 @@ import numpy as np
 import torch
 
 from s2st.criteria.cross_entropy import Criterion
-from s2st.data.batching import BatchingConfig, Indices
-from s2st.data.loader import TrainingLoader
+from s2st.data.batch_loader import TrainingLoader
+from s2st.data.batch_planner import BatchingConfig, Indices
 from s2st.data.store import ParallelCorpus
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
-from s2st.models.saved import ModelRecord
-from s2st.training.averages import WeightAverages
+from s2st.models.model_files import ModelRecord
 from s2st.training.checkpoint import (
     CheckpointFolder,
     ResumedRun,
     RunIdentity,
     TrainingState,
 )
-from s2st.training.config import TrainerConfig
 from s2st.training.gradients import Gradients, Loss, Share, describe
-from s2st.training.progress import Meter, Observer, ValidationReport
-from s2st.training.schedules import Schedule
+from s2st.training.lr_schedules import Schedule
+from s2st.training.moving_average import WeightAverages
+from s2st.training.observer import Meter, Observer, ValidationReport
+from s2st.training.options import TrainerConfig
 
 log = logging.getLogger("s2st")
 

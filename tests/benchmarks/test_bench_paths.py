@@ -10,8 +10,8 @@ import builders
 import peer_interpreter
 import pytest
 
+from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import write_manifest, write_model_files
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 PAGE = "<!-- results:begin -->\n<!-- results:end -->\n"

@@ -11,8 +11,8 @@ import peer_interpreter
 import pytest
 import torch
 
+from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import write_manifest, write_model_files
 from s2st.search.registry import SEARCHES
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -8,8 +8,8 @@ from pathlib import Path
 import builders
 import pytest
 
+from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import write_manifest, write_model_files
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "startup.py"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from s2st.data.store import Store
-from s2st.text.lines import read_aligned
+from s2st.text.line_files import read_aligned
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PAIRS = (150, 700)

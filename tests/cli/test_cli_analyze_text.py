@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from s2st.pipelines.evaluate import tokenized_bleu
+from s2st.jobs.text_metrics import tokenized_bleu
 
 SOURCE = ["a a a", "a b", "a b c d e", "b", "c c d d", "e f g h i j"]
 REFERENCE = [f"{i} un deux trois quatre" for i in range(6)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s2st.text.nbest import read_nbest
+from s2st.text.nbest_lists import read_nbest
 
 SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--min-len", "4", "--threads", "1"]
 LINES = "the cat sleeps .\n\nthe zebra sees qqq .\nshe reads a book .\n"
@@ -85,7 +85,7 @@ def test_no_unknown_word_is_left_and_others_stay(generate, tmp_path):
 
 @pytest.mark.parametrize("tasks", [1, 2, 3])
 def test_a_stopped_run_goes_on_with_its_alignments_too(generate, tmp_path, monkeypatch, tasks):
-    from s2st.pipelines.folder_queue import FolderQueue
+    from s2st.jobs.folder_queue import FolderQueue
 
     output, links = tmp_path / "out", tmp_path / "links"
     options = ("-o", output, "--alignments", links, "--batch-size", "1")

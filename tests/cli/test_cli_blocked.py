@@ -83,7 +83,8 @@ def test_a_signal_ends_a_command_whose_output_nobody_reads(
 
 SCRIPT = """
 import os, sys, time
-from s2st_cli import signals, streams
+from s2st_cli import signal_handlers
+from s2st_cli import standard_streams
 from s2st_cli.__main__ import entry_point
 from s2st_cli import main
 @main.main.command("flood", cls=main.click.Command)
@@ -100,18 +101,18 @@ BODIES = {
     "buffer": "sys.stdout.buffer.write(b'x' * 10_000_000)",
     "flushed": "for i in range(100_000): print('x' * 50, flush=True)",
     "held": (
-        "from s2st.text.lines import open_output\\n"
+        "from s2st.text.line_files import open_output\\n"
         "    with open_output('-') as write:\\n"
         "        for i in range(100_000): write('x' * 50)"
     ),
     "named pipe": (
-        "from s2st.text.lines import open_output\\n"
+        "from s2st.text.line_files import open_output\\n"
         "    with open_output(os.environ['PIPE']) as write:\\n"
         "        for i in range(100_000): write('x' * 50)"
     ),
     "packed": (
         "import random\\n"
-        "    from s2st.text.lines import open_output\\n"
+        "    from s2st.text.line_files import open_output\\n"
         "    with open_output(os.environ['PIPE'] + '.gz') as write:\\n"
         "        for i in range(100_000): write(random.randbytes(50).hex())"
     ),

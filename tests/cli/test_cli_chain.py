@@ -8,7 +8,7 @@ import pytest
 from conftest import replaced
 
 from s2st.demo_corpus import read_corpus
-from s2st.text.nbest import read_nbest
+from s2st.text.nbest_lists import read_nbest
 
 
 @pytest.fixture

@@ -145,8 +145,8 @@ def test_generate(s2st, world, text, forked, tmp_path, mode):
 
 @pytest.mark.parametrize(("sources", "form"), [("own", ["--json"]), ("shared", [])])
 def test_score(s2st, world, forked, tmp_path, monkeypatch, form, sources):
-    from s2st.data.batching import BatchingConfig
-    from s2st.pipelines import pair_scores as score
+    from s2st.data.batch_planner import BatchingConfig
+    from s2st.jobs import pair_scoring as score
 
     monkeypatch.setattr(score, "BATCHING", BatchingConfig(batch_size=8, max_tokens=200))
     monkeypatch.setattr(score, "SOURCES", BatchingConfig(batch_size=2, max_tokens=200))
@@ -238,7 +238,7 @@ def test_what_another_job_left_is_refused(s2st, world, text, forked, tmp_path):
 
 
 def test_a_hung_rank_ends_the_job_within_the_time_out(world, text, forked, tmp_path, monkeypatch):
-    from s2st.pipelines.folder_queue import FolderQueue
+    from s2st.jobs.folder_queue import FolderQueue
 
     publish = FolderQueue.publish
 
@@ -261,7 +261,7 @@ def test_a_hung_rank_ends_the_job_within_the_time_out(world, text, forked, tmp_p
 def test_nobody_ends_before_the_first_has_joined_the_answers(
     world, text, forked, tmp_path, monkeypatch
 ):
-    from s2st.pipelines.folder_queue import FolderQueue
+    from s2st.jobs.folder_queue import FolderQueue
 
     def hanging(self, task):
         while not (tmp_path / "rank-1").exists():  # what the other said, when it has ended
@@ -280,7 +280,7 @@ def test_nobody_ends_before_the_first_has_joined_the_answers(
 WORKER = """
 import os, signal, sys
 from pathlib import Path
-from s2st.pipelines.folder_queue import FolderQueue
+from s2st.jobs.folder_queue import FolderQueue
 from s2st_cli.__main__ import entry_point
 
 folder, attempt = Path(os.environ["FOLDER"]), os.environ["TORCHELASTIC_RESTART_COUNT"]

@@ -6,12 +6,12 @@ from itertools import product
 import click
 import pytest
 
-from s2st_cli import paths
+from s2st_cli import path_checks
+from s2st_cli.click_options import Command, ConfiguredCommand, _options, _role_option
 from s2st_cli.main import main
-from s2st_cli.options import Command, ConfiguredCommand, _options, _role_option
 
 SETS = {
-    name: getattr(paths, name)
+    name: getattr(path_checks, name)
     for name in (
         "INPUTS", "LISTS", "LABELED", "PREFIXES", "MODULES", "OUTPUTS", "FIGURES", "FOLDERS",
         "NO_FILES",
@@ -58,7 +58,7 @@ def set_of(name):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_parameter_of_text_is_said_to_be_a_file_or_none(words):
-    """A new option has to be put into one of the sets of s2st_cli/paths.py."""
+    """A new option has to be put into one of the sets of s2st_cli/path_checks.py."""
     command = COMMANDS[words]
     assert isinstance(command, Command)
     for name, parameter in parameters(command).items():

@@ -7,7 +7,7 @@ from conftest import replaced
 
 from s2st.data.store import Store
 from s2st.demo_corpus import read_corpus
-from s2st.text.nbest import read_nbest
+from s2st.text.nbest_lists import read_nbest
 
 LISTS = [
     (0, "le chat dort .", -4.0),

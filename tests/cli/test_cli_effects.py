@@ -3,8 +3,8 @@
 import click
 import pytest
 
-from s2st_cli.effects import RULES
 from s2st_cli.main import main
+from s2st_cli.option_effects import RULES
 
 SEVERAL = "needs several checkpoints"
 GENERATE = "generate {src} --checkpoint {forward}"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from s2st.config import load_json
-from s2st.training.progress import perplexity_text
+from s2st.options.config import load_json
+from s2st.training.observer import perplexity_text
 
 ARPA = """\\data\\
 ngram 1=4

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s2st.text.nbest import read_nbest
+from s2st.text.nbest_lists import read_nbest
 
 # an untrained model likes long outputs; no test here needs them
 SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--threads", "1"]

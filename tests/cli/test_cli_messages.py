@@ -135,8 +135,8 @@ def test_a_narrow_bar_keeps_the_share_and_the_time_left():
 
     from rich.console import Console
 
-    from s2st.training.progress import UpdateReport
-    from s2st_cli.progress import BarObserver
+    from s2st.training.observer import UpdateReport
+    from s2st_cli.progress_display import BarObserver
 
     bar = BarObserver()
     bar.started(0, 40, None)

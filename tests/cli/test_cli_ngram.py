@@ -9,8 +9,8 @@ import builders
 import pytest
 from ngram_models import KneserNey, random_text
 
+from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import write_manifest, write_model_files
 
 TEXT = random_text(400)
 

@@ -8,10 +8,10 @@ import builders
 import pytest
 
 from s2st.data.store import Vocabulary
+from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import write_manifest, write_model_files
 from s2st.search.registry import SEARCHES
-from s2st.text.lines import split_words
+from s2st.text.line_files import split_words
 from s2st.text.tokenizers import nothing
 
 INPUTS = {

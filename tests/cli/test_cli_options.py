@@ -4,9 +4,9 @@ import click
 import pytest
 from options_of import commands, parameters
 
-from s2st.registry import Registry
+from s2st.options.registry import Registry
+from s2st_cli.click_options import Command, SpecOption, _takes_one
 from s2st_cli.list import KINDS
-from s2st_cli.options import Command, SpecOption, _takes_one
 
 ALL = list(parameters())
 ONE_VALUE = [p for p in ALL if isinstance(p.parameter, click.Option) and _takes_one(p.parameter)]

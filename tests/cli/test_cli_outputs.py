@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s2st import durable
+from s2st.process import durable_files
 
 LIST = "0 ||| le chat ||| A= 1 ||| -1\n"
 SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--threads", "1"]
@@ -28,9 +28,9 @@ def unloaded(monkeypatch):
     def refuse(*_, **__):
         pytest.fail("a model was loaded first")
 
-    from s2st.scoring import build
+    from s2st.scoring import load_scorers
 
-    monkeypatch.setattr(build, "read_saved", refuse)
+    monkeypatch.setattr(load_scorers, "read_saved", refuse)
 
 
 def rescore(world, folder, *options):
@@ -92,7 +92,7 @@ def test_outputs_are_synced(s2st, world, files, monkeypatch):
             size = path.stat().st_size if path.is_file() else None
             seen.append((Path(os.path.realpath(path)), size))
 
-    monkeypatch.setattr(durable, "_observe", watch)
+    monkeypatch.setattr(durable_files, "_observe", watch)
     for arguments in (
         ["generate", "--checkpoint", world.forward, *SHORT, files / "src"],
         rescore(world, files),

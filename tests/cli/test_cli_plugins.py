@@ -5,14 +5,14 @@ from importlib import invalidate_caches
 
 import pytest
 
-from s2st import plugin_faults, registry
 from s2st.criteria.registry import CRITERIA
 from s2st.models.registry import ARCHITECTURES
+from s2st.options import plugin_faults, registry
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
 from s2st.text.tokenizers import TOKENIZERS
+from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.schedules import SCHEDULES
 
 REGISTRIES = (ARCHITECTURES, CRITERIA, SEARCHES, OPTIMIZERS, SCHEDULES, TOKENIZERS, TUNERS)
 SEARCH = """
@@ -131,7 +131,7 @@ def test_builders_of_training_that_give_something_else(s2st, world, plugin, tmp_
         "architecture": ("s2st.models.registry:ARCHITECTURES", "--arch"),
         "criterion": ("s2st.criteria.registry:CRITERIA", "--criterion"),
         "optimizer": ("s2st.training.optimizers:OPTIMIZERS", "--optimizer"),
-        "schedule": ("s2st.training.schedules:SCHEDULES", "--lr-scheduler"),
+        "schedule": ("s2st.training.lr_schedules:SCHEDULES", "--lr-scheduler"),
     }
     place, option = registries[kind]
     module, name = place.split(":")
@@ -265,7 +265,7 @@ def test_a_search_cannot_write_into_what_is_not_its_own(s2st, world, plugin):
 
 MODEL = """
 from s2st.models.registry import ARCHITECTURES, RecurrentConfig
-from s2st.models.recurrent import build_lstm
+from s2st.models.recurrent.encoder_decoder import build_lstm
 def build(config, sizes):
     model = build_lstm(config, sizes)
     encode, step, decode = model.encode, model.step, model.decode
@@ -324,7 +324,7 @@ CRITERION = """
 from dataclasses import dataclass
 from s2st.criteria.cross_entropy import CrossEntropy
 from s2st.criteria.registry import CRITERIA, CrossEntropyConfig
-from s2st.training.schedules import SCHEDULES, FixedConfig, Schedule
+from s2st.training.lr_schedules import SCHEDULES, FixedConfig, Schedule
 
 class Mine(CrossEntropy):
     def __call__(self, model, batch):

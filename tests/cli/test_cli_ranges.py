@@ -10,8 +10,8 @@ from functools import cache
 import pytest
 from options_of import Parameter, parameters, without
 
-from s2st.config import MOST_INTEGER, Range
-from s2st_cli.options import Number
+from s2st.options.config import MOST_INTEGER, Range
+from s2st_cli.click_options import Number
 
 NUMERIC = [
     p for p in parameters() if (p.spec.numeric if p.spec else isinstance(p.parameter.type, Number))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from s2st.text.nbest import read_nbest
+from s2st.text.nbest_lists import read_nbest
 
 SOURCE = ["the cat sleeps .", "the dog", "a man reads .", "a woman"]
 LISTS = [

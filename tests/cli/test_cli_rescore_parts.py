@@ -44,7 +44,7 @@ def stopped(rescore, tmp_path, monkeypatch):
     """Runs a job with an output file until so many groups are scored, then fails."""
 
     def run(groups, *options):
-        from s2st.pipelines.folder_queue import FolderQueue
+        from s2st.jobs.folder_queue import FolderQueue
 
         publish, count = FolderQueue.publish, iter(range(10**6))
 
@@ -87,7 +87,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(rescore, stopped, lists, tmp_pa
 
 
 def test_damaged_groups_are_scored_again(rescore, stopped, tmp_path, monkeypatch):
-    from s2st.pipelines.rescore.list_scorer import ListScorer
+    from s2st.jobs.rescore.list_scorer import ListScorer
 
     straight = rescore("--output", "words").data
     scored = []

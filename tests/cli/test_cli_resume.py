@@ -41,7 +41,7 @@ def stopped(monkeypatch):
     """Runs a command until so many tasks are finished, then fails as on a full disk."""
 
     def run(command, tasks):
-        from s2st.pipelines.folder_queue import FolderQueue
+        from s2st.jobs.folder_queue import FolderQueue
 
         publish, count = FolderQueue.publish, iter(range(10**6))
 
@@ -102,10 +102,10 @@ def test_finished_tasks_are_not_computed_again(generate, stopped, source, monkey
 
 
 def test_score_goes_on_to_the_same_bytes_and_sums(s2st, world, stopped, tmp_path, monkeypatch):
-    from s2st.data.batching import BatchingConfig
-    from s2st.pipelines import pair_scores
+    from s2st.data.batch_planner import BatchingConfig
+    from s2st.jobs import pair_scoring
 
-    monkeypatch.setattr(pair_scores, "BATCHING", BatchingConfig(batch_size=4, max_tokens=100))
+    monkeypatch.setattr(pair_scoring, "BATCHING", BatchingConfig(batch_size=4, max_tokens=100))
     command = [
         "score", "--checkpoint", world.forward, "--source", world.folder / "train.en",
         "--target", world.folder / "train.fr", "--threads", "1", "--json",

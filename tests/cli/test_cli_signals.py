@@ -15,12 +15,12 @@ SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--min-len", "1", "--threads", 
 # installs the handlers, does BODY, then tells that it got there
 SCRIPT = """
 import sys, time
-from s2st import interrupt
-from s2st_cli import signals
-signals.install()
+from s2st.process import stop_signals
+from s2st_cli import signal_handlers
+signal_handlers.install()
 try:
     {body}
-except interrupt.Stopped as stopped:
+except stop_signals.Stopped as stopped:
     print(stopped, flush=True)
 """
 
@@ -105,7 +105,7 @@ entry_point()
 
 
 def test_a_second_ctrl_c_ends_even_what_is_held():
-    body = ("with interrupt.held():", "    for i in range(60):", "        print(i, flush=True)")
+    body = ("with stop_signals.held():", "    for i in range(60):", "        print(i, flush=True)")
     with start(script(*body, "        time.sleep(1)")) as process:
         assert process.stdout.readline() == b"0\n"
         process.send_signal(signal.SIGINT)

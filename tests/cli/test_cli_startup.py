@@ -7,8 +7,8 @@ import sys
 import builders
 import pytest
 
+from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import write_manifest, write_model_files
 
 LIST = """
 import sys
@@ -19,7 +19,7 @@ sys.exit(code)
 """
 METRICS = {"sacrebleu", "sacremoses", "sentencepiece", "rich", "scipy", "matplotlib"}
 COMPILERS = {"torch._dynamo", "torch._inductor", "torch.distributed.tensor", "torch.onnx", "sympy"}
-HEAVY = METRICS | COMPILERS | {"s2st.training.trainer", "s2st.pipelines.train"}
+HEAVY = METRICS | COMPILERS | {"s2st.training.trainer", "s2st.jobs.train"}
 
 
 def imported(*arguments: object, stdin: str = "") -> tuple[str, set[str]]:

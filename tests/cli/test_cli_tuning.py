@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
-from s2st.pipelines.evaluate import tokenized_bleu
-from s2st.rescoring.weights import read_weights
-from s2st.text.nbest import read_nbest
+from s2st.jobs.text_metrics import tokenized_bleu
+from s2st.rescoring.feature_weights import read_weights
+from s2st.text.nbest_lists import read_nbest
 
 LISTS, SIZE = 12, 8
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from s2st.models.saved import load_tensors, read_saved
+from s2st.models.model_files import load_tensors, read_saved
 
 
 @pytest.fixture(scope="module")

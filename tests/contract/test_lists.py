@@ -5,10 +5,10 @@ import pytest
 from builders import mixed_members, reads_source, source_batch, sources_for
 
 from s2st.data.batch import make_batch
-from s2st.scoring import lists as lists_module
+from s2st.scoring import prefix_sharing
 from s2st.scoring.base import Scorer
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.lists import score_lists
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.prefix_sharing import score_lists
 
 
 def random_lists(scorer, sources, seed, longest=6):
@@ -59,15 +59,15 @@ def assert_equal_to_plain(scorer, sources, lists, max_rows):
 def test_a_table_of_bounded_size_changes_nothing(monkeypatch, scorer, cells):
     """Parts are made by length, so that one long hypothesis does not widen the table of all."""
     tables = []
-    real = lists_module._table
+    real = prefix_sharing._table
 
     def watched(flat):
         made = real(flat)
         tables.append(made[0].size if len(flat) > 1 else 0)
         return made
 
-    monkeypatch.setattr(lists_module, "_table", watched)
-    monkeypatch.setattr(lists_module, "MAX_CELLS", cells)
+    monkeypatch.setattr(prefix_sharing, "_table", watched)
+    monkeypatch.setattr(prefix_sharing, "MAX_CELLS", cells)
     sources = sources_for(scorer, 3)
     assert_equal_to_plain(scorer, sources, random_lists(scorer, 3, seed=cells), 100)
     assert len(tables) > 1

@@ -21,8 +21,8 @@ from builders import (
 )
 
 from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.model_files import build_model
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import build_model
 from s2st.text.vocabulary import BOS_ID
 
 SOURCE_SIZE, TARGET_SIZE = 4 + len(SOURCE_WORDS.split()), 4 + len(TARGET_WORDS.split())

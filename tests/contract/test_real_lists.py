@@ -13,11 +13,11 @@ from fakes import text_side
 
 from s2st.data.batch import make_batch, make_source
 from s2st.models.base import ModelSizes
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.lists import score_lists
-from s2st.scoring.model import ModelScorer
-from s2st.text.lines import read_lines
-from s2st.text.nbest import read_nbest
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.model_scorer import ModelScorer
+from s2st.scoring.prefix_sharing import score_lists
+from s2st.text.line_files import read_lines
+from s2st.text.nbest_lists import read_nbest
 
 SHARED = Path(os.environ.get("S2ST_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 LISTS = SHARED / "smt-multi30k" / "val.1000best.gz"

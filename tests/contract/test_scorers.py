@@ -20,7 +20,7 @@ from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.base import Scorer
-from s2st.scoring.ensemble import EnsembleScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.text.vocabulary import BOS_ID, UNK_ID
 
 

@@ -19,7 +19,7 @@ from builders import scorer as tiny_scorer
 
 from s2st.data.batch import make_batch, make_source
 from s2st.scoring.base import Scorer
-from s2st.scoring.ensemble import EnsembleScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.search.registry import SEARCHES
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 

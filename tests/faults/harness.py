@@ -78,13 +78,13 @@ class Outcome:
 
 def run_here(arguments: list[str], fault: str) -> tuple[int, list[str]]:
     """Runs s2st in this process; the exit code and the operations."""
-    from s2st import durable
+    from s2st.process import durable_files
     from s2st_cli.main import run
 
     observer = Fault(fault or "count")
-    durable._observe = observer
+    durable_files._observe = observer
     code = run(arguments)
-    durable._observe = None
+    durable_files._observe = None
     sys.stderr.flush()
     return code, observer.operations
 
@@ -188,7 +188,7 @@ def _serve(scratch: Path, requests: TextIO, answers: TextIO) -> None:
     import safetensors.torch  # noqa: F401
     import torch._dynamo  # what the first optimiser imports
 
-    import s2st.training.lock
+    import s2st.training.save_folder_lock
     import s2st.training.trainer  # noqa: F401
     import s2st_cli.export
     import s2st_cli.preprocess

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from s2st.data.prepare import prepare
-from s2st.data.prepare_options import PrepareConfig
+from s2st.data.preprocess import prepare
+from s2st.data.preprocess_options import PrepareConfig
 from s2st.data.store import Store
+from s2st.models.model_files import ModelRecord, build_model
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import ModelRecord, build_model
 from s2st.text.tokenizers import NoneConfig, SentencePieceConfig, TokenizerSpec
 from s2st.training.checkpoint import (
     CheckpointFolder,

@@ -10,9 +10,9 @@ import torch
 from rotten import damaged_copies, files_below, flip, make_run, make_store, truncate, zero_tail
 
 from s2st.errors import CheckpointError, DataError, InputMissingError
-from s2st.manifest import MANIFEST
-from s2st.models.saved import read_saved
-from s2st.pipelines.verify import verify
+from s2st.jobs.verify_checksums import verify
+from s2st.models.model_files import read_saved
+from s2st.process.manifest import MANIFEST
 from s2st.training.checkpoint import CheckpointFolder, optimizer_tensors
 
 

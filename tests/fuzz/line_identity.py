@@ -20,12 +20,12 @@ from random import Random
 import torch
 from parsers import save_model
 
-from s2st.pipelines.pair_scores import PairScore, score_pairs
-from s2st.pipelines.translate import translate
+from s2st.jobs.pair_scoring import PairScore, score_pairs
+from s2st.jobs.translate import translate
 from s2st.scoring.base import Scorer
-from s2st.scoring.build import load_scorer
+from s2st.scoring.load_scorers import load_scorer
 from s2st.search.registry import SEARCHES
-from s2st.text.nbest import parse_entry
+from s2st.text.nbest_lists import parse_entry
 from s2st_cli.main import run
 
 WORDS = [b"a", b"b", b"c", b"d", b"e", b"f", b"v", b"w", b"x", b"y"]

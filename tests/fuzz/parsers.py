@@ -16,21 +16,21 @@ import torch
 from mutations import mutate, mutate_json
 from tampering import reseal
 
-from s2st.components import Layer, resolve
-from s2st.config import read_option_file
-from s2st.data.arrays import open_array
+from s2st.data.array_files import open_array
 from s2st.data.store import Store
 from s2st.errors import S2STError
+from s2st.jobs.options import GENERATE_SPEC, RESCORE_SPEC
+from s2st.jobs.train import TRAIN_SPEC
+from s2st.models.model_files import load_tensors, read_saved, write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import load_tensors, read_saved, write_manifest, write_model_files
-from s2st.pipelines.options import GENERATE_SPEC, RESCORE_SPEC
-from s2st.pipelines.train import TRAIN_SPEC
-from s2st.rescoring.weights import read_weights, write_weights
-from s2st.scoring.build import fingerprints, load_members
-from s2st.text.lines import read_lines
-from s2st.text.nbest import format_entry, parse_entry, read_nbest
-from s2st.text.vectors import read_vectors
+from s2st.options.config import read_option_file
+from s2st.options.resolution import Layer, resolve
+from s2st.rescoring.feature_weights import read_weights, write_weights
+from s2st.scoring.load_scorers import fingerprints, load_members
+from s2st.text.line_files import read_lines
+from s2st.text.nbest_lists import format_entry, parse_entry, read_nbest
 from s2st.text.vocabulary import Vocabulary
+from s2st.text.word_vectors import read_vectors
 
 NBEST = """\
 0 ||| a b c ||| LM0= -1.5 2 TM0= 0.25 -3e-05 Sparse_x= 1 ||| -4.25 ||| 0-0 1-1 ||| 0-1=0-1

@@ -17,7 +17,6 @@ from mutations import CHANGES, mutate, mutate_json
 from parsers import Target, make_targets
 from tampering import reseal
 
-from s2st.config import MOST_BYTES, read_option_file
 from s2st.data.store import Store
 from s2st.errors import (
     CheckpointError,
@@ -27,9 +26,10 @@ from s2st.errors import (
     OutputError,
     S2STError,
 )
-from s2st.rescoring.weights import Weights, read_weights, write_weights
-from s2st.scoring.build import load_members
-from s2st.text.nbest import NBestEntry, read_nbest
+from s2st.options.config import MOST_BYTES, read_option_file
+from s2st.rescoring.feature_weights import Weights, read_weights, write_weights
+from s2st.scoring.load_scorers import load_members
+from s2st.text.nbest_lists import NBestEntry, read_nbest
 
 NAMES = [
     "n-best", "vocabulary", "weights", "vectors", "config", "ensemble", "array", "tensors",

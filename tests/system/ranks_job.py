@@ -8,10 +8,10 @@ import json
 import os
 import sys
 
-from s2st.components import Layer, resolve
 from s2st.errors import InterruptedBySignalError
-from s2st.pipelines.train import TRAIN_SPEC, run_training
-from s2st.training.progress import Observer
+from s2st.jobs.train import TRAIN_SPEC, run_training
+from s2st.options.resolution import Layer, resolve
+from s2st.training.observer import Observer
 
 
 def train(store, options, stop=0):

@@ -14,7 +14,7 @@ import torch
 from builders import store
 from ranks_job import train
 
-from s2st.models.saved import load_tensors
+from s2st.models.model_files import load_tensors
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -227,7 +227,7 @@ JOIN = """
 import os, sys, time
 import torch
 import torch.distributed as dist
-from s2st.ranks import process_group, ranks
+from s2st.process.ranks import process_group, ranks
 
 own, attempt = ranks(), int(sys.argv[1])
 time.sleep(2 if own.rank != attempt % 2 else 0)  # the one or the other comes first

@@ -10,22 +10,22 @@ import torch
 from builders import TINY, corpus, model, random_sentences, store
 from processes import SECONDS, run_ranks
 
-from s2st.components import Layer, resolve
 from s2st.criteria.cross_entropy import CrossEntropy, LabelSmoothedCrossEntropy
 from s2st.criteria.registry import CrossEntropyConfig, LabelSmoothingConfig
-from s2st.data.batching import BatchingConfig
-from s2st.data.loader import load_batch
+from s2st.data.batch_loader import load_batch
+from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import UsageError
-from s2st.models.divided_softmax import word_range
+from s2st.jobs.train import TRAIN_SPEC, run_training
+from s2st.models.model_files import load_tensors, read_saved, save_tensors
 from s2st.models.registry import RecurrentConfig
-from s2st.models.saved import load_tensors, read_saved, save_tensors
-from s2st.pipelines.train import TRAIN_SPEC, run_training
-from s2st.ranks import Ranks
+from s2st.models.softmax.rank_divided_loss import word_range
+from s2st.options.resolution import Layer, resolve
+from s2st.process.ranks import Ranks
 from s2st.training.gradients import Gradients, Loss, Share
-from s2st.training.pipeline import make_grid, packed, shares
-from s2st.training.progress import Observer
-from s2st.training.sparse import set_sparse_tables
-from s2st.training.staged import StagedGradients
+from s2st.training.observer import Observer
+from s2st.training.pipeline_gradients import StagedGradients
+from s2st.training.pipeline_parallel import make_grid, packed, shares
+from s2st.training.sparse_embeddings import set_sparse_tables
 
 STAGES, COLUMNS, MICRO_BATCHES = 2, 2, 3
 CPU = torch.device("cpu")

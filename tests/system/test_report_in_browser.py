@@ -14,8 +14,8 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from s2st.analysis.page import render_page
-from s2st.analysis.report import (
+from s2st.analysis.html_page import render_page
+from s2st.analysis.report_records import (
     Column,
     Commands,
     Figure,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from s2st.pipelines.evaluate import tokenized_bleu
-from s2st.training.lock import own
+from s2st.jobs.text_metrics import tokenized_bleu
+from s2st.training.save_folder_lock import own
 
 pytestmark = pytest.mark.extensive
 ROOT = Path(__file__).parents[2]

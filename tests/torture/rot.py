@@ -8,8 +8,8 @@ from report import Row, Setting
 from rotten import damaged_copies, flip, make_run, make_store, truncate, zero_tail
 
 from s2st.errors import DataError
-from s2st.models.saved import read_saved
-from s2st.pipelines.verify import verify
+from s2st.jobs.verify_checksums import verify
+from s2st.models.model_files import read_saved
 
 
 def flips(setting: Setting) -> Row:

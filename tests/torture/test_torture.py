@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from disk import Disk, outages
 
-from s2st import durable
+from s2st.process import durable_files
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "faults"))
@@ -31,7 +31,7 @@ def logged(tmp_path, monkeypatch, work):
     """A disk on which `work` was done below tmp_path/disk, all of it performed."""
     root = tmp_path / "disk"
     root.mkdir()
-    monkeypatch.setattr(durable, "_observe", Fault(f"log:{tmp_path / 'log'}"))
+    monkeypatch.setattr(durable_files, "_observe", Fault(f"log:{tmp_path / 'log'}"))
     work(root)
     disk = Disk(root, tmp_path / "log")
     for _ in disk.operations:
@@ -50,22 +50,24 @@ def found(disk, tmp_path):
 
 
 def test_a_synced_file_survives(tmp_path, monkeypatch):
-    disk = logged(tmp_path, monkeypatch, lambda root: durable.replace_file(root / "a", b"new"))
+    disk = logged(
+        tmp_path, monkeypatch, lambda root: durable_files.replace_file(root / "a", b"new")
+    )
     assert found(disk, tmp_path) == [b"new", b"new", b"new"]
 
 
 def test_a_rename_that_is_not_synced_may_be_undone(tmp_path, monkeypatch):
     def work(root):
-        durable.write_file(root / "b", b"new")
-        durable._rename(root / "b", root / "a")
+        durable_files.write_file(root / "b", b"new")
+        durable_files._rename(root / "b", root / "a")
 
     assert found(logged(tmp_path, monkeypatch, work), tmp_path) == [None, b"new", b"new"]
 
 
 def test_content_that_is_not_synced_may_be_lost_though_its_name_is_there(tmp_path, monkeypatch):
     def work(root):
-        writer = durable.Writer(root / "a")
+        writer = durable_files.Writer(root / "a")
         writer.write(b"new")
-        durable.sync_folder(root)
+        durable_files.sync_folder(root)
 
     assert found(logged(tmp_path, monkeypatch, work), tmp_path) == [b"", b"new", b""]

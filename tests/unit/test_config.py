@@ -5,7 +5,8 @@ from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
-from s2st.config import (
+from s2st.errors import ConfigError, InputMissingError
+from s2st.options.config import (
     Range,
     config_values,
     make_config,
@@ -14,7 +15,6 @@ from s2st.config import (
     read_option_file,
     unknown_option_message,
 )
-from s2st.errors import ConfigError, InputMissingError
 
 
 @dataclass(frozen=True)

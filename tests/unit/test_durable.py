@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from s2st import durable
 from s2st.errors import OutputError
+from s2st.process import durable_files
 
 
 @pytest.fixture
 def operations(monkeypatch):
     """Every operation in order, as (name, path)."""
     found = []
-    monkeypatch.setattr(durable, "_observe", lambda name, path, other: found.append((name, path)))
+    monkeypatch.setattr(
+        durable_files, "_observe", lambda name, path, other: found.append((name, path))
+    )
     return found
 
 
@@ -28,12 +30,12 @@ def failing(monkeypatch, number):
         if len(seen) == number:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(durable, "_observe", observe)
+    monkeypatch.setattr(durable_files, "_observe", observe)
     return seen
 
 
 def test_a_writer_goes_on_at_the_end_and_over_the_beginning(tmp_path):
-    with durable.Writer(tmp_path / "a") as writer:
+    with durable_files.Writer(tmp_path / "a") as writer:
         writer.write(b"____")
         writer.write(b"body")
         writer.rewind()
@@ -42,7 +44,7 @@ def test_a_writer_goes_on_at_the_end_and_over_the_beginning(tmp_path):
 
 
 def test_a_file_lasts_before_it_has_its_name(tmp_path, operations):
-    durable.replace_file(tmp_path / "a", b"new")
+    durable_files.replace_file(tmp_path / "a", b"new")
     names = [name for name, _ in operations]
     assert names == ["create", "write", "sync", "rename", "sync"]
     assert operations[3][1] == tmp_path / "a"
@@ -50,9 +52,9 @@ def test_a_file_lasts_before_it_has_its_name(tmp_path, operations):
 
 
 def test_a_folder_lasts_with_all_below_it_before_it_has_its_name(tmp_path, operations):
-    with durable.new_folder(tmp_path / "f") as folder:
-        durable.make_folder(folder / "inner")
-        durable.write_file(folder / "inner" / "a", b"1")
+    with durable_files.new_folder(tmp_path / "f") as folder:
+        durable_files.make_folder(folder / "inner")
+        durable_files.write_file(folder / "inner" / "a", b"1")
         inner = folder
     renamed = operations.index(("rename", tmp_path / "f"))
     before = [path for name, path in operations[:renamed] if name == "sync"]
@@ -64,7 +66,7 @@ def test_a_folder_lasts_with_all_below_it_before_it_has_its_name(tmp_path, opera
 
 
 def test_new_folders_last_in_their_parents(tmp_path, operations):
-    durable.make_folder(tmp_path / "a" / "b")
+    durable_files.make_folder(tmp_path / "a" / "b")
     assert [path for name, path in operations if name == "mkdir"] == [
         tmp_path / "a",
         tmp_path / "a" / "b",
@@ -77,7 +79,7 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path, monkeypatch, number):
     (tmp_path / "a").write_bytes(b"old")
     seen = failing(monkeypatch, number)
     with pytest.raises(OutputError) as caught:
-        durable.replace_file(tmp_path / "a", b"new")
+        durable_files.replace_file(tmp_path / "a", b"new")
     assert len(seen) >= number
     # the fifth is the sync of the folder: the name has changed by then
     assert (tmp_path / "a").read_bytes() == (b"old" if number < 5 else b"new")
@@ -89,7 +91,7 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path, monkeypatch, number):
 def test_a_link_to_a_file_stays_a_link(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "link").symlink_to("a")
-    durable.replace_file(tmp_path / "link", b"new")
+    durable_files.replace_file(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "a").read_bytes() == b"new"
 
@@ -100,7 +102,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path):
     read = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
-    durable.replace_file(pipe, b"data")
+    durable_files.replace_file(pipe, b"data")
     reader.join(20)
     assert read == [b"data"]
     assert pipe.is_fifo()
@@ -116,16 +118,16 @@ def test_leftovers_of_stopped_processes_are_removed_and_others_stay(tmp_path):
     for folder in (dead, alive, own, other):
         folder.mkdir()
         (folder / "manifest.json").write_bytes(b"")
-    with durable.new_folder(tmp_path / "f") as folder:
-        durable.write_file(folder / "new", b"")
+    with durable_files.new_folder(tmp_path / "f") as folder:
+        durable_files.write_file(folder / "new", b"")
     assert sorted(os.listdir(tmp_path)) == sorted([alive.name, other.name, "f"])
     assert os.listdir(tmp_path / "f") == ["new"]
 
 
 def test_a_folder_that_fails_leaves_nothing(tmp_path):
     def fill():
-        with durable.new_folder(tmp_path / "f") as folder:
-            durable.write_file(folder / "a", b"1")
+        with durable_files.new_folder(tmp_path / "f") as folder:
+            durable_files.write_file(folder / "a", b"1")
             raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
@@ -136,20 +138,20 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path):
 def test_a_link_moves_at_once(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    durable.point_link(tmp_path / "last", "a")
+    durable_files.point_link(tmp_path / "last", "a")
     seen = []
     monkeypatch.setattr(
-        durable, "_observe", lambda *step: seen.append(os.readlink(tmp_path / "last"))
+        durable_files, "_observe", lambda *step: seen.append(os.readlink(tmp_path / "last"))
     )
-    durable.point_link(tmp_path / "last", "b")
+    durable_files.point_link(tmp_path / "last", "b")
     assert os.readlink(tmp_path / "last") == "b"
     assert set(seen) == {"a", "b"}  # never without one, or readlink had failed
 
 
 def test_messages_name_what_the_user_knows():
     path = Path("run/.checkpoint_0000012.tmp-77/training/state.json")
-    assert str(durable.lasting(path)) == "run/checkpoint_0000012/training/state.json"
-    assert durable.lasting(Path("/a/.hidden/b.tmp-c")) == Path("/a/.hidden/b.tmp-c")
+    assert str(durable_files.lasting(path)) == "run/checkpoint_0000012/training/state.json"
+    assert durable_files.lasting(Path("/a/.hidden/b.tmp-c")) == Path("/a/.hidden/b.tmp-c")
 
 
 def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
@@ -158,9 +160,11 @@ def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
     (folder / "a").write_bytes(b"1")
     states = []
     monkeypatch.setattr(
-        durable, "_observe", lambda *step: states.append((folder.exists(), (folder / "a").exists()))
+        durable_files,
+        "_observe",
+        lambda *step: states.append((folder.exists(), (folder / "a").exists())),
     )
-    durable.retire_folder(folder)
+    durable_files.retire_folder(folder)
     assert set(states) == {(True, True), (False, False)}
     assert os.listdir(tmp_path) == []
 
@@ -174,11 +178,11 @@ def test_the_names_in_real_folders_are_those_that_are_known(tmp_path):
 
     trainer(tmp_path / "run", max_epoch=1.0).train()
     folders = [Path(store(tmp_path / "text")), tmp_path / "run" / "checkpoint_last"]
-    durable.write_file(folders[0] / model_file_name("en"), b"")
+    durable_files.write_file(folders[0] / model_file_name("en"), b"")
     for folder in map(Path.resolve, folders):
-        assert durable.is_own_folder(folder)
+        assert durable_files.is_own_folder(folder)
         (folder / "dict.notes").write_text("a user's")
-        assert not durable.is_own_folder(folder)
+        assert not durable_files.is_own_folder(folder)
 
 
 @pytest.mark.parametrize("kind", ["a file", "a link", "a link to a folder", "unreadable"])
@@ -187,9 +191,9 @@ def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
     (folder / "training").mkdir(parents=True)
     (folder / "training" / "state.json").write_text("damaged")
     (folder / "manifest.json").write_text("damaged")
-    assert durable.is_own_folder(folder)
+    assert durable_files.is_own_folder(folder)
     (tmp_path / "link").symlink_to("f")
-    assert not durable.is_own_folder(tmp_path / "link")
+    assert not durable_files.is_own_folder(tmp_path / "link")
     if kind == "a file":
         (folder / "training" / "notes.txt").write_text("")
     elif kind == "a link":
@@ -202,15 +206,15 @@ def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(os, "scandir", refuse)
-    assert not durable.is_own_folder(folder)
+    assert not durable_files.is_own_folder(folder)
 
 
 def test_a_leftover_with_a_users_file_stays(tmp_path):
     leftover = tmp_path / f".f.tmp-{os.getpid()}"
     leftover.mkdir()
     (leftover / "notes.txt").write_text("a user's")
-    with durable.new_folder(tmp_path / "f") as folder:
-        durable.write_file(folder / "manifest.json", b"")
+    with durable_files.new_folder(tmp_path / "f") as folder:
+        durable_files.write_file(folder / "manifest.json", b"")
     assert (leftover / "notes.txt").read_text() == "a user's"
     assert sorted(os.listdir(tmp_path)) == [leftover.name, "f"]
 
@@ -220,7 +224,7 @@ def test_a_new_file_is_never_an_old_one(tmp_path):
     (tmp_path / "link").symlink_to("made")
     for name in ("a", "link"):
         with pytest.raises(OutputError, match="File exists"):
-            durable.write_file(tmp_path / name, b"new")
+            durable_files.write_file(tmp_path / name, b"new")
     assert (tmp_path / "a").read_text() == "old"
     assert not (tmp_path / "made").exists()
 
@@ -240,6 +244,6 @@ def test_a_name_that_a_new_folder_cannot_have_is_said_before_the_work(tmp_path, 
             (tmp_path / "empty").mkdir()
         final.symlink_to("empty")
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(OutputError, match="f: exists already"), durable.new_folder(final):
+    with pytest.raises(OutputError, match="f: exists already"), durable_files.new_folder(final):
         pytest.fail("the work began")
     assert sorted(os.listdir(tmp_path)) == before

@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from s2st import interrupt
-from s2st.interrupt import Stopped, held, noted, request, requested
+from s2st.process import stop_signals
+from s2st.process.stop_signals import Stopped, held, noted, request, requested
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    monkeypatch.setattr(interrupt, "_number", 0)
-    monkeypatch.setattr(interrupt, "_holds", 0)
+    monkeypatch.setattr(stop_signals, "_number", 0)
+    monkeypatch.setattr(stop_signals, "_holds", 0)
 
 
 def test_a_request_breaks_off_at_once():

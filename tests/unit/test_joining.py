@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch.distributed as dist
 
-from s2st import interrupt
 from s2st.errors import UsageError
-from s2st.interrupt import Stopped
-from s2st.joining import MissingRankError, Waiting, gather, open_store
+from s2st.process import stop_signals
+from s2st.process.rendezvous import MissingRankError, Waiting, gather, open_store
+from s2st.process.stop_signals import Stopped
 
 SECONDS = 60
 
@@ -66,9 +66,9 @@ def test_the_missing_are_named(store):
 
 
 def test_a_signal_ends_the_waiting_though_it_is_only_noted(store, monkeypatch):
-    monkeypatch.setattr(interrupt, "_number", 0)
-    with interrupt.noted():
-        interrupt.request(signal.SIGTERM)
+    monkeypatch.setattr(stop_signals, "_number", 0)
+    with stop_signals.noted():
+        stop_signals.request(signal.SIGTERM)
         with pytest.raises(Stopped):
             gather(store, 0, 2, Waiting(SECONDS))
 

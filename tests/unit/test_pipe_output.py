@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from s2st import interrupt, pipe_output
-from s2st.pipe_output import PipeOutput, may_block, open_to_write
+from s2st.process import pipe_output, stop_signals
+from s2st.process.pipe_output import PipeOutput, may_block, open_to_write
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def pipe():
 
 @pytest.fixture(autouse=True)
 def _no_stop(monkeypatch):
-    monkeypatch.setattr(interrupt, "_number", 0)
-    monkeypatch.setattr(interrupt, "_holds", 0)
+    monkeypatch.setattr(stop_signals, "_number", 0)
+    monkeypatch.setattr(stop_signals, "_holds", 0)
     monkeypatch.setattr(pipe_output, "GRACE", 0.05)
     monkeypatch.setattr(pipe_output, "STEP", 5)
 
@@ -74,10 +74,10 @@ def test_a_reader_that_is_gone_is_a_closed_pipe(pipe):
 @pytest.mark.parametrize("breaks", [True, False])
 def test_a_reader_that_takes_nothing_is_given_up_after_a_signal(pipe, breaks):
     stream = PipeOutput(pipe[1], breaks=breaks)
-    threading.Timer(0.1, lambda: setattr(interrupt, "_number", 15)).start()
-    with interrupt.noted():
+    threading.Timer(0.1, lambda: setattr(stop_signals, "_number", 15)).start()
+    with stop_signals.noted():
         if breaks:
-            with pytest.raises(interrupt.Stopped, match="SIGTERM"):
+            with pytest.raises(stop_signals.Stopped, match="SIGTERM"):
                 stream.write(b"x" * 1_000_000)
         else:
             assert stream.write(b"x" * 1_000_000) == 1_000_000
@@ -92,13 +92,13 @@ def test_a_stop_within_a_write_repeats_nothing(pipe, monkeypatch):
 
     def write(descriptor, data):
         written.append(bytes(data))
-        interrupt.request(15)
+        stop_signals.request(15)
         return len(data)
 
     monkeypatch.setattr(os, "write", write)
     stream = PipeOutput(pipe[1])
     stream.write(b"once\n")
-    with pytest.raises(interrupt.Stopped):
+    with pytest.raises(stop_signals.Stopped):
         stream.flush()
     stream.flush()
     assert written == [b"once\n"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from s2st.errors import DataError, S2STError
-from s2st.processes import AHEAD, Workers, run_apart
+from s2st.process.worker_processes import AHEAD, Workers, run_apart
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,17 +111,17 @@ def test_a_function_apart_is_the_function(apart, monkeypatch, caplog):
 SCRIPT = """
 import os, sys, time
 sys.path[:0] = [{tests!r}, {root!r}]
-from s2st import interrupt
-from s2st.processes import Workers
-from s2st_cli import signals
+from s2st.process import stop_signals
+from s2st.process.worker_processes import Workers
+from s2st_cli import signal_handlers
 from test_processes import sleeper
 if __name__ == "__main__":
-    signals.install()
+    signal_handlers.install()
     try:
         with Workers(2, sleeper, ()) as workers:
             for answer in workers.map(range(1000)):
                 print(answer, flush=True)
-    except interrupt.Stopped as stopped:
+    except stop_signals.Stopped as stopped:
         print(stopped, flush=True)
 """
 

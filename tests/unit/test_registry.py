@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from s2st import registry
-from s2st.config import option
 from s2st.errors import UsageError
-from s2st.registry import Registry, load_entry_point_plugins, load_plugin, loaded_plugins
+from s2st.options import registry
+from s2st.options.config import option
+from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin, loaded_plugins
 
 
 @dataclass(frozen=True)

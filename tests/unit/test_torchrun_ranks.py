@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from s2st.errors import UsageError
-from s2st.pipelines.train import run_training
-from s2st.ranks import LostRankError, Ranks, process_group, ranks, stdout_to_stderr
+from s2st.jobs.train import run_training
+from s2st.process.ranks import LostRankError, Ranks, process_group, ranks, stdout_to_stderr
 
 
 def test_without_torchrun_there_is_one_rank():
@@ -45,8 +45,8 @@ def test_one_rank_joins_nothing(monkeypatch):
 
 def test_an_error_that_is_no_loss_of_a_rank_stays_what_it_is(monkeypatch):
     monkeypatch.setattr("torch.distributed.init_process_group", lambda *_, **__: None)
-    monkeypatch.setattr("s2st.ranks.open_store", lambda *_: torch.distributed.HashStore())
-    monkeypatch.setattr("s2st.ranks.gather", lambda *_: "name")
+    monkeypatch.setattr("s2st.process.ranks.open_store", lambda *_: torch.distributed.HashStore())
+    monkeypatch.setattr("s2st.process.ranks.gather", lambda *_: "name")
     own = Ranks(0, 2, 0)
     with pytest.raises(RuntimeError, match="sizes differ"), process_group(own, CPU, 1.0):
         raise RuntimeError("sizes differ")
@@ -59,9 +59,9 @@ CPU = torch.device("cpu")
 
 
 def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
-    from s2st.components import Layer, resolve
-    from s2st.pipelines.train import TRAIN_SPEC
-    from s2st.training.progress import Observer
+    from s2st.jobs.train import TRAIN_SPEC
+    from s2st.options.resolution import Layer, resolve
+    from s2st.training.observer import Observer
 
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "1"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
@@ -83,7 +83,7 @@ def test_what_libraries_print_while_ranks_connect_does_not_reach_stdout(capfd):
 
 def test_ranks_connect_with_stdout_closed():
     script = (
-        "import os\nfrom s2st.ranks import stdout_to_stderr\nos.close(1)\n"
+        "import os\nfrom s2st.process.ranks import stdout_to_stderr\nos.close(1)\n"
         "with stdout_to_stderr():\n    pass\n"
         "try:\n    os.fstat(1)\nexcept OSError:\n    os.write(2, b'still closed')"
     )

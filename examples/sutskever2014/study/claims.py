@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2st.text.lines import split_words
+from s2st.text.line_files import split_words
 from study.expand import translation
 from study.measures import Measured
 from study.tables import RESCORERS, WEIGHTS, Figures, Item, depth_models, layers, oracle_rows

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2st.components import Layer, resolve
+from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.model_files import hollow_model
 from s2st.models.registry import with_default_sizes
-from s2st.models.saved import hollow_model
-from s2st.pipelines.train import TRAIN_SPEC
+from s2st.options.resolution import Layer, resolve
 from study.plan import Model, Plan
 from study.steps import StudyError
 

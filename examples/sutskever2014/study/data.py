@@ -5,9 +5,9 @@ from pathlib import Path
 
 from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
 
-from s2st import durable
 from s2st.demo_corpus import read_corpus
-from s2st.text.lines import read_lines
+from s2st.process import durable_files
+from s2st.text.line_files import read_lines
 from study.plan import Plan
 from study.steps import StudyError
 
@@ -71,4 +71,4 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     """Only where it differs, so that what depends on it need not be looked at again."""
     content = "".join(f"{line}\n" for line in lines).encode()
     if not path.exists() or path.read_bytes() != content:
-        durable.replace_file(path, content)
+        durable_files.replace_file(path, content)

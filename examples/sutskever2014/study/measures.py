@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from s2st.rescoring.bleu_statistics import ReferenceCounts, bleu
 from s2st.rescoring.oracle import Interval, resamples
-from s2st.rescoring.statistics import ReferenceCounts, bleu
-from s2st.text.lines import read_lines
+from s2st.text.line_files import read_lines
 from study.steps import StudyError
 
 SAMPLES = 1000

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s2st import durable
-from s2st.text.lines import split_words
+from s2st.process import durable_files
+from s2st.text.line_files import split_words
 from study.claims import claims_table
 from study.expand import rescored, translation
 from study.measures import Measures
@@ -54,8 +54,8 @@ def write_report(plan: Plan, run: Path, steps: Sequence[Step], lists: bool, comm
         "sections": sections,
     }
     text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-    durable.replace_file(run / "report.json", text.encode())
-    durable.replace_file(run / "results.md", markdown(report).encode())
+    durable_files.replace_file(run / "report.json", text.encode())
+    durable_files.replace_file(run / "results.md", markdown(report).encode())
 
 
 def _section(title: str, items: Sequence[Item], text: Sequence[str] = ()) -> Item:

@@ -21,9 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from s2st import __version__, durable
+from s2st import __version__
 from s2st.errors import S2STError
-from s2st.manifest import MANIFEST, check_size, files_of, read_sealed
+from s2st.process import durable_files
+from s2st.process.manifest import MANIFEST, check_size, files_of, read_sealed
 
 POLL_SECONDS = 0.05
 CHILD = Path(__file__).with_name("child.py")
@@ -225,9 +226,9 @@ class Runner:
         for path in step.owned or step.outputs:
             whole = self.folder / path
             if whole.is_dir() and not whole.is_symlink():
-                durable.remove_folder(whole)
+                durable_files.remove_folder(whole)
             elif whole.exists() or whole.is_symlink():
-                durable.remove_file(whole)
+                durable_files.remove_file(whole)
         self.log(step.name).unlink(missing_ok=True)
 
     def _collect(self, total: int) -> StudyError | None:
@@ -274,7 +275,7 @@ class Runner:
 
     def _write_stamp(self, name: str, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=1) + "\n"
-        durable.replace_file(self.folder / "steps" / f"{name}.json", text.encode())
+        durable_files.replace_file(self.folder / "steps" / f"{name}.json", text.encode())
 
     def _begun(self, step: Step) -> dict[str, Any]:
         """What the step's result depends on."""
@@ -297,7 +298,7 @@ class Runner:
         facts = whole.stat()
         key = (str(whole.resolve()), facts.st_mtime_ns, facts.st_size)
         if key not in self._hashes:
-            self._hashes[key] = durable.sha256_of(whole)
+            self._hashes[key] = durable_files.sha256_of(whole)
         return self._hashes[key]
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

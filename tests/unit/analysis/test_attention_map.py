@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from builders import TINY, mixed_members, scorer
 
-from s2st.analysis.attention import attention_section, draw_attention, forced_map, searched_map
+from s2st.analysis.attention_map import attention_section, draw_attention, forced_map, searched_map
 from s2st.analysis.figures import draw_map
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from s2st.analysis.buckets import bucket_curves, curve_series, windows
+from s2st.analysis.bleu_by_bucket import bucket_curves, curve_series, windows
 from s2st.errors import DataError, UsageError
-from s2st.pipelines.evaluate import tokenized_bleu
+from s2st.jobs.text_metrics import tokenized_bleu
 
 WORDS = ["le", "chat", "dort", "sur", "la", "table", ".", "un", "chien"]
 

@@ -3,7 +3,7 @@
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from s2st.analysis.changes import differing_words, sentence_changes
+from s2st.analysis.sentence_changes import differing_words, sentence_changes
 from s2st.errors import DataError
 
 REFERENCE = ["a b c d e f", "g h i j", "k l m n", "o p q r"]

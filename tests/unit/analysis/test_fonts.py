@@ -10,7 +10,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 
-from s2st.analysis import fonts
+from s2st.analysis import figure_fonts
 from s2st.analysis.figures import Points, Series, draw_curves, draw_map, draw_scatter
 
 HANGUL = "한글"
@@ -48,10 +48,10 @@ def machine(monkeypatch):
     """Makes a machine of DejaVu and some other font files."""
     bundled = [entry for entry in fontManager.ttflist if entry.name == "DejaVu Sans"]
     monkeypatch.setattr(fontManager, "ttflist", bundled)
-    monkeypatch.setattr(fonts, "_told", set())
+    monkeypatch.setattr(figure_fonts, "_told", set())
 
     def install(*paths):
-        monkeypatch.setattr(fonts, "_system_fonts", lambda: [str(path) for path in paths])
+        monkeypatch.setattr(figure_fonts, "_system_fonts", lambda: [str(path) for path in paths])
 
     install()
     return install
@@ -90,9 +90,9 @@ def test_a_font_of_the_machine_is_taken(machine, tmp_path, caplog):
 def test_several_fonts_are_taken_where_one_does_not_do(machine, tmp_path, caplog):
     one, other = square_font(tmp_path / "one.ttf", "한"), square_font(tmp_path / "two.ttf", "글")
     machine(one, other)
-    with fonts.fonts_for(["a", HANGUL]) as families:
+    with figure_fonts.fonts_for(["a", HANGUL]) as families:
         assert families == ["Squares one", "Squares two"]
-    with fonts.fonts_for(["plain text", "é à ñ Ω я"]) as families:
+    with figure_fonts.fonts_for(["plain text", "é à ñ Ω я"]) as families:
         assert families == []
     assert not caplog.records
 
@@ -137,7 +137,7 @@ def test_a_figure_for_a_page_says_nothing_of_png(machine, tmp_path, caplog):
     ],
 )
 def test_the_package_that_helps(machine, caplog, text, package):
-    with fonts.fonts_for([text]):
+    with figure_fonts.fonts_for([text]):
         pass
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == (package is not None)
@@ -148,20 +148,20 @@ def test_the_package_that_helps(machine, caplog, text, package):
 def test_fonts_of_boxes_are_no_fonts(machine, tmp_path, caplog):
     """matplotlib brings one that has every character, as a box."""
     machine(square_font(tmp_path / "LastResortHE-Regular.ttf", HANGUL))
-    with fonts.fonts_for([HANGUL]) as families:
+    with figure_fonts.fonts_for([HANGUL]) as families:
         assert families == []
     assert caplog.records
 
 
 def test_on_this_machine_whatever_its_fonts(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(fonts, "_told", set())
+    monkeypatch.setattr(figure_fonts, "_told", set())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         every_figure(tmp_path / "f", HANGUL)
-    with fonts.fonts_for([HANGUL]) as families:
+    with figure_fonts.fonts_for([HANGUL]) as families:
         assert bool(families) != bool(caplog.records)
 
 
 def test_letters_of_east_asia_are_wide():
-    assert fonts.text_width("ab한") == 4
+    assert figure_fonts.text_width("ab한") == 4
     assert unicodedata.east_asian_width("한") == "W"

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from s2st.analysis.labels import place_labels
+from s2st.analysis.label_placement import place_labels
 
 FRAME = (0.0, 0.0, 400.0, 300.0)
 SIZE = (60.0, 10.0)

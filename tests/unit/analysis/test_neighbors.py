@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from s2st.analysis.neighbors import nearest
+from s2st.analysis.nearest_words import nearest
 from s2st.errors import UsageError
-from s2st.text.vectors import WordVectors
+from s2st.text.word_vectors import WordVectors
 
 RANDOM = WordVectors(
     tuple(f"w{i}" for i in range(40)),

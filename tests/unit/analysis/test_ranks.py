@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from s2st.analysis.ranks import ranks_of_text, ranks_of_vocabulary
+from s2st.analysis.frequency_ranks import ranks_of_text, ranks_of_vocabulary
 from s2st.errors import CheckpointError, DataError, InputMissingError
 
 

@@ -12,8 +12,8 @@ import torch
 from builders import TINY, describe, model, more_padding, source_batch, trainable, variants
 from fakes import FakeScorer, random_table
 
-from s2st.analysis import states
-from s2st.analysis.states import (
+from s2st.analysis import state_pca
+from s2st.analysis.state_pca import (
     Phrase,
     cosine_distances,
     distances,
@@ -23,13 +23,13 @@ from s2st.analysis.states import (
     principal_components,
     read_phrases,
 )
-from s2st.data.batching import BatchingConfig
+from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.models.base import EncoderOutput, ModelSizes, Seq2SeqModel
+from s2st.models.model_files import build_model
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import build_model
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.model import ModelScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.model_scorer import ModelScorer
 from s2st.text.vocabulary import EOS_ID
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "sutskever2014" / "phrases.tsv"
@@ -248,7 +248,7 @@ def test_panels_are_analysed_apart_whatever_the_batches(monkeypatch):
     texts = ["a b c", "f", "a d zebra", "c b a", "e e e e", "yak b", "d"]
     panels = ["p", "q", "p", "p", "q", "q", "p"]
     phrases = [Phrase(text, "", panel) for text, panel in zip(texts, panels, strict=True)]
-    monkeypatch.setattr(states, "BATCHING", BatchingConfig(batch_size=2, max_tokens=8))
+    monkeypatch.setattr(state_pca, "BATCHING", BatchingConfig(batch_size=2, max_tokens=8))
     first, second = phrase_states(scorer, phrases)
     assert (first.name, second.name) == ("p", "q")
     assert (first.indices, second.indices) == ((0, 2, 3, 6), (1, 4, 5))

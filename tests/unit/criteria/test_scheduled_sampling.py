@@ -17,16 +17,16 @@ from builders import (
 )
 from trainers import trainer
 
-from s2st.components import Layer, resolve
 from s2st.criteria.cross_entropy import model_loss
 from s2st.criteria.registry import CRITERIA, ScheduledSamplingConfig
 from s2st.criteria.scheduled_sampling import ScheduledSampling, teacher_forcing_ratio
 from s2st.data.batch import make_batch
 from s2st.errors import InterruptedBySignalError, UsageError
+from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.registry import RecurrentConfig
-from s2st.pipelines.train import TRAIN_SPEC, run_training
+from s2st.options.resolution import Layer, resolve
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
-from s2st.training.progress import Observer
+from s2st.training.observer import Observer
 
 STILL = RecurrentConfig(**{**TINY, "dropout": 0.0})
 

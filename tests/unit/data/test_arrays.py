@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2st.data.arrays import ArrayWriter, open_array
+from s2st.data.array_files import ArrayWriter, open_array
 from s2st.errors import CheckpointError
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2st.data.batching import BatchingConfig, cut, plan_batches, plan_in_order
+from s2st.data.batch_planner import BatchingConfig, cut, plan_batches, plan_in_order
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=60)
 CONFIGS = st.builds(

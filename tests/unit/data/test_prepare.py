@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2st.data import workers
-from s2st.data.prepare import PrepareReport, dictionary_tokenizer, prepare
-from s2st.data.prepare_options import PrepareConfig
+from s2st.data import preprocess_workers
+from s2st.data.preprocess import PrepareReport, dictionary_tokenizer, prepare
+from s2st.data.preprocess_options import PrepareConfig
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
-from s2st.text.lines import split_words
+from s2st.text.line_files import split_words
 from s2st.text.tokenizers import MosesConfig, NoneConfig, SentencePieceConfig, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
 
@@ -249,7 +249,7 @@ def test_tsv_from_a_pipe_equals_two_files(tmp_path, monkeypatch, tokenizer):
 
 
 def test_counts_of_several_chunks(tmp_path, train, monkeypatch):
-    monkeypatch.setattr(workers, "CHUNK_PAIRS", 2)
+    monkeypatch.setattr(preprocess_workers, "CHUNK_PAIRS", 2)
     held_out = write_pair(tmp_path, "v", ["a q", "b", "q", "", "q q"], ["x", "y z", "q", "w", "x"])
     training, valid = run(tmp_path, trainpref=train, validpref=(held_out,)).splits
     assert (training.pairs, training.source.tokens, training.target.tokens) == (4, 10, 7)
@@ -428,8 +428,8 @@ def test_a_joined_dictionary_of_two_files_is_refused(tmp_path, train):
 
 GENERATE_AND_PREPARE = """
 import resource, sys
-from s2st.data.prepare import prepare
-from s2st.data.prepare_options import PrepareConfig
+from s2st.data.preprocess import prepare
+from s2st.data.preprocess_options import PrepareConfig
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 prepare(
     PrepareConfig("en", "fr", tsv="-", destdir=sys.argv[1]),

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tampering import reseal
 
-from s2st.data.arrays import ArrayWriter
-from s2st.data.loader import load_batch
-from s2st.data.prepare import prepare
-from s2st.data.prepare_options import PrepareConfig
+from s2st.data.array_files import ArrayWriter
+from s2st.data.batch_loader import load_batch
+from s2st.data.preprocess import prepare
+from s2st.data.preprocess_options import PrepareConfig
 from s2st.data.store import MANIFEST, Store
 from s2st.errors import CheckpointError, InputMissingError, S2STError
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2st.data.workers import CHUNK_PAIRS, SideTokens, tokenize_pairs
+from s2st.data.preprocess_workers import CHUNK_PAIRS, SideTokens, tokenize_pairs
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 
 SPECS = tuple(TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr"))

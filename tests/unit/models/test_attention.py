@@ -7,8 +7,8 @@ from builders import ATTENTIONS, TINY, model, random_sentences, source_batch
 
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
-from s2st.models.additive_scores import additive_scores
-from s2st.models.attention_weights import AttendedSource, Attention
+from s2st.models.attention.additive_scores import additive_scores
+from s2st.models.attention.attention_weights import AttendedSource, Attention
 from s2st.models.registry import ARCHITECTURES
 from s2st.text.vocabulary import BOS_ID
 
@@ -75,7 +75,7 @@ def test_additive_weights_worked_out_by_hand():
 
 @pytest.mark.parametrize("cells", [1, 40, 1 << 18])
 def test_additive_scores_and_gradients_by_blocks(cells, monkeypatch):
-    monkeypatch.setattr("s2st.models.additive_scores.CPU_CELLS", cells)
+    monkeypatch.setattr("s2st.models.attention.additive_scores.CPU_CELLS", cells)
     generator = torch.Generator().manual_seed(0)
     made = [torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
             for shape in ((3, 5, 4), (3, 2, 4), (4, 2))]  # fmt: skip

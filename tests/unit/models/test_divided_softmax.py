@@ -8,9 +8,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from processes import run_ranks
 
-from s2st.models import softmax_loss as module
-from s2st.models.divided_softmax import divided_softmax_loss, word_range
-from s2st.models.saved import load_tensors, save_tensors
+from s2st.models.model_files import load_tensors, save_tensors
+from s2st.models.softmax import chunked_loss
+from s2st.models.softmax.rank_divided_loss import divided_softmax_loss, word_range
 
 RANKS = 2
 ROWS, WORDS, SMOOTHINGS = (0, 1, 9), (2, 7, 8), (0.0, 0.1, 1.0)
@@ -33,7 +33,7 @@ def key(rows, words, smoothing, dtype):
 
 
 def worker(rank, count, folder):
-    module.FEWEST_ROWS, module.CHUNK_BYTES = 4, 1  # 9 rows are three chunks
+    chunked_loss.FEWEST_ROWS, chunked_loss.CHUNK_BYTES = 4, 1  # 9 rows are three chunks
     kept = {}
     for rows, words, smoothing, dtype in CASES:
         features, weight, chosen = sample(rows, words, dtype)

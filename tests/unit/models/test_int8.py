@@ -6,8 +6,8 @@ import torch
 from builders import model, source_batch, trainable, variants
 
 from s2st.errors import UsageError
-from s2st.models import int8
-from s2st.models.int8 import Int8Weight, require_int8, round_rows
+from s2st.models.packed import int8_linear
+from s2st.models.packed.int8_linear import Int8Weight, require_int8, round_rows
 
 
 def test_rows_are_rounded_to_the_nearest_of_255_steps():
@@ -20,9 +20,9 @@ def test_rows_are_rounded_to_the_nearest_of_255_steps():
 
 @pytest.mark.parametrize("exact", [True, False], ids=["int8", "whole numbers as floats"])
 def test_int8_product_against_numpy_integers(monkeypatch, exact):
-    if exact and not int8.has_exact_products():
+    if exact and not int8_linear.has_exact_products():
         pytest.skip("no exact int8 products here")
-    monkeypatch.setattr(int8, "has_exact_products", lambda: exact)
+    monkeypatch.setattr(int8_linear, "has_exact_products", lambda: exact)
     rng = np.random.default_rng(0)
     weight = rng.normal(size=(13, 37)).astype(np.float32)
     bias = rng.normal(size=13).astype(np.float32)

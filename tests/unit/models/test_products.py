@@ -5,8 +5,8 @@ import pytest
 import torch
 from builders import model, source_batch, trainable, variants
 
-from s2st.models import stepping
-from s2st.models.products import PackedWeight, PlainWeight, can_pack, make_product
+from s2st.models.packed.packed_linear import PackedWeight, PlainWeight, can_pack, make_product
+from s2st.models.recurrent.encoder_decoder import token_steps as stepping
 
 needs_packing = pytest.mark.skipif(not can_pack(), reason="torch has no packed products")
 

@@ -6,7 +6,7 @@ import torch
 from builders import TINY, model, source_batch
 
 from s2st.models.base import ModelSizes, reverse_tokens
-from s2st.models.recurrent import RecurrentModel
+from s2st.models.recurrent.encoder_decoder import RecurrentModel
 from s2st.models.registry import ARCHITECTURES, RecurrentConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 

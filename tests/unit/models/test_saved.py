@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from s2st.errors import CheckpointError
-from s2st.models import saved
+from s2st.models import model_files
 from s2st.models.base import Seq2SeqModel
+from s2st.models.model_files import hollow_model, read_saved, write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
-from s2st.models.saved import hollow_model, read_saved, write_manifest, write_model_files
-from s2st.scoring.build import load_scorer
+from s2st.scoring.load_scorers import load_scorer
 
 CPU = torch.device("cpu")
 
@@ -95,7 +95,7 @@ def test_damage_to_training_files_does_not_stop_a_scorer(record, tmp_path):
     assert len(scorer.target.vocabulary) == len(record.target_vocabulary)
 
 
-@pytest.mark.parametrize("name", [saved.WEIGHTS, "dict.en.txt", "dict.fr.txt"])
+@pytest.mark.parametrize("name", [model_files.WEIGHTS, "dict.en.txt", "dict.fr.txt"])
 def test_damage_to_what_a_scorer_reads_stops_it(record, tmp_path, name):
     write(tmp_path, record)
     data = bytearray((tmp_path / name).read_bytes())

@@ -6,17 +6,17 @@ import torch.nn.functional as F
 from builders import equal_lengths, model, trainable, variants
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from s2st.models import softmax_loss as module
 from s2st.models.base import Seq2SeqModel
-from s2st.models.softmax_loss import softmax_loss
+from s2st.models.softmax import chunked_loss
+from s2st.models.softmax.chunked_loss import softmax_loss
 
 SMOOTHINGS = [0.0, 0.1, 1.0]
 
 
 @pytest.fixture
 def chunks_of_4(monkeypatch):
-    monkeypatch.setattr(module, "FEWEST_ROWS", 4)
-    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunked_loss, "FEWEST_ROWS", 4)
+    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", 1)
 
 
 def sample(rows, words=7, width=3, dtype=torch.float64, spread=1.0):
@@ -115,8 +115,8 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_all_logits_are_never_held(monkeypatch, training):
-    monkeypatch.setattr(module, "FEWEST_ROWS", 8)
-    monkeypatch.setattr(module, "CHUNK_BYTES", 8 * 4 * 5000)
+    monkeypatch.setattr(chunked_loss, "FEWEST_ROWS", 8)
+    monkeypatch.setattr(chunked_loss, "CHUNK_BYTES", 8 * 4 * 5000)
     features, _, words = sample(400, words=5000, width=2, dtype=torch.float32)
     weight = torch.randn(5000, 2, requires_grad=True)
     with Largest() as seen, torch.set_grad_enabled(training):

@@ -6,9 +6,9 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s2st.errors import UsageError
-from s2st.models.bidirectional import BidirectionalStack
-from s2st.models.cells import CELLS
-from s2st.models.stack import Stack, StackDesign
+from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
+from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.layer_stack import Stack, StackDesign
 
 LENGTHS = torch.tensor([3, 6, 1, 6, 4])
 KINDS = list(CELLS)

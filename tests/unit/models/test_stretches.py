@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from s2st.models.stack import Stack
+from s2st.models.recurrent.layer_stack import Stack
 
 LENGTHS = [[4, 4, 4], [6, 3, 6, 3, 5], [1], [1, 7], [2, 9, 9, 2, 9, 1]]
 

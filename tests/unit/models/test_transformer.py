@@ -12,16 +12,16 @@ from torch import nn
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.model_files import build_model
 from s2st.models.registry import (
     ARCHITECTURES,
     TransformerConfig,
     TransformerLMConfig,
     with_default_sizes,
 )
-from s2st.models.saved import build_model
-from s2st.models.transformer import TransformerModel
-from s2st.models.transformer_layers import sinusoids
-from s2st.models.transformer_state import GROUP_ROWS, Sources, TransformerState, make_grid
+from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, make_grid
+from s2st.models.transformer.encoder_decoder import TransformerModel
+from s2st.models.transformer.layers import sinusoids
 from s2st.text.vocabulary import BOS_ID, PAD_ID
 
 WIDTH, HEADS, INNER = 12, 3, 20

@@ -9,7 +9,7 @@ import pytest
 from ngram_models import KneserNey, random_text
 
 from s2st.errors import DataError, InputMissingError
-from s2st.ngram.arpa import (
+from s2st.ngram.arpa_files import (
     COMMENT,
     is_arpa,
     read_arpa,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ngram_models import KneserNey, random_text
 
 from s2st.errors import DataError, OutputError, UsageError
-from s2st.ngram.arpa import read_arpa
-from s2st.ngram.config import NGramConfig
-from s2st.ngram.sorting import count_keys
+from s2st.ngram.arpa_files import read_arpa
+from s2st.ngram.external_sort import count_keys
+from s2st.ngram.options import NGramConfig
 from s2st.ngram.train import train_ngrams
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary

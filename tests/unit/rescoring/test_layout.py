@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from s2st.errors import DataError, UsageError
-from s2st.rescoring.layout import FeatureGuard, FeatureRules
-from s2st.rescoring.weights import Weights, parse_weights, read_weights
-from s2st.text.lines import read_lines
-from s2st.text.nbest import read_nbest
+from s2st.rescoring.feature_checks import FeatureGuard, FeatureRules
+from s2st.rescoring.feature_weights import Weights, parse_weights, read_weights
+from s2st.text.line_files import read_lines
+from s2st.text.nbest_lists import read_nbest
 
 SHARED = Path(os.environ.get("S2ST_SHARED", Path(__file__).parents[4] / "shared")) / "data"
 REAL = SHARED / "smt-multi30k"

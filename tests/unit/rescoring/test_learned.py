@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from nbest_lists import random_lists
 
-from s2st.pipelines.rescore.tuning_report import report_values, tune
-from s2st.rescoring.collection import Collection
-from s2st.rescoring.mira import Mira
+from s2st.jobs.rescore.tuning_report import report_values, tune
+from s2st.rescoring.batch_mira import Mira
+from s2st.rescoring.bleu_statistics import bleu
+from s2st.rescoring.feature_weights import BASELINE, Column, Weights, even_average
+from s2st.rescoring.line_search import LineSearch, TunedWeights, TuningList
 from s2st.rescoring.registry import LineSearchConfig, MiraConfig
-from s2st.rescoring.statistics import bleu
-from s2st.rescoring.tuning import LineSearch, TunedWeights, TuningList
-from s2st.rescoring.weights import BASELINE, Column, Weights, even_average
+from s2st.rescoring.tuning_data import Collection
 
 COLUMNS = (Column(BASELINE, 0), Column("S2ST0", 0))
 EVEN = even_average(["S2ST0"])

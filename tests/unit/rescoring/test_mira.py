@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from nbest_lists import random_lists
 
-from s2st.rescoring.mira import Mira, pseudo_corpus_gain
+from s2st.rescoring.batch_mira import Mira, pseudo_corpus_gain
+from s2st.rescoring.bleu_statistics import bleu
+from s2st.rescoring.line_search import LineSearch, TuningList, corpus_bleu
 from s2st.rescoring.registry import LineSearchConfig, MiraConfig
-from s2st.rescoring.statistics import bleu
-from s2st.rescoring.tuning import LineSearch, TuningList, corpus_bleu
 
 
 def test_never_worse_than_the_start_and_most_of_the_way_to_the_exact_search():

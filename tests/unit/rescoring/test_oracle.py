@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from s2st.rescoring.bleu_statistics import ReferenceCounts, bleu
 from s2st.rescoring.oracle import (
     best_by_corpus,
     best_by_sentence,
@@ -13,7 +14,6 @@ from s2st.rescoring.oracle import (
     picked,
     resamples,
 )
-from s2st.rescoring.statistics import ReferenceCounts, bleu
 
 REFERENCES = ["a b c d e f", "c d e f g", "a c e g b d f", "b c d e"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from s2st.rescoring.statistics import ReferenceCounts, bleu, sentence_bleu
+from s2st.rescoring.bleu_statistics import ReferenceCounts, bleu, sentence_bleu
 
 WORDS = ["le", "chat", "dort", "sur", "la", "table", ".", "un", "chien"]
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from nbest_lists import random_lists
 
-from s2st.rescoring.registry import LineSearchConfig
-from s2st.rescoring.statistics import bleu
-from s2st.rescoring.tuning import (
+from s2st.rescoring.bleu_statistics import bleu
+from s2st.rescoring.line_search import (
     LineSearch,
     PaddedLists,
     TuningList,
@@ -17,6 +16,7 @@ from s2st.rescoring.tuning import (
     spreads,
     upper_envelopes,
 )
+from s2st.rescoring.registry import LineSearchConfig
 
 
 @pytest.mark.parametrize("seed", range(30))

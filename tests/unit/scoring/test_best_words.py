@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from s2st.scoring import best
-from s2st.scoring.best import best_words
+from s2st.scoring import top_k
+from s2st.scoring.top_k import best_words
 
 
 @pytest.mark.parametrize("words", [1, 3, 255, 256, 997, 1000, 1024, 5003])
@@ -34,4 +34,4 @@ def test_words_that_may_not_follow_come_last_and_equal_values_are_all_found():
 def test_no_rows(monkeypatch):
     values, chosen = best_words(torch.zeros(0, 1000), 3)
     assert values.shape == chosen.shape == (0, 3)
-    assert best.SMALL < 1000  # the table was worth grouping
+    assert top_k.SMALL < 1000  # the table was worth grouping

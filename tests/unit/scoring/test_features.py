@@ -12,9 +12,9 @@ from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.base import TextSide
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.features import ChannelFeature, DirectFeature
-from s2st.scoring.model import ModelScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.model_scorer import ModelScorer
+from s2st.scoring.nbest_features import ChannelFeature, DirectFeature
 from s2st.text.tokenizers import nothing
 from s2st.text.vocabulary import UNK_ID, Vocabulary
 

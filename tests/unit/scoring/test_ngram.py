@@ -13,9 +13,9 @@ from s2st.data.batch import make_batch, make_source
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.base import Scorer
-from s2st.scoring.build import fingerprints, load_scorer
-from s2st.scoring.ensemble import EnsembleScorer
-from s2st.scoring.ngram import NGramScorer
+from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.load_scorers import fingerprints, load_scorer
+from s2st.scoring.ngram_scorer import NGramScorer
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 TEXT = random_text(200, 40)

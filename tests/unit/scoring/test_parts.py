@@ -82,7 +82,7 @@ def test_a_mean_of_tiny_probabilities_keeps_its_logarithm():
         def log_probs(self, features):
             return self.values.clone()
 
-    from s2st.scoring.ensemble import EnsembleScorer
+    from s2st.scoring.ensemble_scorer import EnsembleScorer
 
     inner = next(iter(SCORERS.values()))
     ensemble = EnsembleScorer([Known(inner, values) for values in log_probs], [0.75, 0.25])

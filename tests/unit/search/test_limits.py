@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from s2st.components import CommandSpec, Layer, Role, resolve
-from s2st.config import make_config
 from s2st.data.batch import make_source
 from s2st.errors import ConfigError, UsageError
+from s2st.options.config import make_config
+from s2st.options.resolution import CommandSpec, Layer, Role, resolve
 from s2st.search.base import forbid, length_limits
 from s2st.search.exhaustive import ExhaustiveSearch
 from s2st.search.registry import SEARCHES, ExhaustiveConfig, SearchConfig

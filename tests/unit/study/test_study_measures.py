@@ -10,7 +10,7 @@ import pytest
 from study.claims import Claim, _ensembles
 from study.measures import SAMPLES, Measured, Measures
 
-from s2st.pipelines.evaluate import tokenized_bleu
+from s2st.jobs.text_metrics import tokenized_bleu
 
 WORDS = ["un", "homme", "une", "femme", "chien", "court", "dort", "rouge", "dans", "la", "rue", "."]
 

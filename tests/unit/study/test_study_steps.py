@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from study.steps import SIGNALS, Runner, Step, StoppedError, StudyError
 
-from s2st import durable
-from s2st.manifest import seal
+from s2st.process import durable_files
+from s2st.process.manifest import seal
 
 pytestmark = pytest.mark.slow  # processes of its own
 ROOT = Path(__file__).parents[3]
@@ -248,7 +248,7 @@ def test_a_timed_step_is_begun_anew_after_a_stop(folder):
 def test_a_checkpoint_with_a_file_missing_or_cut_is_not_complete(folder):
     (folder / "best").mkdir()
     (folder / "best/weights").write_text("12345")
-    facts = {"size": 5, "sha256": durable.sha256_of(folder / "best/weights")}
+    facts = {"size": 5, "sha256": durable_files.sha256_of(folder / "best/weights")}
     (folder / "best/manifest.json").write_bytes(seal({"files": {"weights": facts}}))
     own, _ = runner(folder)
     step = Step("m", ("list",), ("best",), ("out/m",), stdout="out/m")

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2st import interrupt
 from s2st.errors import DataError, InputMissingError, OutputError
-from s2st.text.encodings import foreign
-from s2st.text.lines import LineWriter, open_output, read_aligned, read_lines, split_words
-from s2st.text.packed import recognise
+from s2st.process import stop_signals
+from s2st.text.compressed_input import recognise
+from s2st.text.foreign_encodings import foreign
+from s2st.text.line_files import LineWriter, open_output, read_aligned, read_lines, split_words
 
 VALID_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -175,16 +175,16 @@ def test_output_that_cannot_be_opened(tmp_path):
 
 
 def test_a_signal_in_the_middle_of_a_line_waits_for_its_end(monkeypatch):
-    monkeypatch.setattr(interrupt, "_number", 0)
+    monkeypatch.setattr(stop_signals, "_number", 0)
     written = []
 
     class Slow:
         def write(self, data):
             written.append(data[:2])
-            interrupt.request(signal.SIGTERM)
+            stop_signals.request(signal.SIGTERM)
             written.append(data[2:])
 
-    with pytest.raises(interrupt.Stopped):
+    with pytest.raises(stop_signals.Stopped):
         LineWriter(Slow())("a line")
     assert b"".join(written) == b"a line\n"
 

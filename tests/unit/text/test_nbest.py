@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2st.errors import DataError, S2STError
-from s2st.text.nbest import NBestEntry, format_entry, format_number, parse_entry, read_nbest
+from s2st.text.nbest_lists import NBestEntry, format_entry, format_number, parse_entry, read_nbest
 
 # as moses2 and moses print them: dense features with several values, then the total
 MOSES = [

@@ -6,7 +6,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2st.text.lines import split_words
+from s2st.text.line_files import split_words
 
 
 @given(st.text(st.sampled_from("ab é\t\n\r\f\v\x1c\x1f\x85\xa0\u2003\u2028\u3000\u200b\ud800")))

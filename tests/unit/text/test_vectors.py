@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2st.errors import DataError, InputMissingError
-from s2st.text.vectors import read_vectors, vector_size
+from s2st.text.word_vectors import read_vectors, vector_size
 
 # as the programs write them: word2vec and fastText end lines with a space, fastText begins with
 # </s>; GloVe has words with spaces, and a line ends at a newline only

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2st.errors import DataError, InputMissingError
-from s2st.text.lines import split_words
+from s2st.text.line_files import split_words
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
 
 # whatever can be a token of a text: no ASCII white space, no lone surrogates

@@ -5,11 +5,11 @@ import pytest
 import torch
 from trainers import CONFIG, CPU, VALID, trainer
 
-from s2st.data.loader import load_batch
+from s2st.data.batch_loader import load_batch
 from s2st.errors import CheckpointError, InterruptedBySignalError
-from s2st.models.saved import load_tensors, read_saved
-from s2st.training.averages import WeightAverages
+from s2st.models.model_files import load_tensors, read_saved
 from s2st.training.checkpoint import OPTIMIZER, read_run
+from s2st.training.moving_average import WeightAverages
 
 DECAY = 0.35  # above the warm-up's until update 4: (1 + 4) / (10 + 4) = 0.357
 OPTIMIZERS = ["sgd", "adam", "lazy-adam"]

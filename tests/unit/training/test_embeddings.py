@@ -8,17 +8,17 @@ import pytest
 import torch
 from builders import model, store
 
-from s2st.components import Layer, resolve
 from s2st.data.store import Store
 from s2st.errors import DataError, InputMissingError, UsageError
+from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import Embeddings, ModelSizes
+from s2st.models.model_files import load_tensors, read_saved
 from s2st.models.registry import RecurrentConfig
-from s2st.models.saved import load_tensors, read_saved
-from s2st.pipelines.train import TRAIN_SPEC, run_training
+from s2st.options.resolution import Layer, resolve
 from s2st.text.vocabulary import Vocabulary
-from s2st.training.config import EmbeddingsConfig
-from s2st.training.embeddings import begin_with_vectors
-from s2st.training.progress import Observer
+from s2st.training.observer import Observer
+from s2st.training.options import EmbeddingsConfig
+from s2st.training.pretrained_embeddings import begin_with_vectors
 
 BASE = {
     "arch": "lstm", "layers": 1, "hidden_size": 5, "embedding_size": 3, "dropout": 0.2,

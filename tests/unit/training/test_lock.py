@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from s2st.errors import OutputError
-from s2st.training.lock import own, own_work_folder
+from s2st.training.save_folder_lock import own, own_work_folder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from s2st.training.lock import own
+from s2st.training.save_folder_lock import own
 with own(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

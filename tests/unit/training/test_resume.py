@@ -9,11 +9,11 @@ import torch
 from builders import prepare_again, store
 from tampering import reseal
 
-from s2st.components import Layer, resolve
 from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError, UsageError
-from s2st.models.saved import load_tensors
-from s2st.pipelines.train import TRAIN_SPEC, run_training
-from s2st.training.progress import Observer
+from s2st.jobs.train import TRAIN_SPEC, run_training
+from s2st.models.model_files import load_tensors
+from s2st.options.resolution import Layer, resolve
+from s2st.training.observer import Observer
 
 BASE = {
     "arch": "gru", "layers": 1, "hidden_size": 5, "embedding_size": 4, "dropout": 0.2,

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from s2st.training.schedules import SCHEDULES
+from s2st.training.lr_schedules import SCHEDULES
 
 
 def schedule(name, **options):

@@ -7,14 +7,14 @@ import torch
 from builders import TINY, model, store
 from trainers import trainer
 
-from s2st.components import Layer, resolve
+from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import ModelSizes
+from s2st.models.model_files import WEIGHTS, load_tensors
 from s2st.models.registry import RecurrentConfig
-from s2st.models.saved import WEIGHTS, load_tensors
-from s2st.pipelines.train import TRAIN_SPEC, run_training
+from s2st.options.resolution import Layer, resolve
+from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS, SGDConfig
-from s2st.training.progress import Observer
-from s2st.training.sparse import (
+from s2st.training.sparse_embeddings import (
     LazyAdam,
     clip_gradients,
     set_sparse_tables,

@@ -9,9 +9,9 @@ import torch
 from tampering import reseal
 from trainers import CPU, STILL, TRAIN, VALID, trainer
 
-from s2st.data.loader import TrainingLoader, load_batch
+from s2st.data.batch_loader import TrainingLoader, load_batch
 from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError
-from s2st.models.saved import load_tensors, read_saved
+from s2st.models.model_files import load_tensors, read_saved
 from s2st.training.checkpoint import OPTIMIZER, CheckpointFolder, read_run
 
 

@@ -1,0 +1,150 @@
+"""The job of `s2st average`: the mean of several checkpoints' weights as a new release.
+
+Averaging the last checkpoints of a run steadies what single ones owe to their last batches
+(Junczys-Dowmunt et al. 2016; Vaswani et al. 2017, section 6.1).
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2st.errors import InputMissingError, OutputError, UsageError
+from s2st.models.model_files import (
+    ModelRecord,
+    SavedModel,
+    read_saved,
+    weights_hash,
+    write_manifest,
+    write_model_files,
+)
+from s2st.options.config import config_values, shown
+from s2st.process import durable_files
+from s2st.text.vocabulary import Vocabulary
+from s2st.training.checkpoint import likely_save_folder, numbered_checkpoints
+
+
+def average(paths: Sequence[str], weights: Sequence[float], release: str) -> None:
+    """Writes the mean of checkpoints' weights, summed in float64, to a new folder.
+
+    Args:
+        paths: the checkpoints, read one after the other.
+        weights: one a checkpoint; equal when empty.
+        release: the new folder.
+
+    Raises:
+        UsageError: weights that do not fit, or checkpoints that are not of one kind.
+        CheckpointError, InputMissingError: a checkpoint that cannot be used.
+        OutputError: the folder exists or cannot be written.
+    """
+    final = Path(release)
+    if os.path.lexists(final):
+        raise OutputError(f"{final}: exists already; name a folder that does not")
+    shares = _shares(weights, len(paths))
+    saved = [read_saved(path, whole=False) for path in paths]
+    for other in saved[1:]:
+        _check_alike(saved[0], other)
+    facts: list[dict[str, Any]] = []
+    mean = _mean(saved, shares, facts)
+    with durable_files.new_folder(final) as folder:
+        write_model_files(folder, saved[0].record, mean)
+        write_manifest(folder, saved[0].record, {"mean_of": facts})
+
+
+def last_checkpoints(save_dir: str, count: int) -> list[str]:
+    """The last `count` numbered checkpoints of a training, oldest first.
+
+    Raises:
+        InputMissingError: there are fewer.
+    """
+    found = numbered_checkpoints(Path(save_dir))
+    names = dict(reversed(found))  # of two saves of an update the one with the plain name
+    if len(names) < count:
+        raise InputMissingError(
+            f"{save_dir}: holds {len(names)} numbered checkpoints, not {count}; `s2st train "
+            f"--keep-last {count}` keeps so many{likely_save_folder(Path(save_dir))}"
+        )
+    return [str(names[update]) for update in sorted(names)[-count:]]
+
+
+def _shares(weights: Sequence[float], count: int) -> list[float]:
+    """What each checkpoint's weights are multiplied by; they are divided by the sum in the end."""
+    if not weights:
+        return [1.0] * count
+    if len(weights) != count:
+        raise UsageError(f"{len(weights)} times --weight for {count} checkpoints: give one each")
+    for weight in weights:
+        if not (math.isfinite(weight) and weight > 0):
+            raise UsageError(f"--weight {weight:g}: a weight is a number above 0")
+    return list(weights)
+
+
+def _mean(
+    saved: Sequence[SavedModel], shares: Sequence[float], facts: list[dict[str, Any]]
+) -> dict[str, torch.Tensor]:
+    """The weighted mean of each tensor, in its own number format; notes of each in `facts`."""
+    sums: dict[str, torch.Tensor] = {}
+    kinds: dict[str, torch.dtype] = {}
+    for model, share in zip(saved, shares, strict=True):
+        tensors = model.load(torch.device("cpu")).state_dict()
+        facts.append(
+            {
+                "checkpoint": str(model.folder.resolve()),
+                "update": model.summary.get("update"),
+                "weight": share,
+                "weights_hash": weights_hash(tensors),
+            }
+        )
+        for name, tensor in tensors.items():
+            added = tensor.double().mul_(share)
+            sums[name] = sums[name].add_(added) if name in sums else added
+            kinds[name] = tensor.dtype
+    total = math.fsum(shares)
+    return {name: sums.pop(name).div_(total).to(kinds[name]) for name in list(sums)}
+
+
+def _check_alike(first: SavedModel, other: SavedModel) -> None:
+    """Raises UsageError that names the first difference and both checkpoints."""
+    found = next(_differences(first.record, other.record), None)
+    if found is not None:
+        text, left, right = found
+        raise UsageError(
+            f"{first.folder} and {other.folder} cannot be averaged: {text} is {left} in the first, "
+            f"{right} in the second"
+        )
+
+
+def _differences(first: ModelRecord, other: ModelRecord) -> Iterator[tuple[str, str, str]]:
+    """(what, of the first, of the other) wherever two records differ."""
+    if first.architecture != other.architecture:
+        yield "the architecture", first.architecture, other.architecture
+        return
+    yield from _values("--{}", config_values(first.config), config_values(other.config))
+    for side in ("source", "target"):
+        specs = [getattr(record, f"{side}_tokenizer") for record in (first, other)]
+        left, right = ({**s.record(), **s.record()["options"], "options": 0} for s in specs)
+        yield from _values(f"the {side} tokenizer's {{}}", left, right)
+        if specs[0].model != specs[1].model:
+            yield f"the {side} tokenizer's model", "one file", "another"
+        words: list[Vocabulary] = [getattr(r, f"{side}_vocabulary") for r in (first, other)]
+        yield from _words(f"the {side} vocabulary", *words)
+
+
+def _values(
+    text: str, left: Mapping[str, Any], right: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    for name in {**left, **right}:
+        if left.get(name) != right.get(name):
+            what = text.format(name.replace("_", "-"))
+            yield what, shown(left.get(name)), shown(right.get(name))
+
+
+def _words(text: str, left: Vocabulary, right: Vocabulary) -> Iterator[tuple[str, str, str]]:
+    for index, (one, two) in enumerate(zip(left.tokens, right.tokens, strict=False)):
+        if one != two:
+            yield f"word {index} of {text}", shown(one), shown(two)
+    if len(left) != len(right):
+        yield text, f"{len(left):,} words", f"{len(right):,} words"

@@ -1,0 +1,149 @@
+"""The job of `s2st generate`: from options, an input and an output to written translations.
+
+The way of a line: `read_chunks` -> `translate.plan` (tokens, ids, batches) -> the search over a
+scorer -> `translation_formats` -> the output. The work queue holds what is finished.
+
+Importable without torch, so that wrong options are reported at once.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from s2st.errors import UsageError
+from s2st.jobs.job_setup import (
+    JobFiles,
+    count_lines,
+    models_identity,
+    open_queue,
+    require_checkpoints,
+)
+from s2st.jobs.options import ModelsConfig, TranslateConfig
+from s2st.jobs.progress import Progress
+from s2st.options.resolution import Resolved
+from s2st.process.device import ScoringDeviceConfig
+from s2st.process.torch_import import import_torch
+from s2st.text.line_files import open_output
+from s2st.text.output_destinations import check_destinations
+
+if TYPE_CHECKING:
+    import torch
+
+    from s2st.jobs.translate import Translation
+    from s2st.jobs.translation_formats import MakeRecord
+    from s2st.scoring.base import Scorer
+    from s2st.search.base import Search
+
+
+def generate(options: Resolved, source: str, output: str, progress: Progress) -> None:
+    """Translates a file or stream line by line.
+
+    Args:
+        options: of GENERATE_SPEC.
+        source: path of the input, "-" for standard input.
+        output: path of the output, "-" for standard output.
+        progress: shows what several ranks have finished.
+
+    Raises:
+        UsageError: options, models, input and output that do not go together.
+        S2STError: as reading, loading and writing raise.
+    """
+    config = options.config(TranslateConfig)
+    require_checkpoints(options.config(ModelsConfig))
+    inputs = {"INPUT": source}
+    if config.unk_dictionary is not None:
+        inputs["--unk-dictionary"] = config.unk_dictionary
+    files = JobFiles(inputs, output)
+    _check(options, files)
+    own = files.join_ranks()
+    import_torch()
+    from s2st.jobs.attention_alignments import open_alignments, read_dictionary
+    from s2st.jobs.translate import plan
+    from s2st.jobs.translation_formats import FORMATS
+    from s2st.jobs.work_queue import in_order
+    from s2st.process.device import setup_device
+
+    dictionary = read_dictionary(config.unk_dictionary) if config.replace_unk else None
+    device = setup_device(options.config(ScoringDeviceConfig))
+    search = options.entries["search"].build(options.configs["search"])
+    chunks = _chunks(config, source)
+    identity = _identity(options, device) if files.lasting else {}
+    count = partial(count_lines, source, config.encoding_errors)
+    with contextlib.ExitStack() as stack:
+        queue = stack.enter_context(
+            open_queue(files, own, options, identity, config.resume, progress, count)
+        )
+        scorer = _load(options, device, search)
+        detokenize = config.detokenize and not _keeps_tokens(config, scorer)
+        tasks = plan(scorer, search, chunks, config.batch_size, detokenize, dictionary)
+        records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)
+        first = next(records, None)  # what fails before the first line leaves the output as it was
+        if not own.first:
+            return
+        align = stack.enter_context(open_alignments(config.alignments))
+        write = stack.enter_context(open_output(output))
+        for record, alignment in chain([] if first is None else [first], records):
+            align(alignment)  # first, so that every line of the output has its own
+            write(record)
+            write.flush()
+
+
+def _check(options: Resolved, files: JobFiles) -> None:
+    config = options.config(TranslateConfig)
+    if config.format == "text" and options.configs["search"].nbest > 1:
+        raise UsageError("--nbest needs --format moses or json; text is one line for each line")
+    if config.alignments == "-":
+        raise UsageError("--alignments needs a file: standard output has the translations")
+    if config.unk_dictionary is not None and not config.replace_unk:
+        raise UsageError("--unk-dictionary needs --replace-unk")
+    outputs = [files.output, *([] if config.alignments is None else [config.alignments])]
+    inputs = [*files.inputs.values(), *options.config(ModelsConfig).paths()]
+    check_destinations(outputs, [], inputs)
+    if config.resume:
+        files.check_resume()
+
+
+def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
+    """The input; of a file the first lines are read now, before models are loaded."""
+    from s2st.text.line_chunks import read_chunks
+
+    chunks = read_chunks(source, config.buffer_size, config.encoding_errors)
+    return chunks if source == "-" else chain([next(chunks, [])], chunks)
+
+
+def _load(options: Resolved, device: "torch.device", search: "Search") -> "Scorer":
+    """The models, with attention where the options need it."""
+    from s2st.jobs.attention_alignments import require_attention
+    from s2st.scoring.load_scorers import load_scorer
+
+    models, config = options.config(ModelsConfig), options.config(TranslateConfig)
+    precision = options.config(ScoringDeviceConfig).precision
+    weights, mode = models.ensemble_weight, models.ensemble_mode
+    scorer = load_scorer(models.paths(), device, precision, weights, mode)
+    if config.alignments or config.replace_unk:
+        require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
+    return scorer
+
+
+def _keeps_tokens(config: TranslateConfig, scorer: "Scorer") -> bool:
+    """Moses' tools expect tokens in n-best lists, but subword pieces mean nothing to them."""
+    return config.format == "moses" and not scorer.target.tokenizer.subword
+
+
+def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
+    """What the translations of an input depend on."""
+    config = asdict(replace(options.config(TranslateConfig), resume=False))
+    config |= asdict(options.configs["search"])
+    flags = {f"--{name.replace('_', '-')}": value for name, value in config.items()}
+    flags.pop("--alignments")  # the queue keeps alignments with the translations
+    return {**models_identity(options, device), **flags, "--search": options.entries["search"].name}
+
+
+def _record(make_record: "MakeRecord", translation: "Translation") -> tuple[str, str]:
+    """What is written of a line: its record, and its alignment."""
+    from s2st.jobs.translation_formats import alignment
+
+    return make_record(translation), alignment(translation)

@@ -1,0 +1,268 @@
+"""The job of `s2st rescore-nbest`: from options and lists to rescored 1-best text or lists.
+
+The way of a list: `read_nbest` -> `ListScorer` (the models' features) -> weights (even, given or
+tuned) -> `rank` -> `write_ranked`. The work queue holds the scores.
+
+Importable without torch, so that wrong options are reported at once.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from s2st.errors import DataError, UsageError
+from s2st.jobs.job_setup import (
+    JobFiles,
+    count_lines,
+    models_identity,
+    open_queue,
+    refuse_shared_stdin,
+    require_checkpoints,
+)
+from s2st.jobs.options import ModelsConfig, RescoreConfig
+from s2st.jobs.progress import Progress
+from s2st.options.resolution import Resolved
+from s2st.process.device import ScoringDeviceConfig
+from s2st.process.ranks import Ranks, ranks
+from s2st.process.torch_import import import_torch
+from s2st.text.line_files import read_lines
+from s2st.text.output_destinations import check_destinations
+
+if TYPE_CHECKING:
+    import torch
+
+    from s2st.jobs.work_queue import WorkQueue
+    from s2st.rescoring.feature_checks import FeatureGuard
+    from s2st.rescoring.feature_weights import Weights
+    from s2st.scoring.nbest_features import ListFeature
+    from s2st.text.nbest_lists import NBestEntry
+
+log = logging.getLogger("s2st")
+
+
+def rescore_nbest(
+    options: Resolved, nbest: str, source: str, output: str, progress: Progress
+) -> None:
+    """Rescores the lists of a file or stream.
+
+    Args:
+        options: of RESCORE_SPEC.
+        nbest: path of the lists, "-" for standard input.
+        source: path of their source lines.
+        output: path of the output, "-" for standard output.
+        progress: shows how many lists are scored.
+
+    Raises:
+        UsageError: options, models and files that do not go together.
+        DataError: lists or weights that cannot be used.
+    """
+    models, config = options.config(ModelsConfig), options.config(RescoreConfig)
+    paths = [*models.paths(), *config.channel_checkpoint]
+    files = _files(config, nbest, source, output)
+    _check(config, models, paths, files)
+    own = files.join_ranks() if paths else ranks()
+    if not paths and not own.first:  # no scores to compute: there is nothing to share
+        return
+    given = _given_weights(config)
+    import_torch()
+    from s2st.jobs.rescore.list_scorer import earlier_names
+    from s2st.jobs.rescore.run import Inputs, RescoringJob, reads_twice, rereadable
+    from s2st.text.nbest_lists import read_nbest
+
+    inputs = Inputs(nbest, source, output)
+    twice = reads_twice(config, given)
+    part = _shard_ids(config, source, twice)
+    with rereadable(nbest) if twice else nullcontext(nbest) as path:
+        lines = read_lines(path, config.encoding_errors, nbest)
+        lists = read_nbest(lines, nbest, None if part is None else part.__contains__)
+        first = next(lists, [])  # an error in the first line comes before the models are loaded
+        if not first and config.shard is None:  # a shard may well have none
+            raise DataError("no lists", nbest)
+        names = _feature_names(models, config)
+        if not paths:
+            names = earlier_names(first)
+            if not names:
+                require_checkpoints(models)
+            inputs = replace(inputs, scored=names)
+        guard = _guard(given, config, names, first, nbest, scored=not paths)
+        inputs = replace(inputs, guard=guard)
+        tuner = options.entries["tuner"].build(options.configs["tuner"])
+        with _shared_features(options, names if paths else (), files, own, progress) as shared:
+            if not own.first:
+                return
+            job = RescoringJob(
+                config, shared.features, tuner, given, inputs, progress, shared.queue
+            )
+            job.run(chain([first], lists) if first else lists, path)
+
+
+def _files(config: RescoreConfig, nbest: str, source: str, output: str) -> JobFiles:
+    """The files of the job; the development lists only where they are scored."""
+    inputs = {"NBEST": nbest, "--source": source}
+    if config.tune and config.dev_nbest is not None and config.dev_source is not None:
+        inputs |= {"--dev-nbest": config.dev_nbest, "--dev-source": config.dev_source}
+    return JobFiles(inputs, output)
+
+
+def _check(
+    config: RescoreConfig, models: ModelsConfig, paths: Sequence[str], files: JobFiles
+) -> None:
+    more = [*config.tune, *config.oracle, config.dev_nbest, config.dev_source]
+    lists = [files.inputs["NBEST"], files.inputs["--source"]]
+    inputs = [*lists, *(path for path in more if path is not None)]
+    refuse_shared_stdin(*inputs)
+    written = [path for path in (config.report, config.weights_out) if path is not None]
+    weights = [] if config.weights is None else [config.weights]
+    check_destinations([files.output, *written], [], [*inputs, *weights, *paths])
+    if models.ensemble_weight and (config.feature_per == "member" or len(models.paths()) == 1):
+        raise UsageError("--ensemble-weight needs several checkpoints and --feature-per ensemble")
+    if config.weight and config.weights is not None:
+        raise UsageError("give --weight or --weights, not both")
+    if config.weights is not None and config.normalize == "list":
+        raise UsageError("a weights file weighs the raw features: leave --normalize out")
+    if not paths and (config.output == "words" or config.feature_per == "member" or config.resume):
+        raise UsageError("--output words, --feature-per member and --resume need a --checkpoint")
+    if (config.dev_nbest is None) != (config.dev_source is None):
+        raise UsageError("--dev-nbest and --dev-source go together")
+    if config.dev_nbest is not None and not config.tune:
+        raise UsageError("--dev-nbest needs --tune REF, the reference of its lists")
+    if config.resume:
+        files.check_resume()
+
+
+def _shard_ids(config: RescoreConfig, source: str, twice: bool) -> range | None:
+    """The ids of the lists of `--shard`, None for all."""
+    if config.shard is None:
+        return None
+    from s2st.jobs.rescore.blocks import shard_lines
+
+    if twice:
+        raise UsageError(
+            "--shard: these options need all lists (learn the weights once, with --dev-nbest "
+            "or into --weights-out, and give the shards --weights)"
+        )
+    count = count_lines(source, config.encoding_errors)
+    part = shard_lines(config.shard, count)
+    # the last part also sees ids that no source line has, which are an error
+    return range(part.start, sys.maxsize) if part.stop == count else part
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The models of the job and its work queue, which holds the scores where ranks share it."""
+
+    features: "Sequence[ListFeature]"
+    queue: "WorkQueue"
+
+
+@contextmanager
+def _shared_features(
+    options: Resolved, names: Sequence[str], files: JobFiles, own: Ranks, progress: Progress
+) -> Iterator[_Shared]:
+    """The models; where ranks share the job, all of them have scored their share of the lists."""
+    from s2st.jobs.rescore.shared_lists import score_share
+    from s2st.jobs.work_queue import WorkQueue
+    from s2st.process.device import setup_device
+
+    if not names:  # the lists hold the scores
+        yield _Shared([], WorkQueue())
+        return
+    config = options.config(RescoreConfig)
+    device = setup_device(options.config(ScoringDeviceConfig))
+    given = [("NBEST", "--source", config.shard)]
+    if "--dev-nbest" in files.inputs:
+        given.insert(0, ("--dev-nbest", "--dev-source", None))
+    parts = [(files.inputs[lists], files.inputs[text], shard) for lists, text, shard in given]
+
+    def count() -> int:
+        from s2st.jobs.rescore.blocks import shard_lines
+
+        lines = ((count_lines(text, config.encoding_errors), shard) for _, text, shard in parts)
+        return sum(len(shard_lines(shard, total)) for total, shard in lines)
+
+    identity = _identity(options, device) if files.lasting else {}
+    with open_queue(files, own, options, identity, config.resume, progress, count) as queue:
+        features = _load(options, names, device)
+        if own.size > 1:
+            score_share(config, features, parts, queue)
+            queue.meet()
+        yield _Shared(features, queue)
+
+
+def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
+    """What the scores of the lists depend on."""
+    from s2st.scoring.load_scorers import fingerprints
+
+    config = options.config(RescoreConfig)
+    return {
+        **models_identity(options, device),
+        "--feature-per": config.feature_per,
+        "channel checkpoints": fingerprints(config.channel_checkpoint),
+        "--max-rows": config.max_rows,
+        "--shard": config.shard,
+        "--encoding-errors": config.encoding_errors,
+        "whether --output is words": config.output == "words",
+    }
+
+
+def _guard(
+    given: "Weights | None",
+    config: RescoreConfig,
+    names: tuple[str, ...],
+    first: "Sequence[NBestEntry]",
+    nbest: str,
+    scored: bool,
+) -> "FeatureGuard":
+    """Checks weights and development lists against the first list, and later all lists."""
+    from s2st.rescoring.feature_checks import FeatureGuard, FeatureRules
+
+    rules = FeatureRules(
+        names, scored=scored, length=config.length_feature,
+        own=config.baseline_features == "own", tunes=bool(config.tune),
+    )  # fmt: skip
+    guard = FeatureGuard(rules, given, first, nbest)
+    if config.tune and config.dev_nbest is not None:
+        guard.check_start(config.dev_nbest, config.encoding_errors)
+    return guard
+
+
+def _feature_names(models: ModelsConfig, config: RescoreConfig) -> tuple[str, ...]:
+    """Names of the features that the checkpoints give."""
+    from s2st.rescoring.feature_weights import model_names
+
+    direct = len(models.paths())
+    if config.feature_per == "ensemble":
+        direct = min(direct, 1)
+    return model_names(direct, len(config.channel_checkpoint))
+
+
+def _load(
+    options: Resolved, names: Sequence[str], device: "torch.device"
+) -> "Sequence[ListFeature]":
+    """The features, in the order of their names."""
+    from s2st.scoring.load_scorers import check_channel, join, load_members
+    from s2st.scoring.nbest_features import ChannelFeature, DirectFeature, ListFeature
+
+    models, config = options.config(ModelsConfig), options.config(RescoreConfig)
+    precision = options.config(ScoringDeviceConfig).precision
+    paths = models.paths()
+    scorers = load_members(paths, device, precision)
+    if config.feature_per == "ensemble" and len(scorers) > 1:
+        scorers = [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
+    features: list[ListFeature] = list(map(DirectFeature, names, scorers))
+    channel = load_members(config.channel_checkpoint, device, precision)
+    for path, scorer in zip(config.channel_checkpoint, channel, strict=True):
+        check_channel(scorer, path, scorers)
+    return [*features, *map(ChannelFeature, names[len(features) :], channel)]
+
+
+def _given_weights(config: RescoreConfig) -> "Weights | None":
+    from s2st.rescoring.feature_weights import parse_weights, read_weights
+
+    if config.weights is not None:
+        return read_weights(config.weights)
+    return parse_weights(config.weight) if config.weight else None

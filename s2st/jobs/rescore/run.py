@@ -1,0 +1,352 @@
+"""One run over one file of n-best lists: score them, decide on weights, rank, write, report.
+
+Where the weights are known before, the lists are streamed once. Where they depend on all lists
+(normalising, tuning on them, the oracle), the lists are read twice; between the passes only
+numbers stay in memory.
+"""
+
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s2st.errors import DataError
+from s2st.jobs.options import RescoreConfig
+from s2st.jobs.progress import Progress, watched
+from s2st.jobs.rescore.blocks import shard_lines
+from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
+from s2st.jobs.rescore.output import write_ranked
+from s2st.jobs.rescore.ranking import RankedList, features_of, rank
+from s2st.jobs.rescore.scored_list import ScoredList
+from s2st.jobs.rescore.tuning_report import (
+    HOW,
+    HeadroomReport,
+    Tuner,
+    TuningReport,
+    headroom,
+    report_values,
+    tune,
+)
+from s2st.jobs.work_queue import WorkQueue
+from s2st.process import durable_files
+from s2st.rescoring.feature_checks import FeatureGuard
+from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, even_average, write_weights
+from s2st.rescoring.score_spread import FiniteMeter, SpreadMeter
+from s2st.rescoring.tuning_data import Collection, Collector
+from s2st.scoring.nbest_features import ListFeature
+from s2st.text.line_files import read_lines
+from s2st.text.nbest_lists import NBestEntry, read_nbest
+
+log = logging.getLogger("s2st")
+LOPSIDED = 3.0  # ratio of two spreads that makes an even average nearly one score's choice alone
+Lists = Iterator[list[NBestEntry]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a job reads and writes; "-" is standard input or output.
+
+    `scored` names the models' features that the lists hold from an earlier rescoring, where those
+    are to be used: nothing is computed then. `guard` checks the features of all lists.
+    """
+
+    nbest: str
+    source: str
+    output: str
+    scored: tuple[str, ...] = ()
+    guard: FeatureGuard | None = None
+
+
+def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
+    """Whether the weights, or a report, depend on all lists of the file."""
+    own = config.baseline_features == "own" and given is None and config.dev_nbest is None
+    tunes_here = bool(config.tune) and config.dev_nbest is None
+    return config.normalize == "list" or bool(config.oracle) or own or tunes_here
+
+
+@contextmanager
+def rereadable(path: str) -> Iterator[str]:
+    """The path, or a copy of standard input that can be read twice."""
+    if path != "-":
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".nbest") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield copy.name
+
+
+class RescoringJob:
+    """One run over one file of lists.
+
+    Args:
+        config: features, weights, output.
+        features: the new ones.
+        tuner: learns weights, where `config.tune` asks for it.
+        given: weights that the user named, else None.
+        inputs: files; `inputs.nbest` stands for the lists in messages.
+        progress: shows how many lists are scored.
+        queue: holds the scores of a stopped run or of other ranks, and keeps those of this one.
+    """
+
+    def __init__(
+        self,
+        config: RescoreConfig,
+        features: Sequence[ListFeature],
+        tuner: Tuner,
+        given: Weights | None,
+        inputs: Inputs,
+        progress: Progress,
+        queue: WorkQueue,
+    ) -> None:
+        self.config = config
+        self.features = features
+        self.tuner = tuner
+        self.given = given
+        self.inputs = inputs
+        self.progress = progress
+        self.queue = queue
+        self.names = inputs.scored or tuple(feature.name for feature in features)
+        self.even = even_average(self.names)
+        self._read: dict[str, list[str]] = {}  # references
+        self.sources = self._lines(inputs.source)
+        self.part = shard_lines(config.shard, len(self.sources))
+        self.development_sources: list[str] = []
+        if config.tune and config.dev_source is not None:
+            self.development_sources = self._lines(config.dev_source)
+
+    def run(self, lists: Lists, path: str) -> None:
+        """Does the job.
+
+        Args:
+            lists: the lists of the file, from its start.
+            path: a file with the same lists, where `reads_twice` says that one is needed.
+        """
+        config = self.config
+        lists = self._as_they_were(lists, self.inputs.nbest)
+        if config.tune or config.oracle:
+            log.info(HOW)
+        tuning = None
+        self._references(config.oracle, self.sources)  # before anything is scored
+        if config.tune and config.dev_nbest is not None:
+            tuning = self._tune_on_development(config.dev_nbest)
+        if reads_twice(config, self.given):
+            self._two_passes(lists, path, tuning)
+        else:
+            self._one_pass(lists, tuning)
+
+    def _one_pass(self, lists: Lists, tuning: TuningReport | None) -> None:
+        weights = tuning.weights if tuning is not None else self.given or self.even
+        self._save_weights(weights)
+        meter = SpreadMeter()
+
+        def ranked() -> Iterator[RankedList]:
+            for item in self._scored(lists):
+                meter.add(item)
+                yield rank(item, weights, self.config.length_feature, centered=False)
+
+        self._write(ranked())
+        if self.given is None and tuning is None:
+            _warn_if_lopsided(*meter.spreads())
+        self._save_report(tuning, None, weights, {})
+
+    def _two_passes(self, lists: Lists, path: str, tuning: TuningReport | None) -> None:
+        config = self.config
+        kept: list[ScoredList] = []
+
+        def keep(item: ScoredList) -> None:
+            tokens = item.token_scores if config.output == "words" else ()
+            kept.append(replace(item, entries=(), token_scores=tokens))
+
+        scored = self._scored(lists)
+        references = config.oracle or (config.tune if tuning is None else ())
+        collection = self._collect(scored, references, self.sources, self.inputs.nbest, keep)
+        if config.tune and tuning is None:
+            tuning = self._tune(collection)
+        weights = self._weights(collection, tuning)
+        self._save_weights(weights)
+        found = None
+        if config.oracle:
+            found = headroom(collection, self.even, weights)
+            for line in found.lines():
+                log.info(line)
+        again = self.lists(path, self.inputs.nbest)
+        centered = config.normalize == "list"
+        self._write(
+            rank(replace(item, entries=tuple(entries)), weights, config.length_feature, centered)
+            for entries, item in zip(again, kept, strict=True)
+        )
+        spread = collection.spread()
+        if self.given is None and tuning is None and config.normalize == "none":
+            _warn_if_lopsided(spread[BASELINE], spread[self.names[0]])
+        self._save_report(tuning, found, weights, spread)
+
+    # numbers
+
+    def lists(self, path: str, name: str) -> Lists:
+        """The lists of a file, streamed; `name` stands for it in messages."""
+        lists = read_nbest(read_lines(path, self.config.encoding_errors, name), name)
+        return self._as_they_were(lists, name)
+
+    def _as_they_were(self, lists: Lists, name: str) -> Lists:
+        """With the system's own totals, where an earlier rescoring put its own in their place."""
+        scored = self.inputs.scored
+        if self.inputs.guard is not None:
+            lists = self.inputs.guard.watch(lists, name)
+        return EarlierScores(scored, name).restored(lists) if scored else lists
+
+    def _lines(self, path: str) -> list[str]:
+        return list(read_lines(path, self.config.encoding_errors))
+
+    def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
+        """The lines of references; raises DataError where the source has more or fewer."""
+        for path in paths:
+            if path not in self._read:  # a pipe is read once
+                self._read[path] = self._lines(path)
+        lines = [self._read[path] for path in paths]
+        for path, text in zip(paths, lines, strict=True):
+            if len(text) != len(sources):
+                message = f"{len(text)} lines, but the source has {len(sources)}"
+                raise DataError(message, path, min(len(text), len(sources)) + 1)
+        return lines
+
+    def _scored(self, lists: Lists) -> Iterator[ScoredList]:
+        """The lists of the job with their scores."""
+        name, before = self.inputs.nbest, len(self.development_sources)
+        yield from self._scored_of(lists, self.sources, name, "lists", len(self.part), before)
+
+    def _scored_of(
+        self,
+        lists: Lists,
+        sources: Sequence[str],
+        name: str,
+        label: str,
+        total: int,
+        first_task: int,
+    ) -> Iterator[ScoredList]:
+        """The scored lists, with progress and, at the end, warnings about their text."""
+        config = self.config
+        if self.inputs.scored:
+            scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
+        else:
+            words = config.output == "words"
+            scorer = ListScorer(
+                self.features, sources, config.max_rows, name, self.queue, first_task, words
+            )
+        yield from watched(scorer.score(lists), label, total, self.progress)
+        if isinstance(scorer, ListScorer) and scorer.taken and self.queue.ranks.size == 1:
+            log.info("%s: scores of %d lists taken from a stopped run", name, scorer.taken)
+        for text in scorer.warnings():
+            log.warning("%s: %s", name, text)
+
+    def _collect(
+        self,
+        scored: Iterator[ScoredList],
+        references: Sequence[str],
+        sources: Sequence[str],
+        name: str,
+        keep: Callable[[ScoredList], None],
+    ) -> Collection:
+        """The numbers of all lists of the file `name`; `keep` is given each one too."""
+        lines = self._references(references, sources)
+        collector = Collector(list(zip(*lines, strict=True)) if lines else None)
+        for item in scored:
+            texts = [entry.hypothesis for entry in item.entries]
+            collector.add(item.id, texts, features_of(item, self.config.length_feature))
+            keep(item)
+        collection = collector.finish()
+        if not collection.lists:
+            raise DataError("no lists with finite totals and features", name)
+        for text in collection.left_out(0 if sources is self.sources else len(sources)):
+            log.warning("%s: %s", name, text)
+        return collection
+
+    # weights
+
+    def _weights(self, collection: Collection, tuning: TuningReport | None) -> Weights:
+        return self._initial_weights(collection) if tuning is None else tuning.weights
+
+    def _initial_weights(self, collection: Collection) -> Weights:
+        """What weighs the features where nothing is learned."""
+        if self.config.baseline_features == "own":
+            return self._default_weights(collection)
+        weights = self.given or self.even
+        return collection.normalized(weights) if self.config.normalize == "list" else weights
+
+    def _default_weights(self, collection: Collection) -> Weights:
+        """The given weights; else an even average of scores on one scale, own features included."""
+        if self.given is not None:
+            normalize = self.config.normalize == "list"
+            return collection.normalized(self.given) if normalize else self.given
+        even = dict(self.even.values)
+        if self.config.length_feature:
+            even[LENGTH] = (0.0,)
+        scaled = dict(collection.normalized(Weights(even)).values)
+        if self.config.baseline_features == "own":
+            share = scaled.pop(BASELINE)[0]
+            for name, numbers in collection.baseline_weights().values.items():
+                scaled.setdefault(name, tuple(share * number for number in numbers))
+        return Weights(scaled)
+
+    def _tune_on_development(self, path: str) -> TuningReport:
+        sources, label = self.development_sources, "development lists"
+        lists = self.lists(path, path)
+        scored = self._scored_of(lists, sources, path, label, len(sources), 0)
+        return self._tune(self._collect(scored, self.config.tune, sources, path, lambda item: None))
+
+    def _tune(self, collection: Collection) -> TuningReport:
+        own = self.config.baseline_features == "own"
+        start, initial = self._default_weights(collection), self._initial_weights(collection)
+        report = tune(collection, self.tuner, start, initial, own, self.config.folds)
+        for line in report.lines():
+            log.info(line)
+        warning = report.warning()
+        if warning is not None:
+            log.warning(warning)
+        return report
+
+    # output
+
+    def _write(self, ranked: Iterator[RankedList]) -> None:
+        meter = FiniteMeter()
+        totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
+        write_ranked(totals, self.config.output, self.part, self.inputs.output)
+        for text in meter.warnings(self.inputs.nbest):
+            log.warning(text)
+
+    def _save_weights(self, weights: Weights) -> None:
+        items = weights.values.items()
+        shown = [" ".join([f"{name}=", *(f"{v:.4g}" for v in own)]) for name, own in items]
+        log.info("weights: %s", "  ".join(shown))
+        if self.config.weights_out is not None:
+            write_weights(self.config.weights_out, weights)
+
+    def _save_report(
+        self,
+        tuning: TuningReport | None,
+        found: HeadroomReport | None,
+        weights: Weights,
+        spread: dict[str, float],
+    ) -> None:
+        if self.config.report is not None:
+            values: dict[str, Any] = report_values(tuning, found, weights, spread)
+            text = json.dumps(values, indent=1) + "\n"
+            durable_files.replace_file(Path(self.config.report), text.encode())
+            log.info("wrote %s", self.config.report)
+
+
+def _warn_if_lopsided(baseline: float, model: float) -> None:
+    if 0 < min(baseline, model) < max(baseline, model) / LOPSIDED:
+        larger = "the model's" if model > baseline else "the baseline's"
+        log.warning(
+            "within a list the baseline's totals spread by %.3g and the model's by %.3g: an even "
+            "average is nearly %s choice alone; --tune REF learns a balance, --normalize list "
+            "gives both the same spread",
+            baseline, model, larger,
+        )  # fmt: skip

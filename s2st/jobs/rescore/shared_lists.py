@@ -1,0 +1,74 @@
+"""n-best lists shared by several ranks, in blocks of source lines.
+
+A rank looks at the id of every line of a file, and parses only the blocks that it claims.
+"""
+
+from collections.abc import Sequence
+
+from s2st.jobs.options import RescoreConfig
+from s2st.jobs.rescore.blocks import BLOCK, shard_lines
+from s2st.jobs.rescore.list_scorer import ListScorer
+from s2st.jobs.work_queue import WorkQueue
+from s2st.scoring.nbest_features import ListFeature
+from s2st.text.line_files import read_lines
+from s2st.text.nbest_lists import read_nbest
+
+
+class BlockClaims:
+    """Claims blocks of source lines for this rank, each when its first list is met.
+
+    Args:
+        queue: where blocks are claimed.
+        part: source lines whose lists are wanted.
+        count: of the source's lines. Every rank has the ids beyond them: they are an error.
+        first_claim: number of the claim of block 0.
+    """
+
+    def __init__(self, queue: WorkQueue, part: range, count: int, first_claim: int) -> None:
+        self._queue = queue
+        self._part = part
+        self._count = count
+        self._first_claim = first_claim
+        self._block = -1
+        self._mine = False
+
+    def claim(self, identifier: int) -> bool:
+        """Whether this rank scores the list of an id; ids come in rising order."""
+        if identifier >= self._count:
+            return self._part.stop == self._count
+        if identifier not in self._part:
+            return False
+        if identifier // BLOCK != self._block:
+            self._block = identifier // BLOCK
+            self._mine = self._queue.claim(self._first_claim + self._block)
+        return self._mine
+
+
+def score_share(
+    config: RescoreConfig,
+    features: Sequence[ListFeature],
+    files: Sequence[tuple[str, str, str | None]],
+    queue: WorkQueue,
+) -> None:
+    """Scores this rank's share of all lists; the scores are in the queue afterwards.
+
+    Args:
+        config: of the job.
+        features: the models.
+        files: path of the lists, path of their source, and shard of each file. A file's tasks and
+            claims are numbered from the count of source lines before it.
+        queue: shared by the ranks.
+
+    Raises:
+        DataError: as ListScorer and read_nbest.
+    """
+    before = 0
+    for path, source_path, shard in files:
+        sources = list(read_lines(source_path, config.encoding_errors))
+        claims = BlockClaims(queue, shard_lines(shard, len(sources)), len(sources), before)
+        words = config.output == "words"
+        scorer = ListScorer(features, sources, config.max_rows, path, queue, before, words)
+        lists = read_nbest(read_lines(path, config.encoding_errors), path, claims.claim)
+        for _ in scorer.score(lists):
+            pass
+        before += len(sources)

@@ -1,0 +1,100 @@
+"""What a training that goes on must share with its start: the options that change the mathematics.
+
+An option that a run knows nothing of, since it is of an older version, had its default value.
+"""
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from s2st.data.batch_planner import BatchingConfig
+from s2st.errors import UsageError
+from s2st.options.config import config_values, option_specs
+from s2st.options.resolution import Resolved
+from s2st.process.device import DeviceConfig
+from s2st.process.ranks import ranks
+from s2st.training.options import EmbeddingsConfig, TrainerConfig
+
+if TYPE_CHECKING:
+    from s2st.training.checkpoint import RunIdentity
+
+log = logging.getLogger("s2st")
+ROLES = ("arch", "criterion", "optimizer", "lr_scheduler")
+TRAINER = ("update_freq", "clip_norm", "normalization", "seed", "ema_decay")
+
+
+def identity_of(options: Resolved, architecture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that change the mathematics, and the others, as flat JSON values.
+
+    Args:
+        options: of the command.
+        architecture: its config, with all sizes.
+    """
+    from s2st.training.pretrained_embeddings import file_hashes
+
+    values: dict[str, Any] = {role: entry.base for role, entry in options.entries.items()}
+    values.update(config_values(architecture))
+    for role in ROLES[1:]:
+        values.update(config_values(options.configs[role]))
+    values.update(config_values(options.config(BatchingConfig)))
+    trainer = config_values(options.config(TrainerConfig))
+    device = config_values(options.config(DeviceConfig))
+    values.update({name: trainer.pop(name) for name in TRAINER})
+    values["precision"] = device.pop("precision")
+    files = options.config(EmbeddingsConfig)
+    if ranks().first:
+        values |= file_hashes(files)
+    chosen = {k: v for k, v in config_values(files).items() if v is True}
+    return {**values, **chosen}, {**trainer, **device}
+
+
+def with_files_of(old: "RunIdentity", new: "RunIdentity", options: Resolved) -> "RunIdentity":
+    """The new identity with the old one's hashes of files that are named but there no more."""
+    names = [f"{side}_embeddings" for side in options.config(EmbeddingsConfig).paths()]
+    kept = {n: old.options[n] for n in names if n in old.options and n not in new.options}
+    return replace(new, options={**new.options, **kept})
+
+
+def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, path: str) -> None:
+    """Refuses to go on with other data or other mathematics.
+
+    Args:
+        old, new: of the run so far, and of this command.
+        options: of this command.
+        path: the checkpoint, for messages.
+
+    Raises:
+        UsageError: naming what differs.
+    """
+    configs = [*(options.configs[role] for role in ROLES), options.config(TrainerConfig)]
+    defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
+    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
+    before = {**{name: plain.get(name) for name in new.options}, **old.options}
+    changed = [
+        f"--{name.replace('_', '-')} was {before.get(name)}, is {new.options.get(name)}"
+        for name in sorted(before)
+        if before.get(name) != new.options.get(name)
+    ]
+    if changed:
+        raise UsageError(
+            f"{path} was trained with other options ({'; '.join(changed)}); "
+            "use them again, or another --save-dir"
+        )
+    if old.data != new.data:
+        message = "was trained on other data (the store's checksum differs)"
+        raise UsageError(f"{path} {message}; use another --save-dir")
+
+
+def tell_changes(old: "RunIdentity", new: "RunIdentity") -> None:
+    """Says what differs without changing the mathematics."""
+    for before, now, text in (
+        (old.other, new.other, "options that differ from the run so far: %s"),
+        (old.environment, new.environment, "bits may differ from a straight run's: %s"),
+    ):
+        changed = [
+            f"{name.replace('_', '-')} was {before.get(name)}, is {value}"
+            for name, value in now.items()
+            if before.get(name) != value
+        ]
+        if changed:
+            log.info(text, "; ".join(changed))

@@ -1,0 +1,143 @@
+"""The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines, and perplexity.
+
+Importable without torch, so that wrong options are reported at once.
+"""
+
+import contextlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from s2st.errors import DataError, UsageError
+from s2st.jobs.job_setup import JobFiles, models_identity, open_queue, require_checkpoints
+from s2st.jobs.options import ModelsConfig
+from s2st.jobs.progress import Progress
+from s2st.options.resolution import Resolved
+from s2st.process.device import ScoringDeviceConfig
+from s2st.process.torch_import import import_torch
+from s2st.text.line_files import open_output, read_aligned
+from s2st.text.output_destinations import check_destinations
+
+if TYPE_CHECKING:
+    from s2st.jobs.pair_scoring import PairScore
+
+log = logging.getLogger("s2st")
+
+
+@dataclass
+class PairTotals:
+    """Sums over the pairs of a job. `log_prob` is in nats; `tokens` counts EOS.
+
+    Attributes:
+        reads_source: false for a language model, which scores single lines.
+    """
+
+    reads_source: bool = True
+    pairs: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    log_prob: float = 0.0
+
+    def add(self, log_prob: float, tokens: int, unknown: int) -> None:
+        """Counts one pair."""
+        self.pairs += 1
+        self.tokens += tokens
+        self.unknown += unknown
+        self.log_prob += log_prob
+
+
+def score_pairs(
+    options: Resolved,
+    source: str | None,
+    target: str,
+    output: str,
+    as_json: bool,
+    resume: bool,
+    progress: Progress,
+) -> PairTotals | None:
+    """Writes log p(target | source) of each pair of lines.
+
+    Args:
+        options: of SCORE_SPEC.
+        source, target: paths of the pairs, "-" for standard input; a language model needs no
+            source.
+        output: path of the output, "-" for standard output.
+        as_json: whether to write each token's log-probability as JSON.
+        resume: whether to go on with a stopped run.
+        progress: shows what several ranks have finished.
+
+    Returns:
+        The sums over all pairs; None on every rank but the first.
+
+    Raises:
+        UsageError: options, models and files that do not go together.
+        DataError: files of unequal length, or without lines.
+    """
+    require_checkpoints(options.config(ModelsConfig))
+    inputs = {} if source is None else {"--source": source}
+    files = JobFiles({**inputs, "--target": target}, output)
+    paths = list(files.inputs.values())
+    check_destinations([output], [], [*paths, *options.config(ModelsConfig).paths()])
+    if resume:
+        files.check_resume()
+    own = files.join_ranks()
+    import_torch()
+    from s2st.jobs.pair_scoring import plan
+    from s2st.jobs.work_queue import in_order
+    from s2st.process.device import setup_device
+    from s2st.scoring.load_scorers import load_scorer
+
+    models, device_config = options.config(ModelsConfig), options.config(ScoringDeviceConfig)
+    device = setup_device(device_config)
+    identity = {}
+    if files.lasting:
+        identity = {**models_identity(options, device), "--json": as_json}
+    totals = PairTotals()
+    with contextlib.ExitStack() as stack:
+        count = partial(_count, paths)
+        queue = stack.enter_context(
+            open_queue(files, own, options, identity, resume, progress, count)
+        )
+        scorer = load_scorer(
+            models.paths(), device, device_config.precision,
+            models.ensemble_weight, models.ensemble_mode,
+        )  # fmt: skip
+        if source is None and not scorer.source.empty:
+            raise UsageError("the model translates: --source FILE is needed beside --target")
+        if source is not None and scorer.source.empty:
+            log.info("the model reads no source: --source is ignored")
+        totals.reads_source = not scorer.source.empty
+        pairs = (("", *row)[-2:] for row in read_aligned(paths))
+        answers = in_order(plan(scorer, pairs), partial(_answer, as_json=as_json), queue)
+        first = next(answers, None)  # what fails before the first line leaves the output as it was
+        if not own.first:
+            return None
+        write = stack.enter_context(open_output(output))
+        for record, *sums in chain([] if first is None else [first], answers):
+            write(record)
+            totals.add(*sums)
+    if not totals.tokens:
+        raise DataError("no lines", target)
+    return totals
+
+
+def _count(paths: Sequence[str]) -> int:
+    return sum(1 for _ in read_aligned(paths))
+
+
+def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int]:
+    """A pair's line of output, and its log-probability, tokens and unknown words."""
+    record = f"{pair.log_prob:.6f}"
+    if as_json:
+        values = {
+            "line": pair.line,
+            "log_prob": pair.log_prob,
+            "tokens": [*pair.tokens, "</s>"],
+            "token_log_probs": list(pair.token_log_probs),
+        }
+        record = json.dumps(values, ensure_ascii=False)
+    return record, pair.log_prob, len(pair.token_log_probs), pair.unknown

@@ -1,0 +1,179 @@
+"""Attention: what decoder states take from the source positions, by three ways of weighing them.
+
+Letters: B sentences, Q queries a sentence, N rows of a search, S source positions, H width, K
+heads, each of H / K. For a query s and a source state h the score is (heads: of their parts)
+    dot       s . h
+    general   s . (W h)                        (both: Luong et al. 2015, section 3.1)
+    additive  v . tanh(U s + W h)              (Bahdanau et al. 2015, section A.1.2)
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from s2st.errors import UsageError
+from s2st.models.attention.additive_scores import additive_scores
+from s2st.models.packed.packed_linear import PreparedLinear
+from s2st.models.softmax.chunked_loss import at_least_float32
+
+
+@dataclass(frozen=True)
+class AttendedSource:
+    """What attention reads of B sources.
+
+    Attributes:
+        keys: (B, S, H) what queries are compared with.
+        values: (B, S, H) what is taken: the encoder's states.
+        mask: (B, S) True at real positions.
+    """
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    mask: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def select(self, sentences: torch.Tensor) -> "AttendedSource":
+        """Those of some sentences, in a copy."""
+        keys = self.keys.index_select(0, sentences)
+        same = self.values is self.keys
+        values = keys if same else self.values.index_select(0, sentences)
+        return AttendedSource(keys, values, self.mask.index_select(0, sentences))
+
+
+class Attention(nn.Module):
+    """Weighs source positions by a query and takes the weighted mean of their states.
+
+    Args:
+        kind: "additive", "dot" or "general".
+        width: H.
+        heads: K; each has its own weights over its own part of the width.
+
+    Raises:
+        UsageError: K does not divide H.
+    """
+
+    def __init__(self, kind: str, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise UsageError(
+                f"--attention-heads {heads}: they must divide --hidden-size {width} evenly"
+            )
+        self.kind = kind
+        self.heads = heads
+        if kind != "dot":
+            self.of_state = nn.Linear(width, width, bias=False)
+        if kind == "additive":
+            self.of_query = PreparedLinear(width, width, bias=False)
+            self.vector = nn.Parameter(torch.empty(width))
+            bound = (heads / width) ** 0.5  # as nn.Linear's of so many inputs
+            nn.init.uniform_(self.vector, -bound, bound)
+
+    def source(self, states: torch.Tensor, mask: torch.Tensor) -> AttendedSource:
+        """What there is to attend to, from the encoder's states (B, S, H) and their mask (B, S)."""
+        keys = states if self.kind == "dot" else self.of_state(states)
+        return AttendedSource(keys, states, mask)
+
+    def forward(
+        self, queries: torch.Tensor, source: AttendedSource
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Contexts (B, Q, H) and weights (B, K, Q, S) of queries (B, Q, H).
+
+        Weights are in at least float32 and exactly 0 at padding.
+        """
+        scores = at_least_float32(self._scores(queries, source.keys))
+        scores = scores.masked_fill(~source.mask[:, None, None], -torch.inf)
+        weights = scores.softmax(dim=-1)
+        values = self._by_head(source.values)
+        contexts = torch.matmul(weights.to(values.dtype), values)
+        return contexts.transpose(1, 2).flatten(2), weights
+
+    def rows(
+        self, queries: torch.Tensor, source: AttendedSource, sentences: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Contexts (N, H) and weights (N, S), the heads' mean, of queries (N, H).
+
+        Args:
+            sentences: (N,) the sentence of each row; None where row i is sentence i.
+        """
+        if sentences is None:
+            contexts, weights = self(queries.unsqueeze(1), source)
+            return contexts.squeeze(1), weights.mean(dim=1).squeeze(1)
+        count, width = source.mask.shape
+        all_contexts = torch.empty_like(queries)
+        all_weights = at_least_float32(queries.new_empty(len(queries), width))
+        for band in _bands(sentences, count):
+            grid = queries.new_zeros(len(band.sentences), band.width, queries.shape[1])
+            grid[band.places, band.slots] = queries[band.rows]
+            part = source if len(band.sentences) == count else source.select(band.sentences)
+            contexts, weights = self(grid, part)
+            all_contexts[band.rows] = contexts[band.places, band.slots].to(queries.dtype)
+            all_weights[band.rows] = weights.mean(dim=1)[band.places, band.slots]
+        return all_contexts, all_weights
+
+    def prepare(self, precision: str) -> None:
+        """Lays out for scoring what every step multiplies."""
+        if self.kind == "additive":
+            self.of_query.prepare(precision)
+
+    def _scores(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """(B, K, Q, S)."""
+        if self.kind == "additive":
+            # a matrix (H, K) of which column k holds the part of v that head k has
+            own = torch.eye(self.heads, dtype=self.vector.dtype, device=self.vector.device)
+            own = own.repeat_interleave(len(self.vector) // self.heads, dim=0)
+            parts = own * self.vector.unsqueeze(1)
+            return additive_scores(self.of_query(queries), keys, parts).permute(0, 3, 1, 2)
+        return torch.matmul(self._by_head(queries), self._by_head(keys).transpose(2, 3))
+
+    def _by_head(self, states: torch.Tensor) -> torch.Tensor:
+        """(B, S, H) as (B, K, S, H / K)."""
+        return states.view(*states.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Some rows of a search in a grid of sentences by slots.
+
+    Attributes:
+        rows: which rows.
+        sentences: those of the grid.
+        places, slots: the line and the column of each row's cell.
+        width: slots a sentence.
+    """
+
+    rows: torch.Tensor
+    sentences: torch.Tensor
+    places: torch.Tensor
+    slots: torch.Tensor
+    width: int
+
+
+def _bands(sentences: torch.Tensor, count: int) -> Iterator[_Band]:
+    """All rows (N,) of `count` sentences, in grids of less than about 3 N + `count` cells.
+
+    A grid multiplies a sentence's rows with its states at once, where copying the states for
+    every row would cost more than the products. The first grid has all sentences.
+    """
+    if not len(sentences):
+        return
+    order = sentences.argsort(stable=True)
+    own = sentences[order]
+    counts = torch.bincount(sentences, minlength=count)
+    slots = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[own]
+    most = int(counts.max())
+    wide = -(-2 * len(sentences) // count)
+    for begin in range(0, most, wide):
+        width = min(wide, most - begin)
+        theirs = torch.arange(count, device=order.device)
+        rows, places, columns = order, own, slots
+        if width < most:
+            inside = (slots >= begin) & (slots < begin + width)
+            rows, columns = order[inside], slots[inside] - begin
+            if begin:
+                theirs = (counts > begin).nonzero().squeeze(1)
+            places = torch.searchsorted(theirs, own[inside])
+        yield _Band(rows, theirs, places, columns, width)

@@ -1,0 +1,205 @@
+"""LSTM and GRU encoder-decoders with attention (Bahdanau et al. 2015, Luong et al. 2015).
+
+The encoder reads in both directions: each of its layers is two, of half the width each, whose
+states stand side by side. Every layer of the decoder starts from the states, hidden and cell, that
+the encoder layer of its height ends with, as Luong's, both directions side by side (Bahdanau:
+tanh(W h) of the backward direction's).
+
+With s_t the decoder's top state and c_t the weighted mean of the encoder's top states, a word is
+predicted from f_t = tanh(W [c_t; s_t]), which is Luong's; Bahdanau has a maxout layer there.
+    without input feeding   s_t reads the words alone and is the query. The recurrence knows
+        nothing of attention, so whole targets are run at once: the fastest. For additive
+        attention this is not Bahdanau's order.
+    dot, general, fed       s_t also reads f_{t-1} (Luong et al., section 3.3).
+    additive, fed           the query is s_{t-1}, and s_t also reads c_t: Bahdanau's order.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s2st.data.batch import SourceBatch, moved
+from s2st.models.attention.attention_weights import AttendedSource, Attention
+from s2st.models.base import (
+    DecoderState,
+    EncoderOutput,
+    ModelSizes,
+    ModelStep,
+)
+from s2st.models.packed.packed_linear import PreparedLinear
+from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
+from s2st.models.recurrent.layer_stack import Stack
+from s2st.models.registry import AttentionConfig
+from s2st.models.softmax.output_layer import Output, word_tables
+from s2st.models.softmax.softmax_model import WordModel
+from s2st.text.vocabulary import PAD_ID
+
+
+@dataclass(frozen=True)
+class AttentionState(DecoderState):
+    """The decoder's memory, and the sources, which rows of one sentence share.
+
+    Attributes:
+        memory: (P, N, H), the layers' hidden states, then their cell states.
+        fed: (N, H) the features before, where Luong's input feeding reads them, else None.
+        source: of at least the sentences that rows are of.
+        sentences: (N,) the sentence of each row; None where row i is sentence i.
+    """
+
+    memory: torch.Tensor
+    fed: torch.Tensor | None
+    source: AttendedSource
+    sentences: torch.Tensor | None
+
+    def select(self, rows: torch.Tensor) -> "AttentionState":
+        """Rows of the state; the sources are copied only to forget more than half of them."""
+        memory = self.memory.index_select(1, rows)
+        fed = None if self.fed is None else self.fed.index_select(0, rows)
+        source = self.source
+        sentences = rows.clone() if self.sentences is None else self.sentences.index_select(0, rows)
+        live = torch.unique(sentences)
+        if 2 * len(live) < len(source):
+            source, sentences = source.select(live), torch.searchsorted(live, sentences)
+        return AttentionState(memory, fed, source, sentences)
+
+
+class AttentionModel(WordModel):
+    """A recurrent encoder and a decoder that attends to its states.
+
+    Args:
+        cell: "lstm" or "gru".
+        config: sizes; every one must be set.
+        sizes: vocabulary sizes.
+    """
+
+    prepared_parts = ("decoder", "attention", "combine", "softmax")
+
+    def __init__(self, cell: str, config: AttentionConfig, sizes: ModelSizes) -> None:
+        super().__init__()
+        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
+        if layers is None or hidden is None or embedding is None or config.dropout is None:
+            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        self.config = config
+        self.dropout = config.dropout
+        tables = word_tables(config, sizes, embedding)
+        self.source_embedding, self.target_embedding = tables
+        kind = BidirectionalStack if config.bidirectional else Stack
+        self.encoder = kind(cell, embedding, hidden, layers)
+        fed = hidden if config.input_feeding else 0
+        self.decoder = Stack(cell, embedding + fed, hidden, layers)
+        self.attention = Attention(config.attention, hidden, config.attention_heads)
+        self.combine = PreparedLinear(2 * hidden, hidden, bias=False)
+        self.softmax = Output(hidden, sizes.target_vocabulary, config, self.target_embedding)
+        self._attends_first = config.input_feeding and config.attention == "additive"
+        for table in tables:
+            nn.init.normal_(table.weight, std=0.1)
+            with torch.no_grad():
+                table.weight[PAD_ID].zero_()
+
+    def encode(self, source: SourceBatch) -> EncoderOutput:
+        """Every position's states, and the encoder's memory after the last."""
+        inputs = self.source_embedding(source.tokens.t())
+        inputs = F.dropout(inputs, self.dropout, self.training)
+        states, memory = self.encoder.run_padded(inputs, source.lengths, self.dropout)
+        positions = torch.arange(source.tokens.shape[1])
+        mask = moved(positions < source.lengths.unsqueeze(1), source.tokens.device)
+        return EncoderOutput((memory,), states.transpose(0, 1), mask)
+
+    def initial_state(self, encoder_output: EncoderOutput) -> AttentionState:
+        """The encoder's memory, and its states as what there is to attend to."""
+        (memory,) = encoder_output.final
+        states, mask = encoder_output.states, encoder_output.mask
+        assert states is not None
+        assert mask is not None
+        source = self.attention.source(states, mask)
+        feeds = self.config.input_feeding and not self._attends_first
+        fed = torch.zeros_like(memory[0]) if feeds else None
+        return AttentionState(memory, fed, source, None)
+
+    def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
+        """The layers' last hidden states side by side, lowest first, and, for the LSTM, cells."""
+        (memory,) = encoder_output.final
+        parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
+        return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
+
+    def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
+        """Features (B, T, H) after each token of target_in (B, T)."""
+        assert isinstance(state, AttentionState)
+        source = state.source
+        if state.sentences is not None:
+            source = source.select(state.sentences)
+        inputs = self.target_embedding(target_in.t())
+        inputs = F.dropout(inputs, self.dropout, self.training)
+        if self.config.input_feeding:
+            features = self._decode_fed(inputs, state, source)
+        else:
+            tops = self.decoder.run(inputs, state.memory, self.dropout)[0].transpose(0, 1)
+            features = self._features(self.attention(tops, source)[0], tops)
+        return F.dropout(features, self.dropout, self.training)
+
+    def _decode_fed(
+        self, inputs: torch.Tensor, state: AttentionState, source: AttendedSource
+    ) -> torch.Tensor:
+        """Features (B, T, H) of inputs (T, B, E), where each step reads what the last attended."""
+        memory, fed = state.memory, state.fed
+        tops, contexts, features = [], [], []
+        for column in inputs:
+            if fed is None:
+                fed = self.attention(self._top(memory).unsqueeze(1), source)[0].squeeze(1)
+                contexts.append(fed)
+            joined = torch.cat([column, fed], dim=1).unsqueeze(0)
+            top, memory = self.decoder.run(joined, memory, self.dropout)
+            if self._attends_first:
+                tops.append(top.squeeze(0))
+                fed = None
+            else:
+                context = self.attention(top.transpose(0, 1), source)[0].squeeze(1)
+                fed = self._features(context, top.squeeze(0))
+                features.append(fed)
+        if self._attends_first:
+            return self._features(torch.stack(contexts, dim=1), torch.stack(tops, dim=1))
+        return torch.stack(features, dim=1)
+
+    def _features(self, contexts: torch.Tensor, tops: torch.Tensor) -> torch.Tensor:
+        """What words are predicted from."""
+        return torch.tanh(self.combine(torch.cat([contexts, tops], dim=-1)))
+
+    def _top(self, memory: torch.Tensor) -> torch.Tensor:
+        return memory[len(self.decoder.layers) - 1]
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
+        """One token in each row, with the heads' mean attention."""
+        assert isinstance(state, AttentionState)
+        if self._attends_first:
+            before = self._top(state.memory)
+            context, weights = self.attention.rows(before, state.source, state.sentences)
+            inputs = torch.cat([self.target_embedding(tokens), context], dim=1)
+            memory = self.decoder.steps.step(inputs, state.memory)
+        else:
+            memory = self._read(tokens, state)
+            top = self._top(memory)
+            context, weights = self.attention.rows(top, state.source, state.sentences)
+        features = self._features(context, self._top(memory))
+        fed = None if state.fed is None else features
+        after = AttentionState(memory, fed, state.source, state.sentences)
+        return ModelStep(features, after, weights)
+
+    def _read(self, tokens: torch.Tensor, state: AttentionState) -> torch.Tensor:
+        """The memory after a token."""
+        if state.fed is not None:
+            inputs = torch.cat([self.target_embedding(tokens), state.fed], dim=1)
+            return self.decoder.steps.step(inputs, state.memory)
+        words, rows = torch.unique(tokens, return_inverse=True)  # rows often read the same word
+        return self.decoder.steps.step(self.target_embedding(words), state.memory, rows)
+
+
+def build_lstm_attention(config: AttentionConfig, sizes: ModelSizes) -> AttentionModel:
+    """The architecture `lstm-attention`."""
+    return AttentionModel("lstm", config, sizes)
+
+
+def build_gru_attention(config: AttentionConfig, sizes: ModelSizes) -> AttentionModel:
+    """The architecture `gru-attention`."""
+    return AttentionModel("gru", config, sizes)

@@ -1,0 +1,1 @@
+"""The convolutional sentence model with a recurrent decoder (RCTM I)."""

@@ -1,0 +1,269 @@
+"""A model on disk: a folder complete in itself, with weights, config, vocabularies, tokenisers.
+
+`manifest.json` holds the record and the size and sha256 of every other file; it is written last.
+Training adds files of its own under `training/`; without them the folder is a release.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.registry import ARCHITECTURES, EnsembleConfig
+from s2st.options.config import config_values, make_config
+from s2st.process import durable_files
+from s2st.process.manifest import MANIFEST, files_of, read_manifest, seal, verify_files
+from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
+from s2st.text.vocabulary import Vocabulary
+
+FORMAT = "s2st-checkpoint"
+VERSION = 1
+WEIGHTS = "weights.safetensors"
+TRAINING = "training/"  # names of files that only training reads begin so
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What a model is, apart from its weights. `config` is the architecture's config record."""
+
+    architecture: str
+    config: Any
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    source_tokenizer: TokenizerSpec
+    target_tokenizer: TokenizerSpec
+    plugins: tuple[str, ...] = ()
+
+    def build(self) -> Seq2SeqModel:
+        """The model with fresh weights."""
+        return build_model(self.architecture, self.config, self.sizes)
+
+    @property
+    def sizes(self) -> ModelSizes:
+        """Rows of the embedding tables."""
+        return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary))
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A checkpoint that was read: `summary` is what training noted of itself."""
+
+    folder: Path
+    record: ModelRecord
+    summary: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    def load(self, device: torch.device) -> Seq2SeqModel:
+        """The model with its weights, on the device; raises CheckpointError if they do not fit."""
+        weights = load_tensors(self.folder / WEIGHTS)
+        self._check_fit(weights)
+        with _Unfilled():
+            model = self.record.build()
+        model.load_state_dict(weights)
+        return model.to(device)
+
+    def _check_fit(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Compares names and shapes before memory is taken: the record may ask for any size."""
+        try:
+            record = self.record
+            expected = hollow_model(record.architecture, record.config, record.sizes).state_dict()
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            reason = " ".join(str(error).split())[:200]
+            message = f"no model can have these sizes: {reason}"
+            raise CheckpointError(message, str(self.folder / MANIFEST)) from error
+        for name in sorted({*expected, *weights}):
+            wanted, found = (_describe(tensors.get(name)) for tensors in (expected, weights))
+            if wanted != found:
+                message = f"{name[:80]} is {found}, expected {wanted}"
+                where = str(self.folder / WEIGHTS)
+                raise CheckpointError(f"the weights do not fit the architecture: {message}", where)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Inside, `torch.nn.init` leaves tensors as they are: loading fills them right after.
+
+    On the meta device it would also import torch's compiler, which takes longer than all the rest.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        arguments: Sequence[Any] = (),
+        named: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = named or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return named["tensor"] if "tensor" in named else arguments[0]
+        return function(*arguments, **named)
+
+
+def _describe(tensor: torch.Tensor | None) -> str:
+    if tensor is None:
+        return "missing"
+    kind = "floating-point" if tensor.is_floating_point() else str(tensor.dtype)
+    return f"{kind} {tuple(tensor.shape)}"
+
+
+def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
+    """A model with fresh weights; raises UsageError for an architecture that is not trained."""
+    if isinstance(config, EnsembleConfig):
+        raise UsageError(
+            "an ensemble has no weights of its own: train its members, then list them in a TOML "
+            "file or repeat --checkpoint"
+        )
+    model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
+    return model
+
+
+def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
+    """A model of names and shapes alone, without memory for its weights."""
+    with torch.device("meta"), _Unfilled():
+        return build_model(architecture, config, sizes)
+
+
+def planned_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
+    """A hollow model of sizes that a user chose; raises UsageError where no model can have them."""
+    try:
+        return hollow_model(architecture, config, sizes)
+    except (RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).partition("\n")[0].split())[:200]
+        raise UsageError(f"no model can have these sizes: {reason}") from error
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Writes named tensors as safetensors, synced; one of several names once for each."""
+    from safetensors.torch import save
+
+    plain: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        plain[name] = own.clone() if own.data_ptr() in seen else own
+        seen.add(own.data_ptr())
+    durable_files.write_file(path, save(plain))
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Reads safetensors; raises CheckpointError for a damaged file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
+
+
+def write_model_files(
+    folder: Path, record: ModelRecord, weights: Mapping[str, torch.Tensor]
+) -> None:
+    """Writes everything but the manifest into an existing folder."""
+    save_tensors(folder / WEIGHTS, weights)
+    specs = (record.source_tokenizer, record.target_tokenizer)
+    save_models(folder, specs)
+    for spec, vocabulary in zip(
+        specs, (record.source_vocabulary, record.target_vocabulary), strict=True
+    ):
+        vocabulary.save(folder / f"dict.{spec.language}.txt")
+
+
+def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]) -> None:
+    """Writes the manifest over all files that are in the folder."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            name = path.relative_to(folder).as_posix()
+            files[name] = {"size": path.stat().st_size, "sha256": durable_files.sha256_of(path)}
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "architecture": {"name": record.architecture, "options": config_values(record.config)},
+        "source_language": record.source_tokenizer.language,
+        "target_language": record.target_tokenizer.language,
+        "tokenizers": {
+            "source": record.source_tokenizer.record(),
+            "target": record.target_tokenizer.record(),
+        },
+        "plugins": list(record.plugins),
+        "summary": dict(summary),
+        "files": files,
+    }
+    durable_files.write_file(folder / MANIFEST, seal(manifest))
+
+
+def read_saved(folder: str | Path, whole: bool = True) -> SavedModel:
+    """Reads and verifies a checkpoint, weights not loaded yet.
+
+    Args:
+        folder: the checkpoint's.
+        whole: verify the files of training too, which may be twice the size of the weights and
+            are of no account to who only uses the model.
+
+    Raises:
+        InputMissingError: no such folder, or one without a manifest.
+        CheckpointError: a file that is missing, damaged or of another format.
+    """
+    path = Path(folder)
+    manifest = _checkpoint_manifest(path)
+    files = files_of(path, manifest)
+    if WEIGHTS not in files:
+        raise CheckpointError(f"damaged: no {WEIGHTS} among its files", str(path / MANIFEST))
+    verify_files(path, manifest, [n for n in files if whole or not n.startswith(TRAINING)])
+    damaged = CheckpointError("damaged: incomplete record", str(path / MANIFEST))
+    try:
+        plugins = tuple(str(name) for name in manifest.get("plugins", []))
+        name = manifest["architecture"]["name"]
+        options = manifest["architecture"]["options"]
+        tokenizers = manifest["tokenizers"]
+        specs = [load_spec(tokenizers[side], path, manifest) for side in ("source", "target")]
+    except (KeyError, TypeError) as error:
+        raise damaged from error
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise damaged
+    try:
+        entry = ARCHITECTURES.get(name)
+    except UsageError as error:
+        hint = f" (it was trained with --plugin {plugins[0]}: name it again)" if plugins else ""
+        raise UsageError(f"{path}: {error}{hint}") from error
+    config: Any = make_config(entry.config_type, options, str(path / MANIFEST))
+    for spec in specs:
+        if f"dict.{spec.language}.txt" not in manifest["files"]:
+            raise damaged
+    source, target = (Vocabulary.load(path / f"dict.{spec.language}.txt") for spec in specs)
+    record = ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
+    summary = manifest.get("summary")
+    return SavedModel(path, record, summary if isinstance(summary, dict) else {}, manifest)
+
+
+def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder as plain JSON values."""
+    path = folder / MANIFEST
+    if not folder.exists():
+        raise InputMissingError(f"{folder}: no such checkpoint folder")
+    if not folder.is_dir():
+        raise CheckpointError("a checkpoint is a folder, this is a file", str(folder))
+    try:
+        return read_manifest(folder, FORMAT, VERSION)
+    except FileNotFoundError as error:
+        inside = sorted(item.name for item in folder.glob("checkpoint_[bl]*"))  # best, last
+        hint = f"; did you mean {folder / inside[0]}?" if inside else ""
+        raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
+    except OSError as error:
+        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
+    """sha256 over all tensors, by name."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

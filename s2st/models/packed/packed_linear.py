@@ -1,0 +1,121 @@
+"""Matrix products of scoring and search: weights laid out once, for many calls.
+
+A product is y = x W^T + b as a module. On CPUs the packed ones hold W in the order in which
+oneDNN's kernels read it, which pays most where there are few rows, as in decoding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s2st.models.packed.int8_linear import Int8Weight
+from s2st.process.device import has_bfloat16
+
+PACKED_ROWS = 128  # the number of rows that the order of packed weights is chosen for
+
+
+class PlainWeight(nn.Module):
+    """The product by torch's own means, on any device and in any number format.
+
+    Args:
+        weight: (out, in) float; it is shared, not copied.
+        bias: (out,) or None.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.detach(), persistent=False)
+        self.register_buffer("bias", None if bias is None else bias.detach(), persistent=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(N, out) of inputs (N, in)."""
+        return F.linear(inputs, self.weight, self.bias)
+
+
+class PackedWeight(nn.Module):
+    """The product with a packed copy of W, in float32 or bfloat16 (sums in float32).
+
+    Args:
+        weight: (out, in) float32 on the CPU.
+        bias: (out,) or None.
+        dtype: of the copy.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        with torch.inference_mode():
+            own = weight.detach().to(dtype)
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(own, PACKED_ROWS)
+            self._bias = None if bias is None else bias.detach().to(dtype)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(N, out) float32 of inputs (N, in); nothing is kept for a gradient."""
+        linear = torch.ops.mkldnn._linear_pointwise
+        result: torch.Tensor = linear(
+            inputs.to(self.dtype), self._weight, self._bias, "none", [], ""
+        )
+        return result.float()
+
+
+def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left (N, K) times right (M, K) transposed, as (N, M); made without a gradient.
+
+    Large float32 products on CPUs go through oneDNN, which packs what it multiplies at each call
+    and still takes less time than torch's own there.
+    """
+    large = len(left) >= PACKED_ROWS and left.dtype == torch.float32
+    if large and left.device.type == "cpu" and can_pack():
+        product = torch.ops.mkldnn._linear_pointwise
+        result: torch.Tensor = product(left, right, None, "none", [], "")
+        return result
+    return F.linear(left, right)
+
+
+def make_product(weight: torch.Tensor, bias: torch.Tensor | None, precision: str) -> nn.Module:
+    """The fastest product there is for these weights.
+
+    Args:
+        weight: (out, in).
+        bias: (out,) or None.
+        precision: "float32", "bfloat16" or "int8".
+    """
+    if precision == "int8":
+        return Int8Weight(weight, bias)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if weight.device.type == "cpu" and weight.dtype == torch.float32 and can_pack(dtype):
+        return PackedWeight(weight, bias, dtype)
+    return PlainWeight(weight, bias)
+
+
+class PreparedLinear(nn.Linear):
+    """A linear layer whose weights can be laid out for scoring."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
+        super().__init__(inputs, outputs, bias)
+        self._prepared: nn.Module | None = None
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(..., outputs) of inputs (..., inputs)."""
+        if self._prepared is None:
+            return F.linear(inputs, self.weight, self.bias)
+        made: torch.Tensor = self._prepared(inputs.flatten(0, -2))
+        return made.view(*inputs.shape[:-1], self.out_features)
+
+    def prepare(self, precision: str) -> None:
+        """Lays the weights out for scoring on a CPU in this number format, for good."""
+        self._prepared = make_product(self.weight, self.bias, precision)
+
+
+def can_pack(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this torch has oneDNN's packed products, and this CPU those of the number format.
+
+    Where the CPU has no bfloat16, torch refuses to pack it.
+    """
+    available: bool = torch.backends.mkldnn.is_available()
+    if not available or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return False
+    return dtype != torch.bfloat16 or has_bfloat16(torch.device("cpu"))

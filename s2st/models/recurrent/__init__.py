@@ -1,0 +1,1 @@
+"""Recurrent encoder-decoders: vanilla RNN, GRU, LSTM."""

@@ -1,0 +1,278 @@
+"""Recurrent layers one above the other, over whole sequences (training) or by steps (search)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from s2st.models.packed.packed_linear import make_product
+from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.token_steps import Steps, top_of
+from s2st.models.recurrent.unfused_layer import (
+    LayerParts,
+    MakeProduct,
+    NormedLayer,
+    layer_parts,
+    plain_product,
+    run_loop,
+)
+
+State = torch.Tensor | tuple[torch.Tensor, ...]  # as torch's layers take and give it
+
+
+@dataclass(frozen=True)
+class StackDesign:
+    """What a stack has beside plain layers.
+
+    Attributes:
+        residual: layers from the second on add their input, as it was before dropout, to what
+            they give (Wu et al. 2016, section 3.1).
+        layer_norm: the cells are layer-normalised (`cells`).
+        recurrent_dropout: share of the hidden state's numbers that a layer's recurrent weights
+            read as 0 in training: one mask for each sentence and layer, the same at all positions
+            and for all gates (Gal & Ghahramani 2016, with tied gates). The LSTM's cell state, and
+            the state that a GRU carries over, are not dropped.
+    """
+
+    residual: bool = False
+    layer_norm: bool = False
+    recurrent_dropout: float = 0.0
+
+
+PLAIN = StackDesign()
+
+
+class Stack(nn.Module):
+    """Recurrent layers with dropout between them, each an nn.RNNBase of one layer where it can be.
+
+    Single layers keep dropout's random draws torch's own, so that a resumed run repeats them.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        design: StackDesign = PLAIN,
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self.design = design
+        sizes = [input_size] + [hidden_size] * (layers - 1)
+        self.layers = nn.ModuleList(
+            NormedLayer(cell, size, hidden_size)
+            if design.layer_norm
+            else CELLS[cell](size, hidden_size)
+            for size in sizes
+        )
+        self._prepared: Steps | None = None
+
+    def part(self, first: int, end: int) -> "Stack":
+        """A stack of these layers themselves, from `first` to before `end`; not of residual ones:
+        the first layer of a part does not add its input.
+        """
+        part = Stack(self.cell, 1, 1, 1, replace(self.design, residual=False))
+        part.layers = self.layers[first:end]
+        return part
+
+    @property
+    def planes(self) -> int:
+        """First dimension of a state's memory."""
+        return len(self.layers) * (2 if self.cell == "lstm" else 1)
+
+    def top(self, memory: torch.Tensor) -> torch.Tensor:
+        """(N, H) what the top layer gives without dropout, of the memory (P, N, H) after it."""
+        return top_of(memory, len(self.layers), self.design.residual)
+
+    def run(
+        self, inputs: torch.Tensor, memory: torch.Tensor | None, dropout: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Runs over time-first inputs (T, B, E); returns top states (T, B, H) and the memory."""
+        if self._prepared is not None and memory is not None:
+            return self._prepared.run(inputs, memory)
+        hiddens: list[torch.Tensor] = []
+        cells: list[torch.Tensor] = []
+        for index, layer in enumerate(self.layers):
+            read = F.dropout(inputs, dropout, self.training) if index else inputs
+            state, mask = self._layer_memory(memory, index), self._mask(read)
+            outputs, final = self._run_layer(layer, read, state, mask)
+            inputs = outputs + inputs if index and self.design.residual else outputs
+            planes = final if isinstance(final, tuple) else (final,)
+            hiddens.append(planes[0])
+            cells += planes[1:]
+        return inputs, torch.cat(hiddens + cells)
+
+    def run_packed(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+    ) -> torch.Tensor:
+        """Runs over time-first padded inputs (S, B, E); the memory after each one's last token."""
+        if self._in_stretches(inputs):
+            return self._run_stretches(inputs, lengths, dropout)[1]
+        return self._run_sequence(inputs, lengths, dropout)[1]
+
+    def run_padded(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `run_packed`, with the top states (S, B, H), zero where the input is padding."""
+        if not self._in_stretches(inputs):
+            packed, memory = self._run_sequence(inputs, lengths, dropout)
+            return pad_packed_sequence(packed, total_length=len(inputs))[0], memory
+        pieces, memory = self._run_stretches(inputs, lengths, dropout)
+        size = len(lengths)
+        outputs = torch.cat([F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces])
+        outputs = F.pad(outputs, (0, 0, 0, 0, 0, len(inputs) - len(outputs)))
+        order = _longest_first(lengths).argsort().to(inputs.device)
+        return outputs.index_select(1, order), memory
+
+    def read(
+        self,
+        inputs: torch.Tensor,
+        rows: torch.Tensor,
+        lengths: torch.Tensor,
+        states: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The memory after the last token of every sentence, by steps: see `Steps.read`."""
+        width = self.layers[0].get_parameter("weight_hh_l0").shape[1]
+        before = inputs.new_zeros(self.planes, len(lengths), width)
+        return self.steps.read(inputs, rows, lengths, before, states)
+
+    def _run_sequence(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+    ) -> tuple[PackedSequence, torch.Tensor]:
+        """As `run_packed`, by a packed sequence: what cuDNN wants."""
+        packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
+        hiddens, cells = [], []
+        for index, layer in enumerate(self.layers):
+            read = packed
+            if index:
+                read = PackedSequence(F.dropout(packed.data, dropout, self.training), *packed[1:])
+            outputs, final = layer(read)
+            if index and self.design.residual:
+                outputs = PackedSequence(outputs.data + packed.data, *outputs[1:])
+            packed = outputs
+            hiddens.append(final[0] if self.cell == "lstm" else final)
+            if self.cell == "lstm":
+                cells.append(final[1])
+        return packed, torch.cat(hiddens + cells)
+
+    def _run_stretches(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """As `run_packed`, without packing: torch's fused layer on CPUs does not take it.
+
+        Longest sentence first, each stretch of time in which no sentence ends is run by itself.
+        The stretches' top states come first, in that order.
+        """
+        order = _longest_first(lengths)
+        inputs = inputs.index_select(1, order.to(inputs.device))
+        pieces: list[torch.Tensor] = []
+        start = 0
+        for end in torch.unique(lengths).tolist():
+            pieces.append(inputs[start:end, : int((lengths >= end).sum())])
+            start = end
+        finals = []
+        for index, layer in enumerate(self.layers):
+            read = pieces
+            if index:
+                read = [F.dropout(piece, dropout, self.training) for piece in pieces]
+            outputs, final = self._layer_stretches(layer, read)
+            if index and self.design.residual:
+                outputs = [own + piece for own, piece in zip(outputs, pieces, strict=True)]
+            pieces = outputs
+            finals.append(final)
+        memory = torch.cat([final[:1] for final in finals] + [final[1:] for final in finals])
+        return pieces, memory.index_select(1, order.argsort().to(inputs.device))
+
+    def _layer_stretches(
+        self, layer: nn.Module, pieces: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Outputs of one layer, and (1 or 2, B, H) each sentence's last hidden and cell state."""
+        outputs, ended = [], []
+        memory: torch.Tensor | None = None
+        state: State | None = None
+        mask = self._mask(pieces[0])  # all sentences are in the first stretch
+        for index, piece in enumerate(pieces):
+            if memory is not None:
+                parts = torch.split(memory[:, : piece.shape[1]], 1)
+                state = tuple(x.contiguous() for x in parts) if len(parts) > 1 else parts[0]
+            own_mask = None if mask is None else mask[: piece.shape[1]]
+            output, final = self._run_layer(layer, piece, state, own_mask)
+            outputs.append(output)
+            memory = torch.cat(final) if isinstance(final, tuple) else final
+            going_on = pieces[index + 1].shape[1] if index + 1 < len(pieces) else 0
+            ended.append(memory[:, going_on:])
+        return outputs, torch.cat(ended[::-1], dim=1)
+
+    def _in_stretches(self, inputs: torch.Tensor) -> bool:
+        """Whether sentences are run in stretches of time, or else as a packed sequence."""
+        return inputs.device.type == "cpu" or self.design.layer_norm or self._drops
+
+    @property
+    def _drops(self) -> bool:
+        """Whether recurrent connections are dropped now."""
+        return self.training and self.design.recurrent_dropout > 0
+
+    def _mask(self, inputs: torch.Tensor) -> torch.Tensor | None:
+        """(N, H) a mask of a layer's recurrent connections, for inputs (T, N, E); None for all."""
+        if not self._drops:
+            return None
+        width = self.layers[0].get_parameter("weight_hh_l0").shape[1]
+        return F.dropout(inputs.new_ones(inputs.shape[1], width), self.design.recurrent_dropout)
+
+    def _run_layer(
+        self,
+        layer: nn.Module,
+        inputs: torch.Tensor,
+        state: State | None,
+        mask: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, State]:
+        """As torch's layers: outputs and last state, by a loop where they do not do."""
+        if mask is None and not self.design.layer_norm:
+            made: tuple[torch.Tensor, State] = layer(inputs, state)
+            return made
+        parts = layer_parts(layer, plain_product)
+        if state is None:
+            width = layer.get_parameter("weight_hh_l0").shape[1]
+            zeros = inputs.new_zeros(1, inputs.shape[1], width)
+            state = (zeros, zeros) if self.cell == "lstm" else zeros
+        planes = state if isinstance(state, tuple) else (state,)
+        outputs, planes = run_loop(self.cell, parts, inputs, planes, mask)
+        return outputs, planes if self.cell == "lstm" else planes[0]
+
+    def prepare(self, precision: str) -> None:
+        """Lays the weights out for steps, for good; `run` is then a loop over steps."""
+        self._prepared = self._steps(lambda weight, bias: make_product(weight, bias, precision))
+
+    @property
+    def prepared(self) -> bool:
+        """Whether sources are better read by steps."""
+        return self._prepared is not None
+
+    @property
+    def steps(self) -> Steps:
+        """Steps by the weights as they are, or as they were prepared."""
+        if self._prepared is not None:
+            return self._prepared
+        return self._steps(plain_product)
+
+    def _steps(self, make: MakeProduct) -> Steps:
+        parts: list[LayerParts] = [layer_parts(layer, make) for layer in self.layers]
+        products = [(part.of_input, part.of_state) for part in parts]
+        return Steps(self.cell, products, [part.norm for part in parts], self.design.residual)
+
+    def _layer_memory(self, memory: torch.Tensor | None, index: int) -> State | None:
+        if memory is None:
+            return None
+        hidden = memory[index : index + 1].contiguous()
+        if self.cell != "lstm":
+            return hidden
+        count = len(self.layers)
+        return hidden, memory[count + index : count + index + 1].contiguous()
+
+
+def _longest_first(lengths: torch.Tensor) -> torch.Tensor:
+    """(B,) the order of the sentences in stretches."""
+    return lengths.argsort(descending=True, stable=True)

@@ -1,0 +1,138 @@
+"""Recurrent layers stepped one token a row at a time: decoding, and reading sources on CPUs.
+
+Letters: N rows, U distinct inputs, E input width, H width, S positions, P planes of a memory (the
+layers' hidden states, then, for the LSTM, their cell states).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from s2st.models.recurrent.cell_formulas import STEPS, Norm
+
+STEP_ROWS = 512  # rows whose gates are computed together, so that they stay in a cache
+Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of a stack of layers, without dropout.
+
+    Attributes:
+        cell: "lstm", "gru" or "rnn".
+        products: for each layer, what multiplies its input and what multiplies its state.
+        norms: for each layer, what its cell normalises besides the products (`cells`).
+        residual: whether layers from the second on add their input to what they give.
+    """
+
+    cell: str
+    products: Sequence[tuple[Product, Product]]
+    norms: Sequence[Norm | None]
+    residual: bool = False
+
+    def top(self, memory: torch.Tensor) -> torch.Tensor:
+        """(N, H) what the top layer gives, of the memory (P, N, H) after a step."""
+        return top_of(memory, len(self.products), self.residual)
+
+    def step(
+        self, inputs: torch.Tensor, memory: torch.Tensor, rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """One step of every layer.
+
+        Args:
+            inputs: (N, E); with `rows` (U, E), distinct inputs whose products are made once.
+            memory: (P, N, H) before the step.
+            rows: (N,) which of the inputs each row reads.
+
+        Returns:
+            (P, N, H) the memory after the step.
+        """
+        after = torch.empty_like(memory)
+        self._step(self.products[0][0](inputs), rows, memory, after)
+        return after
+
+    def run(self, inputs: torch.Tensor, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Over inputs (T, N, E): top states (T, N, H) and the memory after the last."""
+        tops = []
+        for column in inputs:
+            memory = self.step(column, memory)
+            tops.append(self.top(memory))
+        return torch.stack(tops), memory
+
+    def read(
+        self,
+        inputs: torch.Tensor,
+        rows: torch.Tensor,
+        lengths: torch.Tensor,
+        memory: torch.Tensor,
+        states: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The memory after the last token of every sentence.
+
+        Args:
+            inputs: (U, E) distinct inputs.
+            rows: (N, S) which of them each position of each sentence is.
+            lengths: (N,) on the CPU, tokens of each sentence.
+            memory: (P, N, H) before the first.
+            states: (N, S, H) zeros, to be filled with what the top layer gives, where wanted.
+        """
+        order = lengths.argsort(descending=True, stable=True)
+        rows = rows[order.to(rows.device)].t()
+        first = self.products[0][0](inputs)
+        memory = memory[:, order.to(memory.device)]
+        positions = torch.arange(int(lengths.max()))
+        counts = (lengths.unsqueeze(1) > positions).sum(dim=0).tolist()
+        for position, (column, open_rows) in enumerate(zip(rows, counts, strict=False)):
+            part = memory[:, :open_rows]  # longest sentences first: the others have ended
+            self._step(first, column[:open_rows], part, part)
+            if states is not None:
+                states[order[:open_rows].to(states.device), position] = self.top(part)
+        result = torch.empty_like(memory)
+        result[:, order.to(memory.device)] = memory
+        return result
+
+    def _step(
+        self,
+        first: torch.Tensor,
+        rows: torch.Tensor | None,
+        before: torch.Tensor,
+        after: torch.Tensor,
+    ) -> None:
+        """Writes the memory after a step; `after` may be `before` itself.
+
+        Args:
+            first: the first layer's products with its inputs, (N, G), which may be overwritten,
+                or, with `rows`, (U, G).
+        """
+        count = before.shape[1]
+        for begin in range(0, count, STEP_ROWS):
+            part = slice(begin, min(count, begin + STEP_ROWS))
+            gates = first[part] if rows is None else first.index_select(0, rows[part])
+            self._step_rows(gates, before[:, part], after[:, part])
+
+    def _step_rows(self, gates: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
+        count = len(self.products)
+        given: torch.Tensor | None = None  # by the layer below
+        for index, (of_input, of_state) in enumerate(self.products):
+            if given is not None:
+                gates = of_input(given)
+            planes = range(index, len(before), count)
+            recurrent = of_state(before[index])
+            STEPS[self.cell](
+                gates,
+                recurrent,
+                [before[p] for p in planes],
+                [after[p] for p in planes],
+                self.norms[index],
+            )
+            own = after[index]
+            given = own if given is None or not self.residual else given + own
+
+
+def top_of(memory: torch.Tensor, layers: int, residual: bool) -> torch.Tensor:
+    """(N, H) what the top of these layers gives without dropout, of their memory (P, N, H).
+
+    With residual layers that is the sum of all hidden states, by unrolling x_l = h_l + x_{l-1}.
+    """
+    return memory[:layers].sum(dim=0) if residual else memory[layers - 1]

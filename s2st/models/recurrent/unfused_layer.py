@@ -1,0 +1,116 @@
+"""A recurrent layer as a loop over time: what torch's fused layers do not have.
+
+That is layer normalisation in the cells, and dropout on the recurrent connections with one mask for
+a whole sentence. The products with a layer's inputs are made for all positions at once.
+
+Letters: T positions, N sentences, E input width, H width, G gates x H.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s2st.models.recurrent.cell_formulas import FORMULAS, Norm
+
+# (weight, bias or None) -> what multiplies by them
+MakeProduct = Callable[[torch.Tensor, torch.Tensor | None], Callable[[torch.Tensor], torch.Tensor]]
+# gates that are normalised together, in widths of the layer
+_TOGETHER = {"lstm": (4,), "gru": (2, 1), "rnn": ()}
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+class NormedLayer(nn.Module):
+    """The weights of one layer whose cells are layer-normalised (`cells`), named as torch's.
+
+    It has no biases but the shifts of its norms.
+    """
+
+    def __init__(self, cell: str, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        width, bound = _GATES[cell] * hidden_size, hidden_size**-0.5
+        self.weight_ih_l0 = nn.Parameter(torch.empty(width, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(width, hidden_size))
+        for weight in (self.weight_ih_l0, self.weight_hh_l0):
+            nn.init.uniform_(weight, -bound, bound)  # as torch's layers
+        parts = [count * hidden_size for count in _TOGETHER[cell]]
+        self.input_norms = nn.ModuleList(nn.LayerNorm(part) for part in parts)
+        self.state_norms = nn.ModuleList(nn.LayerNorm(part) for part in parts)
+        self.cell_norm = None if cell == "gru" else nn.LayerNorm(hidden_size)
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """What a step of a layer is made of.
+
+    Attributes:
+        of_input, of_state: from (..., E) and (..., H) to (..., G), norms of the products included.
+        norm: what the cell normalises besides, or None.
+    """
+
+    of_input: Callable[[torch.Tensor], torch.Tensor]
+    of_state: Callable[[torch.Tensor], torch.Tensor]
+    norm: Norm | None
+
+
+def layer_parts(layer: nn.Module, make: MakeProduct) -> LayerParts:
+    """The parts of one of torch's single layers, or of a `NormedLayer`."""
+    of_input, of_state = (layer.get_parameter(f"weight_{kind}_l0") for kind in ("ih", "hh"))
+    if isinstance(layer, NormedLayer):
+        first, second = make(of_input, None), make(of_state, None)
+        if layer.input_norms:
+            first = _normed(first, layer.input_norms)
+            second = _normed(second, layer.state_norms)
+        return LayerParts(first, second, layer.cell_norm)
+    biases = [layer.get_parameter(f"bias_{kind}_l0") for kind in ("ih", "hh")]
+    return LayerParts(make(of_input, biases[0]), make(of_state, biases[1]), None)
+
+
+def plain_product(
+    weight: torch.Tensor, bias: torch.Tensor | None
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The product by the weights as they are, with gradients."""
+    return partial(F.linear, weight=weight, bias=bias)
+
+
+def _normed(
+    product: Callable[[torch.Tensor], torch.Tensor], norms: nn.ModuleList
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    widths = [norm.normalized_shape[0] for norm in norms if isinstance(norm, nn.LayerNorm)]
+
+    def apply(inputs: torch.Tensor) -> torch.Tensor:
+        pieces = torch.split(product(inputs), widths, dim=-1)
+        return torch.cat([n(piece) for n, piece in zip(norms, pieces, strict=True)], dim=-1)
+
+    return apply
+
+
+def run_loop(
+    cell: str,
+    parts: LayerParts,
+    inputs: torch.Tensor,
+    state: tuple[torch.Tensor, ...],
+    mask: torch.Tensor | None,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """A layer over all positions, with gradients.
+
+    Args:
+        cell: "lstm", "gru" or "rnn".
+        parts: the layer's.
+        inputs: (T, N, E).
+        state: hidden and, for the LSTM, cell state, (1, N, H) each.
+        mask: (N, H) that the hidden state is multiplied by where the layer's weights read it.
+
+    Returns:
+        (T, N, H) hidden states, and the state after the last.
+    """
+    planes = [part[0] for part in state]
+    outputs = []
+    for column in parts.of_input(inputs).unbind(0):
+        read = planes[0] if mask is None else planes[0] * mask
+        planes = FORMULAS[cell](column, parts.of_state(read), planes, parts.norm)
+        outputs.append(planes[0])
+    return torch.stack(outputs), tuple(plane.unsqueeze(0) for plane in planes)

@@ -1,0 +1,115 @@
+"""The softmax loss of given words with its gradients, in chunks of rows, and number formats.
+
+The gradients are made in the forward pass, while a chunk's logits are there: all logits together
+(gigabytes for a large vocabulary) are never held, and nothing is computed twice.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from s2st.models.packed.packed_linear import multiply
+
+CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take as much again
+FEWEST_ROWS = 512  # a chunk moves the weights twice and their gradient once: it must be worth it
+
+
+def softmax_loss(
+    features: torch.Tensor, weight: torch.Tensor, words: torch.Tensor, smoothing: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums over rows of the smoothed loss, with gradient, and of -log p(word), without, in nats.
+
+    The loss of a row is (1 - smoothing) * -log p(word) + smoothing * mean over V of -log p.
+    Under autocast products are made in its format, all else in float32.
+
+    Args:
+        features: (N, H).
+        weight: (V, H); logits are features @ weight.T.
+        words: (N,) int64.
+        smoothing: from 0 to 1.
+    """
+    apply: Any = _SoftmaxLoss.apply  # typed in some releases of torch only
+    loss, nll = apply(features, weight, words, smoothing)
+    return loss, nll
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: torch.Tensor,
+        weight: torch.Tensor,
+        words: torch.Tensor,
+        smoothing: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        kind = features.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        with torch.autocast(kind, enabled=False):
+            sums, gradients = _loss_and_gradients(
+                features, weight, words, smoothing, dtype, ctx.needs_input_grad[:2]
+            )
+        ctx.save_for_backward(*gradients)
+        ctx.mark_non_differentiable(sums[1])
+        return sums
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(
+        ctx: Any, of_loss: torch.Tensor, _: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
+        gradients = (None if saved is None else saved * of_loss for saved in ctx.saved_tensors)
+        return (*gradients, None, None)
+
+
+def _loss_and_gradients(
+    features: torch.Tensor,
+    weight: torch.Tensor,
+    words: torch.Tensor,
+    smoothing: float,
+    dtype: torch.dtype,
+    needed: tuple[bool, ...],
+) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor | None, ...]]:
+    """(loss, nll) and the loss's gradients of features and weight where they are needed."""
+    factor = weight.to(dtype)
+    wide = torch.promote_types(dtype, torch.float32)
+    loss, nll = features.new_zeros((2,), dtype=wide)
+    of_features = torch.empty_like(features) if needed[0] else None
+    of_weight: torch.Tensor | None = None  # transposed: the faster way round
+    for rows in row_chunks(len(features), len(weight), weight.element_size()):
+        chunk, own = features[rows].to(dtype), words[rows].unsqueeze(1)
+        logits = multiply(chunk, factor).to(wide)
+        chosen = logits.gather(1, own)
+        # the normaliser by way of the largest logit, whose probability is never too small;
+        # logsumexp would take as long as the product
+        probabilities = torch.softmax(logits, dim=1)
+        largest = logits.amax(dim=1), probabilities.amax(dim=1)
+        its_nll = (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
+        nll, loss = nll + its_nll, loss + its_nll
+        if smoothing:
+            loss = loss + smoothing * (chosen.squeeze(1) - logits.mean(dim=1)).sum()
+            probabilities.sub_(smoothing / len(weight))
+        del logits
+        if not any(needed):
+            continue
+        probabilities.scatter_add_(1, own, torch.full_like(chosen, smoothing - 1))
+        errors = probabilities.to(dtype)
+        if of_features is not None:
+            of_features[rows] = multiply(errors, factor.t())
+        if needed[1]:
+            product = multiply(chunk.t(), errors.t())
+            of_weight = product.to(weight.dtype) if of_weight is None else of_weight.add_(product)
+    return (loss, nll), (of_features, None if of_weight is None else of_weight.t().contiguous())
+
+
+def row_chunks(rows: int, words: int, number_bytes: int) -> list[slice]:
+    """Slices of near-equal size of rows of logits; one, maybe empty, at least."""
+    most = max(FEWEST_ROWS, CHUNK_BYTES // (max(4, number_bytes) * words))
+    count = max(1, -(-rows // most))
+    edges = [rows * index // count for index in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(edges)]
+
+
+def at_least_float32(values: torch.Tensor) -> torch.Tensor:
+    """bfloat16 as float32; float32 and float64 as they are."""
+    return values if values.dtype == torch.float64 else values.float()

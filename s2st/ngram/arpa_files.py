@@ -1,0 +1,349 @@
+r"""ARPA files, the text form of n-gram models: log10 probabilities and backoff weights.
+
+Read as KenLM reads them: `<UNK>` is `<unk>`, a file without it gives it the log10 probability -100,
+backoff weights that are missing are 0, text before `\data\` is passed over. There a comment, which
+KenLM passes over too, tells the tokeniser of our own files. Every n-gram's first
+words must be an n-gram of the section before, as they are in all files that a program wrote.
+"""
+
+import json
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from s2st.errors import DataError, S2STError
+from s2st.ngram.lookup_tables import Floats, Keys, NGrams, Order, find
+from s2st.options.config import load_json
+from s2st.text.line_files import read_lines, split_words
+from s2st.text.tokenizers import NoneConfig, TokenizerSpec, recorded_config
+from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
+
+SUFFIXES = (".arpa", ".arpa.gz")  # that are written
+READ = (*SUFFIXES, ".arpa.xz", ".arpa.bz2")
+MISSING_UNK = -100.0  # KenLM's, log10
+MOST_ORDERS = 20
+COMMENT = "# s2st tokenizer "
+MOST_COMMENTS = 100  # lines before the data that are looked at
+BLOCK = 1 << 14  # lines parsed together
+
+
+def is_arpa(path: str | Path) -> bool:
+    """Whether a path is meant as an ARPA file, by its name; a folder is none."""
+    return str(path).endswith(READ) and not Path(path).is_dir()
+
+
+def read_arpa(path: str | Path) -> NGrams:
+    """Reads an ARPA file, plain or compressed.
+
+    Raises:
+        InputMissingError: it cannot be read.
+        DataError: it is damaged, cut short or no ARPA file; names the line.
+    """
+    return read_model(path)[0]
+
+
+def read_model(path: str | Path) -> tuple[NGrams, TokenizerSpec]:
+    """An ARPA file's n-grams, and the tokeniser that it tells, without its model.
+
+    The tokeniser is `none` where the file tells nothing. Raises as `read_arpa`.
+    """
+    reader = _Reader(str(path))
+    return reader.read(), reader.tokenizer
+
+
+def tokenizer_comment(spec: TokenizerSpec) -> str:
+    """The line that tells the tokeniser; none for words between blanks, which all files have."""
+    if spec == TokenizerSpec(spec.name, NoneConfig(), spec.language):
+        return ""
+    return f"{COMMENT}{json.dumps(spec.record(), ensure_ascii=False)}\n"
+
+
+def read_words(path: str | Path) -> tuple[Vocabulary, TokenizerSpec]:
+    """The words of an ARPA file, as `read_arpa` numbers them, and the tokeniser that it tells.
+
+    The n-grams are passed over, but to the end of the file, whose checksum is compared.
+    """
+    reader = _Reader(str(path))
+    reader.read_single()
+    reader.pass_over()
+    return reader.vocabulary(), reader.tokenizer
+
+
+class _Reader:
+    """One pass over the file; `line` is the number of the line read last."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.line = 0
+        self.tokenizer = TokenizerSpec("none", NoneConfig(), "")
+        self._lines = read_lines(path)
+        self._index = {"<UNK>": UNK_ID, **{word: i for i, word in enumerate(SPECIALS)}}
+
+    def read(self) -> NGrams:
+        single, counts = self.read_single()
+        orders = [single]
+        for order, count in enumerate(counts[1:], start=2):
+            self._expect(f"\\{order}-grams:")
+            orders.append(self._section(order, count, orders))
+        orders[-1] = replace(orders[-1], backoffs=np.empty(0))  # of the longest n-grams
+        self._expect("\\end\\")
+        self._expect_nothing()
+        return NGrams(self.vocabulary(), tuple(orders))
+
+    def read_single(self) -> tuple[Order, list[int]]:
+        """The single words, and how many n-grams of each order there shall be."""
+        counts = self._header()
+        self._expect("\\1-grams:")
+        return self._words(counts[0]), counts
+
+    def pass_over(self) -> None:
+        """Reads on to the end of the file."""
+        for line in self._lines:
+            self.line += 1
+            if line.strip() == "\\end\\":
+                self._expect_nothing()
+                return
+        raise self._fail("ends where \\end\\ should come: cut short?")
+
+    def vocabulary(self) -> Vocabulary:
+        """The words read."""
+        words = [word for word, i in self._index.items() if i >= len(SPECIALS)]
+        return Vocabulary(words, [1] * len(words))
+
+    def _next(self) -> str | None:
+        line = next(self._lines, None)
+        self.line += 1
+        return line
+
+    def _fail(self, message: str, line: int | None = None) -> DataError:
+        return DataError(message, self.path, self.line if line is None else line)
+
+    def _expect(self, header: str) -> None:
+        """Passes over blank lines to a header."""
+        while True:
+            line = self._next()
+            if line is None:
+                raise self._fail(f"ends where {header} should come: cut short?")
+            if line.strip() == header:
+                return
+            if line.strip():
+                raise self._fail(f"expected {header}, not {line[:60]!r}")
+
+    def _expect_nothing(self) -> None:
+        """Reads blank lines to the end of the file, where a checksum may be."""
+        for line in self._lines:
+            self.line += 1
+            if line.strip():
+                raise self._fail(f"text after \\end\\: {line[:60]!r}")
+
+    def _header(self) -> list[int]:
+        line: str | None = ""
+        while line is not None and line.strip() != "\\data\\":
+            line = self._next()
+            if line is not None and line.startswith(COMMENT) and self.line <= MOST_COMMENTS:
+                self.tokenizer = self._told(line[len(COMMENT) :])
+        if line is None:
+            raise DataError("no line \\data\\: not an ARPA file", self.path)
+        counts: list[int] = []
+        while True:
+            line = self._next()
+            text = "" if line is None else line.strip()
+            if line is None or (not text and counts):
+                break
+            if not text:
+                continue
+            order, _, count = text.removeprefix("ngram ").partition("=")
+            if not (text.startswith("ngram ") and _is_count(count) and _is_count(order)):
+                raise self._fail(f"expected `ngram N=count`, not {text[:60]!r}")
+            if int(order) != len(counts) + 1 or int(order) > MOST_ORDERS:
+                raise self._fail(f"order {order} where {len(counts) + 1} should come")
+            counts.append(int(count))
+        if not counts:
+            raise self._fail("no counts (ngram 1=...) after \\data\\")
+        return counts
+
+    def _told(self, text: str) -> TokenizerSpec:
+        """The tokeniser of a comment."""
+        try:
+            record = load_json(text)
+            name, options = record["name"], record["options"]
+            config = recorded_config(name, options, self.path)
+            return TokenizerSpec(name, config, str(record["language"]))
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+            S2STError,
+        ) as error:
+            raise self._fail("no tokenizer that there is") from error
+
+    def _blocks(self, order: int, count: int) -> Iterator[tuple[list[str], int]]:
+        """The lines of a section in blocks, each with the number of its first line."""
+        left = count
+        while left:
+            first = self.line + 1
+            block = list(islice(self._lines, min(left, BLOCK)))
+            self.line += len(block)
+            if "" in block:
+                at = first + block.index("")
+                found = count - left + block.index("")
+                raise self._fail(f"{found} {order}-grams, but ngram {order}={count}", at)
+            if not block:
+                raise self._fail(f"ends within the {order}-grams: cut short?")
+            left -= len(block)
+            yield block, first
+
+    def _words(self, count: int) -> Order:
+        """The section of single words, which gives them their ids."""
+        words: list[str] = []
+        log_probs, backoffs = array("d"), array("d")
+        for block, first in self._blocks(1, count):
+            columns = _columns(block, 1)
+            if columns is None:
+                raise self._find_fault(block, first, 1)
+            words += columns[0]
+            log_probs.extend(columns[1].tolist())
+            backoffs.extend(columns[2].tolist())
+        begin, given = self.line - count + 1, set()
+        ids = np.empty(count, dtype=np.int64)
+        for place, word in enumerate(words):
+            ids[place] = number = self._index.setdefault(word, len(self._index) - 1)
+            if number in given:
+                raise self._fail(f"{word[:80]!r} occurs twice", begin + place)
+            given.add(number)
+        for name, number in (("<s>", BOS_ID), ("</s>", EOS_ID)):
+            if number not in given:
+                raise self._fail(f"{name} is not among the words")
+        size = len(self._index) - 1
+        values = np.full(size, -np.inf), np.zeros(size)
+        values[0][UNK_ID] = MISSING_UNK
+        values[0][ids], values[1][ids] = np.array(log_probs), np.array(backoffs)
+        values[0][PAD_ID] = -np.inf
+        return Order(np.arange(size), values[0], values[1])
+
+    def _section(self, order: int, count: int, shorter: list[Order]) -> Order:
+        """The section of an order above 1."""
+        parts: list[tuple[Keys, Floats, Floats]] = []
+        begin = self.line + 1
+        for block, first in self._blocks(order, count):
+            columns = _columns(block, order)
+            if columns is None:
+                raise self._find_fault(block, first, order)
+            try:
+                numbers = map(self._index.__getitem__, columns[0])
+                ids = np.fromiter(numbers, np.int64, len(columns[0]))
+            except KeyError as error:
+                raise self._find_fault(block, first, order) from error
+            table = ids.reshape(-1, order)
+            context = table[:, 0]
+            for length in range(1, order - 1):
+                context = find(
+                    shorter[length].keys, context * len(shorter[0].keys) + table[:, length]
+                )
+                if (context < 0).any():
+                    place = int((context < 0).argmax())
+                    words = " ".join(columns[0][order * place :][: length + 1])[:80]
+                    message = f"its first words {words!r} are not among the {length + 1}-grams"
+                    raise self._fail(message, first + place)
+            parts.append((context * len(shorter[0].keys) + table[:, -1], columns[1], columns[2]))
+        if not parts:
+            return Order(np.empty(0, np.int64), np.empty(0), np.empty(0))
+        keys, log_probs, backoffs = (np.concatenate(column) for column in zip(*parts, strict=True))
+        parts.clear()
+        rising = keys.argsort(kind="stable")
+        keys = keys[rising]
+        if (twice := keys[1:] == keys[:-1]).any():
+            raise self._fail("this n-gram occurs twice", begin + int(rising[1:][twice].min()))
+        return Order(keys, log_probs[rising], backoffs[rising])
+
+    def _find_fault(self, block: list[str], first: int, order: int) -> DataError:
+        """The error of the first bad line of a block."""
+        for number, line in enumerate(block, start=first):
+            if line.lstrip().startswith("\\"):
+                return self._fail(f"{line[:40]!r} before the last of the {order}-grams", number)
+            fields = _fields(line, order)
+            if fields is None:
+                return self._fail(f"expected a log10 probability and {order} words", number)
+            words, log_prob, backoff = fields
+            if _number(log_prob) > 0:  # nan too
+                return self._fail(f"{log_prob[:40]!r} is not a log10 probability", number)
+            if not math.isfinite(_number(backoff)):
+                return self._fail(f"{backoff[:40]!r} is not a log10 backoff weight", number)
+            for word in words:
+                if order > 1 and word not in self._index:
+                    return self._fail(f"{word[:80]!r} is not among the single words", number)
+        raise AssertionError("a block that does not parse has a bad line")
+
+
+def _columns(block: list[str], order: int) -> tuple[list[str], Floats, Floats] | None:
+    """Words (all in one list), log_probs and backoffs of lines; None if any cannot be so."""
+    rows = [line.split("\t") for line in block]
+    widths = set(map(len, rows))
+    if widths != {2} and widths != {3}:
+        return _slow_columns(block, order)
+    words = " \n ".join([row[1] for row in rows]).split(" ")
+    between = slice(order, None, order + 1)  # where the line ends must be
+    whole = len(words) == len(rows) * (order + 1) - 1
+    if not whole or words[between].count("\n") != len(rows) - 1 or "" in words:
+        return _slow_columns(block, order)
+    del words[between]
+    backoffs = [row[2] for row in rows] if widths == {3} else ["0"] * len(rows)
+    return _numbers(words, [row[0] for row in rows], backoffs)
+
+
+def _slow_columns(block: list[str], order: int) -> tuple[list[str], Floats, Floats] | None:
+    """As `_columns`, of lines that are not cut by tabs and single blanks."""
+    words: list[str] = []
+    log_probs, backoffs = [], []
+    for line in block:
+        fields = _fields(line, order)
+        if fields is None:
+            return None
+        words += fields[0]
+        log_probs.append(fields[1])
+        backoffs.append(fields[2])
+    return _numbers(words, log_probs, backoffs)
+
+
+def _numbers(
+    words: list[str], log_probs: list[str], backoffs: list[str]
+) -> tuple[list[str], Floats, Floats] | None:
+    try:
+        values = tuple(np.fromiter(map(float, texts), float) for texts in (log_probs, backoffs))
+    except ValueError:
+        return None
+    good = np.isfinite(values[0]).all() and (values[0] <= 0).all() and np.isfinite(values[1]).all()
+    return (words, values[0], values[1]) if good else None
+
+
+def _fields(line: str, order: int) -> tuple[list[str], str, str] | None:
+    """Words, log_prob and backoff of a line; None where they are not so many words."""
+    cells = line.split("\t")
+    if 2 <= len(cells) <= 3:
+        words = split_words(cells[1])
+        return (words, cells[0], (cells[2:] or ["0"])[0]) if len(words) == order else None
+    fields = split_words(line)
+    if not order < len(fields) < order + 3:
+        return None
+    return fields[1 : order + 1], fields[0], (fields[order + 1 :] or ["0"])[0]
+
+
+def _number(text: str) -> float:
+    """A finite number, or inf where the text is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.inf
+    return value if math.isfinite(value) else math.inf
+
+
+def _is_count(text: str) -> bool:
+    text = text.strip()
+    return text.isascii() and text.isdigit() and len(text) < 16

@@ -1,0 +1,1 @@
+"""Options as dataclass fields, registries of components, and the resolution of options."""

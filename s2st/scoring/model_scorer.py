@@ -1,0 +1,97 @@
+"""One model as a Scorer."""
+
+import torch
+
+from s2st.data.batch import Batch, SourceBatch
+from s2st.models.base import DecoderState, Seq2SeqModel
+from s2st.models.packed.int8_linear import require_int8
+from s2st.models.softmax.chunked_loss import at_least_float32
+from s2st.process.device import autocast
+from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
+
+
+class ModelScorer(Scorer):
+    """Wraps a model in evaluation mode.
+
+    The model is given copies of ids: one of a plugin that writes into its input changes neither
+    what a search goes on with nor what other members of an ensemble read.
+
+    Args:
+        model: on its device already.
+        source, target: what the ids mean.
+        precision: number format of the matrix products: "float32", "bfloat16" or "int8". The
+            model is prepared for it: later changes of its weights are not seen.
+    """
+
+    def __init__(
+        self, model: Seq2SeqModel, source: TextSide, target: TextSide, precision: str = "float32"
+    ) -> None:
+        self.model = model.eval()
+        self.source = source
+        self.target = target
+        self.device = next(model.parameters()).device
+        self._precision = precision
+        if precision == "int8":
+            require_int8(self.device)
+        model.prepare(precision)
+
+    @torch.inference_mode()
+    def start(self, source: SourceBatch) -> DecoderState:
+        """Encodes the sources."""
+        with autocast(self.device, self._precision):
+            return self.model.initial_state(self.model.encode(self._own(source)))
+
+    @torch.inference_mode()
+    def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
+        """The model's."""
+        with autocast(self.device, self._precision):
+            encoded = self.model.encode(self._own(source))
+        parts = self.model.sentence_vectors(encoded)
+        return {name: at_least_float32(part) for name, part in parts.items()}
+
+    def check_pairs(self, batch: Batch) -> None:
+        """The model knows."""
+        self.model.check_pairs(batch.copied())
+
+    def _own(self, source: SourceBatch) -> SourceBatch:
+        return source.copied().to(self.device)
+
+    @torch.inference_mode()
+    def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
+        """One step of the model."""
+        with autocast(self.device, self._precision):
+            result = self.model.step(tokens.clone(), state)
+        return Advance(result.features, result.state, result.attention)
+
+    @torch.inference_mode()
+    def log_probs(self, features: Features) -> torch.Tensor:
+        """Projection and softmax."""
+        return torch.log_softmax(self._logits(features), dim=-1)
+
+    @torch.inference_mode()
+    def probabilities(self, features: Features) -> torch.Tensor:
+        """Projection and softmax."""
+        return torch.softmax(self._logits(features), dim=-1)
+
+    def _logits(self, features: Features) -> torch.Tensor:
+        assert isinstance(features, torch.Tensor)
+        with autocast(self.device, self._precision):
+            return at_least_float32(self.model.project(features))
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
+        """One step of the model and the softmax."""
+        return self.whole_step(tokens, state)
+
+    @torch.inference_mode()
+    def score(self, batch: Batch) -> torch.Tensor:
+        """Teacher forced; only real target positions are projected."""
+        batch = batch.to(self.device)
+        places = batch.target_positions()
+        with autocast(self.device, self._precision):
+            state = self.model.initial_state(self.model.encode(batch.source.copied()))
+            features = self.model.decode(batch.target_in.clone(), state).flatten(0, 1)[places]
+        rows = torch.arange(len(features), device=self.device)
+        log_probs = self.pick(features, rows, batch.target_out.flatten()[places])
+        result = log_probs.new_zeros(batch.target_out.numel())
+        result[places] = log_probs
+        return result.view_as(batch.target_out)

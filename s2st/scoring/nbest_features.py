@@ -1,0 +1,153 @@
+"""What models say of n-best lists: one new feature of every hypothesis, from a scorer each.
+
+A direct model scores the hypothesis given the source, or without it (a language model); a channel
+model of the other direction scores the source given the hypothesis.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from s2st.data.batch import make_batch, make_source
+from s2st.data.batch_planner import BatchingConfig, plan_in_order
+from s2st.scoring.base import Scorer, TextSide
+from s2st.scoring.prefix_sharing import score_lists
+
+CHANNEL = BatchingConfig(batch_size=512, max_tokens=16384)  # pairs scored together
+
+
+@dataclass(frozen=True)
+class FeatureScores:
+    """Log-probabilities of some lists, in nats.
+
+    Attributes:
+        tokens: [list][hypothesis] -> one value a token, in the order of the text, EOS last.
+        rows_stepped: positions that were computed.
+        positions: positions that plain scoring would compute.
+    """
+
+    tokens: list[list[npt.NDArray[np.float32]]]
+    rows_stepped: int
+    positions: int
+
+
+class ListFeature(ABC):
+    """One new feature of the hypotheses of lists.
+
+    Attributes:
+        name: what it is called in the lists.
+        scorer: the model or models behind it.
+    """
+
+    def __init__(self, name: str, scorer: Scorer) -> None:
+        self.name = name
+        self.scorer = scorer
+
+    @property
+    @abstractmethod
+    def source(self) -> TextSide:
+        """How the model reads the lists' sources."""
+
+    @property
+    @abstractmethod
+    def target(self) -> TextSide:
+        """How the model reads the lists' hypotheses."""
+
+    @abstractmethod
+    def score(
+        self, sources: Sequence[str], hypotheses: Sequence[Sequence[str]], max_rows: int
+    ) -> FeatureScores:
+        """Scores every hypothesis of every source.
+
+        Args:
+            sources: text of each list's source.
+            hypotheses: text of each list's hypotheses, tokenised as the system has it.
+            max_rows: rows computed together at most; bounds the memory.
+        """
+
+
+class DirectFeature(ListFeature):
+    """log p(hypothesis | source): a translation model, a language model or an ensemble."""
+
+    @property
+    def source(self) -> TextSide:
+        """The scorer's source side."""
+        return self.scorer.source
+
+    @property
+    def target(self) -> TextSide:
+        """The scorer's target side."""
+        return self.scorer.target
+
+    def score(
+        self, sources: Sequence[str], hypotheses: Sequence[Sequence[str]], max_rows: int
+    ) -> FeatureScores:
+        """Each source encoded once, each distinct prefix of its hypotheses stepped once."""
+        source, target = self.source, self.target
+        rows = [source.ids(source.tokenizer.encode(text)) for text in sources]
+        ids = [[target.ids(tokens_of(target, text)) for text in group] for group in hypotheses]
+        batch = make_source(rows, range(len(rows)))
+        found = score_lists(self.scorer, batch, ids, max_rows)
+        tokens = found.token_log_probs
+        if target.right_to_left:
+            tokens = [[row[target.places(len(row))] for row in group] for group in tokens]
+        return FeatureScores(tokens, found.rows_stepped, found.positions)
+
+
+class ChannelFeature(ListFeature):
+    """log p(source | hypothesis) by a model of the other direction: the noisy channel's part.
+
+    The values of a hypothesis' tokens are those of the source's tokens.
+    """
+
+    @property
+    def source(self) -> TextSide:
+        """The lists' sources are the scorer's targets."""
+        return self.scorer.target
+
+    @property
+    def target(self) -> TextSide:
+        """The lists' hypotheses are the scorer's sources."""
+        return self.scorer.source
+
+    def score(
+        self, sources: Sequence[str], hypotheses: Sequence[Sequence[str]], max_rows: int
+    ) -> FeatureScores:
+        """Each distinct hypothesis is encoded once, hypotheses of like length together."""
+        said, read = self.source, self.target
+        wanted = [said.ids(said.tokenizer.encode(text)) for text in sources]
+        pairs: dict[tuple[int, tuple[int, ...]], int] = {}
+        places: list[list[int]] = []
+        for index, group in enumerate(hypotheses):
+            own = (tuple(read.ids(tokens_of(read, text))) for text in group)
+            places.append([pairs.setdefault((index, ids), len(pairs)) for ids in own])
+        keys = list(pairs)
+        lengths = np.array([len(ids) + len(wanted[i]) for i, ids in keys], dtype=np.int64)
+        config = BatchingConfig(
+            batch_size=min(CHANNEL.batch_size, max_rows), max_tokens=CHANNEL.max_tokens
+        )
+        scores: dict[int, npt.NDArray[np.float32]] = {}
+        for chosen in plan_in_order(lengths, config):
+            batch = make_batch(
+                [keys[k][1] for k in chosen], [wanted[keys[k][0]] for k in chosen], chosen.tolist()
+            )
+            table = self.scorer.score(batch).float().cpu().numpy()
+            for k, row in zip(chosen.tolist(), table, strict=True):
+                scores[k] = row[said.places(len(wanted[keys[k][0]]) + 1)]
+        positions = sum(len(wanted[i]) + 1 for i, group in enumerate(hypotheses) for _ in group)
+        stepped = sum(len(row) for row in scores.values())
+        return FeatureScores([[scores[k] for k in own] for own in places], stepped, positions)
+
+
+def tokens_of(side: TextSide, text: str) -> list[str]:
+    """A hypothesis of an SMT system in a model's own tokens.
+
+    Such text is tokenised; a model of tokenised text (`none`, `moses`) takes its words as they
+    are, a subword model cuts them.
+    """
+    if side.tokenizer.subword or side.empty:
+        return side.tokenizer.encode(text)
+    return text.split(" ") if text else []

@@ -1,0 +1,273 @@
+"""An n-gram model as a Scorer: it reads no source, and its words are those of its ARPA file."""
+
+import copy
+import logging
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2st.data.batch import Batch, SourceBatch
+from s2st.models.base import DecoderState
+from s2st.ngram.arpa_files import read_arpa, read_model, read_words
+from s2st.ngram.lookup_tables import NGrams
+from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
+from s2st.text.tokenizers import NOTHING, NoneConfig, TokenizerSpec, nothing
+from s2st.text.vocabulary import BOS_ID, PAD_ID, UNK_ID, Vocabulary
+
+log = logging.getLogger("s2st")
+
+
+@dataclass(frozen=True)
+class NGramState(DecoderState):
+    """The last words of each row as contexts.
+
+    Attributes:
+        contexts: (N, order - 1) int64; column j - 1 is the number of the n-gram of the last j
+            words, -1 where it is none.
+    """
+
+    contexts: torch.Tensor
+
+    def select(self, rows: torch.Tensor) -> "NGramState":
+        """Selects rows."""
+        return NGramState(self.contexts.index_select(0, rows))
+
+
+@dataclass(frozen=True)
+class _Order:
+    """The n-grams of one length, as in `ngram.tables`, with natural logarithms."""
+
+    keys: torch.Tensor
+    log_probs: torch.Tensor
+    backoffs: torch.Tensor
+
+
+class _Tables:
+    """A file's tables on a device; with kenlm they are read only when a whole step is needed."""
+
+    def __init__(self, path: str | Path, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
+        self.dtype = dtype
+        self.path = path
+        self.kenlm = kenlm_model(path)
+        self._orders: list[_Order] | None = None
+        if self.kenlm is not None:
+            self.vocabulary, self.tokenizer = read_words(path)
+        else:
+            ngrams, self.tokenizer = read_model(path)
+            self.vocabulary, self._orders = ngrams.vocabulary, self._moved(ngrams)
+
+    @property
+    def orders(self) -> list[_Order]:
+        """Single words first."""
+        if self._orders is None:
+            self._orders = self._moved(read_arpa(self.path))
+        return self._orders
+
+    def _moved(self, ngrams: NGrams) -> list[_Order]:
+        orders = [
+            _Order(
+                torch.from_numpy(order.keys).to(self.device),
+                torch.from_numpy(order.log_probs * math.log(10)).to(self.device, self.dtype),
+                torch.from_numpy(order.backoffs * math.log(10)).to(self.device, self.dtype),
+            )
+            for order in ngrams.orders
+        ]
+        for never in (PAD_ID, BOS_ID):
+            orders[0].log_probs[never] = -math.inf
+        return orders
+
+
+def kenlm_model(path: str | Path) -> Any:
+    """The file as KenLM has it; None where kenlm is not installed, or cannot read the file.
+
+    Our own reader then says what is wrong with it, or reads what kenlm does not.
+    """
+    try:
+        import kenlm
+    except ImportError:
+        return None
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    try:
+        return kenlm.Model(str(path), config)
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
+class NGramScorer(Scorer):
+    """p(word | last words) of an n-gram model, on any device; a word it lacks counts as `<unk>`.
+
+    Where kenlm is installed it scores whole sentences (`score`) in float32; the tables, which take
+    several times longer to read, are then read only for steps of a search.
+
+    Args:
+        path: the ARPA file.
+        device: where its tables lie.
+        dtype: of log-probabilities.
+
+    Raises:
+        InputMissingError, DataError: as `ngram.arpa.read_arpa`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.source = TextSide(NOTHING, nothing().build(), Vocabulary([], []))
+        self._tables = _Tables(path, self.device, dtype)
+        told = self._tables.tokenizer
+        if told.name == "sentencepiece":  # its model is not in the file
+            log.warning(
+                "%s: its words are pieces of SentencePiece: beside other checkpoints their model "
+                "cuts the text, alone it has to be cut already", path,
+            )  # fmt: skip
+            told = TokenizerSpec("none", NoneConfig(), "")
+        self._vocabulary = self._tables.vocabulary
+        self.target = TextSide("", told.build(), self._vocabulary)
+        # of the target side's ids: the same word here, and what is added to its log-probability
+        self._own: torch.Tensor | None = None
+        self._shares: torch.Tensor | None = None
+
+    @property
+    def _orders(self) -> list[_Order]:
+        return self._tables.orders
+
+    def over(self, target: TextSide) -> "NGramScorer":
+        """This model for the ids of another target side.
+
+        The probability of `<unk>` is divided evenly among the side's own `<unk>` and its words that
+        this model lacks, so that probabilities can be averaged with those of other models. That of
+        words that the side lacks is nobody's: a step's probabilities may sum to less than 1.
+        """
+        own = target.vocabulary.mapping_to(self._vocabulary)
+        other = copy.copy(self)
+        other.target = replace(target, right_to_left=False)
+        other._own = torch.from_numpy(own).to(self.device)
+        unknown = other._own == UNK_ID
+        shares = torch.zeros(len(own), dtype=self._tables.dtype, device=self.device)
+        other._shares = shares.masked_fill(unknown, -math.log(int(unknown.sum())))
+        return other
+
+    def start(self, source: SourceBatch) -> NGramState:
+        """No words yet, whatever the sources."""
+        shape = (len(source), len(self._orders) - 1)
+        return NGramState(torch.full(shape, -1, dtype=torch.int64, device=self.device))
+
+    @torch.inference_mode()
+    def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
+        """Looks up the contexts that end with the tokens; the features are these."""
+        assert isinstance(state, NGramState)
+        last = self._ids(tokens)
+        found = [last]
+        for length in range(1, len(self._orders) - 1):
+            found.append(self._find(length, state.contexts[:, length - 1], last))
+        contexts = torch.stack(found, dim=1)[:, : len(self._orders) - 1]
+        return Advance(contexts, NGramState(contexts), None)
+
+    @torch.inference_mode()
+    def log_probs(self, features: Features) -> torch.Tensor:
+        """All words: single words' probabilities, over them those of ever longer n-grams."""
+        assert isinstance(features, torch.Tensor)
+        weights = self._weights(features)
+        table = self._orders[0].log_probs + weights[:, :1]
+        for length in range(1, len(self._orders)):
+            order = self._orders[length]
+            rows, places = self._continuations(length, features[:, length - 1])
+            words = order.keys[places] % len(self._vocabulary)
+            table[rows, words] = order.log_probs[places] + weights[rows, length]
+        if self._own is None or self._shares is None:
+            return table
+        return table.index_select(1, self._own).add_(self._shares)
+
+    @torch.inference_mode()
+    def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """Looks up only the words asked for."""
+        assert isinstance(features, torch.Tensor)
+        contexts, own = features[rows], self._ids(words)
+        weights = self._weights(contexts)
+        result = self._orders[0].log_probs[own] + weights[:, 0]
+        for length in range(1, len(self._orders)):
+            places = self._find(length, contexts[:, length - 1], own)
+            longer = self._orders[length].log_probs
+            if len(longer):
+                found = longer[places.clamp(min=0)] + weights[:, length]
+                result = torch.where(places >= 0, found, result)
+        return result if self._shares is None else result + self._shares[words]
+
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
+        """All words."""
+        return self.whole_step(tokens, state)
+
+    @torch.inference_mode()
+    def score(self, batch: Batch) -> torch.Tensor:
+        """All positions at once."""
+        batch = batch.to(self.device)
+        if self._tables.kenlm is not None:
+            return self._kenlm_score(batch)
+        words = self._ids(batch.target_in)
+        contexts = [words]
+        for length in range(1, len(self._orders) - 1):
+            before = torch.nn.functional.pad(contexts[-1][:, :-1], (1, 0), value=-1)
+            contexts.append(self._find(length, before, words))
+        features = torch.stack(contexts, dim=2)[:, :, : len(self._orders) - 1].flatten(0, 1)
+        places = batch.target_positions()
+        found = self.pick(features, places, batch.target_out.flatten()[places])
+        result = found.new_zeros(batch.target_out.numel())
+        result[places] = found
+        return result.view_as(batch.target_out)
+
+    def _kenlm_score(self, batch: Batch) -> torch.Tensor:
+        """`score` by kenlm."""
+        rows, names = self._ids(batch.target_out).tolist(), self._vocabulary.tokens
+        result = torch.zeros(batch.target_out.shape, dtype=self._tables.dtype)
+        for index, length in enumerate(batch.target_lengths.tolist()):
+            text = " ".join([names[i] for i in rows[index][: length - 1]])
+            found = [score for score, _, _ in self._tables.kenlm.full_scores(text)]
+            result[index, :length] = torch.tensor(found, dtype=self._tables.dtype)
+        result = result.mul_(math.log(10)).to(self.device)
+        if self._shares is None:
+            return result
+        return result + self._shares[batch.target_out].masked_fill(~batch.target_mask(), 0)
+
+    def _ids(self, words: torch.Tensor) -> torch.Tensor:
+        """The model's own ids of target ids."""
+        words = words.to(self.device)
+        return words if self._own is None else self._own[words]
+
+    def _find(self, length: int, contexts: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """Numbers of the n-grams of `length` + 1 words, given that of the first and the last."""
+        keys = self._orders[length].keys
+        if not len(keys):
+            return torch.full_like(words, -1)
+        wanted = contexts * len(self._vocabulary) + words
+        places = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+        return places.masked_fill_((keys[places] != wanted) | (contexts < 0), -1)
+
+    def _weights(self, contexts: torch.Tensor) -> torch.Tensor:
+        """(N, order) logarithms of the weights of n-grams of 1, 2, ... words, backed off to."""
+        columns = [self._orders[0].log_probs.new_zeros(len(contexts))]
+        for length in range(len(self._orders) - 1, 0, -1):
+            own, backoffs = contexts[:, length - 1], self._orders[length - 1].backoffs
+            known = backoffs[own.clamp(min=0)] if len(backoffs) else torch.zeros_like(columns[0])
+            columns.append(columns[-1] + known.masked_fill(own < 0, 0))
+        return torch.stack(columns[::-1], dim=1)
+
+    def _continuations(
+        self, length: int, contexts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Every n-gram of `length` + 1 words that extends a context (N,): its row, its number."""
+        keys, size = self._orders[length].keys, len(self._vocabulary)
+        begins = torch.searchsorted(keys, contexts * size)
+        counts = torch.searchsorted(keys, (contexts + 1) * size) - begins
+        counts = counts.masked_fill_(contexts < 0, 0)
+        rows = torch.arange(len(contexts), device=self.device).repeat_interleave(counts)
+        first = counts.cumsum(0) - counts  # of each row among all
+        return rows, torch.arange(len(rows), device=self.device) + (begins - first)[rows]

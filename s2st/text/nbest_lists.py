@@ -1,0 +1,154 @@
+"""Moses n-best lists: `id ||| hypothesis ||| Name= v v Name= v ||| total [||| more]`, streamed."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from s2st.errors import DataError
+from s2st.text.line_files import split_words
+
+SEPARATOR = " ||| "
+ASCII_SPACE = " \t\n\r\f\v"
+MOST_MEMORY = 1 << 27  # of one list: its characters, and ENTRY_MEMORY for each hypothesis
+ENTRY_MEMORY = 1000
+
+
+@dataclass(frozen=True)
+class NBestEntry:
+    """One line of a list. `total` is the system's own score, larger is better.
+
+    Attributes:
+        id: sentence number from 0.
+        hypothesis: the words, single spaces between them, none at the ends.
+        features: (name without "=", values) in the order of the line.
+        total: weighted sum of the features as the system computed it; may be nan or infinite.
+        extra: further fields as they stand (alignments and the like).
+        line: line number in the file, from 1.
+    """
+
+    id: int
+    hypothesis: str
+    features: tuple[tuple[str, tuple[float, ...]], ...]
+    total: float
+    extra: tuple[str, ...]
+    line: int
+
+
+def parse_entry(text: str, path: str, line: int) -> NBestEntry:
+    """Reads one line; raises DataError that names the field at fault."""
+    fields = text.split("|||")
+    if len(fields) < 4:
+        raise DataError(
+            f"{len(fields)} fields between '|||', a Moses n-best line has at least 4 "
+            "(id, hypothesis, features, total)",
+            path,
+            line,
+        )
+    identifier = fields[0].strip(ASCII_SPACE)
+    if not _is_id(identifier):
+        raise DataError(f"id {identifier[:40]!r} is not a whole number from 0", path, line)
+    total = fields[3].strip(ASCII_SPACE)
+    number = _parse_number(total)
+    if number is None:
+        raise DataError(f"total {total[:40]!r} is not a number", path, line)
+    return NBestEntry(
+        id=int(identifier),
+        hypothesis=" ".join(split_words(fields[1])),
+        features=tuple(parse_features(fields[2], path, line)),
+        total=number,
+        extra=tuple(field.strip(ASCII_SPACE) for field in fields[4:]),
+        line=line,
+    )
+
+
+def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """(name, values) of each feature in `Name= v v Name= v`; raises DataError."""
+    name: str | None = None
+    values: list[float] = []
+    for word in split_words(text):
+        if word.endswith("="):
+            if name is not None:
+                yield name, tuple(values)
+            name, values = word[:-1], []
+            if not name:
+                raise DataError("a feature without a name ('=')", path, line)
+            continue
+        if name is None:
+            raise DataError(f"feature value {word[:40]!r} before any 'Name='", path, line)
+        number = _parse_number(word)
+        if number is None:
+            raise DataError(f"feature {name[:40]}: {word[:40]!r} is not a number", path, line)
+        values.append(number)
+    if name is not None:
+        yield name, tuple(values)
+
+
+def _parse_number(text: str) -> float | None:
+    """A float as C prints it; Python's own spellings, "1_000" and other digits, are refused."""
+    try:
+        return None if "_" in text or not text.isascii() else float(text)
+    except ValueError:
+        return None
+
+
+def format_number(value: float) -> str:
+    """A score as Moses prints it: six significant digits."""
+    return f"{value:.6g}" if math.isfinite(value) else str(value)
+
+
+def format_entry(entry: NBestEntry) -> str:
+    """The line of an entry, without its newline.
+
+    A "|||" within the hypothesis, which would split the field, is escaped as Moses escapes "|".
+    """
+    features = " ".join(
+        " ".join([f"{name}=", *map(format_number, values)]) for name, values in entry.features
+    )
+    hypothesis = entry.hypothesis.replace("|||", "&#124;" * 3)
+    fields = [str(entry.id), hypothesis, features, format_number(entry.total), *entry.extra]
+    return SEPARATOR.join(fields)
+
+
+def read_nbest(
+    lines: Iterable[str], path: str, wanted: Callable[[int], bool] | None = None
+) -> Iterator[list[NBestEntry]]:
+    """Yields the lists of a file, one in memory at a time; ids may have gaps.
+
+    Args:
+        lines, path: of the file.
+        wanted: whether the list of an id is wanted; lines of others are not parsed. It is called
+            for each line, in the order of the file.
+
+    Raises:
+        DataError: a malformed line; an id that is lower than one before it; a list of more than
+            MOST_MEMORY, about 100,000 hypotheses.
+    """
+    current: list[NBestEntry] = []
+    room = MOST_MEMORY
+    for number, text in enumerate(lines, start=1):
+        if wanted is not None and not _is_wanted(text, wanted):
+            continue
+        entry = parse_entry(text, path, number)
+        if current and entry.id != current[0].id:
+            if entry.id < current[0].id:
+                message = f"id {entry.id} after id {current[0].id}; ids must not go back"
+                raise DataError(message, path, number)
+            yield current
+            current, room = [], MOST_MEMORY
+        current.append(entry)
+        room -= len(text) + ENTRY_MEMORY
+        if room < 0:
+            raise DataError(f"list {entry.id} does not fit into memory", path, number)
+    if current:
+        yield current
+
+
+def _is_wanted(text: str, wanted: Callable[[int], bool]) -> bool:
+    """False for a well-formed id that is not wanted; a malformed one is reported by the parser."""
+    identifier = text.split("|||", 1)[0].strip(ASCII_SPACE)
+    return not _is_id(identifier) or wanted(int(identifier))
+
+
+def _is_id(text: str) -> bool:
+    """A whole number from 0, of a size that no corpus exceeds."""
+    return text.isascii() and text.isdigit() and len(text) < 16

@@ -1,0 +1,47 @@
+"""Small text outputs (weights, ARPA models, pages), which are whole or not there at all."""
+
+import sys
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from s2st.errors import OutputError, reason
+from s2st.process import durable_files
+from s2st.process.stop_signals import held
+
+GZIP = 31  # zlib's window bits for a gzip header, which then holds no time and no name
+
+
+def write_whole(path: str | Path, pieces: Iterable[str | bytes]) -> None:
+    """Writes an output under its name when it is whole; until then an old file stays.
+
+    Args:
+        path: the file, compressed where it ends in .gz; "-" is standard output. A link stays one,
+            and a device or pipe is written to as it is.
+        pieces: what to write, text as UTF-8.
+
+    Raises:
+        OutputError: it cannot be written. A closed pipe stays BrokenPipeError.
+    """
+    encoded = (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+    if str(path) == "-":
+        _write_stdout(encoded)
+        return
+    packer = zlib.compressobj(6, zlib.DEFLATED, GZIP) if str(path).endswith(".gz") else None
+    with durable_files.replacing(Path(path)) as writer:
+        for data in encoded:
+            writer.write(packer.compress(data) if packer else data)
+        if packer:
+            writer.write(packer.flush())
+
+
+def _write_stdout(pieces: Iterable[bytes]) -> None:
+    try:
+        for data in pieces:
+            with held():
+                sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written: {reason(error)}") from error

@@ -1,0 +1,155 @@
+"""The schedules registry: the learning rate as a function of time and of validation results."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from s2st.options.config import option
+from s2st.options.registry import Registry
+
+
+class Schedule(ABC):
+    """Scales the optimiser's base rate."""
+
+    @abstractmethod
+    def factor(self, update: int, epoch: float) -> float:
+        """The factor of an update.
+
+        Args:
+            update: its number, from 1.
+            epoch: epochs done before it, with fraction.
+        """
+
+    def validated(self, loss: float) -> None:  # noqa: B027 - most schedules do not listen
+        """Told the validation loss, nats a token, after each validation."""
+
+    def state(self) -> dict[str, float]:
+        """What must be saved to go on exactly."""
+        return {}
+
+    def restore(self, state: Mapping[str, float]) -> None:  # noqa: B027
+        """Takes back what `state` gave."""
+
+
+SCHEDULES: Registry[Schedule] = Registry("schedule", "s2st.training.lr_schedules:Schedule")
+
+
+@dataclass(frozen=True)
+class FixedConfig:
+    """The fixed schedule has no options."""
+
+
+@dataclass(frozen=True)
+class HalveAfterConfig:
+    """Options of `halve-after`; the defaults are the paper's."""
+
+    halve_after: float = option(
+        5.0, "epochs before the first halving", minimum=0, maximum=1_000_000
+    )
+    halve_every: float = option(0.5, "epochs between halvings", minimum=1e-6, maximum=1_000_000)
+
+
+@dataclass(frozen=True)
+class PlateauConfig:
+    """Options of `plateau`."""
+
+    plateau_factor: float = option(
+        0.5, "factor where validation is no better", minimum=0, maximum=1
+    )
+    plateau_patience: int = option(
+        0, "validations without a better perplexity that are forgiven", minimum=0, maximum=1_000_000
+    )
+
+
+@dataclass(frozen=True)
+class InverseSqrtConfig:
+    """Options of `inverse-sqrt`."""
+
+    warmup_updates: int = option(
+        4000, "updates of linear warm-up to the full rate", minimum=1, maximum=1_000_000_000_000
+    )
+
+
+class Fixed(Schedule):
+    """Always the full rate."""
+
+    def __init__(self, config: FixedConfig) -> None:
+        self.config = config
+
+    def factor(self, update: int, epoch: float) -> float:
+        """1."""
+        return 1.0
+
+
+class HalveAfter(Schedule):
+    """Sutskever et al. 2014: constant for 5 epochs, then halved every half epoch.
+
+    The first halving is at epoch 5 exactly; 7.5 epochs end at 1/32 of the rate.
+    """
+
+    def __init__(self, config: HalveAfterConfig) -> None:
+        self.config = config
+
+    def factor(self, update: int, epoch: float) -> float:
+        """1, then 1/2, 1/4, ..."""
+        late = epoch - self.config.halve_after
+        if late < -1e-9:
+            return 1.0
+        return float(0.5 ** (1 + math.floor(late / self.config.halve_every + 1e-9)))
+
+
+class Plateau(Schedule):
+    """Multiplies the rate by a factor whenever validation did not get better."""
+
+    def __init__(self, config: PlateauConfig) -> None:
+        self.config = config
+        self._scale = 1.0
+        self._best = math.inf
+        self._bad = 0
+
+    def factor(self, update: int, epoch: float) -> float:
+        """The present scale."""
+        return self._scale
+
+    def validated(self, loss: float) -> None:
+        """Lowers the scale after too many results that are no better."""
+        if loss < self._best:
+            self._best, self._bad = loss, 0
+            return
+        self._bad += 1
+        if self._bad > self.config.plateau_patience:
+            self._scale *= self.config.plateau_factor
+            self._bad = 0
+
+    def state(self) -> dict[str, float]:
+        """Scale, best loss and count."""
+        return {"scale": self._scale, "best": self._best, "bad": float(self._bad)}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Takes back scale, best loss and count."""
+        self._scale, self._best, self._bad = state["scale"], state["best"], int(state["bad"])
+
+
+class InverseSqrt(Schedule):
+    """Linear warm-up, then proportional to 1 / sqrt(update).
+
+    Vaswani et al. 2017, section 5.3, divided by its largest value: with a base rate of
+    1 / sqrt(d_model * warm-up) this is d_model^-0.5 * min(update^-0.5, update * warm-up^-1.5).
+    """
+
+    def __init__(self, config: InverseSqrtConfig) -> None:
+        self.config = config
+
+    def factor(self, update: int, epoch: float) -> float:
+        """update / warmup, then sqrt(warmup / update)."""
+        warmup = self.config.warmup_updates
+        return min(update / warmup, math.sqrt(warmup / update))
+
+
+SCHEDULES.register("plateau", PlateauConfig, Plateau, "lower when validation gets no better")
+SCHEDULES.register("fixed", FixedConfig, Fixed, "constant")
+SCHEDULES.register(
+    "halve-after", HalveAfterConfig, HalveAfter, "constant, then halved every half epoch (paper)"
+)
+SCHEDULES.register("inverse-sqrt", InverseSqrtConfig, InverseSqrt, "warm-up, then 1/sqrt(update)")

@@ -1,0 +1,119 @@
+"""Which parameters of the commands name files, and the one check of all of them.
+
+Every command calls `check_paths` before its work. A parameter whose value is text has to be in one
+of these sets, which a test holds; one of a plugin's that is in none counts as an input.
+"""
+
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from s2st.errors import UsageError
+from s2st.text.output_destinations import check_destinations, check_readable
+
+INPUTS = frozenset(
+    (
+        "attention", "channel_checkpoint", "checkpoint", "checkpoints", "config", "data",
+        "dev_nbest", "dev_source", "dict", "input", "nbest", "oracle", "phrases", "ref", "run_dir",
+        "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
+        "target_embeddings", "target_sentencepiece", "text", "tgtdict", "train_source", "tsv",
+        "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
+    )
+)  # fmt: skip
+LISTS = frozenset({"path"})  # names with : between
+LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
+PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # of PREFIX.LANG
+MODULES = frozenset({"plugin"})
+OUTPUTS = frozenset({"output_file", "alignments", "report", "weights_out"})
+FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
+FOLDERS = frozenset({"destdir", "save_dir", "release", "folder"})
+NO_FILES = frozenset(
+    (
+        "arch", "criterion", "kind", "lang", "lr_scheduler", "members", "memory", "optimizer",
+        "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
+        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "weight", "words",
+    )
+)  # fmt: skip
+
+
+def check_paths(values: Mapping[str, Any]) -> None:
+    """Refuses outputs that are inputs, or are within one, and inputs that may not be read.
+
+    Args:
+        values: every parameter of the command by name, with its value.
+
+    Raises:
+        OutputError, UsageError: as `check_destinations`.
+        InputMissingError: as `check_readable`.
+    """
+    inputs: list[str] = []
+    outputs: list[str] = []
+    folders: list[str] = []
+    streams: list[str] = []
+    for name, value in values.items():
+        texts = list(_texts(value))
+        if name in OUTPUTS:
+            if "-" in texts:
+                streams.append(name)
+            outputs += texts
+        elif name in FIGURES:
+            outputs += [str(path) for text in texts for path in _figure_paths(text)]
+        elif name in FOLDERS:
+            folders += texts
+        elif name not in NO_FILES:
+            inputs += _files(name, texts, values)
+    if len(streams) > 1:
+        other = next(name for name in streams if name != "output_file").replace("_", "-")
+        raise UsageError(f"--{other} needs a file: another output is standard output (-)")
+    check_readable(inputs)
+    if outputs or folders:
+        check_destinations(outputs, folders, inputs)
+
+
+def _figure_paths(name: str) -> tuple[Path, Path]:
+    from s2st.analysis.figures import figure_paths
+
+    if not name:
+        raise UsageError("--figure needs a name")
+    return figure_paths(name)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a value: itself, or those in a tuple of one of several."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _module_files(module: str) -> Iterator[str]:
+    """The file of a plugin, which may not be imported yet."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None and module.isidentifier():  # to find a package's module would import it
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(module)
+            file = spec.origin if spec is not None and spec.has_location else None
+    if file is not None:
+        yield file
+
+
+def _files(name: str, texts: Iterable[str], values: Mapping[str, Any]) -> Iterator[str]:
+    """The files and folders that an input parameter's texts name."""
+    for text in texts:
+        if name in LISTS:
+            yield from filter(None, text.split(":"))
+        elif name in LABELED:
+            yield text
+            yield text.partition("=")[2] or text
+        elif name in PREFIXES:
+            for language in (values.get("source_lang"), values.get("target_lang")):
+                yield f"{text}.{language}"
+                yield f"{text}.{language}.gz"
+        elif name in MODULES:
+            yield from _module_files(text)
+        elif text:
+            yield text

@@ -1,0 +1,142 @@
+"""Training progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from s2st.jobs.progress import Progress
+from s2st.training.observer import Observer, UpdateReport, ValidationReport, perplexity_text
+from s2st_cli.terminal_output import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def describe_update(report: UpdateReport) -> str:
+    """One line of figures."""
+    speed = f"{report.target_words_per_second:,.0f} words/s"
+    if report.source_words_per_second is not None:
+        target = report.target_words_per_second
+        speed = f"{report.source_words_per_second:,.0f} source + {target:,.0f} target words/s"
+    return (
+        f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
+        f"ppl {perplexity_text(report.nll)}, lr {report.learning_rate:.3g}, "
+        f"gnorm {report.gradient_norm:.2f}, {speed}"
+    )
+
+
+def describe_left(report: UpdateReport) -> str:
+    """Time left, and until which end that is; empty where it is unknown."""
+    if report.seconds_left is None:
+        return ""
+    most = "at most " if report.may_stop_early else ""
+    return f"{most}{duration(report.seconds_left)} left to {report.end}"
+
+
+def describe_validation(report: ValidationReport) -> str:
+    """One line of a validation."""
+    mark = " (best)" if report.best else ""
+    return (
+        f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
+        f"{perplexity_text(report.nll)}{mark}, train ppl {perplexity_text(report.train_nll)}"
+    )
+
+
+class LineObserver(Observer):
+    """A line for every report."""
+
+    def updated(self, report: UpdateReport) -> None:
+        """Prints the figures."""
+        left = describe_left(report)
+        text = describe_update(report) + (f", {left}" if left else "")
+        say(text)
+
+    def validated(self, report: ValidationReport) -> None:
+        """Prints the validation."""
+        say(describe_validation(report))
+
+
+class BarObserver(Observer):
+    """A rich progress bar whose text is the newest report; validations stay as lines."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
+
+        one_line = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the others leave
+        self.progress = Progress(
+            BarColumn(bar_width=10),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.description}", table_column=one_line),
+            console=Console(stderr=True),
+            expand=True,
+        )
+        self._task = self.progress.add_task("starting", total=None)
+        self._epochs: float | None = None
+        self._updates: int | None = None
+
+    def started(self, update: int, epochs: float | None, updates: int | None) -> None:
+        """Notes the ends of the bar."""
+        self._epochs, self._updates = epochs, updates
+
+    def updated(self, report: UpdateReport) -> None:
+        """Moves the bar to whichever end is nearer."""
+        shares = [0.0]
+        if self._epochs:
+            shares.append(report.epoch / self._epochs)
+        if self._updates:
+            shares.append(report.update / self._updates)
+        left = describe_left(report)  # first: a narrow terminal cuts the end off
+        text = (f"{left}; " if left else "") + describe_update(report)
+        self.progress.update(self._task, total=1.0, completed=max(shares), description=text)
+
+    def validated(self, report: ValidationReport) -> None:
+        """Prints the validation above the bar."""
+        self.progress.console.print(describe_validation(report), highlight=False)
+
+
+class JobProgress(Progress):
+    """Progress of a scoring job: a bar on a terminal, a line every half minute elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: RichProgress | None = None
+
+    def start(self, label: str, total: int, done: int = 0) -> None:
+        """Shows the bar, where there is a terminal."""
+        self.stop(None)
+        self._total, self._before = total, done
+        self._started = self._reported = time.perf_counter()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(console=Console(stderr=True))
+            self._bar.start()
+            self._task = self._bar.add_task(label, total=total, completed=done)
+
+    def update(self, done: int, text: str) -> None:
+        """Moves the bar, or prints a line now and then."""
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, description=text)
+        elif now - self._reported > 30 and done > self._before:
+            self._reported = now
+            left = (now - self._started) / (done - self._before) * (self._total - done)
+            text = f"{done:,} of {self._total:,} {text}, {duration(left)} left"
+            say(text)
+
+    def stop(self, summary: str | None) -> None:
+        """Takes the bar away, and prints what was done."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if summary is not None:
+            say(summary)
