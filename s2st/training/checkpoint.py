@@ -1,6 +1,7 @@
 """Checkpoints of a run: numbered folders, links to the last and the best, training state.
 
-`SAVE_DIR/checkpoint_0001200/` is a model folder (`model_files.py`) with `training/state.json` and `training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` are links.
+`SAVE_DIR/checkpoint_0001200/` is a model folder (`model_files.py`) with `training/state.json` and
+`training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` are links.
 """
 
 import contextlib

@@ -160,7 +160,7 @@ def entry_points(monkeypatch, **modules):
 def test_installed_plugins_are_looked_at_for_an_unknown_name(tmp_path, monkeypatch, animals):
     monkeypatch.setattr(registry, "animals_of_test", animals, raising=False)
     (tmp_path / "plugin_dog.py").write_text(
-        "from s2st import registry\n"
+        "from s2st.options import registry\n"
         "base = registry.animals_of_test.get('horse')\n"
         "registry.animals_of_test.register('dog', base.config_type, str, 'barks')\n"
     )

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from s2st.errors import DataError
@@ -34,7 +33,6 @@ from s2st.jobs.rescore.tuning_report import (
     tune,
 )
 from s2st.jobs.work_queue import WorkQueue
-from s2st.process import durable_files
 from s2st.rescoring.feature_checks import FeatureGuard
 from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, even_average, write_weights
 from s2st.rescoring.score_spread import FiniteMeter, SpreadMeter
@@ -42,6 +40,7 @@ from s2st.rescoring.tuning_data import Collection, Collector
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_lists import NBestEntry, read_nbest
+from s2st.text.whole_files import write_whole
 
 log = logging.getLogger("s2st")
 LOPSIDED = 3.0  # ratio of two spreads that makes an even average nearly one score's choice alone
@@ -337,7 +336,7 @@ class RescoringJob:
         if self.config.report is not None:
             values: dict[str, Any] = report_values(tuning, found, weights, spread)
             text = json.dumps(values, indent=1) + "\n"
-            durable_files.replace_file(Path(self.config.report), text.encode())
+            write_whole(self.config.report, [text])
             log.info("wrote %s", self.config.report)
 
 

@@ -6,7 +6,7 @@ import torch
 from builders import model, source_batch, trainable, variants
 
 from s2st.models.packed.packed_linear import PackedWeight, PlainWeight, can_pack, make_product
-from s2st.models.recurrent.encoder_decoder import token_steps as stepping
+from s2st.models.recurrent import token_steps as stepping
 
 needs_packing = pytest.mark.skipif(not can_pack(), reason="torch has no packed products")
 
