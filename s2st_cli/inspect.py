@@ -11,7 +11,7 @@ from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.manifest import kind_of
 from s2st.process.torch_import import import_torch
-from s2st.text.tokenizers import NOTHING
+from s2st.text.tokenizers import ABSENT
 from s2st.training.observer import perplexity_text
 from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
 from s2st_cli.terminal_output import show
@@ -104,7 +104,7 @@ def _inspect_store(path: Path) -> None:
 
     store = Store(path)
     languages = f"{store.source_language} to {store.target_language}"
-    if store.source_language == NOTHING:
+    if store.source_language == ABSENT:
         languages = f"{store.target_language} alone"
     show(f"store {path}: {languages}")
     for side, spec, vocabulary in (
@@ -117,7 +117,7 @@ def _inspect_store(path: Path) -> None:
         corpus = store.split(name)
         source, target = len(corpus.source.ids), len(corpus.target.ids)
         counts = f"{len(corpus):,} pairs, {source:,} source and {target:,} target tokens"
-        if store.source_language == NOTHING:
+        if store.source_language == ABSENT:
             counts = f"{len(corpus):,} lines, {target:,} tokens"
         show(f"{name}: {counts}")
 

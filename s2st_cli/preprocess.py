@@ -8,7 +8,7 @@ from s2st.data.preprocess import PrepareReport, dictionary_tokenizer, prepare
 from s2st.data.preprocess_options import PrepareConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import ranks
-from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, nothing
+from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, absent_side
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.terminal_output import say
 
@@ -32,7 +32,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     config = options.config(PrepareConfig)
     config = replace(config, workers=max(config.workers, own.local_size))
     if config.only_target:
-        sides = [nothing(), _spec(config.tgtdict, config.target_lang, options)]
+        sides = [absent_side(), _spec(config.tgtdict, config.target_lang, options)]
     else:
         sides = [
             _spec(config.srcdict, config.source_lang, options),

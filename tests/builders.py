@@ -95,7 +95,7 @@ def variants(name: str) -> list[Any]:
 
 def reads_source(scored: Any) -> bool:
     """Whether the architecture of a model, or of a scorer of one model, reads a source."""
-    if isinstance(scored, Scorer) and scored.source.empty:
+    if isinstance(scored, Scorer) and scored.source.absent:
         return False
     config = getattr(getattr(scored, "model", scored), "config", None)
     return getattr(config, "reads_source", True)

@@ -127,7 +127,7 @@ def _no_attention() -> UsageError:
 def _words(scorer: Scorer, source: str) -> list[str]:
     """The tokens of a source line; raises UsageError where there is none."""
     words = scorer.source.tokenizer.encode(source)
-    if scorer.source.empty:
+    if scorer.source.absent:
         raise UsageError("the model reads no source, so that it has no attention to it")
     if not words:
         raise UsageError("the source line has no words, so that nothing can be attended to")

@@ -37,7 +37,7 @@ class SourceBatch:
         """The batch with tensors of its own, for code that may write into them."""
         return replace(self, tokens=self.tokens.clone(), lengths=self.lengths.clone())
 
-    def emptied(self) -> "SourceBatch":
+    def with_absent_source(self) -> "SourceBatch":
         """As many empty sources: what a language model is given."""
         tokens = torch.full((len(self), 1), EOS_ID, device=self.tokens.device)
         return replace(self, tokens=tokens, lengths=torch.ones_like(self.lengths))

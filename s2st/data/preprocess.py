@@ -28,7 +28,7 @@ from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
 from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
-    NOTHING,
+    ABSENT,
     TokenizerSpec,
     load_spec,
     read_model,
@@ -288,7 +288,7 @@ class _Preparation:
         found: list[Vocabulary | None] = []
         for path, language in zip(given, self.languages, strict=True):
             if path is None:
-                found.append(Vocabulary([], []) if language == NOTHING else None)
+                found.append(Vocabulary([], []) if language == ABSENT else None)
                 continue
             folder = Path(path)
             found.append(

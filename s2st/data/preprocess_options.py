@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from s2st.errors import UsageError
 from s2st.options.config import option
-from s2st.text.tokenizers import NOTHING, TokenizerSpec
+from s2st.text.tokenizers import ABSENT, TokenizerSpec
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def checked(config: PrepareConfig) -> PrepareConfig:
                 raise UsageError(f"--only-target goes without --{name.replace('_', '-')}")
         if config.joined_dictionary or config.thresholdsrc:
             raise UsageError("--only-target: there is no source vocabulary to join or to cut")
-        config = replace(config, source_lang=NOTHING)
+        config = replace(config, source_lang=ABSENT)
     if not config.source_lang or not config.target_lang:
         raise UsageError("--source-lang and --target-lang are needed")
     if config.source_lang == config.target_lang:

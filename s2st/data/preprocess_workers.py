@@ -94,7 +94,7 @@ class _Job:
         for pair in lines:
             first, second = self._source.encode(pair[0]), self._target.encode(pair[1])
             if limit is not None:
-                if not second or not (first or self._source.silent):
+                if not second or not (first or self._source.absent):
                     empty += 1
                     continue
                 if len(first) > limit or len(second) > limit:

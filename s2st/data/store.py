@@ -79,7 +79,7 @@ class ParallelCorpus:
         """The same pairs, target words from right to left."""
         return replace(self, target=replace(self.target, backwards=True))
 
-    def without_sources(self) -> "ParallelCorpus":
+    def with_absent_source(self) -> "ParallelCorpus":
         """The same targets, each with an empty source."""
         offsets = np.broadcast_to(np.int64(0), (len(self) + 1,))
         return replace(self, source=Side(np.zeros(0, dtype=np.int32), offsets))

@@ -33,7 +33,7 @@ def require_attention(scorer: Scorer, asked: str, search: Search | None = None) 
     """Raises UsageError, which names what was asked for, where there will be no attention."""
     if search is not None and not search.gives_attention:
         raise UsageError(f"{asked} needs a search that goes word by word, such as beam")
-    if scorer.source.empty:
+    if scorer.source.absent:
         raise UsageError(f"{asked} needs a model that reads a source; this is a language model")
     state = scorer.start(make_source([[UNK_ID]], [0]))
     begin = torch.tensor([BOS_ID], device=scorer.device)

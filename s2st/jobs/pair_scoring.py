@@ -88,7 +88,7 @@ class _Chunk:
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, source in enumerate(self.sources):
             groups.setdefault(tuple(source), []).append(index)
-        if len(groups) <= len(self.sources) // 2 and not self.scorer.source.empty:
+        if len(groups) <= len(self.sources) // 2 and not self.scorer.source.absent:
             return self._shared(list(groups.values()))
         sides = zip(self.sources, self.targets, strict=True)
         lengths = np.array([max(len(s), len(t)) for s, t in sides], dtype=np.int64)

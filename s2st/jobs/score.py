@@ -106,11 +106,11 @@ def score_pairs(
             models.paths(), device, device_config.precision,
             models.ensemble_weight, models.ensemble_mode,
         )  # fmt: skip
-        if source is None and not scorer.source.empty:
+        if source is None and not scorer.source.absent:
             raise UsageError("the model translates: --source FILE is needed beside --target")
-        if source is not None and scorer.source.empty:
+        if source is not None and scorer.source.absent:
             log.info("the model reads no source: --source is ignored")
-        totals.reads_source = not scorer.source.empty
+        totals.reads_source = not scorer.source.absent
         pairs = (("", *row)[-2:] for row in read_aligned(paths))
         answers = in_order(plan(scorer, pairs), partial(_answer, as_json=as_json), queue)
         first = next(answers, None)  # what fails before the first line leaves the output as it was

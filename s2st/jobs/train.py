@@ -17,7 +17,7 @@ from s2st.options.registry import loaded_plugins
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.device import DeviceConfig, environment, memory_limit, setup_device
 from s2st.process.ranks import Ranks, RanksConfig, process_group, ranks
-from s2st.text.tokenizers import nothing
+from s2st.text.tokenizers import absent_side
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
@@ -201,7 +201,7 @@ def _open(data: str, options: Resolved) -> _Job:
 def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
     """A split as models of this architecture's config read it: what of a pair, in what order."""
     if not getattr(arch, "reads_source", True):
-        corpus = corpus.without_sources()
+        corpus = corpus.with_absent_source()
     return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
@@ -253,7 +253,7 @@ def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
 
     words, tokenizer = store.source_vocabulary, store.source_tokenizer
     if not getattr(config, "reads_source", True):
-        words, tokenizer = Vocabulary([], []), nothing()
+        words, tokenizer = Vocabulary([], []), absent_side()
     elif getattr(config, "tie_embeddings", "none") == "all" and words != store.target_vocabulary:
         raise UsageError(
             f"--tie-embeddings all: {store.folder} has a vocabulary for each side; preprocess with "

@@ -82,9 +82,9 @@ def plan(
         dictionary: unknown words are replaced through it and the attention, which there must be;
             None leaves them.
     """
-    side = scorer.target if scorer.source.empty else scorer.source
+    side = scorer.target if scorer.source.absent else scorer.source
     unknown = UnknownWords(side.vocabulary, side.tokenizer)
-    wording = _Wording(scorer.target, detokenize, dictionary, scorer.source.empty)
+    wording = _Wording(scorer.target, detokenize, dictionary, scorer.source.absent)
     most = max(1, MAX_ROWS // search.rows_per_sentence)
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
@@ -175,7 +175,7 @@ def _translate_batch(
     chosen = [lines.rows[index] for index in indices]
     found: Sequence[Sequence[Hypothesis]] = [[EMPTY]] * len(indices)
     source = None
-    if scorer.source.empty:
+    if scorer.source.absent:
         nothing = make_source([[]] * len(chosen), numbers)
         source = replace(nothing, prefixes=tuple(map(tuple, chosen)))
     elif chosen[0]:

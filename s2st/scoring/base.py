@@ -93,9 +93,9 @@ class TextSide:
     right_to_left: bool = False
 
     @property
-    def empty(self) -> bool:
+    def absent(self) -> bool:
         """Whether there is never a word: the source side of a language model."""
-        return self.tokenizer.silent
+        return self.tokenizer.absent
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
         """Ids of a text's tokens, without EOS, in the model's order."""

@@ -75,7 +75,7 @@ class EnsembleScorer(Scorer):
         """
         found: dict[str, list[torch.Tensor]] = {}
         for member, own in zip(self.members, self._own_sources(source), strict=True):
-            if member.source.empty:
+            if member.source.absent:
                 continue
             for name, part in member.sentence_vectors(own).items():
                 found.setdefault(name, []).append(part)
@@ -92,8 +92,8 @@ class EnsembleScorer(Scorer):
         """The sources in each member's ids."""
         source = source.to(self.device)
         return [
-            source.emptied()
-            if member.source.empty
+            source.with_absent_source()
+            if member.source.absent
             else replace(source, tokens=_own(table, source.tokens))
             for member, table in zip(self.members, self._source_maps, strict=True)
         ]
@@ -121,7 +121,7 @@ class EnsembleScorer(Scorer):
     def _attention(self, parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
         """The weighted mean over the members that read a source, where all of these have some."""
         named = zip(self.members, self.weights, parts, strict=True)
-        readers = [(weight, part) for m, weight, part in named if not m.source.empty]
+        readers = [(weight, part) for m, weight, part in named if not m.source.absent]
         found = [weight * part for weight, part in readers if part is not None]
         if not found or len(found) < len(readers):
             return None
@@ -210,7 +210,7 @@ class EnsembleScorer(Scorer):
 
 
 def _union_source(sides: Sequence[TextSide]) -> TextSide:
-    sides = [side for side in sides if not side.empty] or sides
+    sides = [side for side in sides if not side.absent] or sides
     first = sides[0]
     if all(side.vocabulary == first.vocabulary for side in sides):
         return first

@@ -83,7 +83,7 @@ def join(
 ) -> EnsembleScorer:
     """The ensemble of scorers; raises UsageError that names a path whose text does not fit."""
     named = list(zip(members, paths, strict=True))
-    readers = [pair for pair in named if not pair[0].source.empty]
+    readers = [pair for pair in named if not pair[0].source.absent]
     writers = [pair for pair in named if pair[0].target.language]
     for other in readers[1:]:
         first = readers[0]
@@ -97,7 +97,7 @@ def join(
 
 def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
     """Raises UsageError for a channel model that is not of the other direction."""
-    if scorer.source.empty:
+    if scorer.source.absent:
         raise UsageError(
             f"{path}: --channel-checkpoint needs a model of the other direction, "
             "this one reads no source"
@@ -105,7 +105,7 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
     for other in direct:
         sides = (scorer.source, other.target), (scorer.target, other.source)
         for mine, its in sides:
-            known = mine.language and its.language and not its.empty
+            known = mine.language and its.language and not its.absent
             if known and mine.language != its.language:
                 raise UsageError(
                     f"{path}: translates {scorer.source.language} to {scorer.target.language}, but "

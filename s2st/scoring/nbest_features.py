@@ -148,6 +148,6 @@ def tokens_of(side: TextSide, text: str) -> list[str]:
     Such text is tokenised; a model of tokenised text (`none`, `moses`) takes its words as they
     are, a subword model cuts them.
     """
-    if side.tokenizer.subword or side.empty:
+    if side.tokenizer.subword or side.absent:
         return side.tokenizer.encode(text)
     return text.split(" ") if text else []

@@ -14,7 +14,7 @@ from s2st.models.base import DecoderState
 from s2st.ngram.arpa_files import read_arpa, read_model, read_words
 from s2st.ngram.lookup_tables import NGrams
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
-from s2st.text.tokenizers import NOTHING, NoneConfig, TokenizerSpec, nothing
+from s2st.text.tokenizers import ABSENT, NoneConfig, TokenizerSpec, absent_side
 from s2st.text.vocabulary import BOS_ID, PAD_ID, UNK_ID, Vocabulary
 
 log = logging.getLogger("s2st")
@@ -121,7 +121,7 @@ class NGramScorer(Scorer):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.device = device or torch.device("cpu")
-        self.source = TextSide(NOTHING, nothing().build(), Vocabulary([], []))
+        self.source = TextSide(ABSENT, absent_side().build(), Vocabulary([], []))
         self._tables = _Tables(path, self.device, dtype)
         told = self._tables.tokenizer
         if told.name == "sentencepiece":  # its model is not in the file

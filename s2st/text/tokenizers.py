@@ -18,7 +18,7 @@ from s2st.process import durable_files
 from s2st.process.manifest import files_of, verify_files
 from s2st.text.line_files import split_words
 
-NOTHING = "nothing"
+ABSENT = "nothing"
 BLANK = "\u2581"  # how SentencePiece writes a blank within a piece
 WITHOUT_BLANKS = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
@@ -30,12 +30,12 @@ class Tokenizer(ABC):
     Attributes:
         model: the trained file, if the tokeniser has one.
         subword: its tokens are pieces, which mean nothing to other programs.
-        silent: it gives no tokens, whatever the line.
+        absent: the side has no text: there are no tokens, whatever the line.
     """
 
     model: bytes | None = None
     subword: bool = False
-    silent: bool = False
+    absent: bool = False
 
     @abstractmethod
     def encode(self, line: str) -> list[str]:
@@ -62,7 +62,7 @@ class NoneConfig:
 
 
 @dataclass(frozen=True)
-class NothingConfig:
+class AbsentConfig:
     """The tokeniser `nothing` has no options."""
 
 
@@ -128,10 +128,10 @@ class WhitespaceTokenizer(Tokenizer):
         return " ".join(tokens)
 
 
-class NothingTokenizer(Tokenizer):
+class AbsentTokenizer(Tokenizer):
     """No tokens at all: the source side of a language model."""
 
-    silent = True
+    absent = True
 
     def __init__(self, spec: TokenizerSpec) -> None:
         pass
@@ -253,13 +253,13 @@ TOKENIZERS.register(
     "sentencepiece", SentencePieceConfig, SentencePieceTokenizer, "SentencePiece pieces"
 )
 TOKENIZERS.register(
-    NOTHING, NothingConfig, NothingTokenizer, "no tokens: the source side of a language model"
+    ABSENT, AbsentConfig, AbsentTokenizer, "no tokens: the source side of a language model"
 )
 
 
-def nothing() -> TokenizerSpec:
+def absent_side() -> TokenizerSpec:
     """The source side of a language model; its language has the same name."""
-    return TokenizerSpec(NOTHING, NothingConfig(), NOTHING)
+    return TokenizerSpec(ABSENT, AbsentConfig(), ABSENT)
 
 
 def model_file_name(language: str) -> str:

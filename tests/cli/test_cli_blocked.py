@@ -118,8 +118,8 @@ BODIES = {
     ),
     "whole file": (
         "from pathlib import Path\\n"
-        "    from s2st import durable\\n"
-        "    durable.replace_file(Path(os.environ['PIPE']), b'x' * 10_000_000)"
+        "    from s2st.process import durable_files\\n"
+        "    durable_files.replace_file(Path(os.environ['PIPE']), b'x' * 10_000_000)"
     ),
     "stderr": "for i in range(100_000): print('x' * 50, file=sys.stderr)",
 }

@@ -12,7 +12,7 @@ from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
 from s2st.search.registry import SEARCHES
 from s2st.text.line_files import split_words
-from s2st.text.tokenizers import nothing
+from s2st.text.tokenizers import absent_side
 
 INPUTS = {
     "no words at all": "\n \n",
@@ -42,7 +42,7 @@ def models(tmp_path_factory):
             record = builders.record(base, config)
             if not config.reads_source:
                 record = replace(
-                    record, source_vocabulary=Vocabulary([], []), source_tokenizer=nothing()
+                    record, source_vocabulary=Vocabulary([], []), source_tokenizer=absent_side()
                 )
             weights = builders.model(base, config, sizes=record.sizes).float().state_dict()
             write_model_files(path, record, weights)

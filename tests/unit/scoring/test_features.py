@@ -15,7 +15,7 @@ from s2st.scoring.base import TextSide
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.model_scorer import ModelScorer
 from s2st.scoring.nbest_features import ChannelFeature, DirectFeature
-from s2st.text.tokenizers import nothing
+from s2st.text.tokenizers import absent_side
 from s2st.text.vocabulary import UNK_ID, Vocabulary
 
 LSTM = ARCHITECTURES.get("lstm").config_type
@@ -28,8 +28,8 @@ def right_to_left(forward: ModelScorer) -> ModelScorer:
     return ModelScorer(forward.model, forward.source, replace(forward.target, right_to_left=True))
 
 
-def silent() -> TextSide:
-    return TextSide("nothing", nothing().build(), Vocabulary([], []))
+def no_text() -> TextSide:
+    return TextSide("nothing", absent_side().build(), Vocabulary([], []))
 
 
 def plain(model, source, words):
@@ -62,8 +62,8 @@ def test_sides_turn_words_round():
     assert side.places(4) == [2, 1, 0, 3]
     assert side.places(1) == [0]
     assert text_side("v w x").places(3) == [0, 1, 2]
-    assert silent().empty
-    assert not side.empty
+    assert no_text().absent
+    assert not side.absent
 
 
 def test_members_of_both_directions_are_refused():
@@ -98,7 +98,7 @@ def test_a_language_model_among_translation_models():
     """An ensemble gives it empty sources, and takes its source words from the others."""
     config = ARCHITECTURES.get("lstm-lm").config_type(**TINY)
     language = scorer("lstm-lm", config, 2)
-    language = ModelScorer(language.model, silent(), language.target)
+    language = ModelScorer(language.model, no_text(), language.target)
     translating = mixed_members()[0]
     both = EnsembleScorer([language, translating], [1.0, 3.0])
     assert both.source.vocabulary == translating.source.vocabulary
@@ -114,7 +114,7 @@ def test_attention_of_an_ensemble_leaves_language_models_out():
     attention = ARCHITECTURES.get("gru-attention").config_type(**TINY)
     config = ARCHITECTURES.get("lstm-lm").config_type(**TINY)
     language = scorer("lstm-lm", config, 2)
-    language = ModelScorer(language.model, silent(), language.target)
+    language = ModelScorer(language.model, no_text(), language.target)
     looking = [scorer("gru-attention", attention, seed) for seed in (1, 2)]
     both = EnsembleScorer([language, *looking], [5.0, 1.0, 3.0])
     source, tokens = make_batch([[4, 5, 6]], [[4]], [0]).source, torch.tensor([1])

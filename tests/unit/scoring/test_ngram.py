@@ -88,7 +88,7 @@ def test_a_backoff_by_hand(tmp_path):
     ]
     for found in (model.score(batch), Scorer.score(model, batch)):
         torch.testing.assert_close(found, torch.tensor(expected) * math.log(10))
-    assert model.source.empty
+    assert model.source.absent
     before = fingerprints([str(tmp_path / "m.arpa")])
     text = (tmp_path / "m.arpa").read_text()
     (tmp_path / "m.arpa").write_text(text.replace("-0.375", "-0.5"))

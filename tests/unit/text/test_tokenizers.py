@@ -27,8 +27,8 @@ from s2st.text.tokenizers import (
     SentencePieceConfig,
     Tokenizer,
     TokenizerSpec,
+    absent_side,
     load_spec,
-    nothing,
     read_model,
     save_models,
 )
@@ -69,9 +69,9 @@ def test_every_registered_tokenizer_is_tested_here(every):
 
 
 def test_nothing_is_what_it_gives():
-    tokenizer = nothing().build()
-    assert tokenizer.silent
-    assert not any(other.silent for other in (make("none", NoneConfig()),))
+    tokenizer = absent_side().build()
+    assert tokenizer.absent
+    assert not any(other.absent for other in (make("none", NoneConfig()),))
     for line in ("", "a b", "\u2028 x"):
         assert tokenizer.encode(line) == []
     assert tokenizer.decode(["a"]) == ""

@@ -63,7 +63,7 @@ def test_of_many_starts_one_at_a_time_owns(tmp_path):
     fork = (
         "import os, sys\nsource = sys.argv[2]\n"
         "children = []\n"
-        "from s2st.training import lock\nfrom s2st.errors import OutputError\n"
+        "from s2st.training import save_folder_lock\nfrom s2st.errors import OutputError\n"
         "for _ in range(50):\n"
         "    child = os.fork()\n"
         "    if not child:\n"
