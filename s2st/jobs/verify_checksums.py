@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from s2st.errors import CheckpointError, ConfigError, InputMissingError
+from s2st.errors import CheckpointError, ConfigError
+from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST, kind_of, refuse_strangers
 from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
@@ -17,7 +18,7 @@ def verify(folder: Path) -> dict[str, int]:
         CheckpointError: a file that is missing, damaged, or not listed; it names the file.
     """
     if not folder.is_dir():
-        raise InputMissingError(f"{folder}: no such folder (a checkpoint or a store is one)")
+        raise missing(folder, "no such folder (a checkpoint or a store is one)")
     if not (folder / MANIFEST).exists():
         message = "missing: without it this is neither a checkpoint nor a store"
         raise CheckpointError(message, str(folder / MANIFEST))

@@ -18,6 +18,7 @@ from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.options.config import config_values, make_config
 from s2st.process import durable_files
+from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST, files_of, read_manifest, seal, verify_files
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
@@ -247,7 +248,7 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint folder as plain JSON values."""
     path = folder / MANIFEST
     if not folder.exists():
-        raise InputMissingError(f"{folder}: no such checkpoint folder")
+        raise missing(folder, "no such checkpoint folder")
     if not folder.is_dir():
         raise CheckpointError("a checkpoint is a folder, this is a file", str(folder))
     try:
