@@ -39,6 +39,7 @@ ROWS = [
     ("groups-demo", "groups:demonstrating"),
     ("foreign-files", "strangers:foreign_files"),
     ("folder-replaced", "strangers:folder_replaced"),
+    ("floods", "floods:floods"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]
