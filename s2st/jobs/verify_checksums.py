@@ -46,24 +46,19 @@ def _verify_model(folder: Path) -> Any:
     import torch
 
     from s2st.models.model_files import WEIGHTS, load_tensors, read_saved
+    from s2st.models.saved import WEIGHTS, check_finite, load_tensors, read_saved
     from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run
 
     saved = read_saved(folder)
     _build_tokenizers(folder, (saved.record.source_tokenizer, saved.record.target_tokenizer))
     model = saved.load(torch.device("cpu"))
-    _check_finite(model.state_dict(), folder / WEIGHTS)
+    check_finite(model.state_dict(), folder / WEIGHTS)
     if {STATE, OPTIMIZER} & set(saved.manifest["files"]):
         read_run(folder)
         tensors = load_tensors(folder / OPTIMIZER)
         check_optimizer_tensors(tensors, list(model.parameters()), folder / OPTIMIZER)
-        _check_finite(tensors, folder / OPTIMIZER)
+        check_finite(tensors, folder / OPTIMIZER)
     return saved.manifest
-
-
-def _check_finite(tensors: Any, path: Path) -> None:
-    for name, tensor in tensors.items():
-        if not bool(tensor.isfinite().all()):
-            raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
 
 
 def _build_tokenizers(folder: Path, specs: Iterable[TokenizerSpec]) -> None:

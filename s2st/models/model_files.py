@@ -163,10 +163,35 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
 
 
+def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The name of the first tensor with a number that is not finite, "" where there is none.
+
+    Of a tensor that is divided over ranks, this rank's part is looked at.
+    """
+    flags = []
+    for tensor in tensors.values():
+        own = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+        flags.append(own.detach().isfinite().all().reshape(()).cpu())
+    return next((name for name, good in zip(tensors, flags, strict=True) if not good), "")
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raises CheckpointError that names the file and a tensor with a number that is not finite."""
+    name = first_not_finite(tensors)
+    if name:
+        raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
+
+
 def write_model_files(
     folder: Path, record: ModelRecord, weights: Mapping[str, torch.Tensor]
 ) -> None:
-    """Writes everything but the manifest into an existing folder."""
+    """Writes everything but the manifest into an existing folder.
+
+    Raises:
+        CheckpointError: weights that are not finite; no command could use them.
+        OutputError: a file cannot be written.
+    """
+    check_finite(weights, durable.lasting(folder) / WEIGHTS)
     save_tensors(folder / WEIGHTS, weights)
     specs = (record.source_tokenizer, record.target_tokenizer)
     save_models(folder, specs)

@@ -76,6 +76,13 @@ class RankedGradients(Gradients):
         mine = torch.tensor(rows, dtype=torch.float64, device=self.device).view(-1, 2)
         return [(nll, tokens) for nll, tokens in self.gather(mine, count, asked).tolist()]
 
+    def not_finite(self, optimizer: torch.optim.Optimizer) -> str:
+        """What this or another rank holds; see `Gradients`."""
+        own = super().not_finite(optimizer)
+        found = torch.tensor(float(bool(own)), device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return own or ("a tensor of another rank" if float(found) else "")
+
     def together(self) -> None:
         """See `Gradients`."""
         wait_for_all(self.device)

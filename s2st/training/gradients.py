@@ -20,6 +20,7 @@ from s2st.data.store import ParallelCorpus
 from s2st.errors import S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.process.device import autocast, is_out_of_memory
+from s2st.models.saved import first_not_finite
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors
 from s2st.training.sparse_embeddings import added_by_row, clip_gradients
 
@@ -165,6 +166,17 @@ class Gradients:
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
         """Weights and optimiser state for a checkpoint, whole on the first rank; all must call."""
         return self.model.state_dict(), optimizer_tensors(optimizer)
+
+    def not_finite(self, optimizer: torch.optim.Optimizer) -> str:
+        """What holds numbers that are not finite, "" where all are; all ranks must call.
+
+        Looks at what `state` would give: weights and the optimiser's state.
+        """
+        name = first_not_finite(self.model.state_dict())
+        if name:
+            return name
+        key = first_not_finite(optimizer_tensors(optimizer))
+        return f"the optimizer's state {key}" if key else ""
 
     def restore(
         self, run: ResumedRun | None, optimizer: torch.optim.Optimizer

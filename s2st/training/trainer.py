@@ -41,6 +41,10 @@ class ValidationDivergenceError(DivergenceError):
     """It is the validation's loss: the weights are at fault, not a batch."""
 
 
+class WeightsDivergenceError(ValidationDivergenceError):
+    """The weights or the optimizer's state are not finite numbers; they were not saved."""
+
+
 @dataclass(frozen=True)
 class TrainingParts:
     """What a trainer is put together from."""
@@ -126,19 +130,29 @@ class Trainer:
             self.folder.prepare()
         config = self.config
         self.observer.started(self.state.update, config.max_epoch, config.max_update)
-        while not self._at_end():
-            try:
-                self._update()
-                self._after_update()
-                self._end_epoch_if_due()
-            except DivergenceError as error:
-                self._recover(error)
+        while not self._step():
+            pass
+        self.seconds = time.perf_counter() - started
+        return self.state
+
+    def _step(self) -> bool:
+        """Trains for an update, or ends the training where it is time; whether it has ended."""
+        try:
+            if self._at_end():
+                self._end()
+                return True
+            self._update()
+            self._after_update()
+            self._end_epoch_if_due()
+        except DivergenceError as error:
+            self._recover(error)
+        return False
+
+    def _end(self) -> None:
         self._report_updates()
         if not self.state.history or self.state.history[-1]["update"] != self.state.update:
             self._validate()
         self._save()
-        self.seconds = time.perf_counter() - started
-        return self.state
 
     def _plan(self) -> list[Indices]:
         """The batches of the epoch that is going on."""
@@ -355,6 +369,13 @@ class Trainer:
         started = time.perf_counter()
         state.schedule = parts.schedule.state()
         with self._averages.in_place():
+            bad = self.gradients.not_finite(parts.optimizer)
+            if bad:
+                raise WeightsDivergenceError(
+                    f"update {state.update}: {bad} holds numbers that are not finite; it was not "
+                    "saved, and the last checkpoint stays; lower --lr or set --clip-norm, or see "
+                    "--on-divergence restore"
+                )
             tensors = self.gradients.state(parts.optimizer)
             self._saved_update = state.update
             if self.gradients.first:
