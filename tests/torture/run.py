@@ -37,6 +37,7 @@ ROWS = [
     ("groups-preprocess", "groups:preprocessing"),
     ("groups-ngram", "groups:counting"),
     ("groups-demo", "groups:demonstrating"),
+    ("numbers", "extremes:numbers"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]
