@@ -22,9 +22,9 @@ from s2st.text.vocabulary import PAD_ID
 
 @dataclass(frozen=True)
 class MeanEmbeddingConfig:
-    """Every field is an option: its flag, default and help come from here."""
+    """Every field is an option: its flag, default, help and range come from here."""
 
-    width: int = option(128, "width of embeddings and decoder", minimum=1)
+    width: int = option(128, "width of embeddings and decoder", minimum=1, maximum=100_000)
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,7 @@ def _verify_store(folder: Path) -> Any:
 def _verify_model(folder: Path) -> Any:
     import torch
 
-    from s2st.models.model_files import WEIGHTS, load_tensors, read_saved
-    from s2st.models.saved import WEIGHTS, check_finite, load_tensors, read_saved
+    from s2st.models.model_files import WEIGHTS, check_finite, load_tensors, read_saved
     from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run
 
     saved = read_saved(folder)

@@ -191,7 +191,7 @@ def write_model_files(
         CheckpointError: weights that are not finite; no command could use them.
         OutputError: a file cannot be written.
     """
-    check_finite(weights, durable.lasting(folder) / WEIGHTS)
+    check_finite(weights, durable_files.lasting(folder) / WEIGHTS)
     save_tensors(folder / WEIGHTS, weights)
     specs = (record.source_tokenizer, record.target_tokenizer)
     save_models(folder, specs)

@@ -40,6 +40,7 @@ ROWS = [
     ("foreign-files", "strangers:foreign_files"),
     ("folder-replaced", "strangers:folder_replaced"),
     ("floods", "floods:floods"),
+    ("numbers", "extremes:numbers"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]
