@@ -180,7 +180,7 @@ def _is_number(kind: type, text: str) -> bool:
 TRIED = [p for p in NUMERIC if p.words[0] != "demo" and p.words[2:] != ("sentencepiece",)]
 
 
-@pytest.mark.extensive  # minutes: every option by every value, on tiny data
+@pytest.mark.extensive
 @pytest.mark.parametrize("case", TRIED, ids=str)
 def test_the_command_ends_well_without_the_option(small, s2st, tmp_path, case):
     """So that what is tried below is the number, and nothing else."""
@@ -191,6 +191,7 @@ def test_the_command_ends_well_without_the_option(small, s2st, tmp_path, case):
     assert outcome.code == 0, outcome.err
 
 
+@pytest.mark.extensive  # minutes: every option by every value, on tiny data
 @pytest.mark.parametrize("case", NUMERIC, ids=str)
 def test_any_number_ends_well_or_with_one_clear_line(small, s2st, tmp_path, case, record_property):
     limits, kind, values = limits_of(case), kind_of(case), values_of(case)
