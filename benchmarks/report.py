@@ -1,4 +1,4 @@
-"""The results file of `benchmarks/all.py`, and the part of docs/performance.md made from it."""
+"""Results files of `benchmarks/all.py`, and the results section of docs/performance.md."""
 
 import json
 import re
@@ -12,14 +12,14 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
 def file_name(day: str, machine: Mapping[str, Any]) -> str:
-    """DATE-MACHINE.json, the machine being its processor and cores."""
+    """Name of a results file: DAY-PROCESSOR-N-cores.json."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"\((r|tm)\)", "", str(machine["processor"]).lower()))
     kept = [word for word in words if word not in ("cpu", "processor")]
     return f"{day}-{'-'.join(kept[:4])}-{machine['cores']}-cores.json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A results file; without parts where there is none."""
+    """Read a results file; a missing file gives a record without parts."""
     if not path.exists():
         return {"parts": {}}
     record: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a results file whole."""
+    """Write a results file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     durable_files.replace_file(
         path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
@@ -35,12 +35,12 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def without_folders(text: str) -> str:
-    """The text with absolute paths cut to their last names: the rest means nothing elsewhere."""
+    """Shorten absolute paths to their last component; folders of this machine help no reader."""
     return re.sub(r"(?<![\w./])/(?:[\w.+@-]+/)*(?=[\w.+@-])", "", text)
 
 
 def render(record: Mapping[str, Any], name: str) -> str:
-    """What is between the markers: how each part ended, then what each one printed."""
+    """Render the results section: the outcome of each benchmark, then the output of each."""
     facts = ", ".join(f"{fact} {value}" for fact, value in record["machine"].items())
     lines = [f"{record['day']}: {facts} ([all figures](../benchmarks/results/{name})).", ""]
     lines += ["| benchmark | outcome | minutes |", "|---|---|---|"]
@@ -55,11 +55,11 @@ def render(record: Mapping[str, Any], name: str) -> str:
 
 
 def printed(output: str) -> list[str]:
-    """What a benchmark printed, as Markdown: tables stay, other lines are paragraphs."""
+    """Convert the output of a benchmark to Markdown: keep tables, make other lines paragraphs."""
     lines: list[str] = []
     for line in output.strip().splitlines():
         if line.startswith("machine:"):
-            continue  # said once for all
+            continue  # `render` names the machine once
         table = line.startswith("|")
         if lines and lines[-1] and not (table and lines[-1].startswith("|")):
             lines.append("")
@@ -71,15 +71,15 @@ def printed(output: str) -> list[str]:
 
 
 def around(page: Path) -> tuple[str, str]:
-    """What a page has before and after the markers; raises ValueError where it lacks them."""
+    """Return the text before and after the markers; raise ValueError if they are missing."""
     before, begin, rest = page.read_text("utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{page}: no {BEGIN} and {END} around a place for results")
+        raise ValueError(f"{page}: no {BEGIN} and {END} around the results")
     return before, after
 
 
 def insert(page: Path, text: str) -> None:
-    """Replaces what a page has between the markers; raises ValueError where it lacks them."""
+    """Replace the text between the markers of a page; raise ValueError if they are missing."""
     before, after = around(page)
     durable_files.replace_file(page, f"{before}{BEGIN}\n{text}{END}{after}".encode())

@@ -1,12 +1,13 @@
-"""Training over several processes: what two reach on this machine, and what a formula says of GPUs.
+"""Training with several processes: measured with two on this machine, estimated for GPUs.
 
     python benchmarks/scaling.py measure STORE [--updates 60] [--repeats 3] [--json FILE]
     python benchmarks/scaling.py reckon [--teraflops 50 100 200] [--json FILE]
 
 `measure` trains the same updates in one process with two threads and in two processes of one
-thread each, in turn, and prints words a second and bytes an update. `reckon` prints the tables of
-docs/scaling.md: the paper's model on 12 M pairs over 1, 8 and 64 GPUs, from the operations that it
-takes, a sustained speed and a link's speed that are given, not measured. See benchmarks/README.md.
+thread each, in turn, and prints words per second and bytes per update. `reckon` prints the tables
+of docs/scaling.md: the paper's model on 12 M pairs over 1, 8 and 64 GPUs. It computes them from
+the number of operations and from given, not measured, speeds of GPU and link.
+See benchmarks/README.md.
 """
 
 import argparse
@@ -38,15 +39,16 @@ LINKS = {"NVLink, 450 GB/s": 450e9, "InfiniBand, 50 GB/s": 50e9, "Ethernet, 12.5
 
 @dataclass(frozen=True)
 class Reckoning:
-    """One training on so many GPUs.
+    """The estimate for one number of GPUs.
 
     Attributes:
-        operations: of an update on one GPU: 6 a weight and word that passes it.
-        compute, sparse, dense: seconds an update: of the products; of the sum of gradients where
-            embedding gradients are sent as the rows that were used, and where as whole tables.
-        hours: of the whole training, with sparse and with dense embedding gradients, nothing of
-            the sum hidden behind the products.
-        memory, sharded: bytes a GPU of weights, gradients and the state of SGD, whole and divided.
+        operations: operations of an update on one GPU: 6 per weight and word that passes it.
+        compute: seconds of computation per update.
+        sparse, dense: seconds of the all-reduce per update, with embedding gradients sent as the
+            rows that were used, or as whole tables.
+        hours: of the whole training, with sparse and with dense embedding gradients, without
+            overlap of computation and all-reduce.
+        memory, sharded: bytes per GPU of weights, gradients and SGD's state, unsharded and sharded.
     """
 
     gpus: int
@@ -80,7 +82,10 @@ def reckon(gpus: int, flops: float, link: str) -> Reckoning:
 
 def table(flops: float) -> Iterator[str]:
     """The reckonings at one sustained speed, as Markdown."""
-    yield "| GPUs | link | update: products | sum, rows | sum, whole | hours, rows | hours, whole |"
+    yield (
+        "| GPUs | link | computation | all-reduce, rows | all-reduce, whole "
+        "| hours, rows | hours, whole |"
+    )
     yield "|---:|---|---:|---:|---:|---:|---:|"
     for gpus in (1, 8, 64):
         for link in LINKS if gpus > 1 else list(LINKS)[:1]:
@@ -159,9 +164,9 @@ def main() -> None:
         print("\n".join(table(speed * 1e12)), end="\n\n")
         results += [asdict(reckon(n, speed * 1e12, link)) for n in (1, 8, 64) for link in LINKS]
     own = reckon(1, 1e14, next(iter(LINKS)))
-    print(f"Operations an update and GPU: {own.operations:.3g}; weights and gradients:")
+    print(f"Operations per update and GPU: {own.operations:.3g}; weights and gradients:")
     for gpus in (1, 8, 64):
-        print(f"- {gpus} GPUs, sharded: {own.memory / gpus / 1e9:.2f} GB a GPU")
+        print(f"- {gpus} GPUs, sharded: {own.memory / gpus / 1e9:.2f} GB per GPU")
     write_results(arguments.json, machine, results)
 
 
