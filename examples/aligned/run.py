@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--task", action="append", choices=TASKS, help="repeat it; else all three")
     options = parser.parse_args()
     if options.run.exists():
-        sys.exit(f"{options.run} exists already: remove it, or name another with --run")
+        sys.exit(f"{options.run} already exists: remove it, or name another with --run")
     rows = [
         "| " + " | ".join(["words right, %", *MODELS]) + " |",
         "|---" * (len(MODELS) + 1) + "|",

@@ -6,7 +6,7 @@ from typing import Any
 
 from s2st.errors import CheckpointError, ConfigError
 from s2st.process.input_files import missing
-from s2st.process.manifest import MANIFEST, kind_of, refuse_strangers
+from s2st.process.manifest import MANIFEST, kind_of, refuse_unlisted_files
 from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
 
@@ -23,7 +23,7 @@ def verify(folder: Path) -> dict[str, int]:
         message = "missing: without it this is neither a checkpoint nor a store"
         raise CheckpointError(message, str(folder / MANIFEST))
     manifest = _verify_store(folder) if kind_of(folder) == "s2st-store" else _verify_model(folder)
-    refuse_strangers(folder, manifest)
+    refuse_unlisted_files(folder, manifest)
     sizes = {name: int(facts["size"]) for name, facts in manifest["files"].items()}
     return {MANIFEST: (folder / MANIFEST).stat().st_size, **sizes}
 

@@ -5,12 +5,15 @@ built from checkpoints by `s2st.scoring.load_scorers` instead.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from s2st.options.config import MOST_WEIGHT, option
 from s2st.options.registry import Registry
 
-ARCHITECTURES: Registry[Any] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
+if TYPE_CHECKING:
+    from s2st.models.base import Seq2SeqModel
+
+ARCHITECTURES: Registry["Seq2SeqModel"] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 UNTRAINED = ("ensemble",)  # they have no weights of their own
 MOST_WORDS = (1 << 31) - 1
 MOST_WIDTH = 100_000  # of a layer: its square takes 40 GB

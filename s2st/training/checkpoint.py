@@ -114,7 +114,7 @@ class CheckpointFolder:
             self._check_link(link)
         for name in sorted(_names(self._place)):
             match = _TEMPORARY.fullmatch(name)
-            if match and durable_files.maker(name, match[1]) is not None:
+            if match and durable_files.creator(name, match[1]) is not None:
                 self._sweep(self._place / name)
         probe = self._place / f".{LAST}.tmp-{os.getpid()}"
         durable_files.write_file(probe, b"")
@@ -122,7 +122,7 @@ class CheckpointFolder:
 
     def _sweep(self, leftover: Path) -> None:
         """Removes what a stopped save left: a folder, a link or the empty probe of `prepare`."""
-        if durable_files.is_own_folder(leftover):
+        if durable_files.has_only_s2st_files(leftover):
             durable_files.remove_folder(leftover)
         elif _is_own_link(leftover) or (
             not durable_files.describe(leftover) and not leftover.stat().st_size
@@ -215,7 +215,7 @@ class CheckpointFolder:
         spare = name
         while os.path.lexists(self._place / spare):
             spare += "+"
-        if spare != name and not durable_files.is_own_folder(self._place / name):
+        if spare != name and not durable_files.has_only_s2st_files(self._place / name):
             log.warning("%s: %s; it stays, this checkpoint is %s", self.folder / name, ALIEN, spare)
             name = spare
         elif spare != name:  # saved before at this very update
@@ -236,7 +236,7 @@ class CheckpointFolder:
         found = [
             path.name
             for number, path in numbered
-            if number <= update and durable_files.is_own_folder(path)
+            if number <= update and durable_files.has_only_s2st_files(path)
         ]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
@@ -260,7 +260,7 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError as error:
         raise InputMissingError(
-            f"{durable_files.lasting(folder)}: cannot be read: {reason(error)}"
+            f"{durable_files.final_path(folder)}: cannot be read: {reason(error)}"
         ) from error
 
 

@@ -5,7 +5,7 @@ An optimiser that has `sparse_tables`, true, is given sparse gradients of the em
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from s2st.options.config import option
 from s2st.options.registry import Registry
@@ -13,7 +13,7 @@ from s2st.options.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-OPTIMIZERS: Registry[Any] = Registry("optimizer", "torch.optim:Optimizer")
+OPTIMIZERS: Registry["torch.optim.Optimizer"] = Registry("optimizer", "torch.optim:Optimizer")
 MOST_DECAY = 0.999999  # 1 would divide by 0, and single precision must tell it from 1
 LEAST_EPS = 1e-20  # 0 would divide 0 by 0 where a weight has no gradient
 
