@@ -61,7 +61,8 @@ class ModelScorer(Scorer):
         """One step of the model."""
         with autocast(self.device, self._precision):
             result = self.model.step(tokens.clone(), state)
-        return Advance(result.features, result.state, result.attention)
+        attention = None if result.attention is None else at_least_float32(result.attention)
+        return Advance(result.features, result.state, attention)
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:
