@@ -44,7 +44,7 @@ class CommandSpec:
 
 
 @dataclass(frozen=True)
-class Layer:
+class OptionLayer:
     """Values from one place; later layers win. A lenient one may hold options nobody has."""
 
     where: str
@@ -66,7 +66,7 @@ class Resolved:
         return record
 
 
-def select(spec: CommandSpec, layers: Sequence[Layer]) -> dict[str, Entry[Any]]:
+def select(spec: CommandSpec, layers: Sequence[OptionLayer]) -> dict[str, Entry[Any]]:
     """The entry that the layers choose for each role; raises UsageError for unknown names."""
     entries = {}
     for role in spec.roles:
@@ -79,7 +79,7 @@ def select(spec: CommandSpec, layers: Sequence[Layer]) -> dict[str, Entry[Any]]:
     return entries
 
 
-def resolve(spec: CommandSpec, layers: Sequence[Layer]) -> Resolved:
+def resolve(spec: CommandSpec, layers: Sequence[OptionLayer]) -> Resolved:
     """Builds every config record of a command, and calls `check` of those that have it.
 
     `check` of a config dataclass raises UsageError where its options contradict each other.
@@ -106,7 +106,7 @@ def resolve(spec: CommandSpec, layers: Sequence[Layer]) -> Resolved:
     return Resolved(fixed, entries, configs)
 
 
-def _record(config_type: type, preset: Mapping[str, Any], layers: Sequence[Layer]) -> Any:
+def _record(config_type: type, preset: Mapping[str, Any], layers: Sequence[OptionLayer]) -> Any:
     names = {option.name for option in option_specs(config_type)}
     values = dict(preset)
     where = "options"

@@ -19,7 +19,7 @@ from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors, read_saved, save_tensors
 from s2st.models.registry import RecurrentConfig
 from s2st.models.softmax.rank_divided_loss import word_range
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionLayer, resolve
 from s2st.process.ranks import Ranks
 from s2st.training.gradients import Gradients, Loss, Share
 from s2st.training.observer import Observer
@@ -129,7 +129,7 @@ SPLIT = {"pipeline_stages": STAGES, "vocabulary_parts": COLUMNS, "micro_batches"
 
 def train_alone(data, folder, updates, **options):
     values = {**OPTIONS, "max_update": updates, "save_dir": str(folder), **options}
-    run_training(data, resolve(TRAIN_SPEC, [Layer("test", values)]), Observer(), lambda: 0)
+    run_training(data, resolve(TRAIN_SPEC, [OptionLayer("test", values)]), Observer(), lambda: 0)
 
 
 def train_split(data, folder, updates, processes=STAGES * COLUMNS, **options):
@@ -197,7 +197,7 @@ def test_what_cannot_be_divided_is_refused_in_one_line(
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     monkeypatch.setenv("RANK", "0")
     values = {**OPTIONS, **SPLIT, "max_update": 1, "save_dir": str(tmp_path / "run"), **options}
-    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    resolved = resolve(TRAIN_SPEC, [OptionLayer("test", values)])
     with pytest.raises(UsageError, match=text):
         run_training(data, resolved, Observer(), lambda: 0)
     assert not (tmp_path / "run").exists()

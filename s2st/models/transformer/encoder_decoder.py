@@ -21,7 +21,7 @@ from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.transformer.decoder_cache import Sources, TransformerState, make_grid
-from s2st.models.transformer.layers import Layer, Linear, sinusoids, sizes_of
+from s2st.models.transformer.layers import TransformerLayer, Linear, sinusoids, sizes_of
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -42,7 +42,9 @@ class TransformerStack(nn.Module):
         self.width, _, self.dropout = sizes_of(config)
         self.tables = (table,)  # a tuple: no parameters of this module
         assert config.layers is not None
-        self.layers = nn.ModuleList(Layer(config, reads_source) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            TransformerLayer(config, reads_source) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(self.width) if config.norm == "pre" else nn.Identity()
 
     def forward(
@@ -94,8 +96,8 @@ class TransformerStack(nn.Module):
             if isinstance(module, Linear):
                 module.prepare(precision)
 
-    def _layers(self) -> list[Layer]:
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
+    def _layers(self) -> list[TransformerLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
     def _embed(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
         """(B, T, H) of ids (B, T) whose first position is `first`."""

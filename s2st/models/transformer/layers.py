@@ -102,7 +102,7 @@ class Attention(nn.Module):
         return result
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Attention to its own side, to the source in a decoder of one, and a feed-forward network.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from s2st.data.batch import make_source
 from s2st.errors import ConfigError, UsageError
 from s2st.options.config import make_config
-from s2st.options.resolution import CommandSpec, Layer, Role, resolve
+from s2st.options.resolution import CommandSpec, OptionLayer, Role, resolve
 from s2st.search.base import forbid, length_limits
 from s2st.search.exhaustive import ExhaustiveSearch
 from s2st.search.registry import SEARCHES, ExhaustiveConfig, SearchConfig
@@ -57,7 +57,7 @@ def test_a_least_length_that_one_word_cannot_reach_is_refused_before_the_work(
     name, options, refused
 ):
     spec = CommandSpec((), (Role("search", SEARCHES, name, "search"),))
-    layers = [Layer("command line", options)]
+    layers = [OptionLayer("command line", options)]
     if not refused:
         assert resolve(spec, layers).configs["search"].min_len == options.get("min_len", 0)
         return

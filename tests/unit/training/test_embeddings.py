@@ -14,7 +14,7 @@ from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import Embeddings, ModelSizes
 from s2st.models.model_files import load_tensors, read_saved
 from s2st.models.registry import RecurrentConfig
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionLayer, resolve
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.observer import Observer
 from s2st.training.options import EmbeddingsConfig
@@ -44,7 +44,7 @@ def files(tmp_path):
 
 def train(data, folder, **options):
     values = BASE | options | {"save_dir": str(folder)}
-    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    resolved = resolve(TRAIN_SPEC, [OptionLayer("test", values)])
     return run_training(data, resolved, Observer(), lambda: 0)
 
 

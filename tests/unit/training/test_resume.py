@@ -12,7 +12,7 @@ from tampering import reseal
 from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionLayer, resolve
 from s2st.training.observer import Observer
 
 BASE = {
@@ -28,7 +28,7 @@ def data(tmp_path_factory):
 
 def train(data, folder, stop=lambda: 0, **options):
     values = BASE | options | {"save_dir": str(folder)}
-    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    resolved = resolve(TRAIN_SPEC, [OptionLayer("test", values)])
     return run_training(data, resolved, Observer(), stop)
 
 
