@@ -44,7 +44,7 @@ class AttendedSource:
         return AttendedSource(keys, values, self.mask.index_select(0, sentences))
 
 
-class Attention(nn.Module):
+class SourceAttention(nn.Module):
     """Weighs source positions by a query and takes the weighted mean of their states.
 
     Args:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import SourceBatch, moved
-from s2st.models.attention.attention_weights import AttendedSource, Attention
+from s2st.models.attention.attention_weights import AttendedSource, SourceAttention
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -89,7 +89,7 @@ class AttentionModel(WordModel):
         self.encoder = kind(cell, embedding, hidden, layers)
         fed = hidden if config.input_feeding else 0
         self.decoder = Stack(cell, embedding + fed, hidden, layers)
-        self.attention = Attention(config.attention, hidden, config.attention_heads)
+        self.attention = SourceAttention(config.attention, hidden, config.attention_heads)
         self.combine = PreparedLinear(2 * hidden, hidden, bias=False)
         self.softmax = Output(hidden, sizes.target_vocabulary, config, self.target_embedding)
         self._attends_first = config.input_feeding and config.attention == "additive"

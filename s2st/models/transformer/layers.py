@@ -28,7 +28,7 @@ class Linear(PreparedLinear):
         nn.init.zeros_(self.bias)
 
 
-class Attention(nn.Module):
+class MultiHeadAttention(nn.Module):
     """Several attentions side by side (section 3.2.2), without their softmax."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -116,10 +116,10 @@ class TransformerLayer(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.pre_norm = config.norm == "pre"
         self.self_norm = nn.LayerNorm(width)
-        self.self_attention = Attention(width, config.heads)
+        self.self_attention = MultiHeadAttention(width, config.heads)
         if reads_source:
             self.cross_norm = nn.LayerNorm(width)
-            self.cross_attention = Attention(width, config.heads)
+            self.cross_attention = MultiHeadAttention(width, config.heads)
         self.inner_norm = nn.LayerNorm(width)
         self.inner = Linear(width, inner)
         self.outer = Linear(inner, width)
