@@ -105,20 +105,20 @@ def attend_words(
 
 
 @dataclass(frozen=True)
-class Grid:
+class RowGroups:
     """Rows in groups of neighbours of one sentence, which read its memory together.
 
     Attributes:
         sentences: (G,) of each group; None where they are all sentences in order.
         width: R, places a group; some stay empty.
         place: (N,) of each row among G x R.
-        groups: G.
+        count: G.
     """
 
     sentences: torch.Tensor | None
     width: int
     place: torch.Tensor
-    groups: int
+    count: int
 
     def sources(self, values: torch.Tensor) -> torch.Tensor:
         """(G, ...) each group's of the sentences' values (B, ...)."""
@@ -126,20 +126,20 @@ class Grid:
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor:
         """(G, R, H) of rows (N, H)."""
-        places = rows.new_zeros((self.groups * self.width, rows.shape[1]))
-        return places.index_copy(0, self.place, rows).view(self.groups, self.width, rows.shape[1])
+        places = rows.new_zeros((self.count * self.width, rows.shape[1]))
+        return places.index_copy(0, self.place, rows).view(self.count, self.width, rows.shape[1])
 
     def back(self, places: torch.Tensor) -> torch.Tensor:
         """(N, H) of the places (G, R, H)."""
         return places.flatten(0, 1).index_select(0, self.place)
 
 
-def make_grid(sources: Sources) -> Grid:
+def group_rows(sources: Sources) -> RowGroups:
     """The groups of rows that read these sources; each sentence's rows are best side by side."""
     count = len(sources.mask)
     rows = sources.rows
     if rows is None:
-        return Grid(None, 1, torch.arange(count, device=sources.mask.device), count)
+        return RowGroups(None, 1, torch.arange(count, device=sources.mask.device), count)
     positions = torch.arange(len(rows), device=rows.device)
     first = torch.ones_like(rows, dtype=torch.bool)
     first[1:] = rows[1:] != rows[:-1]
@@ -149,4 +149,4 @@ def make_grid(sources: Sources) -> Grid:
     width = min(GROUP_ROWS, int(slots.max()) + 1) if len(rows) else 1
     place = (begins.cumsum(0) - 1) * width + slots % GROUP_ROWS
     every = len(sentences) == count and bool((sentences == positions[:count]).all())
-    return Grid(None if every else sentences, width, place, len(sentences))
+    return RowGroups(None if every else sentences, width, place, len(sentences))

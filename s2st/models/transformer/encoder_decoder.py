@@ -20,8 +20,8 @@ from s2st.models.base import (
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
-from s2st.models.transformer.decoder_cache import Sources, TransformerState, make_grid
-from s2st.models.transformer.layers import TransformerLayer, Linear, sinusoids, sizes_of
+from s2st.models.transformer.decoder_cache import Sources, TransformerState, group_rows
+from s2st.models.transformer.layers import Linear, TransformerLayer, sinusoids, sizes_of
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -71,16 +71,16 @@ class TransformerStack(nn.Module):
         """One token (N,) in each row; the attention is the top layer's."""
         hidden = self._embed(tokens.unsqueeze(1), state.index.shape[1]).squeeze(1)
         index, memory, sources = state.longer(), [], state.sources
-        grid = None if sources is None else make_grid(sources)
+        groups = None if sources is None else group_rows(sources)
         attention = None
         for number, layer in enumerate(self._layers()):
             before = state.memory[number] if state.memory else None
             hidden, kept = layer.step(hidden, before, index)
             memory.append(kept)
-            if sources is not None and grid is not None:
+            if sources is not None and groups is not None:
                 top = number == len(self.layers) - 1
                 hidden, attention = layer.step_source(
-                    hidden, grid, sources.memory[number], sources.mask, top
+                    hidden, groups, sources.memory[number], sources.mask, top
                 )
             hidden = layer.feed_forward(hidden)
         after = TransformerState(index, tuple(memory), sources)

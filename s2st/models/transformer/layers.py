@@ -13,7 +13,7 @@ from torch import nn
 from s2st.errors import UsageError
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.registry import TransformerConfig
-from s2st.models.transformer.decoder_cache import Grid, attend_words
+from s2st.models.transformer.decoder_cache import RowGroups, attend_words
 
 
 class Linear(PreparedLinear):
@@ -171,7 +171,7 @@ class TransformerLayer(nn.Module):
     def step_source(
         self,
         hidden: torch.Tensor,
-        grid: Grid,
+        groups: RowGroups,
         memory: torch.Tensor,
         mask: torch.Tensor,
         weigh: bool,
@@ -180,20 +180,20 @@ class TransformerLayer(nn.Module):
 
         Args:
             hidden: (N, H).
-            grid: which sentence each row reads.
+            groups: which sentence each row reads.
             memory, mask: the sentences', (B, S, 2H) and (B, S).
             weigh: whether the attention's weights are wanted.
 
         Returns:
             (N, H), and the weights (N, S).
         """
-        reading = grid.spread(self._before(self.cross_norm, hidden))
-        memory, mask = grid.sources(memory), grid.sources(mask)
+        reading = groups.spread(self._before(self.cross_norm, hidden))
+        memory, mask = groups.sources(memory), groups.sources(mask)
         if not weigh:
-            made = grid.back(self.cross_attention(reading, memory, mask))
+            made = groups.back(self.cross_attention(reading, memory, mask))
             return self._after(self.cross_norm, hidden, made), None
         made, weights = self.cross_attention.weigh(reading, memory, mask)
-        return self._after(self.cross_norm, hidden, grid.back(made)), grid.back(weights)
+        return self._after(self.cross_norm, hidden, groups.back(made)), groups.back(weights)
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The last sublayer, each position by itself."""

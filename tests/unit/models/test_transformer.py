@@ -19,7 +19,7 @@ from s2st.models.registry import (
     TransformerLMConfig,
     with_default_sizes,
 )
-from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, make_grid
+from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, group_rows
 from s2st.models.transformer.encoder_decoder import TransformerModel
 from s2st.models.transformer.layers import sinusoids
 from s2st.scoring.model_scorer import ModelScorer
@@ -241,18 +241,18 @@ def test_groups_hold_every_row_with_its_own_sentence(seed):
     rows = torch.randint(0, 5, (seed * 40,), generator=generator)
     if seed % 2:
         rows = rows.sort().values
-    grid = make_grid(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
+    groups = group_rows(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
     values = torch.arange(1.0, 1 + len(rows)).unsqueeze(1)
-    spread = grid.spread(values)
-    assert torch.equal(grid.back(spread), values)
+    spread = groups.spread(values)
+    assert torch.equal(groups.back(spread), values)
     assert int((spread != 0).sum()) == len(rows)
     assert spread.shape[1] <= GROUP_ROWS
-    sentences = grid.sources(torch.arange(5))
+    sentences = groups.sources(torch.arange(5))
     for group, sentence in zip(spread.squeeze(2), sentences, strict=True):
         assert set(rows[group[group > 0].long() - 1].tolist()) == {int(sentence)}
     if seed % 2:  # sorted: no sentence has more groups than it needs
         needed = sum(-(-int(n) // GROUP_ROWS) for n in rows.bincount())
-        assert grid.groups == needed
+        assert groups.count == needed
 
 
 @torch.no_grad()
