@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
+from s2st.data.row_runs import run_positions
 from s2st.scoring.base import BestStep, Scorer
 from s2st.search.base import (
     Hypothesis,
@@ -162,7 +163,7 @@ class _Run:
         tokens = chosen[keep]
         seen = None if attention is None else _array(attention[parents])
         self.levels.append(_Level(_array(parents), _array(tokens), _array(values[keep]), seen))
-        return _Rows(sentences, _slots(sentences), best), parents, tokens
+        return _Rows(sentences, run_positions(sentences), best), parents, tokens
 
     def _finish(
         self,
@@ -192,7 +193,7 @@ class _Run:
         )
         theirs, place = torch.unique_consecutive(sentences, return_inverse=True)
         made = scores.new_full((len(theirs), self.config.beam), -torch.inf)
-        made[place, _slots(sentences)] = scores
+        made[place, run_positions(sentences)] = scores
         both = torch.cat([self.best[theirs], made], dim=1)
         self.best[theirs] = both.topk(self.config.nbest, dim=1).values
 
@@ -207,17 +208,6 @@ class _Run:
         return totals / longest > self.best[sentences, -1]
 
 
-def _slots(sentences: torch.Tensor) -> torch.Tensor:
-    """(N,) the place of each row among its sentence's rows; sentences are in rising order."""
-    positions = torch.arange(len(sentences), device=sentences.device)
-    if not len(sentences):
-        return positions
-    starts = torch.ones_like(sentences, dtype=torch.bool)
-    starts[1:] = sentences[1:] != sentences[:-1]
-    first = torch.where(starts, positions, torch.zeros_like(positions)).cummax(0).values
-    return positions - first
-
-
 def _trace(
     levels: Sequence[_Level], ended: Sequence[_Ended], source: SourceBatch, nbest: int
 ) -> list[list[Hypothesis]]:
@@ -230,8 +220,8 @@ def _trace(
     )
     lengths = np.repeat([one.step for one in ended], [len(one.scores) for one in ended])
     order = np.lexsort((-scores, sentences))  # stable: of equal scores, the first one made
-    place = np.arange(len(order)) - np.searchsorted(sentences[order], sentences[order])
-    chosen = order[place < nbest]
+    ranks = run_positions(torch.from_numpy(sentences[order])).numpy()
+    chosen = order[ranks < nbest]
     rows, lengths = rows[chosen], lengths[chosen]
     width = int(lengths.max(initial=0))
     tokens = np.zeros((len(chosen), width), dtype=np.int64)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from s2st.data.row_runs import run_positions
 from s2st.errors import UsageError
 from s2st.models.attention.additive_scores import additive_scores
 from s2st.models.packed.packed_linear import PreparedLinear
@@ -162,9 +163,8 @@ def _bands(sentences: torch.Tensor, count: int) -> Iterator[_Band]:
         return
     order = sentences.argsort(stable=True)
     own = sentences[order]
-    counts = torch.bincount(sentences, minlength=count)
-    slots = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[own]
-    most = int(counts.max())
+    slots = run_positions(own)
+    most = int(slots.max()) + 1
     wide = -(-2 * len(sentences) // count)
     for begin in range(0, most, wide):
         width = min(wide, most - begin)
@@ -174,6 +174,6 @@ def _bands(sentences: torch.Tensor, count: int) -> Iterator[_Band]:
             inside = (slots >= begin) & (slots < begin + width)
             rows, columns = order[inside], slots[inside] - begin
             if begin:
-                theirs = (counts > begin).nonzero().squeeze(1)
+                theirs = own[slots == begin]
             places = torch.searchsorted(theirs, own[inside])
         yield _Band(rows, theirs, places, columns, width)

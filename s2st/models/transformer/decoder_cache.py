@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
+from s2st.data.row_runs import run_positions
 from s2st.models.base import DecoderState
 
 GROUP_ROWS = 16  # rows of a sentence that read its memory together
@@ -140,13 +141,10 @@ def group_rows(sources: Sources) -> RowGroups:
     rows = sources.rows
     if rows is None:
         return RowGroups(None, 1, torch.arange(count, device=sources.mask.device), count)
-    positions = torch.arange(len(rows), device=rows.device)
-    first = torch.ones_like(rows, dtype=torch.bool)
-    first[1:] = rows[1:] != rows[:-1]
-    slots = positions - torch.where(first, positions, 0).cummax(0).values
+    slots = run_positions(rows)
     begins = slots % GROUP_ROWS == 0
     sentences = rows[begins]
     width = min(GROUP_ROWS, int(slots.max()) + 1) if len(rows) else 1
     place = (begins.cumsum(0) - 1) * width + slots % GROUP_ROWS
-    every = len(sentences) == count and bool((sentences == positions[:count]).all())
+    every = torch.equal(sentences, torch.arange(count, device=rows.device))
     return RowGroups(None if every else sentences, width, place, len(sentences))
