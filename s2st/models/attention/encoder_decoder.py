@@ -78,11 +78,8 @@ class AttentionModel(WordModel):
 
     def __init__(self, cell: str, config: AttentionConfig, sizes: ModelSizes) -> None:
         super().__init__()
-        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
-        if layers is None or hidden is None or embedding is None or config.dropout is None:
-            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        layers, hidden, embedding, self.dropout = config.sizes()
         self.config = config
-        self.dropout = config.dropout
         tables = word_tables(config, sizes, embedding)
         self.source_embedding, self.target_embedding = tables
         kind = BidirectionalStack if config.bidirectional else Stack
