@@ -144,9 +144,9 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     plain: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        own = tensor.detach().cpu().contiguous()
-        plain[name] = own.clone() if own.data_ptr() in seen else own
-        seen.add(own.data_ptr())
+        copy = tensor.detach().cpu().contiguous()
+        plain[name] = copy.clone() if copy.data_ptr() in seen else copy
+        seen.add(copy.data_ptr())
     durable_files.write_file(path, save(plain))
 
 

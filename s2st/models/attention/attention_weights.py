@@ -124,9 +124,9 @@ class SourceAttention(nn.Module):
         """(B, K, Q, S)."""
         if self.kind == "additive":
             # a matrix (H, K) of which column k holds the part of v that head k has
-            own = torch.eye(self.heads, dtype=self.vector.dtype, device=self.vector.device)
-            own = own.repeat_interleave(len(self.vector) // self.heads, dim=0)
-            parts = own * self.vector.unsqueeze(1)
+            selector = torch.eye(self.heads, dtype=self.vector.dtype, device=self.vector.device)
+            selector = selector.repeat_interleave(len(self.vector) // self.heads, dim=0)
+            parts = selector * self.vector.unsqueeze(1)
             return additive_scores(self.of_query(queries), keys, parts).permute(0, 3, 1, 2)
         return torch.matmul(self._by_head(queries), self._by_head(keys).transpose(2, 3))
 
@@ -162,18 +162,18 @@ def _bands(sentences: torch.Tensor, count: int) -> Iterator[_Band]:
     if not len(sentences):
         return
     order = sentences.argsort(stable=True)
-    own = sentences[order]
-    slots = run_positions(own)
+    sorted_sentences = sentences[order]
+    slots = run_positions(sorted_sentences)
     most = int(slots.max()) + 1
     wide = -(-2 * len(sentences) // count)
     for begin in range(0, most, wide):
         width = min(wide, most - begin)
-        theirs = torch.arange(count, device=order.device)
-        rows, places, columns = order, own, slots
+        band_sentences = torch.arange(count, device=order.device)
+        rows, places, columns = order, sorted_sentences, slots
         if width < most:
             inside = (slots >= begin) & (slots < begin + width)
             rows, columns = order[inside], slots[inside] - begin
             if begin:
-                theirs = own[slots == begin]
-            places = torch.searchsorted(theirs, own[inside])
-        yield _Band(rows, theirs, places, columns, width)
+                band_sentences = sorted_sentences[slots == begin]
+            places = torch.searchsorted(band_sentences, sorted_sentences[inside])
+        yield _Band(rows, band_sentences, places, columns, width)

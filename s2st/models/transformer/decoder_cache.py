@@ -93,16 +93,16 @@ def attend_words(
     Returns:
         (N, H).
     """
-    made = torch.empty_like(query)
+    attended = torch.empty_like(query)
     cells = CPU_CELLS if query.device.type == "cpu" else GPU_CELLS
     rows = max(1, cells // (index.shape[1] * memory.shape[1]))
     for part in (slice(begin, begin + rows) for begin in range(0, len(query), rows)):
-        own = F.embedding(index[part], memory)
-        own = own.view(*own.shape[:2], 2, heads, -1)
-        keys, values = (side.transpose(1, 2) for side in own.unbind(2))
-        reading = query[part].view(len(own), heads, 1, -1)
-        made[part] = F.scaled_dot_product_attention(reading, keys, values).flatten(1)
-    return made
+        memories = F.embedding(index[part], memory)
+        memories = memories.view(*memories.shape[:2], 2, heads, -1)
+        keys, values = (side.transpose(1, 2) for side in memories.unbind(2))
+        reading = query[part].view(len(memories), heads, 1, -1)
+        attended[part] = F.scaled_dot_product_attention(reading, keys, values).flatten(1)
+    return attended
 
 
 @dataclass(frozen=True)
