@@ -358,10 +358,10 @@ def _gradients(
     precision = options.config(DeviceConfig).precision
     if config.split:
         from s2st.training.pipeline_gradients import StagedGradients
-        from s2st.training.pipeline_parallel import make_grid
+        from s2st.training.pipeline_parallel import make_rank_grid
 
         seconds = options.config(RanksConfig).rank_timeout
-        grid = make_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)
+        grid = make_rank_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)
         loss = Loss(model, criterion, device, precision)
         staged = StagedGradients(loss, device, precision, own, grid, config.micro_batches)
         made = optimizer(staged.model)

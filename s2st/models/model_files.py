@@ -145,9 +145,9 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     plain: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        own = tensor.detach().cpu().contiguous()
-        plain[name] = own.clone() if own.data_ptr() in seen else own
-        seen.add(own.data_ptr())
+        copy = tensor.detach().cpu().contiguous()
+        plain[name] = copy.clone() if copy.data_ptr() in seen else copy
+        seen.add(copy.data_ptr())
     durable_files.write_file(path, save(plain))
 
 
@@ -191,7 +191,7 @@ def write_model_files(
         CheckpointError: weights that are not finite; no command could use them.
         OutputError: a file cannot be written.
     """
-    check_finite(weights, durable_files.lasting(folder) / WEIGHTS)
+    check_finite(weights, durable_files.final_path(folder) / WEIGHTS)
     save_tensors(folder / WEIGHTS, weights)
     specs = (record.source_tokenizer, record.target_tokenizer)
     save_models(folder, specs)

@@ -137,12 +137,12 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
         )
     for other in direct:
         sides = (scorer.source, other.target), (scorer.target, other.source)
-        for mine, its in sides:
-            known = mine.language and its.language and not its.absent
-            if known and mine.language != its.language:
+        for channel, lists in sides:
+            known = channel.language and lists.language and not lists.absent
+            if known and channel.language != lists.language:
                 raise UsageError(
                     f"{path}: translates {scorer.source.language} to {scorer.target.language}, but "
-                    f"the lists are {its.language} where it has {mine.language}; "
+                    f"the lists are {lists.language} where it has {channel.language}; "
                     "--channel-checkpoint needs a model of the other direction"
                 )
 
@@ -224,19 +224,19 @@ def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
 
 def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, str]) -> None:
     """Members must cut text alike; their source vocabularies may differ."""
-    (mine, first_path), (its, path) = first, other
-    if mine.language != its.language:
-        message = f"{side} language {its.language}, but {first_path} has {mine.language}"
+    (expected, first_path), (found, path) = first, other
+    if expected.language != found.language:
+        message = f"{side} language {found.language}, but {first_path} has {expected.language}"
         raise UsageError(f"{path}: {message}")
-    same = type(mine.tokenizer) is type(its.tokenizer)
-    if not same or mine.tokenizer.model != its.tokenizer.model:
+    same = type(expected.tokenizer) is type(found.tokenizer)
+    if not same or expected.tokenizer.model != found.tokenizer.model:
         raise UsageError(f"{path}: its {side} tokenizer is not that of {first_path}")
 
 
 def _check_words(first: tuple[Scorer, str], other: tuple[Scorer, str]) -> None:
     """Members must know the same target words."""
-    (mine, first_path), (its, path) = first, other
-    differing = set(mine.target.vocabulary.tokens) ^ set(its.target.vocabulary.tokens)
+    (expected, first_path), (found, path) = first, other
+    differing = set(expected.target.vocabulary.tokens) ^ set(found.target.vocabulary.tokens)
     if differing:
         raise UsageError(
             f"{path}: its target vocabulary is not that of {first_path} ({len(differing)} words "

@@ -27,7 +27,7 @@ from s2st.training.checkpoint import (
 )
 from s2st.training.data_parallel import RankedGradients, norm_of_all
 from s2st.training.gradients import Asked, Loss, Share, Tensors, memory_checked
-from s2st.training.pipeline_parallel import Grid, Pipeline, shares
+from s2st.training.pipeline_parallel import Pipeline, RankGrid, shares
 from s2st.training.sparse_embeddings import clip_gradients, coalesce_gradients
 
 
@@ -54,7 +54,7 @@ class _Layout:
     stages: dict[str, int]
     frozen: frozenset[str]
 
-    def holders(self, name: str, grid: Grid) -> list[int]:
+    def holders(self, name: str, grid: RankGrid) -> list[int]:
         """The ranks whose parts make up the whole, in the order of its rows."""
         if name in self.stages:
             return [grid.rank_of(self.stages[name], 0)]
@@ -72,7 +72,7 @@ def check_division(model: Seq2SeqModel, criterion: Criterion, stages: int, proce
         model.stage(index, stages)
 
 
-def divided(model: Seq2SeqModel, grid: Grid) -> tuple[OwnPart, _Layout, dict[str, str]]:
+def divided(model: Seq2SeqModel, grid: RankGrid) -> tuple[OwnPart, _Layout, dict[str, str]]:
     """This rank's part of a model, where all parts are, and names: of the part -> of the model."""
     softmax = model.softmax_weight()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -107,7 +107,7 @@ class StagedGradients(RankedGradients):
     """
 
     def __init__(
-        self, loss: Loss, device: torch.device, precision: str, own: Ranks, grid: Grid,
+        self, loss: Loss, device: torch.device, precision: str, own: Ranks, grid: RankGrid,
         micro_batches: int,
     ) -> None:  # fmt: skip
         check_division(loss.model, loss.criterion, grid.stages, own.size)

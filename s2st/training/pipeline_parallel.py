@@ -25,7 +25,7 @@ Between = Callable[[torch.Tensor | None], torch.Tensor | None]
 
 
 @dataclass(frozen=True)
-class Grid:
+class RankGrid:
     """The ranks in rows (stages) and columns, and where this one is.
 
     Rank r has stage r // columns in column r % columns: ranks of a stage are neighbours.
@@ -51,7 +51,7 @@ class Grid:
         return stage * self.columns + column
 
 
-def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -> Grid:
+def make_rank_grid(stages: int, columns: int, device: torch.device, seconds: float) -> RankGrid:
     """Joins the ranks of each row and column in groups with a time-out of their own."""
     numbers = torch.arange(stages * columns).view(stages, columns)
     stage, column = divmod(dist.get_rank(), columns)
@@ -63,7 +63,7 @@ def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -
     mesh = DeviceMesh.from_group(
         [lines[column], rows[stage]], device.type, numbers, mesh_dim_names=("stage", "column")
     )
-    return Grid(stages, columns, stage, column, mesh)
+    return RankGrid(stages, columns, stage, column, mesh)
 
 
 def shares(batch: Batch, columns: int, micro_batches: int) -> list[Batch]:
@@ -116,7 +116,7 @@ class Pipeline:
     def __init__(
         self,
         stage: ModelStage,
-        grid: Grid,
+        grid: RankGrid,
         width: int,
         micro_batches: int,
         device: torch.device,

@@ -24,7 +24,7 @@ from s2st.process.ranks import Ranks
 from s2st.training.gradients import Gradients, Loss, Share
 from s2st.training.observer import Observer
 from s2st.training.pipeline_gradients import StagedGradients
-from s2st.training.pipeline_parallel import make_grid, packed, shares
+from s2st.training.pipeline_parallel import make_rank_grid, packed, shares
 from s2st.training.sparse_embeddings import set_sparse_tables
 
 STAGES, COLUMNS, MICRO_BATCHES = 2, 2, 3
@@ -79,7 +79,7 @@ def results(gradients, case, names):
 
 
 def worker(rank, count, folder):
-    grid = make_grid(STAGES, COLUMNS, CPU, SECONDS)
+    grid = make_rank_grid(STAGES, COLUMNS, CPU, SECONDS)
     kept = {}
     for case in CASES:
         own = Ranks(rank, count, rank)
