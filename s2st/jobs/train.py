@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
     from s2st.training.checkpoint import CheckpointFolder, RunIdentity
-    from s2st.training.gradients import Gradients
+    from s2st.training.gradient_accumulation import Gradients
 
 log = logging.getLogger("s2st")
 GIB = 1 << 30
@@ -346,7 +346,7 @@ def _gradients(
     """How this process makes gradients, and the optimiser of what it keeps of the model."""
     import torch
 
-    from s2st.training.gradients import Gradients, Loss
+    from s2st.training.gradient_accumulation import Gradients, Loss
     from s2st.training.sparse_embeddings import set_sparse_tables
 
     def optimizer(kept: "torch.nn.Module" = model) -> "torch.optim.Optimizer":

@@ -24,7 +24,7 @@ from s2st.training.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
 )
-from s2st.training.gradients import Asked, Gradients, Loss, Share, Tensors
+from s2st.training.gradient_accumulation import Asked, Gradients, Loss, Share, Tensors
 from s2st.training.sparse_embeddings import clip_gradients, sparse_parameters
 
 if TYPE_CHECKING:

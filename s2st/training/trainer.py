@@ -24,7 +24,7 @@ from s2st.training.checkpoint import (
     RunIdentity,
     TrainingState,
 )
-from s2st.training.gradients import Gradients, Loss, Share, describe
+from s2st.training.gradient_accumulation import Gradients, Loss, Share, describe
 from s2st.training.lr_schedules import Schedule
 from s2st.training.moving_average import WeightAverages
 from s2st.training.observer import Meter, Observer, ValidationReport

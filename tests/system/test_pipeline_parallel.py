@@ -21,7 +21,7 @@ from s2st.models.registry import RecurrentConfig
 from s2st.models.softmax.rank_divided_loss import word_range
 from s2st.options.resolution import Layer, resolve
 from s2st.process.ranks import Ranks
-from s2st.training.gradients import Gradients, Loss, Share
+from s2st.training.gradient_accumulation import Gradients, Loss, Share
 from s2st.training.observer import Observer
 from s2st.training.pipeline_gradients import StagedGradients
 from s2st.training.pipeline_parallel import make_grid, packed, shares

@@ -12,7 +12,7 @@ from s2st.data.batch_loader import TrainingLoader
 from s2st.errors import InterruptedBySignalError
 from s2st.models.model_files import load_tensors
 from s2st.training.checkpoint import read_run
-from s2st.training.gradients import BatchMemoryError
+from s2st.training.gradient_accumulation import BatchMemoryError
 from s2st.training.trainer import DivergenceError, ValidationDivergenceError
 
 
