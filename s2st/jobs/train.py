@@ -358,7 +358,7 @@ def _gradients(
     precision = options.config(DeviceConfig).precision
     if config.split:
         from s2st.training.pipeline_gradients import StagedGradients
-        from s2st.training.pipeline_parallel import make_grid
+        from s2st.training.pipeline_schedule import make_grid
 
         seconds = options.config(RanksConfig).rank_timeout
         grid = make_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)

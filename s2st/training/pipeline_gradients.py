@@ -27,7 +27,7 @@ from s2st.training.checkpoint import (
 )
 from s2st.training.data_parallel import RankedGradients, norm_of_all
 from s2st.training.gradient_accumulation import Asked, Loss, Share, Tensors, memory_checked
-from s2st.training.pipeline_parallel import Grid, Pipeline, shares
+from s2st.training.pipeline_schedule import Grid, Pipeline, shares
 from s2st.training.sparse_embeddings import clip_gradients, coalesce_gradients
 
 
