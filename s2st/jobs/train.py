@@ -216,7 +216,7 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
     criterion.check(model)
     split = options.config(ParallelConfig)
     if split.split:
-        from s2st.training.pipeline_gradients import check_division
+        from s2st.training.pipeline_parallel import check_division
 
         stages = split.pipeline_stages
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
@@ -357,7 +357,7 @@ def _gradients(
     config = options.config(ParallelConfig)
     precision = options.config(DeviceConfig).precision
     if config.split:
-        from s2st.training.pipeline_gradients import StagedGradients
+        from s2st.training.pipeline_parallel import StagedGradients
         from s2st.training.pipeline_schedule import make_grid
 
         seconds = options.config(RanksConfig).rank_timeout

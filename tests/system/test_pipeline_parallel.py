@@ -23,7 +23,7 @@ from s2st.options.resolution import Layer, resolve
 from s2st.process.ranks import Ranks
 from s2st.training.gradient_accumulation import Gradients, Loss, Share
 from s2st.training.observer import Observer
-from s2st.training.pipeline_gradients import StagedGradients
+from s2st.training.pipeline_parallel import StagedGradients
 from s2st.training.pipeline_schedule import make_grid, packed, shares
 from s2st.training.sparse_embeddings import set_sparse_tables
 
