@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.job_setup import JobFiles, models_identity, open_queue, require_checkpoints
+from s2st.jobs.scoring_setup import JobFiles, models_identity, open_queue, require_checkpoints
 from s2st.jobs.options import ModelsConfig
 from s2st.jobs.progress import Progress
 from s2st.options.resolution import Resolved

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.job_setup import (
+from s2st.jobs.scoring_setup import (
     JobFiles,
     count_lines,
     models_identity,
