@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import OutOfMemoryError, UsageError
-from s2st.jobs.resume_checks import check_identity, identity_of, tell_changes, with_files_of
+from s2st.jobs.training_resume_checks import check_identity, identity_of, tell_changes, with_files_of
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.config import config_values, option_specs
 from s2st.options.registry import loaded_plugins
