@@ -32,7 +32,7 @@ from s2st.text.output_destinations import check_destinations
 if TYPE_CHECKING:
     import torch
 
-    from s2st.jobs.translate import Translation
+    from s2st.jobs.translation_tasks import Translation
     from s2st.jobs.translation_formats import MakeRecord
     from s2st.scoring.base import Scorer
     from s2st.search.base import Search
@@ -61,7 +61,7 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     own = files.join_ranks()
     import_torch()
     from s2st.jobs.attention_alignments import open_alignments, read_dictionary
-    from s2st.jobs.translate import plan
+    from s2st.jobs.translation_tasks import plan
     from s2st.jobs.translation_formats import FORMATS
     from s2st.jobs.work_queue import in_order
     from s2st.process.device import setup_device
