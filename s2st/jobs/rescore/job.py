@@ -138,7 +138,7 @@ def _shard_ids(config: RescoreConfig, source: str, twice: bool) -> range | None:
     """The ids of the lists of `--shard`, None for all."""
     if config.shard is None:
         return None
-    from s2st.jobs.rescore.blocks import shard_lines
+    from s2st.jobs.rescore.sharding import shard_lines
 
     if twice:
         raise UsageError(
@@ -179,7 +179,7 @@ def _shared_features(
     parts = [(files.inputs[lists], files.inputs[text], shard) for lists, text, shard in given]
 
     def count() -> int:
-        from s2st.jobs.rescore.blocks import shard_lines
+        from s2st.jobs.rescore.sharding import shard_lines
 
         lines = ((count_lines(text, config.encoding_errors), shard) for _, text, shard in parts)
         return sum(len(shard_lines(shard, total)) for total, shard in lines)
