@@ -70,7 +70,7 @@ def rescore_nbest(
     given = _given_weights(config)
     import_torch()
     from s2st.jobs.rescore.list_scorer import earlier_names
-    from s2st.jobs.rescore.run import Inputs, RescoringJob, reads_twice, rereadable
+    from s2st.jobs.rescore.list_passes import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.nbest_lists import read_nbest
 
     inputs = Inputs(nbest, source, output)
