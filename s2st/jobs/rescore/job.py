@@ -164,7 +164,7 @@ def _shared_features(
     options: Resolved, names: Sequence[str], files: JobFiles, own: Ranks, progress: Progress
 ) -> Iterator[_Shared]:
     """The models; where ranks share the job, all of them have scored their share of the lists."""
-    from s2st.jobs.rescore.shared_lists import score_share
+    from s2st.jobs.rescore.distributed_scoring import score_share
     from s2st.jobs.work_queue import WorkQueue
     from s2st.process.device import setup_device
 
