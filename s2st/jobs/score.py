@@ -13,9 +13,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.scoring_setup import JobFiles, models_identity, open_queue, require_checkpoints
 from s2st.jobs.options import ModelsConfig
 from s2st.jobs.progress import Progress
+from s2st.jobs.scoring_setup import JobFiles, models_identity, open_queue, require_checkpoints
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch

@@ -1,8 +1,9 @@
-"""How the gradients of an update are made, and what else differs where several ranks train.
+"""Gradient accumulation over the batches of an update, and the interface of parallel training.
 
-`Gradients` is one process, batch after batch. `parallel.DataParallel` deals the batches over ranks;
-another division of the work (stages, a divided softmax) is another subclass. The trainer asks for
-nothing else that could differ, so every rank runs the same loop and comes to the same decisions.
+`Gradients` is training in one process. The subclasses divide the work over ranks:
+`data_parallel.py` divides batches, `pipeline_parallel.py` divides layers and the softmax. Every
+difference between one process and several is in these classes. The training loop is the same on
+every rank and takes the same decisions.
 """
 
 import contextlib
@@ -24,27 +25,28 @@ from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensor
 from s2st.training.sparse_embeddings import added_by_row, clip_gradients
 
 Tensors = dict[str, torch.Tensor]
-Asked = Callable[[], int]  # number of a signal that asked this rank to stop, else 0
-Sums = tuple[torch.Tensor, torch.Tensor, int]  # loss, with gradient; nll; target tokens
+StopSignal = Callable[[], int]  # the number of the signal that asks this rank to stop, else 0
+Sums = tuple[torch.Tensor, torch.Tensor, int]  # loss (differentiable), nll, target tokens
 
 
 class BatchMemoryError(S2STError):
-    """A batch needs more memory than there is; nothing was applied or saved."""
+    """Out of memory in a batch. The update was not applied, and no checkpoint was saved."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A rank's part of an update, on its device, and what it must know of the whole.
+    """One rank's part of an update, on the rank's device, with the totals of the whole update.
 
     Attributes:
-        epoch, position: where the update's first batch stands.
-        update: updates before it.
-        places: of the rank's batches in the update.
-        batches: the rank's, one for each place; where it has none, one that must not count.
-        seeds: of the random draws for each of `batches`.
-        count: batches of the whole update.
-        sentences, source_tokens, target_tokens: of the whole update, EOS counted.
-        divisor: of the summed loss.
+        epoch, position: epoch of the update's first batch and its index in the epoch's plan.
+        update: number of updates before this one.
+        places: indices of this rank's batches within the update.
+        batches: one batch for each place. A rank without a place has one batch all the same,
+            which takes part in the exchanges but must not count.
+        seeds: one random seed for each of `batches`.
+        count: number of batches in the whole update.
+        sentences, source_tokens, target_tokens: totals of the whole update, EOS included.
+        divisor: the summed loss is divided by this number.
     """
 
     epoch: int
@@ -61,7 +63,7 @@ class Share:
 
 
 class Loss(nn.Module):
-    """The criterion on a batch as one forward pass, for wrappers that hook into `forward`."""
+    """Model and criterion as one module, because DDP and FSDP hook into a module's `forward`."""
 
     def __init__(
         self, model: Seq2SeqModel, criterion: Criterion, device: torch.device, precision: str
@@ -73,45 +75,51 @@ class Loss(nn.Module):
         self._precision = precision
 
     def forward(self, batch: Batch) -> Sums:
-        """Sums over the batch."""
+        """Return the sums of loss and nll over the batch, and its number of target tokens."""
         with autocast(self._device, self._precision):
             output = self.criterion(self.model, batch)
         return output.loss_sum, output.nll_sum, output.token_count
 
 
 class Gradients:
-    """One process makes all gradients of an update, batch after batch.
+    """Training in one process: all batches of an update, one after the other.
 
     Args:
-        loss: model and criterion, on `device`; a subclass may wrap the model's parameters here,
-            so the optimiser is made afterwards.
+        loss: model and criterion, on `device`. A subclass may replace the model's parameters
+            here. Build the optimizer afterwards.
         device: where to compute.
+
+    Attributes:
+        first: whether this rank writes checkpoints, logs, and chooses the checkpoint to resume.
+        bytes_exchanged: bytes that this rank has sent to other ranks.
     """
 
-    first = True  # whether this rank writes, logs and decides what to resume from
-    bytes_exchanged = 0  # that this rank gave to exchanges so far
+    first = True
+    bytes_exchanged = 0
 
     def __init__(self, loss: Loss, device: torch.device) -> None:
         self.loss = loss
         self.model: nn.Module = loss.model
         self.device = device
 
-    def deal(self, count: int) -> range:
-        """Which of the batches 0 to count - 1, of an update or a validation, are this rank's."""
+    def assigned(self, count: int) -> range:
+        """Return the indices, out of 0 to count - 1, of the batches that this rank computes."""
         return range(count)
 
-    def accumulate(self, share: Share, asked: Asked) -> torch.Tensor:
-        """Leaves the whole update's gradient, the summed loss over the divisor, in `grad`.
+    def accumulate(self, share: Share, stop_signal: StopSignal) -> torch.Tensor:
+        """Compute the gradient of the whole update, and leave it in each parameter's `grad`.
+
+        The gradient is that of the summed loss divided by `share.divisor`.
 
         Args:
-            share: this rank's part.
-            asked: asked once where ranks are to agree.
+            share: this rank's part of the update.
+            stop_signal: called once per update where ranks exchange their stop signals.
 
         Returns:
-            (2,) sums of loss and nll over the whole update, the same on every rank.
+            (2,) sums of loss and nll over the whole update, equal on every rank.
 
         Raises:
-            BatchMemoryError: no memory for a batch, which is named.
+            BatchMemoryError: out of memory; the message names the batch.
         """
         sums = [
             self._backward(self.loss, batch, seed, share)
@@ -122,7 +130,7 @@ class Gradients:
     def _backward(
         self, loss: Callable[[Batch], Sums], batch: Batch, seed: int, share: Share
     ) -> torch.Tensor:
-        """Adds a batch's gradient; (2,) its sums of loss and nll."""
+        """Add the gradient of one batch. Return (2,) its sums of loss and nll."""
         torch.manual_seed(seed)
         with memory_checked(batch, share), added_by_row(self.model.parameters()):
             loss_sum, nll_sum, _ = loss(batch)
@@ -130,66 +138,75 @@ class Gradients:
         return torch.stack([loss_sum.detach(), nll_sum])
 
     def clip(self, limit: float) -> torch.Tensor:
-        """Scales the gradient down to this norm; the norm before, the same on every rank."""
+        """Scale the gradient down to the norm `limit`. Return the norm before, equal on ranks."""
         return clip_gradients(self.model.parameters(), limit)
 
-    def agreed(self, asked: Asked) -> int:
-        """The number of the signal that all ranks stop for, else 0."""
-        return asked()
+    def agreed_signal(self, stop_signal: StopSignal) -> int:
+        """Return the number of the signal that makes all ranks stop, else 0."""
+        return stop_signal()
 
     @torch.no_grad()
-    def validate(self, corpus: ParallelCorpus, batching: BatchingConfig, asked: Asked) -> float:
-        """-log p a target token, EOS counted, over a split, in nats; the same on every rank."""
+    def validate(
+        self, corpus: ParallelCorpus, batching: BatchingConfig, stop_signal: StopSignal
+    ) -> float:
+        """Return -log p per target token of a split, EOS included, in nats, equal on every rank."""
         self.model.eval()
         plan = plan_in_order(corpus.target.lengths(), batching)
         rows = []
-        with self.whole():
-            for place in self.deal(len(plan)):
+        with self.full_parameters():
+            for place in self.assigned(len(plan)):
                 _, nll, tokens = self.loss(load_batch(corpus, plan[place]).to(self.device))
                 rows.append((float(nll), float(tokens)))
-        rows = self._gather_rows(rows, len(plan), asked)
-        # one after the other, as one process adds them
+        rows = self._gather_sums(rows, len(plan), stop_signal)
+        # in the order of the batches, because floating-point sums depend on the order
         return sum(nll for nll, _ in rows) / max(1.0, sum(tokens for _, tokens in rows))
 
     @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
-        """Inside, the model's methods can be called on every rank, as often as each likes."""
+    def full_parameters(self) -> Iterator[None]:
+        """Make every parameter whole on this rank for the duration of the context.
+
+        Inside, each rank may call the model as often as it needs, without the other ranks.
+        """
         yield
 
-    def _gather_rows(
-        self, rows: list[tuple[float, float]], count: int, asked: Asked
+    def _gather_sums(
+        self, rows: list[tuple[float, float]], count: int, stop_signal: StopSignal
     ) -> list[tuple[float, float]]:
-        """The rows of all `count` batches of which every rank has those that it was dealt."""
+        """Return (nll, tokens) of all `count` batches, from the rows of each rank's batches."""
         return rows
 
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
-        """Weights and optimiser state for a checkpoint, whole on the first rank; all must call."""
+        """Return weights and optimizer state for a checkpoint, whole on rank 0.
+
+        Every rank must call this method.
+        """
         return self.model.state_dict(), optimizer_tensors(optimizer)
 
     def restore(
         self, run: ResumedRun | None, optimizer: torch.optim.Optimizer
     ) -> TrainingState | None:
-        """Puts a checkpoint's weights and optimiser state back; its training state.
+        """Load a checkpoint's weights and optimizer state. Return its training state.
 
         Args:
-            run: what the first rank goes on with, None for nothing; others give None.
+            run: on rank 0 the checkpoint to resume, or None to start anew; None on other ranks.
+            optimizer: receives its state.
         """
         if run is None:
             return None
         run.load_into(self.model, optimizer)
         return run.state
 
-    def together(self) -> None:
-        """Waits until every rank is here."""
+    def wait_for_all(self) -> None:
+        """Wait until every rank has called this method."""
 
 
 @contextlib.contextmanager
 def memory_checked(batch: Batch, share: Share) -> Iterator[None]:
-    """Where memory runs out here, raises BatchMemoryError that names the batch."""
+    """Turn an out-of-memory error inside the context into a BatchMemoryError naming the batch."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        causes = error, error.__cause__  # torch's pipelines wrap what a stage raises
+        causes = error, error.__cause__  # torch's pipelines wrap the error of a stage
         if not any(is_out_of_memory(cause) for cause in causes if cause is not None):
             raise
         longest = int(batch.source.lengths.max()) - 1, int(batch.target_lengths.max()) - 1
@@ -200,9 +217,11 @@ def memory_checked(batch: Batch, share: Share) -> Iterator[None]:
 
 
 def describe(pairs: Sequence[int], source: int, target: int) -> str:
-    """Which pairs, by index, with so many words in the longest, for the user to look at.
+    """Describe the pairs of an update in an error message.
 
-    Sources without words are those of a language model.
+    Args:
+        pairs: indices of the pairs in the training split, from 0.
+        source, target: number of words of the longest side. `source` is 0 for a language model.
     """
     shown = ", ".join(str(index + 1) for index in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
     if not source:

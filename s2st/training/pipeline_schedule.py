@@ -1,6 +1,7 @@
-"""Stages of a model on ranks of their own, run by torch.distributed.pipelining over micro-batches.
+"""The pipeline of one grid column: torch's GPipe schedule over stages and micro-batches.
 
-Ranks are a grid: stages x columns. A column is a whole pipeline with its own share of each batch.
+Ranks form a grid of stages x columns. A column is a complete pipeline, which computes its own share
+of each batch.
 """
 
 from collections.abc import Callable
@@ -20,19 +21,21 @@ from s2st.process.device import autocast
 from s2st.process.ranks import stdout_to_stderr
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
-# the last stage's features -> the loss's gradient of them; None in and out on other stages
-Between = Callable[[torch.Tensor | None], torch.Tensor | None]
+# features (B, T, H) of the last stage -> gradient of the loss; None -> None on other stages
+LossStep = Callable[[torch.Tensor | None], torch.Tensor | None]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The ranks in rows (stages) and columns, and where this one is.
+class RankGrid:
+    """The grid of ranks, one row for each stage, and this rank's place in it.
 
-    Rank r has stage r // columns in column r % columns: ranks of a stage are neighbours.
+    Rank r has stage r // columns and column r % columns.
 
     Attributes:
-        mesh: of the dimensions "stage" (the group is this rank's column) and "column" (the group
-            is all ranks of this rank's stage).
+        stages, columns: size of the grid.
+        stage, column: place of this rank.
+        mesh: process groups of this rank: dimension "stage" joins the stages of its column,
+            dimension "column" joins the columns of its stage.
     """
 
     stages: int
@@ -43,34 +46,40 @@ class Grid:
 
     @property
     def last(self) -> bool:
-        """Whether this rank has the last stage."""
+        """Whether this rank runs the last stage."""
         return self.stage == self.stages - 1
 
     def rank_of(self, stage: int, column: int) -> int:
-        """The rank at a place."""
+        """Return the rank with this stage and column."""
         return stage * self.columns + column
 
 
-def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -> Grid:
-    """Joins the ranks of each row and column in groups with a time-out of their own."""
+def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -> RankGrid:
+    """Create the process groups of each row and column of the grid.
+
+    Args:
+        stages, columns: size of the grid.
+        device: device of the tensors that the groups exchange.
+        seconds: timeout of each group.
+    """
     numbers = torch.arange(stages * columns).view(stages, columns)
     stage, column = divmod(dist.get_rank(), columns)
     timeout = timedelta(seconds=seconds)
-    # All ranks make all groups. Newer torch declares another type than `from_group` takes.
+    # Every rank must create every group. Any: torch's types of `new_group` and `from_group` differ.
     with stdout_to_stderr():
         lines: list[Any] = [dist.new_group(line, timeout) for line in numbers.t().tolist()]
         rows: list[Any] = [dist.new_group(row, timeout) for row in numbers.tolist()]
     mesh = DeviceMesh.from_group(
         [lines[column], rows[stage]], device.type, numbers, mesh_dim_names=("stage", "column")
     )
-    return Grid(stages, columns, stage, column, mesh)
+    return RankGrid(stages, columns, stage, column, mesh)
 
 
-def shares(batch: Batch, columns: int, micro_batches: int) -> list[Batch]:
-    """The batch dealt to the columns: for each, micro-batches of one size behind each other.
+def split_batch(batch: Batch, columns: int, micro_batches: int) -> list[Batch]:
+    """Divide a batch over the columns, each into micro-batches of one size, in order.
 
-    Sentences of near-equal length come together. Where the batch cannot be divided evenly, source
-    sentences of nothing but EOS with an empty target are added, which count nowhere.
+    Sentences of similar length share a micro-batch. Where the batch does not divide evenly, padding
+    sentences are added: a source of EOS alone, and an empty target, which does not count.
     """
     size = -(-len(batch) // (columns * micro_batches))
     order = torch.argsort(batch.target_lengths * 10_000 + batch.source.lengths, stable=True)
@@ -84,11 +93,11 @@ def shares(batch: Batch, columns: int, micro_batches: int) -> list[Batch]:
         for ids in (batch.target_in, batch.target_out)
     )
     target_lengths = nn.functional.pad(batch.target_lengths, (0, 1))
-    dealt = []
+    batches = []
     for column in range(columns):
         chosen = rows[:, column].flatten()
         there = moved(chosen, source.device)
-        dealt.append(
+        batches.append(
             Batch(
                 SourceBatch(source[there], source_lengths[chosen], tuple(chosen.tolist())),
                 target_in[there],
@@ -96,33 +105,33 @@ def shares(batch: Batch, columns: int, micro_batches: int) -> list[Batch]:
                 target_lengths[chosen],
             )
         )
-    return dealt
+    return batches
 
 
 class Pipeline:
-    """This rank's stage in its column.
+    """One rank's stage of its column's pipeline.
 
     Args:
-        stage: its layers, on `device`.
-        grid: all ranks.
-        width: of all states between stages, and of the features.
-        micro_batches: that a column's share is divided into.
-        device, precision: where and in which numbers to compute.
+        stage: the layers of the stage, on `device`.
+        grid: the grid of all ranks.
+        width: width of the states between stages, and of the features.
+        micro_batches: number of micro-batches in a column's share of a batch.
+        device, precision: device and data type of the computation.
 
     Attributes:
-        bytes_exchanged: that this rank gave to the stages beside it so far.
+        bytes_exchanged: bytes that this rank has sent to neighboring stages.
     """
 
     def __init__(
         self,
         stage: ModelStage,
-        grid: Grid,
+        grid: RankGrid,
         width: int,
         micro_batches: int,
         device: torch.device,
         precision: str,
     ) -> None:
-        self._stage = _Run(stage, device, precision)
+        self._stage = _StageModule(stage, device, precision)
         self._grid = grid
         self._width = width
         self._micro_batches = micro_batches
@@ -130,39 +139,38 @@ class Pipeline:
         self.bytes_exchanged = 0
 
     def features(self, share: Batch) -> torch.Tensor | None:
-        """(B, T, H) of the column's share, made without gradients, on the last stage."""
-        return self._step(self._connect(share, _nothing), None, share)
+        """Return features (B, T, H) of the column's share, without gradients, on the last stage."""
+        return self._step(self._connect(share, _no_loss_step), None, share)
 
-    def gradients(self, share: Batch, between: Between) -> None:
-        """Adds to the gradients of this stage's weights.
+    def gradients(self, share: Batch, loss_step: LossStep) -> None:
+        """Add to the gradients of this stage's weights.
 
         Args:
-            share: the column's.
-            between: called on all ranks at once, after all forward passes and before the first
+            share: the column's share of a batch.
+            loss_step: called on all ranks at once, after all forward passes and before the first
                 backward pass, with the features (B, T, H) on the last stage.
         """
         features: list[torch.Tensor] = []
-        found: list[torch.Tensor] = []
+        feature_gradients: list[torch.Tensor] = []
 
-        def all_done() -> None:
-            gradient = between(torch.cat(features) if features else None)
+        def after_forward() -> None:
+            gradient = loss_step(torch.cat(features) if features else None)
             if gradient is not None:
-                found.extend(gradient.chunk(self._micro_batches))
+                feature_gradients.extend(gradient.chunk(self._micro_batches))
 
         def surrogate(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-            """Something to call backward on; what comes back is the gradient made between."""
+            """Return a loss for the schedule; a hook replaces its gradient by the loss step's."""
             index = len(features)
             features.append(output.detach())
-            output.register_hook(lambda _: found[index])
+            output.register_hook(lambda _: feature_gradients[index])
             return output.sum()
 
-        stage = self._connect(share, all_done)
-        self._step(stage, surrogate, share)
+        self._step(self._connect(share, after_forward), surrogate, share)
 
     def _step(
         self, stage: "_Stage", loss: Callable[..., torch.Tensor] | None, share: Batch
     ) -> torch.Tensor | None:
-        # unless told not to, it divides the gradients that there are, even without a loss
+        # scale_grads would divide gradients by the number of micro-batches, even without a loss
         schedule = ScheduleGPipe(stage, self._micro_batches, loss, scale_grads=False)
         source, target = share.source.tokens, share.target_in
         features: torch.Tensor | None = schedule.step(
@@ -176,8 +184,8 @@ class Pipeline:
         self.bytes_exchanged += directions * states * self._width * self._stage.dtype.itemsize
         return features
 
-    def _connect(self, share: Batch, between: Callable[[], None]) -> "_Stage":
-        """The stage for this share's shapes: one that ran cannot take others."""
+    def _connect(self, share: Batch, after_forward: Callable[[], None]) -> "_Stage":
+        """Return a new stage for this share's shapes: torch fixes them at the first run."""
         size = len(share) // self._micro_batches
         widths = share.source.tokens.shape[1], share.target_in.shape[1]
         dtype = self._stage.dtype
@@ -193,12 +201,12 @@ class Pipeline:
             output_args=states(size, widths[1], self._width) if self._grid.last else inside,
             group=self._grid.mesh.get_group("stage"),
         )  # fmt: skip
-        stage.between = between
+        stage.after_forward = after_forward
         return stage
 
 
-class _Run(nn.Module):
-    """A stage as torch's schedule wants it: what is sent is contiguous and of the weights' type."""
+class _StageModule(nn.Module):
+    """A stage for torch's schedule, which sends contiguous tensors of one data type."""
 
     def __init__(self, stage: ModelStage, device: torch.device, precision: str) -> None:
         super().__init__()
@@ -215,13 +223,18 @@ class _Run(nn.Module):
         target_lengths: torch.Tensor,
     ) -> torch.Tensor | tuple[torch.Tensor, ...]:
         with autocast(self._device, self._precision):
-            states = self.stage(_entered(source), _entered(target), source_lengths, target_lengths)
+            states = self.stage(
+                _with_packed_gradient(source),
+                _with_packed_gradient(target),
+                source_lengths,
+                target_lengths,
+            )
         sent = tuple(packed(each.to(self.dtype)) for each in states)
         return sent if len(sent) > 1 else sent[0]
 
 
-def _entered(states: torch.Tensor) -> torch.Tensor:
-    """The same, with a contiguous gradient, since it is sent as it lies."""
+def _with_packed_gradient(states: torch.Tensor) -> torch.Tensor:
+    """Return the states with a hook that makes their gradient contiguous before it is sent."""
     if states.requires_grad:
         states = states.view_as(states)
         states.register_hook(packed)
@@ -229,27 +242,27 @@ def _entered(states: torch.Tensor) -> torch.Tensor:
 
 
 def packed(states: torch.Tensor) -> torch.Tensor:
-    """Returns the same values with the strides of a new tensor of this shape.
+    """Return the same values with the strides of a new tensor of this shape.
 
-    ``contiguous`` alone keeps any stride of a dimension of size 1, which torch 2.8 refuses to send.
+    `contiguous` alone keeps any stride of a dimension of size 1, which torch 2.8 refuses to send.
     """
     return states.contiguous().flatten().view(states.shape)
 
 
 class _Stage(PipelineStage):
-    """Calls `between` before it takes part in the first backward pass.
+    """A stage that calls `after_forward` before the first backward pass.
 
-    The softmax is not on the last stage but divided over all ranks, which need every micro-batch's
-    features for it: in ScheduleGPipe this is the moment when all of them are there.
+    The softmax is divided over all ranks and needs the features of every micro-batch. In
+    ScheduleGPipe this is the first moment at which all of them exist.
     """
 
-    between: Callable[[], None]
+    after_forward: Callable[[], None]
 
     def get_bwd_recv_ops(self, bwd_chunk_id: int) -> list[dist.P2POp]:
         if bwd_chunk_id == 0 and self.has_backward:
-            self.between()
+            self.after_forward()
         return super().get_bwd_recv_ops(bwd_chunk_id)
 
 
-def _nothing() -> None:
+def _no_loss_step() -> None:
     pass

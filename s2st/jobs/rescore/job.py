@@ -15,6 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import DataError, UsageError
+from s2st.jobs.options import ModelsConfig, RescoreConfig
+from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_setup import (
     JobFiles,
     count_lines,
@@ -23,8 +25,6 @@ from s2st.jobs.scoring_setup import (
     refuse_shared_stdin,
     require_checkpoints,
 )
-from s2st.jobs.options import ModelsConfig, RescoreConfig
-from s2st.jobs.progress import Progress
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import Ranks, ranks
@@ -69,8 +69,8 @@ def rescore_nbest(
         return
     given = _given_weights(config)
     import_torch()
-    from s2st.jobs.rescore.list_scorer import earlier_names
     from s2st.jobs.rescore.list_passes import Inputs, RescoringJob, reads_twice, rereadable
+    from s2st.jobs.rescore.list_scorer import earlier_names
     from s2st.text.nbest_lists import read_nbest
 
     inputs = Inputs(nbest, source, output)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from s2st.errors import DataError
-from s2st.jobs.rescore.sharding import BLOCK
 from s2st.jobs.rescore.scored_list import ScoredList, TokenScores
+from s2st.jobs.rescore.sharding import BLOCK
 from s2st.jobs.work_queue import TaskName, WorkQueue
 from s2st.process.device import naming_memory
 from s2st.rescoring.feature_weights import BASELINE, CHANNEL, MODEL, model_names
