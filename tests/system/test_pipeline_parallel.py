@@ -21,10 +21,10 @@ from s2st.models.registry import RecurrentConfig
 from s2st.models.softmax.rank_divided_loss import word_range
 from s2st.options.resolution import OptionSource, resolve
 from s2st.process.ranks import Ranks
-from s2st.training.gradients import Gradients, Loss, Share
+from s2st.training.gradient_accumulation import Gradients, Loss, Share
 from s2st.training.observer import Observer
-from s2st.training.pipeline_gradients import StagedGradients
-from s2st.training.pipeline_parallel import make_rank_grid, packed, shares
+from s2st.training.pipeline_parallel import StagedGradients
+from s2st.training.pipeline_schedule import packed, split_batch
 from s2st.training.sparse_embeddings import set_sparse_tables
 
 STAGES, COLUMNS, MICRO_BATCHES = 2, 2, 3
@@ -84,7 +84,7 @@ def worker(rank, count, folder):
     for case in CASES:
         own = Ranks(rank, count, rank)
         made = StagedGradients(loss_of(case), CPU, "float32", own, grid, MICRO_BATCHES)
-        found = results(made, case, lambda made=made: made.own_parameters)
+        found = results(made, case, lambda made=made: made.local_parameters)
         kept |= {f"{case}|{name}": value for name, value in found.items()}
     save_tensors(folder / f"{rank}.safetensors", kept)
 
@@ -205,7 +205,7 @@ def test_what_cannot_be_divided_is_refused_in_one_line(
 
 def test_every_sentence_is_dealt_once_and_columns_get_like_lengths():
     batch = load_batch(DATA, list(range(17)))
-    dealt = shares(batch, 2, 3)
+    dealt = split_batch(batch, 2, 3)
     assert [len(share) for share in dealt] == [9, 9]
     rows = [
         (share.source.tokens[row].tolist(), share.target_out[row].tolist())

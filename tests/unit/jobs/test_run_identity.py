@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from s2st.errors import UsageError
-from s2st.jobs.resume_checks import check_identity, identity_of, with_files_of
 from s2st.jobs.train import TRAIN_SPEC
+from s2st.jobs.training_resume_checks import check_identity, identity_of, with_files_of
 from s2st.options.resolution import OptionSource, resolve
 from s2st.training.checkpoint import RunIdentity
 

@@ -13,7 +13,7 @@ from s2st.errors import CheckpointError, InterruptedBySignalError
 from s2st.jobs.verify_checksums import verify
 from s2st.models.model_files import load_tensors, write_model_files
 from s2st.training.checkpoint import read_run
-from s2st.training.gradients import BatchMemoryError
+from s2st.training.gradient_accumulation import BatchMemoryError
 from s2st.training.trainer import (
     DivergenceError,
     ValidationDivergenceError,
@@ -134,7 +134,7 @@ def test_restoring_goes_back_with_half_the_rate(tmp_path, caplog):
     assert run.state.divergences == 2
     assert run.state.rate_scale == 0.25
     assert run.state.update == 12
-    assert sum("back to update 6" in text for text in caplog.messages) == 2
+    assert sum("restored update 6" in text for text in caplog.messages) == 2
     rates = [entry["learning_rate"] for entry in run.state.history]
     assert rates == pytest.approx([0.01, 0.0025])
     # the same as going on from that checkpoint at a quarter of the rate

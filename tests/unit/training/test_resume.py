@@ -176,7 +176,7 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, data):
     """The first one is asked to stop from inside the second's attempt."""
 
     def second():
-        with pytest.raises(OutputError, match="works here"):
+        with pytest.raises(OutputError, match="uses this folder"):
             train(data, tmp_path)
         return 0
 
