@@ -15,7 +15,6 @@ TEXTS = [
     for p in ALL
     if (p.spec is None or (p.spec.kind is str and p.spec.default != ""))
     and isinstance(p.parameter.type, click.types.StringParamType)
-    and p.parameter.name not in Command.may_be_empty
     and not (isinstance(p.parameter, click.Option) and p.parameter.is_flag)
 ]
 
