@@ -159,19 +159,6 @@ class ScoreConfig:
     )
 
 
-@dataclass(frozen=True)
-class InspectConfig:
-    """What `inspect` shows."""
-
-    verify: bool = option(False, "read every file of PATH and compare its checksum")
-    nwordssrc: int | None = option(
-        None, "size of the source vocabulary for --arch", minimum=0, maximum=100_000_000
-    )
-    nwordstgt: int | None = option(
-        None, "size of the target vocabulary for --arch", minimum=0, maximum=100_000_000
-    )
-
-
 GENERATE_SPEC = CommandSpec(
     fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
