@@ -12,10 +12,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, TextIO, cast
 
 from s2st.errors import OutputError, UsageError
+from s2st.jobs.report_lines import ReportLine
 from s2st.process.ranks import Ranks, ranks
 
 # C0 and C1 controls, DEL, line separators, controls of writing direction, and lone surrogates
@@ -79,6 +80,15 @@ def show_json(record: Any) -> None:
     """Writes a JSON value to stdout, on one line; escapes of JSON keep all of its text."""
     text = json.dumps(record, ensure_ascii=False)
     _write(_OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def show_lines(lines: Iterable[ReportLine]) -> None:
+    """Writes a job's report to stdout: text as lines, records as JSON lines."""
+    for line in lines:
+        if isinstance(line, str):
+            show(line)
+        else:
+            show_json(line)
 
 
 def _write(text: str) -> None:
