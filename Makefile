@@ -1,34 +1,35 @@
-# The two commands of the README make their own virtual environment in .venv.
+# Every target except clean first makes a virtual environment in .venv and installs s2st there.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := s2st-demo
 STAMP := $(VENV)/.installed
 
-# Byte code is kept, whatever the caller's environment says: the tests start thousands of processes.
+# Always write byte code: the tests start thousands of processes, which then start faster.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
 WORKERS ?= 2
 
 .PHONY: demo test test-all torture fuzz bench check fast-test format build clean
 
-demo: $(STAMP)  ## the whole job on a small corpus, in a few minutes
+demo: $(STAMP)  ## run the whole job on a small corpus; a few minutes
 	rm -rf $(DEMO)
 	$(BIN)/s2st demo --dir $(DEMO)
 
-test: $(STAMP)  ## the tests but the extensive ones, in some minutes
+test: $(STAMP)  ## run all tests except the extensive ones; a few minutes
 	$(PYTEST) --dist worksteal -m "not extensive"
 
-test-all: $(STAMP)  ## the extensive tests, which `make test` leaves out; run it after `make test`
+test-all: $(STAMP)  ## run the extensive tests, which `make test` leaves out
 	$(PYTEST) --dist loadfile -m extensive
 
-torture: $(STAMP)  ## faults injected into small runs, thousands of times; under 40 minutes
+torture: $(STAMP)  ## inject thousands of faults into small runs; under 40 minutes
 	$(BIN)/python tests/torture/run.py
 
-fuzz: $(STAMP)  ## damaged and odd files for MINUTES (10)
+fuzz: $(STAMP)  ## read damaged and odd files for MINUTES (default 10)
 	$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),10)
 
-# Peers are interpreters: OPENNMT=PYTHON FAIRSEQ=... JOEYNMT=... MARIAN=...; BENCH holds more options.
-bench: $(STAMP)  ## every benchmark on DATA (a folder of Multi30k), CHECKPOINT(s), LISTS; takes hours
+# To compare with other toolkits, name their interpreters: OPENNMT=PYTHON FAIRSEQ=... JOEYNMT=... MARIAN=...
+# BENCH holds more options of benchmarks/all.py.
+bench: $(STAMP)  ## run every benchmark; DATA is a folder of Multi30k, CHECKPOINT and LISTS name files; hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable ".[analysis]"
 	$(BIN)/python benchmarks/all.py $(if $(DATA),--data $(DATA)) \
@@ -36,22 +37,22 @@ bench: $(STAMP)  ## every benchmark on DATA (a folder of Multi30k), CHECKPOINT(s
 		$(if $(OPENNMT),--opennmt $(OPENNMT)) $(if $(FAIRSEQ),--fairseq $(FAIRSEQ)) \
 		$(if $(JOEYNMT),--joeynmt $(JOEYNMT)) $(if $(MARIAN),--marian $(MARIAN)) $(BENCH)
 
-check: $(STAMP)  ## format, lint, types, fast tests; about a minute
+check: $(STAMP)  ## check format, lint and types, and run the fast tests; about a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(PYTEST) --dist worksteal -m "not slow"
 
-format: $(STAMP)
+format: $(STAMP)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-build: $(STAMP)  ## wheel and sdist in dist/
+build: $(STAMP)  ## build wheel and sdist in dist/
 	rm -rf dist
 	$(BIN)/python -m build
 
-# Torch first and by its exact version: a plain `torch` would fetch gigabytes of CUDA libraries
-# where a CPU build of that version is at hand.
+# Install torch first, by its exact version. A plain `torch` would download gigabytes of CUDA libraries
+# even if a CPU build of that version is available.
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

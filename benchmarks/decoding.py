@@ -33,7 +33,7 @@ from machine import (
     write_results,
 )
 
-from s2st.jobs.translate import Translation, translate
+from s2st.jobs.translation_tasks import Translation, translate
 from s2st.models.recurrent.encoder_decoder import RecurrentModel
 from s2st.process.device import keep_freed_pages
 from s2st.scoring.base import Scorer

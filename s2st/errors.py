@@ -1,31 +1,31 @@
-"""Every error that a user can cause, each with its exit code and one clear line."""
+"""Exception classes for every error that a user can cause, each with its exit code."""
 
 from collections.abc import Iterable
 
 
 class S2STError(Exception):
-    """Base of all errors that s2st raises on purpose; `str()` of it is one line for the user."""
+    """Base class of all errors that s2st raises on purpose. Its text is one line for the user."""
 
     exit_code = 1
 
 
 def reason(error: OSError) -> str:
-    """Why the system refused, in words; some errors of Python's own have no strerror."""
+    """Return the system's reason in words. Some of Python's own errors have no strerror."""
     return error.strerror or str(error) or type(error).__name__
 
 
 class UsageError(S2STError):
-    """Options that do not fit together, or a name that is not registered."""
+    """Options that contradict each other, or an unknown component name."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A configuration value, key or file that cannot be used."""
+    """An option value, option name or option file that cannot be used."""
 
 
 class DataError(S2STError):
-    """Bad input data. `path` and `line` (from 1) say where, and open the message.
+    """Bad input data. The message starts with the file and the line.
 
     Attributes:
         path: the file, "-" for standard input, or None.
@@ -49,7 +49,7 @@ class DataError(S2STError):
 
 
 class CheckpointError(DataError):
-    """A checkpoint, store or ensemble file that is incomplete, damaged or of another kind."""
+    """A checkpoint, store or ensemble file that is incomplete, damaged or of the wrong kind."""
 
 
 class InputMissingError(S2STError):
@@ -59,24 +59,29 @@ class InputMissingError(S2STError):
 
 
 class OutputError(S2STError):
-    """An output that cannot be written (exists already, no space, no permission)."""
+    """An output that cannot be written: it already exists, the disk is full, no permission."""
 
     exit_code = 74
 
 
 class OutOfMemoryError(S2STError):
-    """The memory ran out over some lines, which the message names."""
+    """Memory ran out. The message names the input lines that were being processed."""
 
 
 def describe_lines(indices: Iterable[int], longest: int) -> str:
-    """Some lines of an input, given by index from 0, and the tokens of the longest."""
+    """Return the line numbers of a batch for an error message, and its longest length.
+
+    Args:
+        indices: line indices from 0.
+        longest: number of tokens of the longest line.
+    """
     numbers = sorted(index + 1 for index in indices)
     shown = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
     return f"input line {shown} (up to {longest:,} tokens)"
 
 
 class InterruptedBySignalError(S2STError):
-    """A signal stopped the work after its state was saved; the exit code is 128 + the signal."""
+    """A signal stopped the work after its state was saved. Exit code: 128 + signal number."""
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.errors import UsageError
-from s2st.jobs.job_setup import require_checkpoints
 from s2st.jobs.options import GENERATE_SPEC, ModelsConfig
+from s2st.jobs.scoring_setup import require_checkpoints
 from s2st.options.config import MOST_INTEGER
 from s2st.options.resolution import CommandSpec, Resolved
 from s2st.process.device import ScoringDeviceConfig

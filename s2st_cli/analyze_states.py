@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s2st.errors import UsageError
-from s2st.jobs.job_setup import require_checkpoints
 from s2st.jobs.options import SCORE_SPEC, ModelsConfig
+from s2st.jobs.scoring_setup import require_checkpoints
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from s2st.errors import UsageError
 from s2st.options.config import EMPTY, OptionSpec, Range, option_specs, read_option_file, shown
 from s2st.options.registry import load_plugin
-from s2st.options.resolution import CommandSpec, Layer, Resolved, Role, resolve, select
+from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
 from s2st_cli.path_checks import check_paths
@@ -204,14 +204,14 @@ class ConfiguredCommand(Command):
         """Finds the chosen components, adds their options, then parses as click does."""
         for module in _peek_all(args, ["--plugin"]):
             load_plugin(module)
-        layers = self._layers(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
+        sources = self._sources(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
         chosen = {}
         for role in self.spec.roles:
             value = _peek(args, _role_flags(role))
             if value is not None:
                 chosen[role.name] = value
-        layers.append(Layer(COMMAND_LINE, chosen))
-        entries = select(self.spec, layers)
+        sources.append(OptionSource(COMMAND_LINE, chosen))
+        entries = select(self.spec, sources)
         self.params = [*self._fixed_params]
         for role in self.spec.roles:
             self.params.append(_role_option(role))
@@ -246,8 +246,8 @@ class ConfiguredCommand(Command):
             for name, value in ctx.params.items()
             if name not in names and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
         }
-        layers = self._layers(ctx.params.get("recipe"), ctx.params.get("config"))
-        resolved = resolve(self.spec, [*layers, Layer(COMMAND_LINE, given)])
+        sources = self._sources(ctx.params.get("recipe"), ctx.params.get("config"))
+        resolved = resolve(self.spec, [*sources, OptionSource(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
         records = [*resolved.fixed.values(), *resolved.configs.values()]
         values = {name: value for record in records for name, value in vars(record).items()}
@@ -258,17 +258,17 @@ class ConfiguredCommand(Command):
         check_effects(self.name or "", [*given, *given_extra], resolved, extra)
         return self.run(resolved, extra)
 
-    def _layers(self, recipe: str | None, config: str | None) -> list[Layer]:
-        layers = []
+    def _sources(self, recipe: str | None, config: str | None) -> list[OptionSource]:
+        sources = []
         if recipe is not None:
             if recipe not in self.recipes:
                 known = ", ".join(self.recipes) or "none"
                 raise UsageError(f"unknown recipe {recipe!r}; known: {known}")
             # lenient: another architecture than the recipe's may lack some of its options
-            layers.append(Layer(f"recipe {recipe}", self.recipes[recipe], lenient=True))
+            sources.append(OptionSource(f"recipe {recipe}", self.recipes[recipe], lenient=True))
         if config is not None:
-            layers.append(Layer(config, read_option_file(config)))
-        return layers
+            sources.append(OptionSource(config, read_option_file(config)))
+        return sources
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options by section: general ones first, then those of each chosen component."""

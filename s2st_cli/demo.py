@@ -112,7 +112,7 @@ class _Demo:
 
     def write_corpus(self, train_size: int, test_size: int) -> None:
         """Writes data/{train,valid,test}.{en,fr}."""
-        durable_files.refuse_taken(self.folder)
+        durable_files.refuse_existing(self.folder)
         try:
             corpus = read_corpus(train_size, test_size, test_size)
         except ValueError as error:

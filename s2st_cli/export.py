@@ -24,7 +24,7 @@ def command(checkpoint: str, release: str) -> None:
 
     final = Path(release)
     if os.path.lexists(final):
-        raise OutputError(f"{final}: exists already; name a folder that does not")
+        raise OutputError(f"{final}: already exists; name a folder that does not")
     saved = read_saved(checkpoint)
     weights = saved.load(torch.device("cpu")).state_dict()
     with durable_files.new_folder(final) as folder:

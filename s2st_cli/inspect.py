@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.errors import CheckpointError, UsageError
 from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.options.resolution import CommandSpec, Resolved, Role
+from s2st.process.input_files import missing
 from s2st.process.manifest import kind_of
 from s2st.process.torch_import import import_torch
 from s2st.text.tokenizers import ABSENT
@@ -61,7 +62,7 @@ def _inspect_path(path: Path) -> None:
         _inspect_ensemble(path)
         return
     if not path.exists():
-        raise InputMissingError(f"{path}: no such file or folder")
+        raise missing(path, "no such file or folder")
     if kind_of(path) == "s2st-store":
         _inspect_store(path)
         return

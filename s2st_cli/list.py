@@ -1,5 +1,7 @@
 """`s2st list`: what is registered, with one line each."""
 
+from typing import Any
+
 import click
 
 from s2st.criteria.registry import CRITERIA
@@ -16,13 +18,13 @@ from s2st.training.optimizers import OPTIMIZERS
 from s2st_cli.click_options import Command
 from s2st_cli.terminal_output import show
 
-REGISTRIES: dict[str, Registry[object]] = {
+REGISTRIES: dict[str, Registry[Any]] = {
     "architectures": ARCHITECTURES,
     "criteria": CRITERIA,
     "searches": SEARCHES,
     "optimizers": OPTIMIZERS,
-    "schedules": SCHEDULES,  # type: ignore[dict-item]
-    "tokenizers": TOKENIZERS,  # type: ignore[dict-item]
+    "schedules": SCHEDULES,
+    "tokenizers": TOKENIZERS,
     "tuners": TUNERS,
 }
 RECIPE = "recipes"

@@ -12,7 +12,7 @@ import click
 
 from s2st import __version__
 from s2st.errors import InterruptedBySignalError, S2STError
-from s2st.options.plugin_faults import described, plugin_place
+from s2st.options.plugin_faults import describe_error, plugin_place
 from s2st.options.registry import loaded_plugins
 from s2st.process.device import is_out_of_memory
 from s2st.process.stop_signals import Stopped
@@ -183,7 +183,7 @@ def _fail_unforeseen(error: BaseException) -> int:
     place = plugin_place(error)
     if place is not None:
         where = f"plugin {place.module} ({place})"
-        return _fail(f"{where}: {described(error)}; S2ST_TRACEBACK=1 shows more", 1)
+        return _fail(f"{where}: {describe_error(error)}; S2ST_TRACEBACK=1 shows more", 1)
     if isinstance(error, KeyboardInterrupt):
         return _fail("interrupted", 130)
     if isinstance(error, OSError):
@@ -192,7 +192,8 @@ def _fail_unforeseen(error: BaseException) -> int:
     plugins = ", ".join(loaded_plugins())
     whose = f"s2st or of a plugin ({plugins})" if plugins else "s2st"
     return _fail(
-        f"internal error: {described(error)} (a defect of {whose}; S2ST_TRACEBACK=1 shows where)",
+        f"internal error: {describe_error(error)} "
+        f"(a defect of {whose}; S2ST_TRACEBACK=1 shows where)",
         1,
     )
 

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.job_setup import refuse_shared_stdin
 from s2st.jobs.options import SCORE_SPEC, ModelsConfig
 from s2st.jobs.score import score_pairs
+from s2st.jobs.scoring_setup import refuse_shared_stdin
 from s2st.options.resolution import Resolved
 from s2st.process.ranks import ranks
 from s2st.training.observer import perplexity_text

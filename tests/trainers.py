@@ -9,6 +9,7 @@ from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
 from s2st.models.registry import RecurrentConfig
 from s2st.training.checkpoint import RunIdentity
+from s2st.training.gradient_accumulation import Gradients, Loss
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
@@ -60,7 +61,6 @@ def trainer(
         valid,
         RunIdentity({"lr": lr}, "data"),
     )
-    return Trainer(
-        parts, TrainerConfig(save_dir=str(folder), **options), BatchingConfig(batch_size),
-        CPU, "float32", Recorder(), stop,
-    )  # fmt: skip
+    gradients = Gradients(Loss(made, parts.criterion, CPU, "float32"), CPU)
+    config = TrainerConfig(save_dir=str(folder), **options)
+    return Trainer(parts, config, BatchingConfig(batch_size), gradients, Recorder(), stop)

@@ -57,7 +57,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.run.exists():
-        sys.exit(f"{options.run} exists already: remove it, or name another folder with --run")
+        sys.exit(f"{options.run} already exists: remove it, or name another folder with --run")
     rows = [
         "| " + " | ".join(["words right, %", *MODELS]) + " |",
         "|---" * (len(MODELS) + 1) + "|",

@@ -21,7 +21,7 @@ from table import render  # noqa: E402
 
 from s2st.errors import S2STError  # noqa: E402
 from s2st.process import durable_files as durable  # noqa: E402
-from s2st.training.save_folder_lock import own_work_folder  # noqa: E402
+from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def _parse() -> argparse.Namespace:
 
 def _compare(arguments: argparse.Namespace) -> None:
     plan, run = read_plan(arguments.plan), arguments.run
-    with own_work_folder(run):
+    with hold_work_folder(run):
         lists = put_texts(plan, arguments.data, arguments.lists, run)
         if not lists:
             _say("no n-best lists: rescoring is skipped (name their folder with --lists)")

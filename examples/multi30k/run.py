@@ -18,7 +18,7 @@ from corpus import SHA256, SHARED, CorpusError, find_text, plain_or_gz
 
 from s2st.errors import S2STError
 from s2st.process import durable_files
-from s2st.training.save_folder_lock import own_work_folder
+from s2st.training.save_folder_lock import hold_work_folder
 
 HERE = Path(__file__).resolve().parent
 TEST = "test_2016_flickr"
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
     arguments = parser.parse_args()
     try:
-        with own_work_folder(arguments.run):
+        with hold_work_folder(arguments.run):
             data = find_text(arguments.data, SHA256, arguments.run / "data")
             work(arguments, data)
     except (CorpusError, S2STError) as error:

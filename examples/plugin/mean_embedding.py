@@ -22,9 +22,9 @@ from s2st.text.vocabulary import PAD_ID
 
 @dataclass(frozen=True)
 class MeanEmbeddingConfig:
-    """Options of the architecture: each field defines a flag, its default and its help."""
+    """Options of the architecture: each field defines a flag, its default, help and range."""
 
-    width: int = option(128, "width of embeddings and decoder", minimum=1)
+    width: int = option(128, "width of embeddings and decoder", minimum=1, maximum=100_000)
 
 
 @dataclass(frozen=True)

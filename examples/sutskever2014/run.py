@@ -24,7 +24,7 @@ from study.steps import Runner, StoppedError, StudyError  # noqa: E402
 
 from s2st.analysis.figures import require_matplotlib  # noqa: E402
 from s2st.errors import S2STError  # noqa: E402
-from s2st.training.save_folder_lock import own_work_folder  # noqa: E402
+from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
 
 
 def main() -> int:
@@ -80,7 +80,7 @@ def _study(arguments: argparse.Namespace) -> None:
         return
     require_matplotlib()  # fail now, not after hours of training
     run: Path = arguments.run or HERE / f"run-{path.stem}"
-    with own_work_folder(run):
+    with hold_work_folder(run):
         put_corpus(plan, arguments.data, run)
         lists = put_lists(plan, arguments.lists, run)
         if not lists:

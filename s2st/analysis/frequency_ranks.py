@@ -14,7 +14,7 @@ from s2st.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Ranks:
+class WordRanks:
     """Words by frequency.
 
     Attributes:
@@ -41,13 +41,13 @@ class Ranks:
 
 def ranks_of_counts(
     counts: Mapping[str, int], split: Callable[[str], list[str]] = split_words
-) -> Ranks:
+) -> WordRanks:
     """The ranks of words from how often they occurred; of equals the first in `counts` leads."""
     words = sorted(counts, key=lambda word: -counts[word])
-    return Ranks({word: rank for rank, word in enumerate(words, start=1)}, split)
+    return WordRanks({word: rank for rank, word in enumerate(words, start=1)}, split)
 
 
-def ranks_of_text(path: str) -> Ranks:
+def ranks_of_text(path: str) -> WordRanks:
     """The ranks of the words (split at white space) of a text.
 
     Raises:
@@ -61,7 +61,7 @@ def ranks_of_text(path: str) -> Ranks:
     return ranks_of_counts(dict(sorted(counts.items())))  # ties as in a dict file
 
 
-def ranks_of_vocabulary(path: str) -> Ranks:
+def ranks_of_vocabulary(path: str) -> WordRanks:
     """The ranks of the words of a dict file, or of a store's or checkpoint's source side.
 
     A folder's tokeniser splits the lines; beside a dict file they are split at white space.

@@ -19,7 +19,7 @@ from s2st.analysis.figures import Points, draw_scatter, figure_paths
 from s2st.data.batch import make_source
 from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.errors import DataError, UsageError, describe_lines
-from s2st.process.device import naming_memory
+from s2st.process.device import out_of_memory_errors
 from s2st.scoring.base import Scorer
 from s2st.text.line_files import read_lines
 
@@ -198,7 +198,7 @@ def _vectors(scorer: Scorer, phrases: Sequence[Phrase], part: str) -> Matrix:
     order, found = [], []
     for batch in plan_in_order(lengths, BATCHING):
         indices = batch.tolist()
-        with naming_memory(describe_lines(indices, int(lengths[batch].max()))):
+        with out_of_memory_errors(describe_lines(indices, int(lengths[batch].max()))):
             source = make_source([rows[i] for i in indices], indices)
             parts = scorer.sentence_vectors(source)
         if part != ALL and part not in parts:

@@ -27,7 +27,7 @@ from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
 from s2st.models.model_files import ModelRecord, hollow_model
 from s2st.options.config import config_values
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer
 from s2st.text.line_files import read_aligned
 from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, likely_save_folder, read_run
@@ -221,7 +221,7 @@ def _defaults(values: Mapping[str, Any]) -> dict[str, Any]:
         name = values.get(role.name)
         if isinstance(name, str) and name != role.registry.get(role.default).base:
             chosen[role.name] = name
-    options = resolve(TRAIN_SPEC, [Layer("the run", chosen)])
+    options = resolve(TRAIN_SPEC, [OptionSource("the run", chosen)])
     defaults: dict[str, Any] = {
         role.name: role.registry.get(role.default).base for role in TRAIN_SPEC.roles
     }

@@ -1,12 +1,15 @@
 """The criteria registry: configs, importable without torch. A builder takes (config)."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from s2st.options.config import option
 from s2st.options.registry import Registry
 
-CRITERIA: Registry[Any] = Registry("criterion", "s2st.criteria.cross_entropy:Criterion")
+if TYPE_CHECKING:
+    from s2st.criteria.cross_entropy import Criterion
+
+CRITERIA: Registry["Criterion"] = Registry("criterion", "s2st.criteria.cross_entropy:Criterion")
 
 
 @dataclass(frozen=True)

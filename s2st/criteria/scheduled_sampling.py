@@ -77,13 +77,13 @@ class ScheduledSampling(Criterion):
         """The batch with some of its inputs replaced."""
         reference = batch.target_in
         # drawn on the CPU, so that a GPU draws the same
-        own = moved(torch.rand(reference.shape) >= self.ratio, reference.device)
-        own &= batch.target_mask()
-        own[:, 0] = False  # BOS
+        replaced = moved(torch.rand(reference.shape) >= self.ratio, reference.device)
+        replaced &= batch.target_mask()
+        replaced[:, 0] = False  # BOS
         inputs = reference
         for _ in range(self.config.sampling_passes):
             words = self._words(model, state, replace(batch, target_in=inputs))
-            inputs = torch.where(own, words, reference)
+            inputs = torch.where(replaced, words, reference)
         return replace(batch, target_in=inputs)
 
     def _words(self, model: Seq2SeqModel, state: DecoderState, batch: Batch) -> torch.Tensor:

@@ -23,7 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.process import durable_files
 from s2st.process.manifest import MANIFEST, read_sealed, seal, verify_files
-from s2st.process.worker_processes import run_apart
+from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
 from s2st.text.sentencepiece_training import train_sentencepiece
@@ -84,7 +84,7 @@ def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec)
     """
     config = checked(config)
     final = Path(config.destdir)
-    durable_files.refuse_taken(final)  # before the work, not after it
+    durable_files.refuse_existing(final)  # before the work, not after it
     with durable_files.new_folder(final) as folder:
         report = _Preparation(config, folder, source, target).run()
     return replace(report, folder=final)
@@ -177,7 +177,7 @@ class _Preparation:
             lines = (pair[side] for pair in self._training_pairs(tsv))
             language = spec.language
         arguments = (spec.config, language)
-        return replace(spec, model=run_apart(train_sentencepiece, lines, arguments))
+        return replace(spec, model=run_in_subprocess(train_sentencepiece, lines, arguments))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"

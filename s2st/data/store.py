@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from s2st.data.array_files import open_array
 from s2st.errors import CheckpointError, InputMissingError
+from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
@@ -160,7 +161,7 @@ class Store:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not folder.is_dir():
-        raise InputMissingError(f"{folder}: no such folder; `s2st preprocess` makes one")
+        raise missing(folder, "no such folder; `s2st preprocess` makes one")
     try:
         manifest = read_manifest(folder, FORMAT, VERSION)
     except OSError as error:

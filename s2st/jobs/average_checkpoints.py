@@ -42,7 +42,7 @@ def average(paths: Sequence[str], weights: Sequence[float], release: str) -> Non
     """
     final = Path(release)
     if os.path.lexists(final):
-        raise OutputError(f"{final}: exists already; name a folder that does not")
+        raise OutputError(f"{final}: already exists; name a folder that does not")
     shares = _shares(weights, len(paths))
     saved = [read_saved(path, whole=False) for path in paths]
     for other in saved[1:]:

@@ -14,15 +14,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
-from s2st.jobs.job_setup import (
+from s2st.jobs.options import ModelsConfig, TranslateConfig
+from s2st.jobs.progress import Progress
+from s2st.jobs.scoring_setup import (
     JobFiles,
     count_lines,
     models_identity,
     open_queue,
     require_checkpoints,
 )
-from s2st.jobs.options import ModelsConfig, TranslateConfig
-from s2st.jobs.progress import Progress
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
@@ -32,8 +32,8 @@ from s2st.text.output_destinations import check_destinations
 if TYPE_CHECKING:
     import torch
 
-    from s2st.jobs.translate import Translation
     from s2st.jobs.translation_formats import MakeRecord
+    from s2st.jobs.translation_tasks import Translation
     from s2st.scoring.base import Scorer
     from s2st.search.base import Search
 
@@ -61,8 +61,8 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     own = files.join_ranks()
     import_torch()
     from s2st.jobs.attention_alignments import open_alignments, read_dictionary
-    from s2st.jobs.translate import plan
     from s2st.jobs.translation_formats import FORMATS
+    from s2st.jobs.translation_tasks import plan
     from s2st.jobs.work_queue import in_order
     from s2st.process.device import setup_device
 

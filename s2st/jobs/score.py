@@ -13,9 +13,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.job_setup import JobFiles, models_identity, open_queue, require_checkpoints
 from s2st.jobs.options import ModelsConfig
 from s2st.jobs.progress import Progress
+from s2st.jobs.scoring_setup import JobFiles, models_identity, open_queue, require_checkpoints
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
@@ -23,7 +23,7 @@ from s2st.text.line_files import open_output, read_aligned
 from s2st.text.output_destinations import check_destinations
 
 if TYPE_CHECKING:
-    from s2st.jobs.pair_scoring import PairScore
+    from s2st.jobs.pair_scoring_tasks import PairScore
 
 log = logging.getLogger("s2st")
 
@@ -86,7 +86,7 @@ def score_pairs(
         files.check_resume()
     own = files.join_ranks()
     import_torch()
-    from s2st.jobs.pair_scoring import plan
+    from s2st.jobs.pair_scoring_tasks import plan
     from s2st.jobs.work_queue import in_order
     from s2st.process.device import setup_device
     from s2st.scoring.load_scorers import load_scorer

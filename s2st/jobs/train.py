@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import OutOfMemoryError, UsageError
-from s2st.jobs.resume_checks import check_identity, identity_of, tell_changes, with_files_of
+from s2st.jobs.training_resume_checks import (
+    check_identity,
+    identity_of,
+    tell_changes,
+    with_files_of,
+)
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.config import config_values, option_specs
 from s2st.options.registry import loaded_plugins
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
     from s2st.training.checkpoint import CheckpointFolder, RunIdentity
-    from s2st.training.gradients import Gradients
+    from s2st.training.gradient_accumulation import Gradients
 
 log = logging.getLogger("s2st")
 GIB = 1 << 30
@@ -125,7 +130,7 @@ def run_training(
         S2STError: of every kind that data, options, checkpoints and outputs can cause.
     """
     from s2st.training.checkpoint import CheckpointFolder
-    from s2st.training.save_folder_lock import own as owned
+    from s2st.training.save_folder_lock import hold_folder
 
     own = ranks()
     _check_ranks(own, options)
@@ -134,7 +139,7 @@ def run_training(
     with contextlib.ExitStack() as stack:
         seconds = options.config(RanksConfig).rank_timeout
         stack.enter_context(process_group(own, job.device, seconds))
-        held = stack.enter_context(owned(save_dir)) if own.first else None
+        held = stack.enter_context(hold_folder(save_dir)) if own.first else None
         folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
         return _train(job, options, own, observer if own.first else Observer(), stop_signal, folder)
 
@@ -216,7 +221,7 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
     criterion.check(model)
     split = options.config(ParallelConfig)
     if split.split:
-        from s2st.training.pipeline_gradients import check_division
+        from s2st.training.pipeline_parallel import check_division
 
         stages = split.pipeline_stages
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
@@ -299,8 +304,8 @@ def _train(
         identity=identity,
     )
     trainer = Trainer(
-        parts, trainer_config, options.config(BatchingConfig), job.device,
-        options.config(DeviceConfig).precision, observer, stop_signal, gradients, folder,
+        parts, trainer_config, options.config(BatchingConfig), gradients, observer, stop_signal,
+        folder,
     )  # fmt: skip
     trainer.restore(resumed)
     if resumed is not None:
@@ -346,7 +351,7 @@ def _gradients(
     """How this process makes gradients, and the optimiser of what it keeps of the model."""
     import torch
 
-    from s2st.training.gradients import Gradients, Loss
+    from s2st.training.gradient_accumulation import Gradients, Loss
     from s2st.training.sparse_embeddings import set_sparse_tables
 
     def optimizer(kept: "torch.nn.Module" = model) -> "torch.optim.Optimizer":
@@ -357,11 +362,11 @@ def _gradients(
     config = options.config(ParallelConfig)
     precision = options.config(DeviceConfig).precision
     if config.split:
-        from s2st.training.pipeline_gradients import StagedGradients
-        from s2st.training.pipeline_parallel import make_grid
+        from s2st.training.pipeline_parallel import StagedGradients
+        from s2st.training.pipeline_schedule import make_rank_grid
 
         seconds = options.config(RanksConfig).rank_timeout
-        grid = make_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)
+        grid = make_rank_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)
         loss = Loss(model, criterion, device, precision)
         staged = StagedGradients(loss, device, precision, own, grid, config.micro_batches)
         made = optimizer(staged.model)

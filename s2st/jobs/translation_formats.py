@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from s2st.jobs.attention_alignments import format_links, links_of
-from s2st.jobs.translate import Translation
+from s2st.jobs.translation_tasks import Translation
 from s2st.search.base import Hypothesis
 from s2st.text.nbest_lists import NBestEntry, format_entry
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from s2st.errors import CheckpointError, ConfigError, InputMissingError
-from s2st.process.manifest import MANIFEST, kind_of, refuse_strangers
+from s2st.errors import CheckpointError, ConfigError
+from s2st.process.input_files import missing
+from s2st.process.manifest import MANIFEST, kind_of, refuse_unlisted_files
 from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
 
@@ -17,12 +18,12 @@ def verify(folder: Path) -> dict[str, int]:
         CheckpointError: a file that is missing, damaged, or not listed; it names the file.
     """
     if not folder.is_dir():
-        raise InputMissingError(f"{folder}: no such folder (a checkpoint or a store is one)")
+        raise missing(folder, "no such folder (a checkpoint or a store is one)")
     if not (folder / MANIFEST).exists():
         message = "missing: without it this is neither a checkpoint nor a store"
         raise CheckpointError(message, str(folder / MANIFEST))
     manifest = _verify_store(folder) if kind_of(folder) == "s2st-store" else _verify_model(folder)
-    refuse_strangers(folder, manifest)
+    refuse_unlisted_files(folder, manifest)
     sizes = {name: int(facts["size"]) for name, facts in manifest["files"].items()}
     return {MANIFEST: (folder / MANIFEST).stat().st_size, **sizes}
 
@@ -44,25 +45,19 @@ def _verify_store(folder: Path) -> Any:
 def _verify_model(folder: Path) -> Any:
     import torch
 
-    from s2st.models.model_files import WEIGHTS, load_tensors, read_saved
+    from s2st.models.model_files import WEIGHTS, check_finite, load_tensors, read_saved
     from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run
 
     saved = read_saved(folder)
     _build_tokenizers(folder, (saved.record.source_tokenizer, saved.record.target_tokenizer))
     model = saved.load(torch.device("cpu"))
-    _check_finite(model.state_dict(), folder / WEIGHTS)
+    check_finite(model.state_dict(), folder / WEIGHTS)
     if {STATE, OPTIMIZER} & set(saved.manifest["files"]):
         read_run(folder)
         tensors = load_tensors(folder / OPTIMIZER)
         check_optimizer_tensors(tensors, list(model.parameters()), folder / OPTIMIZER)
-        _check_finite(tensors, folder / OPTIMIZER)
+        check_finite(tensors, folder / OPTIMIZER)
     return saved.manifest
-
-
-def _check_finite(tensors: Any, path: Path) -> None:
-    for name, tensor in tensors.items():
-        if not bool(tensor.isfinite().all()):
-            raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
 
 
 def _build_tokenizers(folder: Path, specs: Iterable[TokenizerSpec]) -> None:

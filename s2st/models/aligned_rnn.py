@@ -69,14 +69,11 @@ class AlignedModel(WordModel):
 
     def __init__(self, config: AlignedConfig, sizes: ModelSizes) -> None:
         super().__init__()
-        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
-        if layers is None or hidden is None or embedding is None or config.dropout is None:
-            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        layers, hidden, embedding, self.dropout = config.sizes()
         if config.tie_embeddings != "none":
             raise UsageError("--tie-embeddings: the aligned RNN has no target embeddings")
         self.config = config
         self.hidden_size = hidden
-        self.dropout = config.dropout
         self.source_embedding = nn.Embedding(sizes.source_vocabulary, embedding, PAD_ID)
         nn.init.normal_(self.source_embedding.weight, std=0.1)
         with torch.no_grad():

@@ -103,11 +103,9 @@ class RecurrentLM(LanguageModel):
     decoder: Stack
 
     def __init__(self, config: RecurrentLMConfig, sizes: ModelSizes) -> None:
-        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
-        if layers is None or hidden is None or embedding is None or config.dropout is None:
-            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        layers, hidden, embedding, dropout = config.sizes()
         super().__init__(config, sizes, (embedding, hidden))
-        self.dropout = config.dropout
+        self.dropout = dropout
         self.hidden_size = hidden
         self.decoder = Stack("lstm", embedding, hidden, layers)
         nn.init.normal_(self.target_embedding.weight, std=0.1)

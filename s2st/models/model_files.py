@@ -18,6 +18,7 @@ from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.options.config import config_values, make_config
 from s2st.process import durable_files
+from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST, files_of, read_manifest, seal, verify_files
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
@@ -144,9 +145,9 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     plain: dict[str, torch.Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        own = tensor.detach().cpu().contiguous()
-        plain[name] = own.clone() if own.data_ptr() in seen else own
-        seen.add(own.data_ptr())
+        copy = tensor.detach().cpu().contiguous()
+        plain[name] = copy.clone() if copy.data_ptr() in seen else copy
+        seen.add(copy.data_ptr())
     durable_files.write_file(path, save(plain))
 
 
@@ -162,10 +163,35 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
 
 
+def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The name of the first tensor with a number that is not finite, "" where there is none.
+
+    Of a tensor that is divided over ranks, this rank's part is looked at.
+    """
+    flags = []
+    for tensor in tensors.values():
+        own = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+        flags.append(own.detach().isfinite().all().reshape(()).cpu())
+    return next((name for name, good in zip(tensors, flags, strict=True) if not good), "")
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raises CheckpointError that names the file and a tensor with a number that is not finite."""
+    name = first_not_finite(tensors)
+    if name:
+        raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
+
+
 def write_model_files(
     folder: Path, record: ModelRecord, weights: Mapping[str, torch.Tensor]
 ) -> None:
-    """Writes everything but the manifest into an existing folder."""
+    """Writes everything but the manifest into an existing folder.
+
+    Raises:
+        CheckpointError: weights that are not finite; no command could use them.
+        OutputError: a file cannot be written.
+    """
+    check_finite(weights, durable_files.final_path(folder) / WEIGHTS)
     save_tensors(folder / WEIGHTS, weights)
     specs = (record.source_tokenizer, record.target_tokenizer)
     save_models(folder, specs)
@@ -247,7 +273,7 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint folder as plain JSON values."""
     path = folder / MANIFEST
     if not folder.exists():
-        raise InputMissingError(f"{folder}: no such checkpoint folder")
+        raise missing(folder, "no such checkpoint folder")
     if not folder.is_dir():
         raise CheckpointError("a checkpoint is a folder, this is a file", str(folder))
     try:

@@ -5,16 +5,18 @@ built from checkpoints by `s2st.scoring.load_scorers` instead.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from s2st.options.config import MOST_WEIGHT, option
 from s2st.options.registry import Registry
 
-ARCHITECTURES: Registry[Any] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
+if TYPE_CHECKING:
+    from s2st.models.base import Seq2SeqModel
+
+ARCHITECTURES: Registry["Seq2SeqModel"] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 UNTRAINED = ("ensemble",)  # they have no weights of their own
 MOST_WORDS = (1 << 31) - 1
 MOST_WIDTH = 100_000  # of a layer: its square takes 40 GB
-DROPOUT = "dropout on embeddings, between layers and before the output"
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,42 @@ class ModelConfig:
     )
 
 
-@dataclass(frozen=True)
-class RecurrentConfig(ModelConfig):
-    """Options of the recurrent encoder-decoders. Sizes left out follow the corpus (see `train`)."""
+def _layers(help: str) -> Any:
+    return option(None, help, minimum=1, maximum=1000)
 
-    layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
-    embedding_size: int | None = option(
-        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
-    )
-    dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
+
+def _width(help: str) -> Any:
+    return option(None, help, minimum=1, maximum=MOST_WIDTH)
+
+
+def _dropout(help: str) -> Any:
+    return option(None, help, minimum=0, maximum=0.99)
+
+
+@dataclass(frozen=True)
+class SizedConfig(ModelConfig):
+    """Sizes that all recurrent architectures have. `train` derives missing sizes from the corpus.
+
+    A subclass repeats a field to give it another help text; the order of the fields stays.
+    """
+
+    layers: int | None = _layers("layers of encoder and decoder")
+    hidden_size: int | None = _width("cells a layer")
+    embedding_size: int | None = _width("width of the word embeddings")
+    dropout: float | None = _dropout("dropout on embeddings, between layers and before the output")
+
+    def sizes(self) -> tuple[int, int, int, float]:
+        """Layers, hidden size, embedding size and dropout; raises ValueError if one is missing."""
+        layers, hidden, embedding = self.layers, self.hidden_size, self.embedding_size
+        if layers is None or hidden is None or embedding is None or self.dropout is None:
+            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        return layers, hidden, embedding, self.dropout
+
+
+@dataclass(frozen=True)
+class RecurrentConfig(SizedConfig):
+    """Options of the recurrent encoder-decoders."""
+
     reverse_source: bool = option(False, "read the source words in reverse order")
     bidirectional: bool = option(
         False, "the encoder reads in both directions, with half of the cells for each"
@@ -127,15 +155,9 @@ class RecurrentConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class AttentionConfig(ModelConfig):
+class AttentionConfig(SizedConfig):
     """Options of the recurrent encoder-decoders with attention."""
 
-    layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
-    embedding_size: int | None = option(
-        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
-    )
-    dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
     attention: str = option(
         "additive",
         "how source positions are weighed: additive (Bahdanau et al. 2015), dot or general "
@@ -155,8 +177,8 @@ class TransformerConfig(ModelConfig):
 
     default_sizes: ClassVar[tuple[DefaultSizes, ...]] = TRANSFORMER_SIZES
 
-    layers: int | None = option(None, "layers of encoder and decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "width of the model", minimum=1, maximum=MOST_WIDTH)
+    layers: int | None = _layers("layers of encoder and decoder")
+    hidden_size: int | None = _width("width of the model")
     heads: int = option(4, "attention heads; they divide the width", minimum=1, maximum=10_000)
     feedforward_size: int | None = option(
         None,
@@ -164,9 +186,7 @@ class TransformerConfig(ModelConfig):
         minimum=1,
         maximum=10 * MOST_WIDTH,
     )
-    dropout: float | None = option(
-        None, "dropout on embeddings and on what each sublayer adds", minimum=0, maximum=0.99
-    )
+    dropout: float | None = _dropout("dropout on embeddings and on what each sublayer adds")
     attention_dropout: float = option(0.0, "dropout of attention weights", minimum=0, maximum=0.99)
     norm: str = option(
         "pre",
@@ -183,34 +203,21 @@ class TransformerLMConfig(TransformerConfig):
 
 
 @dataclass(frozen=True)
-class RecurrentLMConfig(ModelConfig):
+class RecurrentLMConfig(SizedConfig):
     """Options of the recurrent language models."""
 
     reads_source: ClassVar[bool] = False
 
-    layers: int | None = option(None, "layers", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
-    embedding_size: int | None = option(
-        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
-    )
-    dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
+    layers: int | None = _layers("layers")
 
 
 @dataclass(frozen=True)
-class ConvolutionalConfig(ModelConfig):
+class ConvolutionalConfig(SizedConfig):
     """Options of the convolutional sentence encoder with a recurrent decoder."""
 
-    layers: int | None = option(None, "layers of the decoder", minimum=1, maximum=1000)
-    hidden_size: int | None = option(
-        None, "cells a layer of the decoder", minimum=1, maximum=MOST_WIDTH
-    )
-    embedding_size: int | None = option(
-        None,
-        "width of the word embeddings and of the sentence vector",
-        minimum=1,
-        maximum=MOST_WIDTH,
-    )
-    dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
+    layers: int | None = _layers("layers of the decoder")
+    hidden_size: int | None = _width("cells a layer of the decoder")
+    embedding_size: int | None = _width("width of the word embeddings and of the sentence vector")
     decoder_cell: str = option("rnn", "cells of the decoder", choices=("rnn", "gru", "lstm"))
     largest_kernel: int = option(
         10,
@@ -221,15 +228,10 @@ class ConvolutionalConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class AlignedConfig(ModelConfig):
+class AlignedConfig(SizedConfig):
     """Options of the aligned RNN: one target word for each source word."""
 
-    layers: int | None = option(None, "layers", minimum=1, maximum=1000)
-    hidden_size: int | None = option(None, "cells a layer", minimum=1, maximum=MOST_WIDTH)
-    embedding_size: int | None = option(
-        None, "width of the word embeddings", minimum=1, maximum=MOST_WIDTH
-    )
-    dropout: float | None = option(None, DROPOUT, minimum=0, maximum=0.99)
+    layers: int | None = _layers("layers")
     cell: str = option("rnn", "kind of cells", choices=("rnn", "gru", "lstm"))
 
 

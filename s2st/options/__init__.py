@@ -1,1 +1,1 @@
-"""Options as dataclass fields, registries of components, and the resolution of options."""
+"""Options as dataclass fields, component registries, and resolution of option values."""

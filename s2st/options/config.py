@@ -1,11 +1,11 @@
-"""Options as frozen dataclass fields, and the one way their values are found.
+"""Config dataclasses: option fields with default, help and range; value checks; TOML files.
 
-A field made by `option(...)` holds default, help and limits; the command line, `s2st list`, TOML
-files and the checkpoint's record all read them from there. Values come, later ones winning, from
-dataclass default < preset < recipe < `--config FILE` < command line.
+A field made by `option(...)` is the only definition of an option. The command line, `s2st list`,
+TOML files and checkpoint records read default, help and range from it. A value comes from the
+dataclass default, a preset, a recipe, `--config FILE` or the command line; the last one wins.
 
-Every number has a finite range. `tests/cli/test_cli_ranges.py` checks that every option of s2st
-states its own; a plugin's option that states none takes every number that torch and numpy hold.
+Every number of s2st has a finite range (`tests/cli/test_cli_ranges.py`). An option of a plugin may
+state no range; it then accepts every number that torch and numpy can hold.
 """
 
 import dataclasses
@@ -27,20 +27,20 @@ else:
     import tomli as tomllib
 
 C = TypeVar("C")
-MOST_BYTES = 1 << 16  # of an option file
-MOST_DOTS = 2000  # in one: time and memory of reading a key a.b.c grow with their square
-MOST_INTEGER = (1 << 63) - 1  # what torch, numpy and itertools take
-MOST_WEIGHT = 1e9  # of a model or a feature: sums of products stay finite
+MOST_BYTES = 1 << 16  # largest option file
+MOST_DOTS = 2000  # in an option file: parsing a key a.b.c takes quadratic time and memory
+MOST_INTEGER = (1 << 63) - 1  # largest integer of torch, numpy and itertools
+MOST_WEIGHT = 1e9  # of a model or a feature, so that sums of products stay finite
 EMPTY = "leave the option out, or give it a value"
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The numbers that an option takes.
+    """Range of numbers that an option accepts.
 
     Attributes:
-        minimum, maximum: the least and the most; None where the option states none.
-        open_minimum, open_maximum: whether that number itself is refused.
+        minimum, maximum: the bounds; None where the option states none.
+        open_minimum, open_maximum: whether the bound itself is excluded.
     """
 
     minimum: float | None = None
@@ -50,12 +50,12 @@ class Range:
 
     @property
     def stated(self) -> bool:
-        """Whether both ends are given, and finite."""
-        ends = (self.minimum, self.maximum)
-        return all(end is not None and math.isfinite(end) for end in ends)
+        """Whether both bounds are given and finite."""
+        bounds = (self.minimum, self.maximum)
+        return all(bound is not None and math.isfinite(bound) for bound in bounds)
 
     def __str__(self) -> str:
-        """The range as `--help` shows it, such as "0 to below 1"; empty where none is stated."""
+        """Return the range as `--help` shows it, such as "0 to below 1"; "" without bounds."""
         low, high = self.minimum, self.maximum
         if low is None:
             return "" if high is None else f"at most {_readable(high)}"
@@ -65,16 +65,16 @@ class Range:
         return f"{first} to {'below ' if self.open_maximum else ''}{_readable(high)}"
 
     def fault(self, value: float) -> str | None:
-        """Why a number is refused, such as "is 0; the least is 1"; None where it fits."""
+        """Return why a number is refused, such as "is 0; the minimum is 1"; None if it fits."""
         if isinstance(value, float) and math.isnan(value):
             return "is not a number"
         low, high = self.minimum, self.maximum
         if low is not None and (value <= low if self.open_minimum else value < low):
-            what = "it must be above" if self.open_minimum else "the least is"
-            return f"is {shown(value)}; {what} {_plain(low)}"
+            bound = "it must be above" if self.open_minimum else "the minimum is"
+            return f"is {shown(value)}; {bound} {_plain(low)}"
         if high is not None and (value >= high if self.open_maximum else value > high):
-            what = "it must be below" if self.open_maximum else "the most is"
-            return f"is {shown(value)}; {what} {_plain(high)}"
+            bound = "it must be below" if self.open_maximum else "the maximum is"
+            return f"is {shown(value)}; {bound} {_plain(high)}"
         if isinstance(value, float) and math.isinf(value):
             return "must be a finite number"
         if isinstance(value, int) and abs(value) > MOST_INTEGER:
@@ -84,7 +84,17 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class OptionSpec:
-    """One option as its dataclass field defines it. `kind` is int, float, bool or str."""
+    """One option, read from its dataclass field.
+
+    Attributes:
+        name: name of the field, with "_".
+        kind: int, float, bool or str.
+        default: value when the user gives none; dataclasses.MISSING for a required option.
+        choices: accepted texts; empty if any text is accepted.
+        optional: whether None is a value.
+        repeated: whether the value is a tuple, from a flag that may be repeated.
+        flags: further command-line spellings.
+    """
 
     name: str
     kind: type
@@ -103,7 +113,7 @@ class OptionSpec:
 
     @property
     def numeric(self) -> bool:
-        """Whether its values are numbers."""
+        """Whether the values are numbers."""
         return self.kind in (int, float)
 
 
@@ -118,13 +128,14 @@ def option(
     open_maximum: bool = False,
     flags: Sequence[str] = (),
 ) -> Any:
-    """A dataclass field that is an option.
+    """Return a dataclass field that defines an option.
 
     Args:
-        default, help: its value where nobody gives one, and one line of help.
-        choices: the texts that it takes; none where any text does.
-        minimum, maximum: the range of a number. Every option of s2st states both.
-        open_minimum, open_maximum: whether the range leaves out that end itself.
+        default: value when the user gives none.
+        help: one line of help.
+        choices: accepted texts; empty if any text is accepted.
+        minimum, maximum: range of a number. Every option of s2st states both.
+        open_minimum, open_maximum: whether the bound itself is excluded.
         flags: further command-line spellings.
     """
     metadata = {
@@ -137,7 +148,7 @@ def option(
 
 
 def option_specs(config_type: type) -> tuple[OptionSpec, ...]:
-    """The options of a config dataclass, in the order of its fields."""
+    """Return the options of a config dataclass, in the order of its fields."""
     hints = typing.get_type_hints(config_type)
     specs = []
     for field in dataclasses.fields(config_type):
@@ -160,15 +171,15 @@ def option_specs(config_type: type) -> tuple[OptionSpec, ...]:
 
 
 def make_config(config_type: type[C], values: Mapping[str, Any], where: str) -> C:
-    """Builds a config record from values, checking names, types, choices and limits.
+    """Build a config record from values; check names, types, choices and ranges.
 
     Args:
         config_type: the frozen dataclass.
-        values: option name (with "_") to value; missing ones keep their default.
-        where: what the values came from, for messages.
+        values: option name (with "_") to value; an option without a value keeps its default.
+        where: source of the values, for messages.
 
     Raises:
-        ConfigError: naming the option, the value and what is allowed.
+        ConfigError: a bad value. The message names the option, the value and what is allowed.
     """
     specs = {spec.name: spec for spec in option_specs(config_type)}
     for name in values:
@@ -183,7 +194,7 @@ def make_config(config_type: type[C], values: Mapping[str, Any], where: str) -> 
 
 
 def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
-    """The value in the option's type; raises ConfigError if it does not fit."""
+    """Return the value in the option's type; raise ConfigError if it does not fit."""
     if value is None:
         if spec.optional:
             return None
@@ -213,7 +224,7 @@ def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {spec.flag} {fault}")
     if isinstance(value, str) and "\0" in value:
         raise ConfigError(
-            f"{where}: {spec.flag} is {shown(value)}; it must not hold a NUL character"
+            f"{where}: {spec.flag} is {shown(value)}; it must not contain a NUL character"
         )
     if value == "" and spec.default != "":
         raise ConfigError(f"{where}: {spec.flag} is empty; {EMPTY}")
@@ -221,40 +232,40 @@ def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: on one line, and no longer than that can take."""
+    """Return a value for a message: its repr on one line, cut to 80 characters."""
     try:
         text = repr(value)
-    except (RecursionError, ValueError):  # too deep; a whole number of too many digits
+    except (RecursionError, ValueError):  # nested too deeply; an int with too many digits
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Reads a TOML file into a dict; raises InputMissingError or ConfigError in one line."""
+    """Read a TOML file into a dict; raise InputMissingError or ConfigError in one line."""
     try:
         with open(path, "rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > MOST_BYTES:
-        raise ConfigError(f"{path}: not a file of options: it is larger than {MOST_BYTES} bytes")
+        raise ConfigError(f"{path}: not an option file: it is larger than {MOST_BYTES} bytes")
     if data.count(b".") > MOST_DOTS:
-        raise ConfigError(f"{path}: not a file of options: it holds more than {MOST_DOTS} dots")
+        raise ConfigError(f"{path}: not an option file: it has more than {MOST_DOTS} dots")
     try:
         values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         return values
     except (ValueError, RecursionError) as error:
-        # ValueError is also what Python says of a number of more than 4300 digits
+        # Python raises ValueError for a number of more than 4300 digits, too
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path}: not a TOML file: {reason}") from error
 
 
 def read_option_file(path: str | Path) -> dict[str, Any]:
-    """A flat TOML file of options, names with "-" or "_"; keys come back with "_"."""
+    """Read a flat TOML file of options with "-" or "_" in names; return names with "_"."""
     values: dict[str, Any] = {}
     for key, value in read_toml(path).items():
         if isinstance(value, dict):
-            raise ConfigError(f"{path}: {shown(key)} is a table; options stand at the top level")
+            raise ConfigError(f"{path}: {shown(key)} is a table; put options at the top level")
         name = key.replace("-", "_")
         if name in values:
             raise ConfigError(f"{path}: {shown(key)} is given twice, once with - and once with _")
@@ -263,22 +274,22 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
 
 
 def load_json(text: str | bytes) -> Any:
-    """The values of JSON text from anywhere; raises ValueError, also where it nests too deep."""
+    """Parse JSON from an untrusted source; raise ValueError, also for too deep nesting."""
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError("nested too deeply") from error
 
 
 def unknown_option_message(name: str, known: typing.Iterable[str], where: str) -> str:
-    """One line for an option that does not exist, with the nearest ones that do."""
+    """Return the message for an unknown option, with the most similar known names."""
     near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near).replace('_', '-')}?" if near else ""
     return f"{where}: unknown option {shown(name.replace('_', '-'))}{hint}"
 
 
 def config_values(config: Any) -> dict[str, Any]:
-    """A config record as plain JSON values (tuples become lists)."""
+    """Return a config record as plain JSON values (tuples become lists)."""
     return {
         field.name: list(value) if isinstance(value, tuple) else value
         for field in dataclasses.fields(config)
@@ -287,7 +298,7 @@ def config_values(config: Any) -> dict[str, Any]:
 
 
 def _unwrap(hint: Any) -> tuple[type, bool, bool]:
-    """(kind, optional, repeated) of an annotation such as `int | None` or `tuple[str, ...]`."""
+    """Return (kind, optional, repeated) of an annotation: `int | None`, `tuple[str, ...]`."""
     optional = False
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         arguments = [a for a in typing.get_args(hint) if a is not type(None)]
@@ -299,7 +310,7 @@ def _unwrap(hint: Any) -> tuple[type, bool, bool]:
 
 
 def _plain(number: float) -> str:
-    """An end of a range: whole numbers without an exponent, others as short as they are exact."""
+    """Format a bound: whole numbers without an exponent, others in the shortest exact form."""
     if number == int(number) and abs(number) < 1e16:
         return str(int(number))
     short = f"{number:g}"
@@ -307,7 +318,7 @@ def _plain(number: float) -> str:
 
 
 def _readable(number: float) -> str:
-    """An end of a range for a reader: large whole numbers with commas."""
+    """Format a bound for help texts: large whole numbers with commas."""
     whole = number == int(number) and abs(number) >= 10_000
     return f"{int(number):,}" if whole else _plain(number)
 

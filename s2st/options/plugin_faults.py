@@ -1,17 +1,17 @@
-"""Whose fault an error is: the plugin's, whose file and line are named, or that of s2st itself."""
+"""Find out whether a plugin or s2st caused an error: file and line of the plugin's code."""
 
 import os
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-OWN = {"s2st", "s2st_cli"}
-LONGEST = 300  # characters of another program's message that are shown
+S2ST_PACKAGES = {"s2st", "s2st_cli"}
+LONGEST_MESSAGE = 300  # characters of another program's message that are shown
 _modules: set[str] = set()
 
 
 class PluginPlace(NamedTuple):
-    """A line of a plugin's code, in words "FILE, line N"."""
+    """A line of a plugin's code; as text "FILE, line N"."""
 
     module: str
     file: str
@@ -22,25 +22,25 @@ class PluginPlace(NamedTuple):
 
 
 def note_module(name: str) -> None:
-    """Notes a module that is loaded as a plugin, or that registers something."""
-    if name.partition(".")[0] not in OWN | set(sys.stdlib_module_names):
+    """Record a module that was loaded as a plugin or that registered a component."""
+    if name.partition(".")[0] not in S2ST_PACKAGES | set(sys.stdlib_module_names):
         _modules.add(name)
 
 
-def described(error: BaseException) -> str:
-    """An error's type and message, on one line and not longer than can be read."""
+def describe_error(error: BaseException) -> str:
+    """Return an error's type and message on one line, cut to a readable length."""
     text = " ".join(str(error).split())
-    text = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    text = text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def plugin_place(error: BaseException) -> PluginPlace | None:
-    """The innermost place in a plugin's code that the error came through; None: it did not.
+    """Return the innermost frame of the traceback in a plugin's code; None if there is none.
 
-    Code is a plugin's where its module is in the package of a module that was noted, or its file
-    in the folder of one.
+    Code belongs to a plugin if its package is that of a recorded module, or if its file is in the
+    folder of a recorded module.
     """
-    found = None
+    innermost = None
     packages = {name.partition(".")[0] for name in _modules}
     folders = set(_folders())
     trace = error.__traceback__
@@ -48,14 +48,15 @@ def plugin_place(error: BaseException) -> PluginPlace | None:
         frame = trace.tb_frame
         name = str(frame.f_globals.get("__name__", ""))
         package, file = name.partition(".")[0], frame.f_code.co_filename
-        if package in packages or (package not in OWN and os.path.dirname(file) in folders):
-            found = PluginPlace(name, file, trace.tb_lineno)
+        in_folder = package not in S2ST_PACKAGES and os.path.dirname(file) in folders
+        if package in packages or in_folder:
+            innermost = PluginPlace(name, file, trace.tb_lineno)
         trace = trace.tb_next
-    return found
+    return innermost
 
 
 def _folders() -> Iterator[str]:
-    """Where the plugins' files are; a folder of installed packages holds those of others too."""
+    """Yield the plugins' folders, except site-packages, which has other packages too."""
     for name in _modules:
         file = getattr(sys.modules.get(name), "__file__", None)
         folder = os.path.dirname(file or "")

@@ -1,7 +1,7 @@
-"""The one registry class: names to (config dataclass, builder, description), and plugins.
+"""Registry of named components (config dataclass, builder, description), and plugin loading.
 
 A builder may be given as "module:function", so that listing names and options imports nothing
-heavy. Built-ins register by name in the module that owns each registry; nothing is scanned.
+heavy. The module that owns a registry registers the built-in components; no folder is scanned.
 """
 
 import dataclasses
@@ -25,11 +25,14 @@ log = logging.getLogger("s2st")
 
 @dataclasses.dataclass(frozen=True)
 class Entry(Generic[T]):
-    """What a registry knows of one name.
+    """One named component of a registry.
 
-    `config_type` is a frozen dataclass, the only definition of the entry's options. `overrides`
-    are the values that a preset sets; for an entry that is not a preset it is empty and `base`
-    equals `name`. `kind` and `makes` are the registry's.
+    Attributes:
+        config_type: frozen dataclass, the only definition of the component's options.
+        builder: makes the component; a callable or "module:function".
+        base: name of the entry that a preset is based on; `name` for any other entry.
+        overrides: values that a preset sets; empty for any other entry.
+        kind, component: as in the registry.
     """
 
     name: str
@@ -39,70 +42,75 @@ class Entry(Generic[T]):
     base: str
     overrides: Mapping[str, Any]
     kind: str = ""
-    makes: str | None = None
+    component: str | None = None
 
     def build(self, *arguments: Any) -> T:
-        """Calls the builder, importing it first when it was given as "module:function".
+        """Call the builder; import it first if it was given as "module:function".
 
         Raises:
-            UsageError: the builder takes other arguments, or gives something else than it should.
+            UsageError: the builder takes other arguments, or returns an object of another class.
         """
         builder = self.builder
         if isinstance(builder, str):
-            builder = _named(builder)
+            builder = _import_object(builder)
         where = f"{self.kind} {self.name!r}: its builder, {_module_of(self.builder)},"
         try:
-            made = builder(*arguments)
+            component = builder(*arguments)
         except TypeError as error:
             trace = error.__traceback__
-            if trace is None or trace.tb_next is not None:  # raised further in
+            if trace is None or trace.tb_next is not None:  # raised inside the builder
                 raise
             reason = " ".join(str(error).split())
             raise UsageError(f"{where} cannot be called: {reason}") from error
-        if self.makes is not None:
-            wanted: type = _named(self.makes)
-            if not isinstance(made, wanted):
+        if self.component is not None:
+            expected: type = _import_object(self.component)
+            if not isinstance(component, expected):
                 raise UsageError(
-                    f"{where} gave a value of type {type(made).__name__}, not a {wanted.__name__}"
+                    f"{where} returned a value of type {type(component).__name__}, "
+                    f"not a {expected.__name__}"
                 )
-        return made
+        return component
 
 
 class Registry(Generic[T]):
-    """Names of one kind of component.
+    """Components of one kind, by name.
 
     Args:
-        kind: its singular for messages ("architecture").
-        makes: the class, as "module:class", of what all builders give; None: anything.
+        kind: singular noun for messages ("architecture").
+        component: class of the components, as "module:class"; None accepts any object.
     """
 
-    def __init__(self, kind: str, makes: str | None = None) -> None:
+    def __init__(self, kind: str, component: str | None = None) -> None:
         self.kind = kind
-        self.makes = makes
+        self.component = component
         self._entries: dict[str, Entry[T]] = {}
 
     def register(
         self, name: str, config_type: type, builder: Callable[..., T] | str, description: str
     ) -> None:
-        """Adds an entry.
+        """Add an entry.
 
         Raises:
-            UsageError: the name is taken or not one that can be typed, the config is no frozen
-                dataclass of options, or the builder or the description is of another type.
+            UsageError: the name is taken or cannot be typed, the config is not a frozen dataclass
+                of options, or the builder or the description has the wrong type.
         """
-        whose = f"{self.kind} {_checked_name(self.kind, name)!r}"
+        subject = f"{self.kind} {_checked_name(self.kind, name)!r}"
         is_class = isinstance(config_type, type) and dataclasses.is_dataclass(config_type)
         if not (is_class and _is_frozen(config_type)):
-            raise UsageError(f"{whose}: its config must be a frozen dataclass")
-        _check_options(whose, config_type)
+            raise UsageError(f"{subject}: its config must be a frozen dataclass")
+        _check_options(subject, config_type)
         if not (callable(builder) or isinstance(builder, str)):
-            raise UsageError(f"{whose}: its builder must be a function, a class or module:function")
+            raise UsageError(
+                f"{subject}: its builder must be a function, a class or module:function"
+            )
         if not isinstance(description, str):
-            raise UsageError(f"{whose}: its description must be text")
-        self._add(Entry(name, config_type, builder, description, name, {}, self.kind, self.makes))
+            raise UsageError(f"{subject}: its description must be text")
+        self._add(
+            Entry(name, config_type, builder, description, name, {}, self.kind, self.component)
+        )
 
     def registered(self, name: str, config_type: type, description: str) -> Callable[[F], F]:
-        """`register` as a decorator of the builder, the form that plugins use."""
+        """Return a decorator that registers a builder; plugins use this form of `register`."""
 
         def decorate(builder: F) -> F:
             self.register(name, config_type, builder, description)
@@ -111,18 +119,18 @@ class Registry(Generic[T]):
         return decorate
 
     def preset(self, name: str, base: str, overrides: Mapping[str, Any], description: str) -> None:
-        """Adds a name for `base` with other default values."""
+        """Add a preset: a name for `base` with other default values."""
         entry = self.get(base)
         known = {field.name for field in dataclasses.fields(entry.config_type)}
         unknown = set(overrides) - known
         if unknown:
             raise UsageError(f"preset {name!r}: {base} has no option {sorted(unknown)[0]!r}")
         merged = {**entry.overrides, **overrides}
-        named = _checked_name(self.kind, name)
-        self._add(dataclasses.replace(entry, name=named, description=description, overrides=merged))
+        _checked_name(self.kind, name)
+        self._add(dataclasses.replace(entry, name=name, description=description, overrides=merged))
 
     def get(self, name: str) -> Entry[T]:
-        """The entry of that name; raises UsageError that lists the nearest names."""
+        """Return the entry of that name; raise UsageError that suggests similar names."""
         if name not in self._entries:
             load_entry_point_plugins()
         if name in self._entries:
@@ -132,11 +140,11 @@ class Registry(Generic[T]):
         raise UsageError(f"unknown {self.kind} {name[:80]!r}; {hint}")
 
     def names(self, presets: bool = True) -> list[str]:
-        """All names in order of registration; without presets if asked."""
+        """Return all names in order of registration, with or without presets."""
         return [name for name, entry in self._entries.items() if presets or entry.base == name]
 
     def entries(self) -> list[Entry[T]]:
-        """All entries in order of registration."""
+        """Return all entries in order of registration."""
         return list(self._entries.values())
 
     def _add(self, entry: Entry[T]) -> None:
@@ -147,9 +155,9 @@ class Registry(Generic[T]):
         note_module(entry.config_type.__module__)
 
 
-def _named(place: str) -> Any:
-    """What "module:name" names."""
-    module, _, attribute = place.partition(":")
+def _import_object(reference: str) -> Any:
+    """Return the object that "module:name" refers to."""
+    module, _, attribute = reference.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -160,27 +168,27 @@ def _module_of(builder: Callable[..., Any] | str) -> str:
 
 
 def _checked_name(kind: str, name: object) -> str:
-    """A name that can be typed on a command line; raises UsageError."""
+    """Return the name; raise UsageError if it cannot be typed on a command line."""
     if not (isinstance(name, str) and 0 < len(name) <= 80):
         raise UsageError(f"{kind} {str(name)[:80]!r}: its name must be text of 1 to 80 characters")
     if name.startswith("-") or not name.isprintable() or any(c.isspace() for c in name):
         raise UsageError(
-            f"{kind} {name!r}: a name must not begin with - nor hold white space or control "
-            "characters"
+            f"{kind} {name!r}: a name must not start with '-' and must not contain white space or "
+            "control characters"
         )
     return name
 
 
-def _check_options(whose: str, config_type: type) -> None:
-    """Raises UsageError for a field that no option can be made of."""
+def _check_options(subject: str, config_type: type) -> None:
+    """Raise UsageError for a dataclass field that cannot be an option."""
     try:
         specs = option_specs(config_type)
     except (NameError, TypeError, AttributeError, IndexError) as error:
-        raise UsageError(f"{whose}: its config's annotations cannot be read: {error}") from error
+        raise UsageError(f"{subject}: its config's annotations cannot be read: {error}") from error
     for spec in specs:
-        field = f"{whose}: the config's field {spec.name!r}"
+        field = f"{subject}: the config's field {spec.name!r}"
         if spec.kind not in (int, float, bool, str):
-            raise UsageError(f"{field} must be an int, float, bool, str or a tuple of one of them")
+            raise UsageError(f"{field} must be an int, float, bool, str or a tuple of one of these")
         if spec.default is not dataclasses.MISSING and spec.default is not None:
             try:
                 check_value(spec, spec.default, field)
@@ -193,20 +201,20 @@ _entry_points_loaded = False
 
 
 def load_plugin(module: str) -> None:
-    """Imports a plugin module, which registers its entries; raises UsageError in one line."""
+    """Import a plugin module, which registers its components; raise UsageError in one line."""
     if module in _loaded_plugins:
         return
     if module.endswith(".py"):
         raise UsageError(
-            f"plugin {module!r} cannot be loaded: name the module, without .py, and put its folder "
-            "on PYTHONPATH"
+            f"plugin {module!r} cannot be loaded: give the module's name without .py, and add its "
+            "folder to PYTHONPATH"
         )
     note_module(module)
     try:
         importlib.import_module(module)
     except Stopped:
         raise
-    except BaseException as error:  # foreign code: anything may come out of it
+    except BaseException as error:  # foreign code may raise anything
         reason = str(error).splitlines()[0] if str(error) else ""
         message = f"plugin {module!r} cannot be loaded: {type(error).__name__}: {reason}"
         place = plugin_place(error)
@@ -215,9 +223,9 @@ def load_plugin(module: str) -> None:
 
 
 def load_entry_point_plugins() -> None:
-    """Imports every plugin that is installed under the entry point group `s2st.plugins`, once.
+    """Import every plugin of the entry point group `s2st.plugins`, once per process.
 
-    A broken one is a warning that names it: it must not take down commands that do not use it.
+    A broken plugin causes only a warning, because most commands do not use it.
     """
     global _entry_points_loaded
     if _entry_points_loaded:
@@ -231,7 +239,7 @@ def load_entry_point_plugins() -> None:
 
 
 def loaded_plugins() -> tuple[str, ...]:
-    """Modules loaded so far as plugins, to be recorded by name in a checkpoint."""
+    """Return the names of the plugin modules loaded so far, for a checkpoint's record."""
     return tuple(_loaded_plugins)
 
 

@@ -1,7 +1,7 @@
-"""Which components a command is made of, and one resolution of all its options.
+"""Resolution of a command's options from presets, option files and the command line.
 
-A command has fixed config records and roles (architecture, criterion, search, ...), each filled
-by an entry of a registry. Options of all of them share one flat name space.
+A command has fixed config records and roles (architecture, criterion, search, ...). An entry of a
+registry fills each role. The options of all of them share one flat name space.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Role:
-    """A choice by name: the option `name` picks an entry of `registry`.
+    """A component that the user chooses by name: option `name` picks an entry of `registry`.
 
     Attributes:
-        without: entries that the command refuses with a message of its own, and does not offer.
+        excluded: entries that the command does not offer; its job refuses them with a message.
     """
 
     name: str
@@ -28,24 +28,30 @@ class Role:
     default: str
     help: str
     flags: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     def offered(self) -> list[Entry[Any]]:
-        """The entries that the command takes."""
-        return [entry for entry in self.registry.entries() if entry.name not in self.without]
+        """Return the entries that the command offers."""
+        return [entry for entry in self.registry.entries() if entry.name not in self.excluded]
 
 
 @dataclass(frozen=True)
 class CommandSpec:
-    """All that a command's options are made of."""
+    """Config dataclasses and roles that define a command's options."""
 
     fixed: tuple[type, ...]
     roles: tuple[Role, ...] = ()
 
 
 @dataclass(frozen=True)
-class Layer:
-    """Values from one place; later layers win. A lenient one may hold options nobody has."""
+class OptionSource:
+    """Option values from one source: a recipe, an option file or the command line.
+
+    Attributes:
+        where: name of the source, for messages.
+        values: option name (with "_") to value.
+        lenient: whether options are ignored that none of the chosen components has.
+    """
 
     where: str
     values: Mapping[str, Any]
@@ -54,51 +60,56 @@ class Layer:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The outcome: a config record for every fixed type, an entry and a record for every role."""
+    """Resolved options: a config record for every fixed type; an entry and a record by role."""
 
     fixed: Mapping[type, Any]
     entries: Mapping[str, Entry[Any]]
     configs: Mapping[str, Any]
 
     def config(self, config_type: type[C]) -> C:
-        """The record of a fixed type."""
+        """Return the record of a fixed type."""
         record: C = self.fixed[config_type]
         return record
 
 
-def select(spec: CommandSpec, layers: Sequence[Layer]) -> dict[str, Entry[Any]]:
-    """The entry that the layers choose for each role; raises UsageError for unknown names."""
+def select(spec: CommandSpec, sources: Sequence[OptionSource]) -> dict[str, Entry[Any]]:
+    """Return the entry that the user chose for each role; raise UsageError for unknown names."""
     entries = {}
     for role in spec.roles:
         name: Any = role.default
-        for layer in layers:
-            name = layer.values.get(role.name, name)
+        for source in sources:
+            name = source.values.get(role.name, name)
         if not isinstance(name, str):
             raise ConfigError(f"{role.name} must be a name, not {shown(name)}")
         entries[role.name] = role.registry.get(name)
     return entries
 
 
-def resolve(spec: CommandSpec, layers: Sequence[Layer]) -> Resolved:
-    """Builds every config record of a command, and calls `check` of those that have it.
+def resolve(spec: CommandSpec, sources: Sequence[OptionSource]) -> Resolved:
+    """Build every config record of a command, and call its `check` method if it has one.
 
-    `check` of a config dataclass raises UsageError where its options contradict each other.
+    `check` of a config dataclass raises UsageError where options contradict each other.
+
+    Args:
+        spec: the command's config dataclasses and roles.
+        sources: option values; a later source overrides an earlier one.
 
     Raises:
-        ConfigError: an unknown option, or a value that does not fit, naming its layer.
+        ConfigError: an unknown option or a bad value; the message names its source.
         UsageError: an unknown component name, or options that contradict each other.
     """
-    entries = select(spec, layers)
+    entries = select(spec, sources)
     types = [*spec.fixed, *(entry.config_type for entry in entries.values())]
     known = {option.name for config_type in types for option in option_specs(config_type)}
     known |= {role.name for role in spec.roles}
-    for layer in layers:
-        for name in layer.values:
-            if name not in known and not layer.lenient:
-                raise ConfigError(_unknown(name, known, layer.where, spec, entries))
-    fixed = {config_type: _record(config_type, {}, layers) for config_type in spec.fixed}
+    for source in sources:
+        for name in source.values:
+            if name not in known and not source.lenient:
+                raise ConfigError(_unknown(name, known, source.where, spec, entries))
+    fixed = {config_type: _record(config_type, {}, sources) for config_type in spec.fixed}
     configs = {
-        role: _record(entry.config_type, entry.overrides, layers) for role, entry in entries.items()
+        role: _record(entry.config_type, entry.overrides, sources)
+        for role, entry in entries.items()
     }
     for record in (*fixed.values(), *configs.values()):
         if hasattr(record, "check"):
@@ -106,22 +117,21 @@ def resolve(spec: CommandSpec, layers: Sequence[Layer]) -> Resolved:
     return Resolved(fixed, entries, configs)
 
 
-def _record(config_type: type, preset: Mapping[str, Any], layers: Sequence[Layer]) -> Any:
+def _record(config_type: type, preset: Mapping[str, Any], sources: Sequence[OptionSource]) -> Any:
     names = {option.name for option in option_specs(config_type)}
     values = dict(preset)
     where = "options"
-    for layer in layers:
-        own = {name: value for name, value in layer.values.items() if name in names}
-        make_config(config_type, {**values, **own}, layer.where)  # a bad value names its layer
-        values.update(own)
-        where = layer.where
+    for source in sources:
+        values |= {name: value for name, value in source.values.items() if name in names}
+        make_config(config_type, values, source.where)  # so that a message names the source
+        where = source.where
     return make_config(config_type, values, where)
 
 
 def _unknown(
     name: str, known: set[str], where: str, spec: CommandSpec, entries: Mapping[str, Entry[Any]]
 ) -> str:
-    """Says which other entry of a role would know the option, if one does."""
+    """Return the message for an unknown option; name the unchosen entry that has it, if any."""
     for role in spec.roles:
         for entry in role.offered():
             if any(option.name == name for option in option_specs(entry.config_type)):

@@ -1,1 +1,1 @@
-"""The process and its machine: devices, lasting files, manifests, signals, ranks."""
+"""Devices, durable files, manifests, stop signals, worker processes, ranks and rendezvous."""

@@ -1,8 +1,8 @@
-"""Files that s2st keeps beside a user's: locks, journals, claims. No other file is touched.
+"""Lock and claims files that s2st keeps beside the user's files, opened safely.
 
-A user did not name these files, so whatever bears such a name may be anybody's. It is opened
-without following a link and has to be a regular file with one name, empty or begun by s2st.
-Nothing else is opened for writing, truncated, locked or removed.
+The user did not name these files, so an existing file of such a name may belong to anyone. s2st
+opens it without following links. It must be a regular file with one name, and it must be empty or
+start as s2st's files do. s2st never truncates, locks or removes any other file.
 """
 
 import contextlib
@@ -15,83 +15,85 @@ from s2st.errors import OutputError
 from s2st.process import durable_files
 
 describe = durable_files.describe
-MOST_HEAD = 1 << 16  # bytes at the start of a file by which it is recognised
+MOST_HEAD = 1 << 16  # bytes at the start of a file that identify it
 _TRIES = 100
 
 
 class AuxiliaryFile:
-    """A file of s2st's own, open for reading and writing at its start.
+    """An auxiliary file, open for reading and writing, positioned at its start.
 
     Args:
-        path: the file; it is created where there is none.
-        known: matches the start of what s2st writes there; None: it stays empty.
-        what: what it is for messages, such as "lock".
-        remedy: what else a user can do than move a foreign file, such as "name another --save-dir".
+        path: the file; it is created if it does not exist.
+        content: matches the start of a file that s2st wrote; None if s2st's file is always empty.
+        purpose: noun for messages, such as "lock".
+        remedy: alternative to moving someone else's file, such as "name another --save-dir".
 
     Attributes:
         stream: the open file.
 
     Raises:
-        OutputError: another file has its name, or it cannot be opened; nothing was changed.
+        OutputError: another file has this name, or it cannot be opened. Nothing was changed.
     """
 
-    def __init__(self, path: Path, known: re.Pattern[bytes] | None, what: str, remedy: str) -> None:
+    def __init__(
+        self, path: Path, content: re.Pattern[bytes] | None, purpose: str, remedy: str
+    ) -> None:
         self.path = path
-        self._refusal = f"s2st keeps its {what} under this name; move it, or {remedy}"
-        with durable_files.naming(path):
-            self._refuse_stranger()
-            durable_files.step("create", path)
+        self._refusal = f"s2st keeps its {purpose} under this name; move it, or {remedy}"
+        with durable_files.output_errors(path):
+            self._refuse_special_file()
+            durable_files.announce("create", path)
             self.stream: BufferedRandom = os.fdopen(self._open(), "r+b")
         try:
-            with durable_files.naming(path):
-                self._check(os.fstat(self.stream.fileno()), known)
+            with durable_files.output_errors(path):
+                self._check(os.fstat(self.stream.fileno()), content)
         except OutputError:
             self.stream.close()
             raise
 
-    def _refuse_stranger(self) -> None:
-        """Refuses by name what is no regular file: to open a device may already do something."""
+    def _refuse_special_file(self) -> None:
+        """Refuse links, devices and so on before opening: opening a device can have effects."""
         with contextlib.suppress(FileNotFoundError):
             kind = durable_files.describe(self.path)
             if kind:
                 raise OutputError(f"{self.path}: this is {kind}; {self._refusal}")
 
     def _open(self) -> int:
-        # these names are missing on Windows, where the look before has to do
+        # Windows lacks these flags; there the check before opening has to be enough
         names = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
         extra = sum(getattr(os, name, 0) for name in names)
         return os.open(self.path, os.O_RDWR | os.O_CREAT | extra, 0o666)
 
-    def _check(self, facts: os.stat_result, known: re.Pattern[bytes] | None) -> None:
+    def _check(self, facts: os.stat_result, content: re.Pattern[bytes] | None) -> None:
         kind = durable_files.describe_facts(facts)
         if not kind:
             head = self.stream.read(MOST_HEAD)
             self.stream.seek(0)
-            if head and (known is None or not known.match(head)):
+            if head and (content is None or not content.match(head)):
                 kind = "a file that s2st did not write"
         if kind:
             raise OutputError(f"{self.path}: this is {kind}; {self._refusal}")
 
     def lock(self) -> bool:
-        """Locks the file until it is closed; False where another process holds the lock.
+        """Lock the file until it is closed; return False if another process holds the lock.
 
-        Where the system or file system has no locks, nothing is held and the answer is True.
+        If the system or the file system has no locks, nothing is locked and the result is True.
         """
         return durable_files.lock(self.stream.fileno())
 
     def in_place(self) -> bool:
-        """Whether the path still is this very file: not removed, replaced or made a link."""
-        own = os.fstat(self.stream.fileno())
+        """Whether the path still names the open file: nobody removed or replaced it."""
+        opened = os.fstat(self.stream.fileno())
         try:
-            found = os.lstat(self.path)
+            named = os.lstat(self.path)
         except OSError:
             return False
-        return (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino)
+        return (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)
 
     def rewrite(self, data: bytes) -> None:
-        """Makes `data` all of its content, or empties the file; raises OutputError."""
-        with durable_files.naming(self.path):
-            durable_files.step("write", self.path)
+        """Replace the content by `data`; on an error, empty the file and raise OutputError."""
+        with durable_files.output_errors(self.path):
+            durable_files.announce("write", self.path)
             try:
                 self.stream.seek(0)
                 self.stream.truncate()
@@ -99,33 +101,33 @@ class AuxiliaryFile:
                 self.stream.flush()
             except OSError:
                 with contextlib.suppress(OSError):
-                    os.ftruncate(self.stream.fileno(), 0)  # half of it would not be recognised
+                    os.ftruncate(self.stream.fileno(), 0)  # partial content would not match
                 raise
 
     def remove(self) -> None:
-        """Removes the file, unless its path has come to be another one; raises OutputError."""
+        """Remove the file if the path still names it; raise OutputError."""
         if self.in_place():
             durable_files.remove_file(self.path)
 
     def close(self) -> None:
-        """Closes the file, which gives its lock back."""
-        with contextlib.suppress(OSError):  # of a full disk: the write before said so
+        """Close the file, which releases its lock."""
+        with contextlib.suppress(OSError):  # a full disk: the write has reported it
             self.stream.close()
 
 
 def open_locked(
-    path: Path, known: re.Pattern[bytes] | None, what: str, remedy: str
+    path: Path, content: re.Pattern[bytes] | None, purpose: str, remedy: str
 ) -> AuxiliaryFile | None:
-    """An auxiliary file, locked, that its path names; None where another process has the lock.
+    """Open and lock an auxiliary file; return None if another process holds the lock.
 
-    Args and raises: as AuxiliaryFile.
+    Arguments and errors are those of AuxiliaryFile.
     """
     for _ in range(_TRIES):
-        file = AuxiliaryFile(path, known, what, remedy)
+        file = AuxiliaryFile(path, content, purpose, remedy)
         if not file.lock():
             file.close()
             return None
         if file.in_place():
             return file
-        file.close()  # its last owner removed it between the opening and the lock
+        file.close()  # its last owner removed it between open and lock
     raise OutputError(f"{path}: cannot be locked: other processes keep replacing it")

@@ -1,6 +1,6 @@
-"""Devices, number formats and threads: what the machine offers, and what the user asked for.
+"""Choice of device, data type and threads; memory limits and out-of-memory errors.
 
-torch is imported inside the functions: this module is imported for `--help` too.
+Functions import torch themselves, because `--help` imports this module.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from s2st.process.ranks import ranks
 if TYPE_CHECKING:
     import torch
 
-# of control groups, version 2 and 1
+# memory limits of control groups, version 2 and 1
 CONTAINER_LIMITS = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -28,34 +28,35 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """Where and in which numbers to compute."""
+    """Device, data type and threads of a job."""
 
     device: str = option(
-        "auto", "auto takes a GPU if there is one", choices=("auto", "cpu", "cuda")
+        "auto", "device; auto uses a GPU if there is one", choices=("auto", "cpu", "cuda")
     )
     precision: str = option(
         "float32",
-        "number format of the matrix products; bfloat16 pays on GPUs only",
+        "data type of matrix products; bfloat16 is faster on GPUs and on CPUs with AVX512_BF16 or "
+        "AMX",
         choices=("float32", "bfloat16"),
     )
     threads: int | None = option(
-        None, "CPU threads; all cores when left out", minimum=1, maximum=1024
+        None, "number of CPU threads [default: all cores]", minimum=1, maximum=1024
     )
 
 
 @dataclass(frozen=True)
 class ScoringDeviceConfig(DeviceConfig):
-    """Where and in which numbers to compute without training."""
+    """Device, data type and threads of a job that does not train."""
 
     precision: str = option(
         "float32",
-        "number format of the matrix products; int8 is the fast one on CPUs, bfloat16 on GPUs",
+        "data type of matrix products; the fastest is int8 on CPUs and bfloat16 on GPUs",
         choices=("float32", "bfloat16", "int8"),
     )
 
 
 def setup_device(config: DeviceConfig) -> "torch.device":
-    """Picks the device and sets threads and the allocator; raises UsageError if it is missing."""
+    """Choose the device, and set threads and allocator; raise UsageError without the device."""
     import torch
 
     keep_freed_pages()
@@ -64,27 +65,27 @@ def setup_device(config: DeviceConfig) -> "torch.device":
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; use --device cpu or auto")
     if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()):
-        own = ranks()
-        return torch.device("cuda") if own.size == 1 else _own_gpu(own.local_rank)
+        rank = ranks()
+        return torch.device("cuda") if rank.size == 1 else _gpu_of_local_rank(rank.local_rank)
     return torch.device("cpu")
 
 
-def _own_gpu(number: int) -> "torch.device":
-    """The GPU of one of a machine's processes; raises UsageError if there are too few."""
+def _gpu_of_local_rank(number: int) -> "torch.device":
+    """Return the GPU with the number of the local rank; raise UsageError with too few GPUs."""
     import torch
 
     count = torch.cuda.device_count()
     if number >= count:
         raise UsageError(
-            f"process {number + 1} of this machine finds {count} GPU(s): start that many by "
-            "--nproc-per-node, or use --device cpu"
+            f"process {number + 1} of this machine finds only {count} GPU(s): start as many "
+            "processes with --nproc-per-node, or use --device cpu"
         )
-    torch.cuda.set_device(number)  # nccl's own choice too
+    torch.cuda.set_device(number)  # nccl uses the current device
     return torch.device("cuda", number)
 
 
 def environment(device: "torch.device") -> dict[str, str]:
-    """What the last bits of a result depend on, beside seeds and options; for the record."""
+    """Return what the last bits of a result depend on, besides seeds and options."""
     import torch
 
     name = "cpu"
@@ -100,49 +101,53 @@ def environment(device: "torch.device") -> dict[str, str]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's own error, one of torch's several, or of the system."""
+    """Whether memory ran out, by the errors of Python, torch and the system."""
     texts = (
         "memory", "bad_alloc", "Failed to allocate",
-        "failed to map segment",  # of a library that is loaded
+        "failed to map segment",  # while loading a library
         "can't start new thread",
-        "size calculation overflowed", "integer multiplication overflow",  # torch, of storage
+        "size calculation overflowed", "integer multiplication overflow",  # torch's storage
     )  # fmt: skip
     return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
 
 
 def memory_limit() -> int:
-    """Bytes of memory that this process can have at most: of the machine, the container, ulimit."""
-    found = [sys.maxsize]
+    """Return the bytes of memory this process can use: limit of machine, container or ulimit."""
+    limits = [sys.maxsize]
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for path in CONTAINER_LIMITS:
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as stream:
-            found.append(int(stream.read()))  # "max" where there is no limit
+            limits.append(int(stream.read()))  # without a limit the file says "max"
     with contextlib.suppress(ImportError):
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            found.append(limit)
-    return min(found)
+            limits.append(limit)
+    return min(limits)
 
 
 @contextlib.contextmanager
-def naming_memory(what: str) -> Iterator[None]:
-    """Where memory runs out here, raises OutOfMemoryError that says what it ran out over."""
+def out_of_memory_errors(subject: str) -> Iterator[None]:
+    """Turn an error caused by lack of memory into an OutOfMemoryError.
+
+    Args:
+        subject: what is being processed, for the message.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
-            f"{what}: out of memory; split long lines, or put fewer together (--batch-size, "
+            f"{subject}: out of memory; split long lines, or use smaller batches (--batch-size, "
             "--max-rows)"
         ) from error
 
 
 def autocast(device: "torch.device", precision: str) -> "contextlib.AbstractContextManager[None]":
-    """A context in which matrix products run in the asked format."""
+    """Return a context in which matrix products use the given data type."""
     import torch
 
     if precision != "bfloat16" or not has_bfloat16(device):
@@ -151,7 +156,7 @@ def autocast(device: "torch.device", precision: str) -> "contextlib.AbstractCont
 
 
 def has_bfloat16(device: "torch.device") -> bool:
-    """Whether products can be made in bfloat16: on CPUs it takes instructions (AVX512)."""
+    """Whether the device can multiply in bfloat16; a CPU needs AVX512 instructions."""
     import torch
 
     if device.type != "cpu":
@@ -161,7 +166,7 @@ def has_bfloat16(device: "torch.device") -> bool:
 
 
 def keep_freed_pages() -> None:
-    """Tells glibc to keep large freed blocks: returning them costs page faults every update."""
+    """Make glibc keep large freed blocks; returning them costs page faults in every update."""
     if not sys.platform.startswith("linux") or "MALLOC_MMAP_THRESHOLD_" in os.environ:
         return
     with contextlib.suppress(OSError, AttributeError):

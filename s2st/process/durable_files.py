@@ -1,7 +1,8 @@
-"""The one place that makes files last: create, write, fsync, rename, link, fsync of the folder.
+"""Durable, atomic file writes: create, write, fsync, rename, link, fsync of the folder.
 
-What others may read gets its name when it is whole: it is written as `.NAME.tmp-...`, synced, then
-renamed. Messages name the final path. Every operation passes `_observe`, where tests make it fail.
+A file gets its final name only when it is complete: s2st writes `.NAME.tmp-...`, syncs it, then
+renames it. Messages show the final path. Every operation is announced to `_observe`, where tests
+make it fail.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ from s2st.errors import OutputError, reason
 from s2st.process.pipe_output import open_to_write
 
 CHUNK = 1 << 20
-_TEMPORARY = re.compile(r"\.(.+)\.tmp(?:-.*)?")
+_TEMPORARY_NAME = re.compile(r"\.(.+)\.tmp(?:-.*)?")
 _SUFFIX = re.compile(r"\.tmp-(?:old-)?([0-9]+)(?:\.[0-9]+)?")
-# files of the folders that s2st makes, relative to them, also while they are made
-_OWN_FILES = re.compile(
+# files in the folders that s2st writes, relative to the folder; spool and provisional are temporary
+_S2ST_FILES = re.compile(
     r"manifest\.json|weights\.safetensors|training/(state\.json|optimizer\.safetensors)"
     r"|dict\.[^/]+\.txt|sentencepiece\.[^/]+\.model|[^/]+\.npy|spool\.tsv"
 )
@@ -32,67 +33,66 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
-# Told of an operation just before it: its name, its path, and the source of a rename or the target
-# of a link. None in the product; a test that sets it may raise OSError, or kill the process.
+# Called just before each operation with its name, its path, and the source of a rename or the
+# target of a link. Only tests set it; it may raise OSError or kill the process.
 _observe: Callable[[str, Path, str], None] | None = None
 
-# paths of folders that are held open, and what a user knows them by
-_held: dict[str, Path] = {}
+# /proc path of each folder that is held open -> the path that the user knows
+_open_folders: dict[str, Path] = {}
 
 
-def step(operation: str, path: Path, other: str = "") -> None:
-    """Tells `_observe` of an operation that comes next."""
+def announce(operation: str, path: Path, other: str = "") -> None:
+    """Announce the next operation to `_observe`."""
     if _observe is not None:
-        _observe(operation, _known(path), str(_known(Path(other))) if other else "")
+        _observe(operation, _user_path(path), str(_user_path(Path(other))) if other else "")
 
 
-def lasting(path: Path) -> Path:
-    """The path without the temporary names in it: what a user knows it by."""
-    known = _known(path)
-    parts = [match[1] if (match := _TEMPORARY.fullmatch(p)) else p for p in known.parts]
-    return Path(*parts)
+def final_path(path: Path) -> Path:
+    """Return the path with final instead of temporary names, as the user knows it."""
+    names = _user_path(path).parts
+    return Path(*(match[1] if (match := _TEMPORARY_NAME.fullmatch(n)) else n for n in names))
 
 
-def _known(path: Path) -> Path:
-    """The path with the name of the folder in the place of one that is held open."""
-    for held, folder in _held.items():
-        if path.is_relative_to(held):
-            return folder / path.relative_to(held)
+def _user_path(path: Path) -> Path:
+    """Return the path with the folder's name instead of the /proc path of an open folder."""
+    for open_path, folder in _open_folders.items():
+        if path.is_relative_to(open_path):
+            return folder / path.relative_to(open_path)
     return path
 
 
 @contextlib.contextmanager
 def held_open(folder: Path) -> Iterator[Path]:
-    """A path that leads to this very folder, whatever becomes of its name meanwhile.
+    """Open a folder and yield a path that keeps leading to it when the folder is renamed.
 
-    Where the system has no such paths it is the folder's own. Raises OutputError.
+    On systems without /proc it is the folder's normal path. Raises OutputError.
     """
-    with naming(folder, "cannot be opened"):
+    with output_errors(folder, "cannot be opened"):
         descriptor = os.open(folder, os.O_RDONLY) if os.name == "posix" else -1
     place = f"/proc/self/fd/{descriptor}"
     try:
-        own = os.path.isdir(place) and os.path.samefile(place, folder)
-        if own:
-            _held[place] = folder
-        yield Path(place) if own else folder
+        has_proc = os.path.isdir(place) and os.path.samefile(place, folder)
+        if has_proc:
+            _open_folders[place] = folder
+        yield Path(place) if has_proc else folder
     finally:
-        _held.pop(place, None)
+        _open_folders.pop(place, None)
         if descriptor >= 0:
             os.close(descriptor)
 
 
 @contextlib.contextmanager
-def naming(path: Path, failure: str = "cannot be written") -> Iterator[None]:
-    """Turns an OSError into an OutputError that names the path."""
+def output_errors(path: Path, failure: str = "cannot be written") -> Iterator[None]:
+    """Turn an OSError into an OutputError that names the path."""
     try:
         yield
     except OSError as error:
-        message = f"{lasting(path)}: {failure}: {reason(error)}"
+        message = f"{final_path(path)}: {failure}: {reason(error)}"
         raise OutputError(message) from error
 
 
 def _temporary(path: Path, kind: str = "tmp") -> Path:
-    """An unused name beside a path, by which `maker` finds whose it is."""
+    """Return an unused path beside `path`; its name contains the process id, see `creator`."""
     first = f".{path.name}.{kind}-{os.getpid()}"
     number, name = 0, first
     while os.path.lexists(path.with_name(name)):
@@ -101,8 +101,8 @@ def _temporary(path: Path, kind: str = "tmp") -> Path:
     return path.with_name(name)
 
 
-def maker(temporary: str, final: str) -> int | None:
-    """The process that made a temporary name of `final`; None for any other name."""
+def creator(temporary: str, final: str) -> int | None:
+    """Return the id of the process that made a temporary name of `final`; None for other names."""
     prefix = f".{final}"
     if not temporary.startswith(prefix):
         return None
@@ -111,10 +111,10 @@ def maker(temporary: str, final: str) -> int | None:
 
 
 def describe(path: Path) -> str:
-    """What is under a path, in words, where it is no regular file with one name; else "".
+    """Say what a path is unless it is a regular file with one name; return "" for such a file.
 
     Raises:
-        OSError: FileNotFoundError, where nothing is there.
+        OSError: the path does not exist (FileNotFoundError) or cannot be examined.
     """
     facts = os.lstat(path)
     if stat.S_ISLNK(facts.st_mode):
@@ -123,7 +123,7 @@ def describe(path: Path) -> str:
 
 
 def describe_facts(facts: os.stat_result) -> str:
-    """As `describe`, of a file that is open."""
+    """Like `describe`, from the stat result of an open file."""
     for is_kind, name in _KINDS:
         if is_kind(facts.st_mode):
             return name
@@ -132,10 +132,10 @@ def describe_facts(facts: os.stat_result) -> str:
     return ""
 
 
-def is_own_folder(path: Path) -> bool:
-    """Whether all that a real folder holds are files such as s2st writes in its folders.
+def has_only_s2st_files(path: Path) -> bool:
+    """Whether a folder, not a link, contains only files with names that s2st writes.
 
-    What is in them is of no account: a damaged checkpoint is still s2st's.
+    Contents do not matter: a damaged checkpoint is still s2st's.
     """
     if path.is_symlink() or not path.is_dir():
         return False
@@ -150,48 +150,49 @@ def is_own_folder(path: Path) -> bool:
             for name in names:
                 file = Path(folder, name)
                 regular = stat.S_ISREG(os.lstat(file).st_mode)
-                if not regular or not _OWN_FILES.fullmatch(file.relative_to(path).as_posix()):
+                if not regular or not _S2ST_FILES.fullmatch(file.relative_to(path).as_posix()):
                     return False
         return True
     return False
 
 
 class Writer:
-    """A new file, written in pieces; every method raises OutputError.
+    """A new file, written in chunks; every method raises OutputError.
 
-    Nothing that is there is opened, no link followed: the name must be unused. As a context the
-    file is synced and closed at the end, on an error only closed. Its folder is not synced.
+    The name must be unused: no existing file is opened and no link is followed. As a context
+    manager, the writer syncs and closes the file at the end; after an error it only closes it. The
+    folder is not synced.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with naming(path):
-            step("create", path)
-            # unbuffered: nothing is left to be written when an error closes it
+        with output_errors(path):
+            announce("create", path)
+            # unbuffered, so that closing after an error writes nothing
             self._file = open(path, "xb", buffering=0)  # noqa: SIM115 - closed by close()
 
     def write(self, data: bytes) -> None:
-        """Writes at the current position, the end unless `rewind` was called."""
-        with naming(self.path):
-            step("write", self.path)
+        """Write at the current position: the end, unless `rewind` was called."""
+        with output_errors(self.path):
+            announce("write", self.path)
             view = memoryview(data)
             while len(view):
                 view = view[self._file.write(view) :]
 
     def take_mode(self, path: Path) -> None:
-        """Gives the file the permissions of one that is there; of none, those of a new file."""
+        """Copy the permissions of another file, if that file exists."""
         with contextlib.suppress(OSError):
             os.fchmod(self._file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
 
     def rewind(self) -> None:
-        """The next write goes over the file's beginning."""
-        with naming(self.path):
+        """Move to the start of the file; the next write overwrites it."""
+        with output_errors(self.path):
             self._file.seek(0)
 
     def close(self) -> None:
-        """Syncs and closes."""
-        with naming(self.path), self._file:
-            step("sync", self.path)
+        """Sync and close the file."""
+        with output_errors(self.path), self._file:
+            announce("sync", self.path)
             os.fsync(self._file.fileno())
 
     def __enter__(self) -> "Writer":
@@ -206,16 +207,16 @@ class Writer:
 
 
 class Stream:
-    """A device or pipe, written to as it is; every method raises OutputError."""
+    """An open device or pipe, written to in place; every method raises OutputError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with naming(path):
+        with output_errors(path):
             self._file = open_to_write(path)
 
     def write(self, data: bytes) -> None:
-        """Writes all of the bytes; BrokenPipeError where a pipe's reader has gone."""
-        with naming(self.path):
+        """Write all bytes; raise BrokenPipeError if the reader of a pipe has ended."""
+        with output_errors(self.path):
             self._file.write(data)
             self._file.flush()
 
@@ -228,21 +229,21 @@ class Stream:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes and syncs one new file under its own name (not its folder); raises OutputError."""
+    """Write and sync one new file, not its folder; raise OutputError."""
     with Writer(path) as writer:
         writer.write(data)
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Makes a file hold `data`, or leaves it as it was, as `replacing` does."""
+    """Replace a file's content atomically; see `replacing`."""
     with replacing(path) as writer:
         writer.write(data)
 
 
 def publish_file(path: Path, data: bytes) -> None:
-    """Makes a path a file that holds `data`, or leaves it as it was; a link there is replaced.
+    """Write a file atomically; a link under its name is replaced, not followed.
 
-    For files that a user did not name, in a folder of s2st's own. Raises OutputError.
+    For files that the user did not name, in a folder that s2st created. Raises OutputError.
     """
     temporary = _temporary(path)
     try:
@@ -256,10 +257,10 @@ def publish_file(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator["Writer | Stream"]:
-    """What writes a file that gets its name at the end, or leaves the old one on any error.
+    """Yield a writer that replaces a file at the end; an error leaves the old file unchanged.
 
-    A link stays one: the file that it leads to is replaced, and keeps its permissions. What is
-    there and no regular file (a device, a pipe) is written to instead. Raises OutputError.
+    A symbolic link is followed: its target is replaced and keeps its permissions. A device or a
+    pipe is written to in place. Raises OutputError.
     """
     if path.exists() and not path.is_file():
         with Stream(path) as stream:
@@ -279,18 +280,22 @@ def replacing(path: Path) -> Iterator["Writer | Stream"]:
 
 
 def sync_file(path: Path) -> None:
-    """fsync of a file that is there: what was written to it lasts; raises OutputError."""
+    """Call fsync on a file, so that its content is durable; raise OutputError."""
     _sync(path)
 
 
 def sync_folder(path: Path) -> None:
-    """fsync of a folder: what was created, renamed or removed in it lasts; raises OutputError."""
+    """Call fsync on a folder, so that created, renamed and removed names are durable.
+
+    Raises:
+        OutputError: it cannot be synced.
+    """
     _sync(path)
 
 
 def _sync(path: Path) -> None:
-    with naming(path, "cannot be synced"):
-        step("sync", path)
+    with output_errors(path, "cannot be synced"):
+        announce("sync", path)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -299,56 +304,56 @@ def _sync(path: Path) -> None:
 
 
 def publish(temporary: Path, final: Path) -> None:
-    """Renames a finished file or folder to its name, lastingly.
+    """Rename a complete file or folder to its final name, durably.
 
-    Files must have been synced; the folders within a folder are synced here.
+    The caller has synced the files; this function syncs the folders inside a folder.
     """
     if not temporary.is_symlink():
-        for folder, _, _ in os.walk(temporary, topdown=False):  # nothing where it is a file
+        for folder, _, _ in os.walk(temporary, topdown=False):  # yields nothing for a file
             sync_folder(Path(folder))
     _rename(temporary, final)
     sync_folder(final.parent)
 
 
 def _rename(source: Path, target: Path) -> None:
-    with naming(target):
-        step("rename", target, str(source))
+    with output_errors(target):
+        announce("rename", target, str(source))
         os.replace(source, target)
 
 
 def point_link(link: Path, target_name: str) -> None:
-    """Makes `link` a symbolic link to a neighbour of that name, atomically and lastingly."""
+    """Make `link` a symbolic link to a name in the same folder, atomically and durably."""
     temporary = _temporary(link)
-    with naming(link):
-        step("link", temporary, target_name)
+    with output_errors(link):
+        announce("link", temporary, target_name)
         os.symlink(target_name, temporary)
     publish(temporary, link)
 
 
-def refuse_taken(final: Path) -> None:
-    """Raises OutputError where a new folder cannot have this name; an empty folder may stand there.
+def refuse_existing(final: Path) -> None:
+    """Raise OutputError unless the path is unused or an empty folder.
 
-    A link there, also one that leads nowhere, could not be replaced in the end.
+    A link is refused even if its target does not exist: a folder cannot replace it at the end.
     """
-    free = not os.path.lexists(final) or (final.is_dir() and not final.is_symlink())
-    with naming(final):
-        if not free or (final.is_dir() and any(final.iterdir())):
-            raise OutputError(f"{final}: exists already; remove it or name another folder")
+    usable = not os.path.lexists(final) or (final.is_dir() and not final.is_symlink())
+    with output_errors(final):
+        if not usable or (final.is_dir() and any(final.iterdir())):
+            raise OutputError(f"{final}: already exists; remove it or name another folder")
 
 
 @contextlib.contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """An empty folder to fill; it becomes `final` at the end, and is removed on an error.
+    """Yield an empty folder to fill; rename it to `final` at the end, remove it on an error.
 
-    What stopped processes left of `final` is removed first, where it is s2st's. `final` must not
+    Temporary folders that ended processes left for `final` are removed first. `final` must not
     exist, or be an empty folder. Raises OutputError.
     """
-    refuse_taken(final)
+    refuse_existing(final)
     make_folder(final.parent)
-    _sweep_dead(final)
+    _remove_leftovers(final)
     temporary = _temporary(final)
-    with naming(temporary, "cannot be created"):
-        step("mkdir", temporary)
+    with output_errors(temporary, "cannot be created"):
+        announce("mkdir", temporary)
         temporary.mkdir()
     try:
         yield temporary
@@ -358,11 +363,12 @@ def new_folder(final: Path) -> Iterator[Path]:
         raise
 
 
-def _sweep_dead(final: Path) -> None:
+def _remove_leftovers(final: Path) -> None:
+    """Remove temporary folders of `final` whose process has ended."""
     for entry in sorted(final.parent.iterdir()):
-        process = maker(entry.name, final.name)
+        process = creator(entry.name, final.name)
         ended = process is not None and (process == os.getpid() or not _alive(process))
-        if ended and is_own_folder(entry):
+        if ended and has_only_s2st_files(entry):
             remove_folder(entry)
 
 
@@ -377,44 +383,44 @@ def _alive(process: int) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Creates a folder and its parents, lastingly; raises OutputError if that is not possible."""
-    with naming(path, "cannot be created"):
+    """Create a folder and its parents durably; raise OutputError."""
+    with output_errors(path, "cannot be created"):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
-            step("mkdir", folder)
+            announce("mkdir", folder)
             folder.mkdir(exist_ok=True)
-        path.mkdir(exist_ok=True)  # says so where it is a file
+        path.mkdir(exist_ok=True)  # raises FileExistsError if it is a file
     for folder in missing:
         sync_folder(folder.parent)
 
 
 def remove_file(path: Path) -> None:
-    """Removes a file or link; one that is not there is no error. Raises OutputError."""
-    with naming(path, "cannot be removed"), contextlib.suppress(FileNotFoundError):
+    """Remove a file or link, if it exists; raise OutputError."""
+    with output_errors(path, "cannot be removed"), contextlib.suppress(FileNotFoundError):
         os.lstat(path)
-        step("remove", path)
+        announce("remove", path)
         path.unlink()
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder and what is in it, as far as that is possible."""
+    """Remove a folder and its contents; ignore errors."""
     with contextlib.suppress(OSError):
         os.lstat(path)
-        step("remove", path)
+        announce("remove", path)
         shutil.rmtree(path, ignore_errors=True)
 
 
 def retire_folder(path: Path) -> None:
-    """Removes a folder that others may read: its name goes first, so that none reads half of it."""
+    """Rename a folder, then remove it, so that no reader sees half of it."""
     aside = _temporary(path, "tmp-old")
     _rename(path, aside)
     remove_folder(aside)
 
 
 def lock(descriptor: int) -> bool:
-    """Locks an open file until it is closed; False where another process holds the lock.
+    """Lock an open file until it is closed; return False if another process holds the lock.
 
-    Where the system or file system has no locks, nothing is held and the answer is True.
+    If the system or the file system has no locks, nothing is locked and the result is True.
     """
     try:
         import fcntl
@@ -430,7 +436,7 @@ def lock(descriptor: int) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file's content, read in chunks."""
+    """Return the hexadecimal sha256 of a file's content, read in chunks."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while chunk := stream.read(CHUNK):

@@ -1,7 +1,7 @@
-"""Manifests: the JSON file of a store or checkpoint that says what the folder is and holds.
+"""Manifest of a store or checkpoint: JSON with format, version and checksums of all files.
 
-A manifest lists size and sha256 of every other file and ends with a seal, the sha256 of all bytes
-before it: no bit of a folder can change unseen.
+A manifest lists size and sha256 of every other file. It ends with a seal, the sha256 of all bytes
+before it, so that every changed bit of a folder is found.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MOST_JSON_BYTES = 1 << 25  # parsed JSON takes up to 20 times as much memory
 
 
 def seal(values: Mapping[str, Any]) -> bytes:
-    """The bytes of a manifest of these values, with its own checksum at the end."""
+    """Return a manifest with these values as bytes, with its checksum at the end."""
     body = json.dumps(values, indent=1, ensure_ascii=False).removesuffix("\n}").encode()
     return body + _seal_of(body)
 
@@ -38,17 +38,17 @@ _SEAL_BYTES = len(_seal_of(b""))
 
 
 def read_sealed(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder as plain JSON values.
+    """Read the manifest of a folder as plain JSON values.
 
     Raises:
         OSError: it cannot be read.
-        CheckpointError: damaged, or not a manifest.
+        CheckpointError: it is damaged, or not a manifest.
     """
     path = folder / MANIFEST
     data = read_small(path)
     body = data[:-_SEAL_BYTES]
     if data[len(body) :] != _seal_of(body):
-        message = "damaged, or not a manifest of s2st (its own checksum does not fit)"
+        message = "damaged, or not a manifest of s2st (the checksum at its end does not match)"
         raise CheckpointError(message, str(path))
     values = parse_json(data, path)
     if not isinstance(values, dict):
@@ -57,9 +57,9 @@ def read_sealed(folder: Path) -> dict[str, Any]:
 
 
 def read_small(path: Path) -> bytes:
-    """A file of limited size; raises OSError, or CheckpointError if it is too large."""
+    """Read a file of limited size; raise OSError, or CheckpointError if it is too large."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError("not a plain file", str(path))
+        raise CheckpointError("not a regular file", str(path))
     with open(path, "rb") as stream:
         data = stream.read(MOST_JSON_BYTES + 1)
     if len(data) > MOST_JSON_BYTES:
@@ -68,7 +68,7 @@ def read_small(path: Path) -> bytes:
 
 
 def parse_json(data: bytes, path: Path) -> Any:
-    """The JSON values of a file's bytes; raises CheckpointError."""
+    """Parse the JSON content of a file; raise CheckpointError."""
     try:
         return load_json(data)
     except ValueError as error:
@@ -76,30 +76,30 @@ def parse_json(data: bytes, path: Path) -> Any:
 
 
 def read_manifest(folder: Path, expected: str, version: int) -> dict[str, Any]:
-    """The manifest of a folder of a certain kind.
+    """Read the manifest of a folder, and check its format and version.
 
     Args:
         folder: the store or checkpoint.
-        expected: its format, a key of KINDS.
-        version: the format's version.
+        expected: the expected format, a key of KINDS.
+        version: the expected version of the format.
 
     Raises:
         OSError: it cannot be read.
-        CheckpointError: damaged, or of another format or version.
+        CheckpointError: it is damaged, or has another format or version.
     """
     manifest = read_sealed(folder)
     kind = manifest.get("format")
     if kind != expected:
-        found = KINDS.get(str(kind), "of unknown format")
-        raise CheckpointError(f"this is {found}, expected {KINDS[expected]}", str(folder))
+        actual = KINDS.get(str(kind), "of unknown format")
+        raise CheckpointError(f"this is {actual}, expected {KINDS[expected]}", str(folder))
     if manifest.get("version") != version:
-        message = f"format version {shown(manifest.get('version'))}, this s2st reads {version}"
+        message = f"format version {shown(manifest.get('version'))}; this s2st reads {version}"
         raise CheckpointError(message, str(folder / MANIFEST))
     return manifest
 
 
 def kind_of(folder: Path) -> str | None:
-    """The format that a folder's manifest names, None where there is none that can be read."""
+    """Return the format named in a folder's manifest; None without a readable manifest."""
     try:
         return str(read_sealed(folder).get("format"))
     except (OSError, CheckpointError):
@@ -107,7 +107,7 @@ def kind_of(folder: Path) -> str | None:
 
 
 def files_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> size and sha256 of each file that a manifest lists; raises CheckpointError."""
+    """Return size and sha256 of each listed file, by name; raise CheckpointError."""
     files = manifest.get("files")
     where = str(folder / MANIFEST)
     if not isinstance(files, dict):
@@ -126,11 +126,12 @@ def files_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, dict[str, A
 def verify_files(
     folder: Path, manifest: Mapping[str, Any], names: Iterable[str] | None = None
 ) -> None:
-    """Compares size and sha256 of files with the manifest; raises CheckpointError.
+    """Compare size and sha256 of files with the manifest; raise CheckpointError.
 
     Args:
-        folder, manifest: of the store or checkpoint.
-        names: which files, all by default.
+        folder: the store or checkpoint.
+        manifest: its manifest.
+        names: the files to check; all by default.
     """
     files = files_of(folder, manifest)
     for name in files if names is None else names:
@@ -140,11 +141,11 @@ def verify_files(
                 continue
         except OSError as error:
             raise _unreadable(path, error) from error
-        raise CheckpointError("damaged: its checksum is not the manifest's", str(path))
+        raise CheckpointError("damaged: its checksum differs from the manifest's", str(path))
 
 
 def check_size(folder: Path, files: Mapping[str, Mapping[str, Any]], name: str) -> Path:
-    """The path of a listed file, whose size is the manifest's; raises CheckpointError."""
+    """Return the path of a listed file after checking its size; raise CheckpointError."""
     path = folder / name
     if name not in files:
         raise CheckpointError("not listed in the manifest", str(path))
@@ -154,12 +155,12 @@ def check_size(folder: Path, files: Mapping[str, Mapping[str, Any]], name: str) 
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if not inside:
-        raise CheckpointError("a symbolic link to outside of its folder", str(path))
+        raise CheckpointError("a symbolic link that leaves its folder", str(path))
     if not stat.S_ISREG(facts.st_mode):
-        raise CheckpointError("not a plain file", str(path))
+        raise CheckpointError("not a regular file", str(path))
     expected = files[name].get("size")
     if facts.st_size != expected:
-        message = f"damaged: {facts.st_size} bytes, the manifest says {str(expected)[:40]}"
+        message = f"damaged: it has {facts.st_size} bytes, the manifest says {str(expected)[:40]}"
         raise CheckpointError(message, str(path))
     return path
 
@@ -169,18 +170,20 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"missing or unreadable ({reason})", str(path))
 
 
-def refuse_strangers(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raises CheckpointError for a file in the folder that its manifest does not list.
+def refuse_unlisted_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for a file in the folder that its manifest does not list.
 
-    Raises InputMissingError where the folder cannot be listed.
+    Raises:
+        CheckpointError: such a file exists.
+        InputMissingError: the folder cannot be listed.
     """
     files = files_of(folder, manifest)
     try:
-        found = list(_files_below(folder))
+        paths = list(_files_below(folder))
     except OSError as error:
         where = error.filename or folder
         raise InputMissingError(f"{where}: cannot be read: {reason(error)}") from error
-    for path in found:
+    for path in paths:
         name = path.relative_to(folder).as_posix()
         if name != MANIFEST and name not in files:
             raise CheckpointError("not listed in the manifest", str(path))

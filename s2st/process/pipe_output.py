@@ -1,8 +1,8 @@
-"""Output to a pipe, terminal or socket whose reader may stop reading: a signal ends that wait.
+"""Interruptible output to a pipe, terminal or socket whose reader may stop reading.
 
-A blocked write would hold the program for ever, and `stop_signals.held` would keep the signal out
-of it. So the wait for room is not part of the write: bytes are given only where there is room for
-them, and a signal that came is heeded where the reader takes nothing for GRACE seconds.
+A blocked write would hang for ever, since `stop_signals.held` defers signals during a write. So
+this module waits for room first and writes only as many bytes as fit. If a signal arrives and the
+reader takes nothing for GRACE seconds, the output is given up.
 """
 
 import io
@@ -15,20 +15,20 @@ from typing import BinaryIO, cast
 
 from s2st.process import stop_signals
 
-GRACE = 1.0  # seconds: a reader that is merely slow gets the line that was begun
-STEP = 100  # milliseconds between looks at whether a signal came
-ROOM = 8192  # bytes that are collected before they are written
-PIECE = getattr(select, "PIPE_BUF", 512)  # bytes that a pipe takes at once where it takes any
-TERMINAL_PIECE = 256  # a terminal's
+GRACE = 1.0  # seconds in which a slow reader still gets the rest of a line
+STEP = 100  # milliseconds between checks for a signal
+ROOM = 8192  # bytes that are buffered before a write
+PIECE = getattr(select, "PIPE_BUF", 512)  # bytes that fit into a pipe that poll calls writable
+TERMINAL_PIECE = 256  # the same for a terminal
 
 
 class PipeOutput(io.BufferedIOBase):
-    """A buffered stream over a file descriptor that blocks.
+    """A buffered stream over a blocking file descriptor.
 
     Args:
-        descriptor: is closed with the stream where `owned`.
-        breaks: whether a signal raises Stopped out of a held write that waits. Otherwise what is
-            left is dropped: of a stream for messages, whose loss must not end the work.
+        descriptor: the open file.
+        breaks: whether giving up raises Stopped. If not, the remaining bytes are dropped; used for
+            messages, whose loss must not end the work.
         owned: whether closing the stream closes the descriptor.
     """
 
@@ -43,11 +43,11 @@ class PipeOutput(io.BufferedIOBase):
         self._room.register(descriptor, select.POLLOUT)
 
     def write(self, data: object) -> int:
-        """Takes the bytes, and writes what is collected if that is much.
+        """Buffer the bytes; write the buffer when it is full.
 
         Raises:
-            Stopped: a signal came, and the reader takes nothing.
-            BrokenPipeError: the reader is gone.
+            Stopped: a signal arrived and the reader takes nothing.
+            BrokenPipeError: the reader has closed the pipe.
         """
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
         self._pending += view
@@ -56,48 +56,48 @@ class PipeOutput(io.BufferedIOBase):
         return len(view)
 
     def flush(self) -> None:
-        """Writes what is collected, as much at a time as there is room for; raises as `write`."""
+        """Write the buffer, at most one piece at a time; raises as `write`."""
         while self._pending:
             if not self._wait():
                 self._pending.clear()
                 return
             before = stop_signals.requested()
-            with stop_signals.noted():  # what was written is forgotten, whatever comes
+            with stop_signals.noted():  # written bytes leave the buffer before any stop
                 written = os.write(self._descriptor, self._pending[: self._piece])
                 del self._pending[:written]
             if not before:
                 stop_signals.check_unless_held()
 
     def _wait(self) -> bool:
-        """Waits for room; False where the reader was given up."""
-        until: float | None = None
+        """Wait for room; return False if the output was given up."""
+        deadline: float | None = None
         while not self._given_up:
             if self._room.poll(STEP):
                 return True
             if not stop_signals.requested():
                 continue
             now = time.monotonic()
-            until = now + GRACE if until is None else until
-            if now >= until:
+            deadline = now + GRACE if deadline is None else deadline
+            if now >= deadline:
                 self._given_up = True
                 if self._breaks:
                     raise stop_signals.Stopped(stop_signals.requested())
         return False
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True: the stream is for output."""
         return True
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the file descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the output is a terminal."""
         return os.isatty(self._descriptor)
 
     def close(self) -> None:
-        """Flushes, and closes the descriptor too, if that is owned."""
+        """Flush, and close the descriptor if the stream owns it."""
         if self.closed:
             return
         try:
@@ -108,7 +108,7 @@ class PipeOutput(io.BufferedIOBase):
 
 
 def may_block(descriptor: int) -> bool:
-    """Whether a write to it can wait for a reader: a pipe, a terminal, a socket."""
+    """Whether a write can wait for a reader: true for pipes, terminals and sockets."""
     if not hasattr(select, "poll"):
         return False
     mode = os.fstat(descriptor).st_mode
@@ -116,8 +116,8 @@ def may_block(descriptor: int) -> bool:
 
 
 def open_to_write(path: str | Path) -> BinaryIO:
-    """Opens a file or pipe to be written anew, by PipeOutput where a write can wait."""
-    stream = open(path, "wb", buffering=0)  # noqa: SIM115 - closed with what is returned
+    """Open a file or pipe for writing from its start; use PipeOutput if a write can wait."""
+    stream = open(path, "wb", buffering=0)  # noqa: SIM115 - closed with the returned stream
     if not may_block(stream.fileno()):
         return io.BufferedWriter(stream)
     descriptor = os.dup(stream.fileno())

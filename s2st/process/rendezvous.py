@@ -1,11 +1,11 @@
-"""How the processes of a job find each other, also after a restart: by a store of torch's.
+"""Rendezvous: the ranks of a job find each other through torch's store, also after a restart.
 
-torchrun keeps one store for all its attempts (torch 2.13). In it gloo found the addresses of an
-earlier attempt's processes, took them for those of the living, and was refused, or waited for ever.
-So every process says a word that nobody ever said, and the group has a name made of the words of
-those who answer now. Attempts are not counted for it: on several machines torchrun's counts differ.
+torchrun keeps one store for all its attempts (torch 2.13). gloo would read the addresses of an
+earlier attempt's processes from it, and then fail or wait for ever. So each rank publishes a fresh
+nonce, and the group's name is a hash of the nonces of the ranks that answer now. torchrun's count
+of attempts cannot be part of the name, because it differs between machines.
 
-Nothing here blocks for long, so that a signal breaks the waiting off at once.
+No call blocks for long, so that a signal ends the wait at once.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from s2st.process.stop_signals import check
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]  # lacks an __all__
 
-_LONGEST_SLEEP = 0.05  # seconds between two looks
+_LONGEST_SLEEP = 0.05  # seconds between two reads of the store
 
 
 class MissingRankError(RuntimeError):
-    """A process of the job did not come in time."""
+    """A rank of the job did not join in time."""
 
 
 class Waiting:
-    """Waits by looking again: `pause` between two looks, until there is no time left."""
+    """Polling with a time limit: call `pause` between two reads of the store."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -40,41 +40,41 @@ class Waiting:
 
     @property
     def left(self) -> float:
-        """Seconds, at least a little."""
+        """Remaining seconds, at least 0.1."""
         return max(0.1, self._end - time.monotonic())
 
     def pause(self, missing: str) -> None:
-        """Sleeps a moment.
+        """Sleep for a moment.
 
         Args:
-            missing: what is waited for.
+            missing: the ranks that the job waits for.
 
         Raises:
-            MissingRankError: it took too long.
-            Stopped: a signal came, now or before.
+            MissingRankError: the time is over.
+            Stopped: a signal has arrived.
         """
         check()
         if time.monotonic() > self._end:
-            raise MissingRankError(f"{missing} did not come")
+            raise MissingRankError(f"{missing} did not join")
         time.sleep(self._sleep)
         self._sleep = min(_LONGEST_SLEEP, 1.5 * self._sleep)
 
 
 def open_store(rank: int, waiting: Waiting, environment: Mapping[str, str] = os.environ) -> "Store":
-    """The store at MASTER_ADDR and MASTER_PORT, which is torchrun's, or else rank 0's own.
+    """Connect to the store at MASTER_ADDR and MASTER_PORT; rank 0 starts it if torchrun did not.
 
     Raises:
-        UsageError: the environment does not say where.
+        UsageError: the environment gives no valid address.
         MissingRankError, Stopped: see `Waiting`.
     """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     host, port = environment.get("MASTER_ADDR", ""), environment.get("MASTER_PORT", "")
     if not (host and port.isdecimal() and len(port) < 6 and int(port) < 1 << 16):
-        told = f"MASTER_ADDR={host!r}, MASTER_PORT={port!r}"
-        raise UsageError(f"the environment says {told[:200]}: start with torchrun")
+        variables = f"MASTER_ADDR={host!r}, MASTER_PORT={port!r}"
+        raise UsageError(f"the environment has {variables[:200]}: start the job with torchrun")
     serving = rank == 0 and environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    while not serving:  # torch's own waiting would not heed a signal
+    while not serving:  # a signal would not interrupt torch's own wait
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
             break
         waiting.pause("rank 0")
@@ -85,62 +85,62 @@ def open_store(rank: int, waiting: Waiting, environment: Mapping[str, str] = os.
 
 
 def gather(store: "Store", rank: int, size: int, waiting: Waiting) -> str:
-    """Waits until all ranks are here; a name of the group, the same on all, that no other has.
+    """Wait for all ranks; return a unique group name, the same on all of them.
 
-    Rank 0 collects the words of all and shows the roll of them. Those who find their own word in it
-    answer it; a word of somebody who is gone gets no answer. When all have answered one roll it is
-    closed.
+    Rank 0 collects the nonces of all ranks and publishes them as a list. A rank that finds its
+    nonce in the list confirms the list; for the nonce of an ended process no confirmation comes.
+    Rank 0 closes the list when all ranks have confirmed it.
 
     Raises:
         MissingRankError, Stopped: see `Waiting`.
     """
-    word = uuid4().hex
-    store.set(_key("word", rank), word)
-    return (_lead if rank == 0 else _follow)(store, word, rank, size, waiting)
+    nonce = uuid4().hex
+    store.set(_key("nonce", rank), nonce)
+    return (_lead if rank == 0 else _follow)(store, nonce, rank, size, waiting)
 
 
-def _lead(store: "Store", word: str, rank: int, size: int, waiting: Waiting) -> str:
+def _lead(store: "Store", nonce: str, rank: int, size: int, waiting: Waiting) -> str:
     others = range(1, size)
-    shown = ""
+    published = ""
     while True:
-        words = _read(store, "word", others)
-        roll = " ".join([word, *words.values()])
-        name = sha256(roll.encode()).hexdigest()
-        answers = _read(store, "answer", others)
-        missing = [other for other in others if other not in words or answers.get(other) != name]
+        nonces = _read_ranks(store, "nonce", others)
+        members = " ".join([nonce, *nonces.values()])
+        name = sha256(members.encode()).hexdigest()
+        confirmed = _read_ranks(store, "confirmed", others)
+        missing = [other for other in others if other not in nonces or confirmed.get(other) != name]
         if not missing:
             store.set("closed", name)
             return name
-        if len(words) == len(others) and roll != shown:
-            store.set("roll", roll)
-            shown = roll
+        if len(nonces) == len(others) and members != published:
+            store.set("members", members)
+            published = members
         waiting.pause(f"rank {', '.join(map(str, missing[:9]))}")
 
 
-def _follow(store: "Store", word: str, rank: int, size: int, waiting: Waiting) -> str:
+def _follow(store: "Store", nonce: str, rank: int, size: int, waiting: Waiting) -> str:
     name = ""
     while True:
-        roll = _look(store, "roll")
-        if word in roll.split():
-            seen = sha256(roll.encode()).hexdigest()
-            if seen != name:
-                store.set(_key("answer", rank), seen)
-                name = seen
-            if _look(store, "closed") == name:
+        members = _read(store, "members")
+        if nonce in members.split():
+            current = sha256(members.encode()).hexdigest()
+            if current != name:
+                store.set(_key("confirmed", rank), current)
+                name = current
+            if _read(store, "closed") == name:
                 return name
         waiting.pause("another rank" if name else "rank 0, or another rank,")
 
 
-def _key(what: str, rank: int) -> str:
-    return f"{what} of {rank}"
+def _key(entry: str, rank: int) -> str:
+    return f"{entry} of {rank}"
 
 
-def _look(store: "Store", key: str) -> str:
-    """What the store has now, "" for nothing."""
+def _read(store: "Store", key: str) -> str:
+    """Return the value in the store, "" if there is none yet."""
     return store.get(key).decode() if store.check([key]) else ""
 
 
-def _read(store: "Store", what: str, all_ranks: Sequence[int]) -> dict[int, str]:
-    """What ranks have said, by rank."""
-    found = {rank: _look(store, _key(what, rank)) for rank in all_ranks}
-    return {rank: text for rank, text in found.items() if text}
+def _read_ranks(store: "Store", entry: str, ranks: Sequence[int]) -> dict[int, str]:
+    """Return the values of an entry that ranks have set, by rank."""
+    values = {rank: _read(store, _key(entry, rank)) for rank in ranks}
+    return {rank: value for rank, value in values.items() if value}

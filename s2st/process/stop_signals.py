@@ -1,23 +1,25 @@
-"""Signals that ask to stop: where one may break off the work, and where it has to wait.
+"""Stop signals (SIGINT, SIGTERM, ...): where they interrupt the work, and where they wait.
 
-The command line's handlers call `request`. It raises Stopped wherever the program is, except
-inside `held()`, where a stop waits for the end of what must not be torn (a line, a record). Without
-handlers nothing here does anything.
+The command line's signal handlers call `request`. It raises Stopped wherever the program is,
+except inside `held()`: there the stop waits until a line or record is complete. Without handlers
+this module has no effect.
 """
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-_number = 0  # of the first signal; 0: none came
-_holds = 0
+_number = 0  # of the first signal; 0 if none has arrived
+_holds = 0  # nesting depth of `held` and `noted`
 
 
 class Stopped(BaseException):
-    """A signal broke off the work. No Exception: a library's `except Exception` must not eat it.
+    """A signal interrupted the work.
+
+    It is not an Exception, so that a library's `except Exception` does not swallow it.
 
     Attributes:
-        number: the signal's.
+        number: the signal number.
     """
 
     def __init__(self, number: int) -> None:
@@ -26,7 +28,7 @@ class Stopped(BaseException):
 
 
 def request(number: int) -> None:
-    """Notes a signal, the first one only, and raises Stopped unless that has to wait."""
+    """Record the first signal, and raise Stopped unless the stop has to wait."""
     global _number
     if not _number:
         _number = number
@@ -35,25 +37,25 @@ def request(number: int) -> None:
 
 
 def requested() -> int:
-    """The number of the signal that came, 0 where none did."""
+    """Return the number of the signal that has arrived, 0 if none has."""
     return _number
 
 
 def check() -> None:
-    """Raises Stopped where a signal came, also where such are only noted: nothing is at stake."""
+    """Raise Stopped if a signal has arrived, even inside `held` or `noted`."""
     if _number:
         raise Stopped(_number)
 
 
 def check_unless_held() -> None:
-    """Raises Stopped where a signal came, unless that has to wait."""
+    """Raise Stopped if a signal has arrived, unless the stop has to wait."""
     if _number and not _holds:
         raise Stopped(_number)
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """What is done here is done to its end; a signal that came meanwhile raises Stopped then."""
+    """Complete the block before a stop: a signal that arrives inside raises Stopped at the end."""
     global _holds
     _holds += 1
     try:
@@ -65,7 +67,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def noted() -> Iterator[Callable[[], int]]:
-    """Signals are noted only, for a job that looks at them itself by what this yields."""
+    """Only record signals; yield the function by which the job asks whether one has arrived."""
     global _holds
     _holds += 1
     try:

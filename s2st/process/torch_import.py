@@ -1,7 +1,7 @@
-"""Bringing in the large libraries: without the garbage collector, and with room for them.
+"""Import of torch with the garbage collector off, after a check of the memory limit.
 
-The collector would look through all of torch in vain. numpy's OpenBLAS ends the process by itself
-where it has no room, so that is looked at before.
+The collector would scan all of torch's objects and free none. OpenBLAS (numpy) ends the process
+when it gets no memory, so s2st checks the limit first.
 """
 
 import gc
@@ -9,12 +9,12 @@ import sys
 
 from s2st.errors import OutOfMemoryError
 
-SPACE_OF_NUMPY = 256 << 20  # bytes of addresses that numpy takes on two cores, with some spare
+SPACE_OF_NUMPY = 256 << 20  # bytes of address space for numpy on two cores, with a margin
 SPACE_OF_TORCH = 768 << 20
 
 
 def import_torch() -> None:
-    """Imports torch, whose objects the collector then leaves alone: they live until the end."""
+    """Import torch; exempt its objects, which live until the end, from garbage collection."""
     if "torch" in sys.modules:
         return
     check_space(SPACE_OF_TORCH)
@@ -27,7 +27,7 @@ def import_torch() -> None:
 
 
 def check_space(needed: int) -> None:
-    """Raises OutOfMemoryError where the process may not have so many bytes of addresses."""
+    """Raise OutOfMemoryError if the limit of the address space is below `needed` bytes."""
     try:
         import resource
     except ImportError:  # Windows
@@ -35,6 +35,6 @@ def check_space(needed: int) -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < needed:
         raise OutOfMemoryError(
-            f"the memory is limited to {limit >> 20} MiB (ulimit -v), too little to load the "
+            f"memory is limited to {limit >> 20} MiB (ulimit -v), too little to load the "
             f"libraries; allow at least {needed >> 20} MiB"
         )

@@ -1,9 +1,9 @@
-"""Worker processes: signals are their parent's business, and they end when it ends.
+"""Pool of worker processes that ignore stop signals and end with their parent.
 
-Ctrl-C reaches every process of a terminal's job. A worker that acted on it would print a traceback,
-or be missing when its parent waits for an answer. So workers are started with the signals blocked,
-ignore them, and read their tasks from a pipe whose end tells them that the parent has closed it or
-is gone. The parent kills them when it leaves: they hold nothing that could be torn.
+Ctrl-C reaches every process of a terminal's job. A worker that reacted would print a traceback, or
+be missing when its parent waits for an answer. So workers start with the signals blocked, then
+ignore them. They read tasks from a pipe and end when the parent closes it or ends. The parent kills
+them when it leaves the pool; they write no files, so nothing is left incomplete.
 """
 
 import contextlib
@@ -24,19 +24,19 @@ from s2st.process.stop_signals import held
 log = logging.getLogger("s2st")
 T = TypeVar("T")
 R = TypeVar("R")
-ITEMS = 2000  # of `run_apart`, sent together
-AHEAD = 3  # tasks a worker: one in work, one waiting, one whose answer waits
+ITEMS = 2000  # items that `run_in_subprocess` sends together
+AHEAD = 3  # tasks in flight per worker: one in work, one waiting, one whose answer waits
 SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 class Workers(Generic[T, R]):
-    """A pool of processes, started as tasks come; a context, at whose end they are gone.
+    """A pool of worker processes, as a context manager; workers start when tasks arrive.
 
     Args:
-        count: processes at most.
-        start: called once in each process with `arguments`; gives what does a task. It and the
-            arguments are sent to the processes, so it has to be a function of a module.
-        arguments: of `start`.
+        count: maximal number of processes.
+        start: called once in each process with `arguments`; returns the function that does a task.
+            It is sent to the processes, so it has to be a function of a module.
+        arguments: arguments of `start`.
     """
 
     def __init__(
@@ -48,20 +48,20 @@ class Workers(Generic[T, R]):
         self._started: list[tuple[Connection, Any]] = []
 
     def map(self, tasks: Iterable[T]) -> Iterator[R]:
-        """The answers in the order of the tasks; at most AHEAD tasks a worker are in flight.
+        """Yield the answers in the order of the tasks; at most AHEAD tasks per worker in flight.
 
         Raises:
-            S2STError: what a task raised, or a process ended.
+            S2STError: a task raised it, or a worker process ended.
         """
-        flying: deque[int] = deque()
+        in_flight: deque[int] = deque()
         for number, task in enumerate(tasks):
             worker = number % self._count
             self._send(worker, task)
-            flying.append(worker)
-            if len(flying) >= AHEAD * self._count:
-                yield self._receive(flying.popleft())
-        while flying:
-            yield self._receive(flying.popleft())
+            in_flight.append(worker)
+            if len(in_flight) >= AHEAD * self._count:
+                yield self._receive(in_flight.popleft())
+        while in_flight:
+            yield self._receive(in_flight.popleft())
 
     def __enter__(self) -> "Workers[T, R]":
         return self
@@ -85,36 +85,36 @@ class Workers(Generic[T, R]):
 
     def _receive(self, worker: int) -> R:
         try:
-            good, answer = self._started[worker][0].recv()
+            succeeded, answer = self._started[worker][0].recv()
         except (EOFError, OSError) as error:
             raise self._lost(worker) from error
-        if not good:
+        if not succeeded:
             raise answer
         result: R = answer
         return result
 
     def _start(self) -> None:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, *self._job), daemon=True)
-        with held(), _blocked():  # held too, since another thread may be given the signal
+        parent_end, worker_end = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(worker_end, *self._job), daemon=True)
+        with held(), _blocked():  # also held, because another thread may receive the signal
             _start_tracker()
             process.start()
-            self._started.append((ours, process))
-        theirs.close()  # so that its end is seen here when the process ends
+            self._started.append((parent_end, process))
+        worker_end.close()  # so that the parent sees end of file when the process ends
 
     def _lost(self, worker: int) -> S2STError:
         process = self._started[worker][1]
         process.join(5)
         code = process.exitcode
-        how = f"exit code {code}"
+        status = f"exit code {code}"
         if code is not None and code < 0:
-            how = f"by {signal.Signals(-code).name}"
+            status = f"killed by {signal.Signals(-code).name}"
         hint = "; out of memory? Use fewer --workers" if code == -9 else ""
-        return S2STError(f"a worker process ended before its work was done ({how}){hint}")
+        return S2STError(f"a worker process ended before its work was done ({status}){hint}")
 
 
 def _start_tracker() -> None:
-    """Starts multiprocessing's own helper, which unblocks the signals here when it starts."""
+    """Start multiprocessing's resource tracker first: its start unblocks the signals here."""
     if not hasattr(signal, "pthread_sigmask"):
         return
     from multiprocessing import resource_tracker
@@ -123,22 +123,24 @@ def _start_tracker() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def run_apart(function: Callable[..., R], items: Iterable[T], arguments: tuple[Any, ...] = ()) -> R:
-    """Calls `function(items, *arguments)` in a process of its own, so that a signal can end it.
+def run_in_subprocess(
+    function: Callable[..., R], items: Iterable[T], arguments: tuple[Any, ...] = ()
+) -> R:
+    """Call `function(items, *arguments)` in a subprocess, so that a signal can end it.
 
-    Python's handlers wait for the end of a library's call, which may take minutes. Where no handler
-    is installed, the function is called here. What it logs to "s2st" is logged here.
+    Python runs signal handlers only after a library call returns, which may take minutes. Without
+    an installed handler the function runs in this process. Its log records appear in this process.
 
     Args:
-        function: of a module; its answer is sent back.
-        items: read here, a few thousand at a time.
-        arguments: are sent.
+        function: a function of a module; its result is sent back.
+        items: read in this process, ITEMS at a time.
+        arguments: further arguments, sent to the subprocess.
     """
     if not callable(signal.getsignal(signal.SIGTERM)):
         return function(iter(items), *arguments)
     iterator = iter(items)
     batches = iter(lambda: list(islice(iterator, ITEMS)), [])
-    with Workers[Any, Any](1, _Apart, (function, arguments)) as pool:
+    with Workers[Any, Any](1, _SubprocessCall, (function, arguments)) as pool:
         *_, (answer, records) = pool.map(chain(batches, [None]))
     for level, text in records:
         log.log(level, "%s", text)
@@ -146,8 +148,8 @@ def run_apart(function: Callable[..., R], items: Iterable[T], arguments: tuple[A
     return result
 
 
-class _Apart(logging.Handler):
-    """In the worker of `run_apart`: the function in a thread, which is fed the items."""
+class _SubprocessCall(logging.Handler):
+    """Runs the function of `run_in_subprocess` in a thread of the worker, and feeds it items."""
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         super().__init__()
@@ -161,11 +163,11 @@ class _Apart(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps the record for the parent."""
+        """Keep the record for the parent."""
         self._records.append((record.levelno, record.getMessage()))
 
     def __call__(self, items: list[Any] | None) -> Any:
-        """Hands on some items; after the last ones, None, gives the answer and what was logged."""
+        """Pass on some items; for None, the end of the items, return the result and the log."""
         while self._thread.is_alive():
             with contextlib.suppress(queue.Full):
                 self._items.put(items, timeout=0.1)
@@ -185,7 +187,7 @@ class _Apart(logging.Handler):
 
 @contextlib.contextmanager
 def _blocked() -> Iterator[None]:
-    """Inside, this thread, and a process that it starts, does not get the signals."""
+    """Block the signals for this thread and for processes that it starts."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -199,14 +201,13 @@ def _blocked() -> Iterator[None]:
 def _serve(
     connection: Connection, start: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]
 ) -> None:
-    """The life of a worker: answers tasks in order until the pipe ends."""
+    """Main loop of a worker: answer tasks in order until the pipe is closed."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     tasks: queue.SimpleQueue[tuple[Any] | None] = queue.SimpleQueue()
-    # tasks are read at once, so that the parent never waits for room in the pipe while this process
-    # waits for room for an answer
+    # a thread reads tasks at once; otherwise both processes could wait for room in their pipes
     threading.Thread(target=_read, args=(connection, tasks), daemon=True).start()
     work = None
     while (task := tasks.get()) is not None:
@@ -214,11 +215,11 @@ def _serve(
             if work is None:
                 work = start(*arguments)
             answer = True, work(task[0])
-        except BaseException as error:  # whatever it is, the parent has to know
+        except BaseException as error:  # the parent raises it
             answer = False, _portable(error)
         try:
             connection.send(answer)
-        except OSError:  # the parent is gone
+        except OSError:  # the parent has ended
             return
 
 
@@ -230,7 +231,7 @@ def _read(connection: Connection, tasks: "queue.SimpleQueue[tuple[Any] | None]")
 
 
 def _portable(error: BaseException) -> BaseException:
-    """An error that can be sent: one of s2st's own, or one that says what it was."""
+    """Return an error that can be pickled: an S2STError as it is, any other as RuntimeError."""
     if type(error).__module__ == S2STError.__module__ or isinstance(error, MemoryError):
         return error
     return RuntimeError(f"in a worker process: {type(error).__name__}: {error}")

@@ -4,12 +4,19 @@ A builder takes (config) and returns a callable (lists, start weights) -> TunedW
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from s2st.options.config import MOST_INTEGER, option
 from s2st.options.registry import Registry
 
-TUNERS: Registry[Any] = Registry("tuner", "collections.abc:Callable")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s2st.rescoring.line_search import Floats, TunedWeights, TuningList
+
+    Tuner = Callable[[Sequence[TuningList], Floats], TunedWeights]
+
+TUNERS: Registry["Tuner"] = Registry("tuner", "collections.abc:Callable")
 
 
 @dataclass(frozen=True)

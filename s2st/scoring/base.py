@@ -99,8 +99,8 @@ class TextSide:
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
         """Ids of a text's tokens, without EOS, in the model's order."""
-        made = self.vocabulary.encode(tokens)
-        return made[::-1] if self.right_to_left else made
+        ids = self.vocabulary.encode(tokens)
+        return ids[::-1] if self.right_to_left else ids
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """The tokens, in the order of the text, of ids without EOS in the model's order."""

@@ -64,9 +64,9 @@ class EnsembleScorer(Scorer):
         self._target_maps = [self._target_map(m.target) for m in members]
 
     def start(self, source: SourceBatch) -> DecoderState:
-        """Starts every member on its own ids of the sources."""
-        members = zip(self.members, self._own_sources(source), strict=True)
-        return EnsembleState(tuple(member.start(own) for member, own in members))
+        """Starts every member with the sources in the member's ids."""
+        members = zip(self.members, self._member_sources(source), strict=True)
+        return EnsembleState(tuple(member.start(ids) for member, ids in members))
 
     def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
         """For each part, its members' vectors side by side; the ensemble's weights do not matter.
@@ -74,10 +74,10 @@ class EnsembleScorer(Scorer):
         A part that only some members have is made of these.
         """
         found: dict[str, list[torch.Tensor]] = {}
-        for member, own in zip(self.members, self._own_sources(source), strict=True):
+        for member, member_source in zip(self.members, self._member_sources(source), strict=True):
             if member.source.absent:
                 continue
-            for name, part in member.sentence_vectors(own).items():
+            for name, part in member.sentence_vectors(member_source).items():
                 found.setdefault(name, []).append(part)
         return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
 
@@ -88,28 +88,30 @@ class EnsembleScorer(Scorer):
         members = [member.over(target) for member in self.members]
         return EnsembleScorer(members, self.weights, self.mode)
 
-    def _own_sources(self, source: SourceBatch) -> list[SourceBatch]:
+    def _member_sources(self, source: SourceBatch) -> list[SourceBatch]:
         """The sources in each member's ids."""
         source = source.to(self.device)
         return [
             source.with_absent_source()
             if member.source.absent
-            else replace(source, tokens=_own(table, source.tokens))
+            else replace(source, tokens=_member_ids(table, source.tokens))
             for member, table in zip(self.members, self._source_maps, strict=True)
         ]
 
     def check_pairs(self, batch: Batch) -> None:
         """The members know."""
-        own_sources = self._own_sources(batch.source)
-        for member, own, targets in zip(self.members, own_sources, self._target_maps, strict=True):
-            member.check_pairs(_translate(batch, own, targets))
+        member_sources = self._member_sources(batch.source)
+        for member, member_source, targets in zip(
+            self.members, member_sources, self._target_maps, strict=True
+        ):
+            member.check_pairs(_translate(batch, member_source, targets))
 
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
         """Steps every member."""
         assert isinstance(state, EnsembleState)
         results = [
-            member.advance(_own(table, tokens), inner)
+            member.advance(_member_ids(table, tokens), inner)
             for member, inner, table in zip(
                 self.members, state.members, self._target_maps, strict=True
             )
@@ -137,8 +139,8 @@ class EnsembleScorer(Scorer):
             # some are too small for a sum of probabilities; slower, but right for all
         return self._combine(
             [
-                _columns(member.log_probs(own), table)
-                for member, own, table in zip(
+                _columns(member.log_probs(member_features), table)
+                for member, member_features, table in zip(
                     self.members, features, self._target_maps, strict=True
                 )
             ]
@@ -148,8 +150,8 @@ class EnsembleScorer(Scorer):
         """(N, V) the weighted mean of probabilities, in one table."""
         members = zip(self.members, features, self._target_maps, self.weights, strict=True)
         total: torch.Tensor | None = None
-        for member, own, table, weight in members:
-            probabilities = _columns(member.probabilities(own), table)
+        for member, member_features, table, weight in members:
+            probabilities = _columns(member.probabilities(member_features), table)
             if total is None:
                 total = probabilities.mul_(weight)
             else:
@@ -167,9 +169,11 @@ class EnsembleScorer(Scorer):
         if self.mode != "probability":
             return super().score(batch)
         parts = []
-        own_sources = self._own_sources(batch.source)
-        for member, own, targets in zip(self.members, own_sources, self._target_maps, strict=True):
-            parts.append(member.score(_translate(batch, own, targets)))
+        member_sources = self._member_sources(batch.source)
+        for member, member_source, targets in zip(
+            self.members, member_sources, self._target_maps, strict=True
+        ):
+            parts.append(member.score(_translate(batch, member_source, targets)))
         mask = batch.target_mask().to(self.device)
         return self._combine(parts).masked_fill(~mask, 0)
 
@@ -194,14 +198,14 @@ class EnsembleScorer(Scorer):
                 "right: no step of theirs is of the same word; rescore-nbest --feature-per member "
                 "scores with each"
             )
-        own = self.target.vocabulary
-        if set(own.tokens) != set(target.vocabulary.tokens):
-            differing = sorted(set(own.tokens) ^ set(target.vocabulary.tokens))
+        vocabulary = self.target.vocabulary
+        if set(vocabulary.tokens) != set(target.vocabulary.tokens):
+            differing = sorted(set(vocabulary.tokens) ^ set(target.vocabulary.tokens))
             raise UsageError(
                 f"the ensemble's members have different target vocabularies: {len(differing)} "
                 f"words are not in all of them, such as {differing[0]!r}; train them on one store"
             )
-        return self._map(own, target)
+        return self._map(vocabulary, target)
 
     def _map(self, vocabulary: Vocabulary, side: TextSide) -> torch.Tensor | None:
         if vocabulary == side.vocabulary:
@@ -221,7 +225,7 @@ def _union_source(sides: Sequence[TextSide]) -> TextSide:
     return replace(first, vocabulary=Vocabulary(list(words), list(words.values())))
 
 
-def _own(table: torch.Tensor | None, ids: torch.Tensor) -> torch.Tensor:
+def _member_ids(table: torch.Tensor | None, ids: torch.Tensor) -> torch.Tensor:
     """Ids of a member: its own of the same words; no table where they are the ensemble's."""
     return ids if table is None else table[ids.to(table.device)]
 
@@ -233,5 +237,8 @@ def _columns(table: torch.Tensor, words: torch.Tensor | None) -> torch.Tensor:
 
 def _translate(batch: Batch, source: SourceBatch, targets: torch.Tensor | None) -> Batch:
     """The batch in a member's ids."""
-    target_in, target_out = _own(targets, batch.target_in), _own(targets, batch.target_out)
+    target_in, target_out = (
+        _member_ids(targets, batch.target_in),
+        _member_ids(targets, batch.target_out),
+    )
     return replace(batch, source=source, target_in=target_in, target_out=target_out)

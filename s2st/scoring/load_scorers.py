@@ -13,6 +13,7 @@ from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
 from s2st.options.config import make_config, read_option_file, shown
 from s2st.process import durable_files
+from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble_scorer import EnsembleScorer
@@ -20,6 +21,35 @@ from s2st.scoring.model_scorer import ModelScorer
 from s2st.scoring.ngram_scorer import NGramScorer
 
 MAX_DEPTH = 4  # of ensemble files that name ensemble files
+MOST_MEMBERS = 200  # of all checkpoints of a command together
+
+
+class _Nesting:
+    """Where a member stands: the ensemble files that lead to it, and how many members there are.
+
+    Attributes:
+        files: the ensemble files, outermost first.
+        count: members so far, shared by all nestings of a command.
+    """
+
+    def __init__(self, files: tuple[Path, ...] = (), count: list[int] | None = None) -> None:
+        self.files = files
+        self.count = [0] if count is None else count
+
+    def enter(self, file: Path) -> "_Nesting":
+        """Go into an ensemble file; raises UsageError where files nest too deep or in a circle."""
+        real = file.resolve()
+        if real in self.files:
+            raise UsageError(f"{file}: this ensemble file is a member of itself")
+        if len(self.files) >= MAX_DEPTH:
+            raise UsageError(f"{file}: ensemble files name each other more than {MAX_DEPTH} deep")
+        return _Nesting((*self.files, real), self.count)
+
+    def add(self, path: Path) -> None:
+        """Count a member; raises UsageError where there are too many."""
+        self.count[0] += 1
+        if self.count[0] > MOST_MEMBERS:
+            raise UsageError(f"{path}: more than {MOST_MEMBERS} members, counting those of members")
 
 
 def load_scorer(
@@ -49,7 +79,8 @@ def load_scorer(
 
 def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
     """One scorer a path; they need not fit together unless they are joined."""
-    return [_load(Path(path), device, precision, 0) for path in paths]
+    nesting = _Nesting()
+    return [_load(Path(path), device, precision, nesting) for path in paths]
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
@@ -58,24 +89,26 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
     Raises:
         InputMissingError, ConfigError: a path that cannot be used.
     """
-    return [_fingerprint(Path(path), 0) for path in paths]
+    nesting = _Nesting()
+    return [_fingerprint(Path(path), nesting) for path in paths]
 
 
-def _fingerprint(path: Path, depth: int) -> str:
+def _fingerprint(path: Path, nesting: _Nesting) -> str:
+    nesting.add(path)
     if path.suffix == ".toml" and not path.is_dir():
-        _check_depth(path, depth)
+        inside = nesting.enter(path)
         members = read_ensemble(path).members
         inner = []
         for member in members:
             with _named(path, member):
-                inner.append(_fingerprint(path.parent / member, depth + 1))
+                inner.append(_fingerprint(path.parent / member, inside))
         return sha256(" ".join([durable_files.sha256_of(path), *inner]).encode()).hexdigest()
     try:
         if is_arpa(path):
             return durable_files.sha256_of(path)
         return durable_files.sha256_of(path / MANIFEST)  # which holds the hashes of the other files
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise missing(path, f"cannot be read: {error.strerror}") from error
 
 
 def join(
@@ -104,12 +137,12 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
         )
     for other in direct:
         sides = (scorer.source, other.target), (scorer.target, other.source)
-        for mine, its in sides:
-            known = mine.language and its.language and not its.absent
-            if known and mine.language != its.language:
+        for channel, lists in sides:
+            known = channel.language and lists.language and not lists.absent
+            if known and channel.language != lists.language:
                 raise UsageError(
                     f"{path}: translates {scorer.source.language} to {scorer.target.language}, but "
-                    f"the lists are {its.language} where it has {mine.language}; "
+                    f"the lists are {lists.language} where it has {channel.language}; "
                     "--channel-checkpoint needs a model of the other direction"
                 )
 
@@ -128,12 +161,13 @@ def read_ensemble(path: Path) -> EnsembleConfig:
     return config
 
 
-def _load(path: Path, device: torch.device, precision: str, depth: int) -> Scorer:
+def _load(path: Path, device: torch.device, precision: str, nesting: _Nesting) -> Scorer:
+    nesting.add(path)
     try:
         if path.suffix == ".toml" and not path.is_dir():
-            _check_depth(path, depth)
+            inside = nesting.enter(path)
             config = read_ensemble(path)
-            return build_ensemble(config, path.parent, device, precision, depth + 1, path)
+            return build_ensemble(config, path.parent, device, precision, inside, path)
         if is_arpa(path):
             return NGramScorer(path, device)
         saved = read_saved(path, whole=False)
@@ -143,30 +177,25 @@ def _load(path: Path, device: torch.device, precision: str, depth: int) -> Score
     return ModelScorer(saved.load(device), source, target, precision)
 
 
-def _check_depth(path: Path, depth: int) -> None:
-    if depth >= MAX_DEPTH:
-        raise UsageError(f"{path}: ensemble files name each other more than {MAX_DEPTH} deep")
-
-
 def build_ensemble(
     config: EnsembleConfig,
     folder: Path,
     device: torch.device,
     precision: str = "float32",
-    depth: int = 1,
+    nesting: _Nesting | None = None,
     file: Path | None = None,
 ) -> EnsembleScorer:
     """The architecture `ensemble`: its members are found from `folder`, where its file is.
 
     Args:
-        depth: how many ensemble files lead to this one, to end circles.
+        nesting: the ensemble files that lead to this one.
         file: where the options come from; messages name it.
     """
     paths = [folder / member for member in config.members]
     members = []
     for member, path in zip(config.members, paths, strict=True):
         with _named(file, member):
-            members.append(_load(path, device, precision, depth))
+            members.append(_load(path, device, precision, nesting or _Nesting()))
     with _named(file):
         return join(members, [str(path) for path in paths], config.weights, config.mode)
 
@@ -195,19 +224,19 @@ def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
 
 def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, str]) -> None:
     """Members must cut text alike; their source vocabularies may differ."""
-    (mine, first_path), (its, path) = first, other
-    if mine.language != its.language:
-        message = f"{side} language {its.language}, but {first_path} has {mine.language}"
+    (expected, first_path), (found, path) = first, other
+    if expected.language != found.language:
+        message = f"{side} language {found.language}, but {first_path} has {expected.language}"
         raise UsageError(f"{path}: {message}")
-    same = type(mine.tokenizer) is type(its.tokenizer)
-    if not same or mine.tokenizer.model != its.tokenizer.model:
+    same = type(expected.tokenizer) is type(found.tokenizer)
+    if not same or expected.tokenizer.model != found.tokenizer.model:
         raise UsageError(f"{path}: its {side} tokenizer is not that of {first_path}")
 
 
 def _check_words(first: tuple[Scorer, str], other: tuple[Scorer, str]) -> None:
     """Members must know the same target words."""
-    (mine, first_path), (its, path) = first, other
-    differing = set(mine.target.vocabulary.tokens) ^ set(its.target.vocabulary.tokens)
+    (expected, first_path), (found, path) = first, other
+    differing = set(expected.target.vocabulary.tokens) ^ set(found.target.vocabulary.tokens)
     if differing:
         raise UsageError(
             f"{path}: its target vocabulary is not that of {first_path} ({len(differing)} words "

@@ -39,13 +39,13 @@ class ModelScorer(Scorer):
     def start(self, source: SourceBatch) -> DecoderState:
         """Encodes the sources."""
         with autocast(self.device, self._precision):
-            return self.model.initial_state(self.model.encode(self._own(source)))
+            return self.model.initial_state(self.model.encode(self._copied(source)))
 
     @torch.inference_mode()
     def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
         """The model's."""
         with autocast(self.device, self._precision):
-            encoded = self.model.encode(self._own(source))
+            encoded = self.model.encode(self._copied(source))
         parts = self.model.sentence_vectors(encoded)
         return {name: at_least_float32(part) for name, part in parts.items()}
 
@@ -53,7 +53,7 @@ class ModelScorer(Scorer):
         """The model knows."""
         self.model.check_pairs(batch.copied())
 
-    def _own(self, source: SourceBatch) -> SourceBatch:
+    def _copied(self, source: SourceBatch) -> SourceBatch:
         return source.copied().to(self.device)
 
     @torch.inference_mode()
@@ -61,7 +61,8 @@ class ModelScorer(Scorer):
         """One step of the model."""
         with autocast(self.device, self._precision):
             result = self.model.step(tokens.clone(), state)
-        return Advance(result.features, result.state, result.attention)
+        attention = None if result.attention is None else at_least_float32(result.attention)
+        return Advance(result.features, result.state, attention)
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:

@@ -122,8 +122,8 @@ class ChannelFeature(ListFeature):
         pairs: dict[tuple[int, tuple[int, ...]], int] = {}
         places: list[list[int]] = []
         for index, group in enumerate(hypotheses):
-            own = (tuple(read.ids(tokens_of(read, text))) for text in group)
-            places.append([pairs.setdefault((index, ids), len(pairs)) for ids in own])
+            group_ids = (tuple(read.ids(tokens_of(read, text))) for text in group)
+            places.append([pairs.setdefault((index, ids), len(pairs)) for ids in group_ids])
         keys = list(pairs)
         lengths = np.array([len(ids) + len(wanted[i]) for i, ids in keys], dtype=np.int64)
         config = BatchingConfig(
@@ -139,7 +139,7 @@ class ChannelFeature(ListFeature):
                 scores[k] = row[said.places(len(wanted[keys[k][0]]) + 1)]
         positions = sum(len(wanted[i]) + 1 for i, group in enumerate(hypotheses) for _ in group)
         stepped = sum(len(row) for row in scores.values())
-        return FeatureScores([[scores[k] for k in own] for own in places], stepped, positions)
+        return FeatureScores([[scores[k] for k in group] for group in places], stepped, positions)
 
 
 def tokens_of(side: TextSide, text: str) -> list[str]:

@@ -123,17 +123,17 @@ class NGramScorer(Scorer):
         self.device = device or torch.device("cpu")
         self.source = TextSide(ABSENT, absent_side().build(), Vocabulary([], []))
         self._tables = _Tables(path, self.device, dtype)
-        told = self._tables.tokenizer
-        if told.name == "sentencepiece":  # its model is not in the file
+        tokenizer = self._tables.tokenizer
+        if tokenizer.name == "sentencepiece":  # its model is not in the file
             log.warning(
                 "%s: its words are pieces of SentencePiece: beside other checkpoints their model "
                 "cuts the text, alone it has to be cut already", path,
             )  # fmt: skip
-            told = TokenizerSpec("none", NoneConfig(), "")
+            tokenizer = TokenizerSpec("none", NoneConfig(), "")
         self._vocabulary = self._tables.vocabulary
-        self.target = TextSide("", told.build(), self._vocabulary)
+        self.target = TextSide("", tokenizer.build(), self._vocabulary)
         # of the target side's ids: the same word here, and what is added to its log-probability
-        self._own: torch.Tensor | None = None
+        self._id_map: torch.Tensor | None = None
         self._shares: torch.Tensor | None = None
 
     @property
@@ -147,12 +147,12 @@ class NGramScorer(Scorer):
         this model lacks, so that probabilities can be averaged with those of other models. That of
         words that the side lacks is nobody's: a step's probabilities may sum to less than 1.
         """
-        own = target.vocabulary.mapping_to(self._vocabulary)
+        mapping = target.vocabulary.mapping_to(self._vocabulary)
         other = copy.copy(self)
         other.target = replace(target, right_to_left=False)
-        other._own = torch.from_numpy(own).to(self.device)
-        unknown = other._own == UNK_ID
-        shares = torch.zeros(len(own), dtype=self._tables.dtype, device=self.device)
+        other._id_map = torch.from_numpy(mapping).to(self.device)
+        unknown = other._id_map == UNK_ID
+        shares = torch.zeros(len(mapping), dtype=self._tables.dtype, device=self.device)
         other._shares = shares.masked_fill(unknown, -math.log(int(unknown.sum())))
         return other
 
@@ -183,19 +183,19 @@ class NGramScorer(Scorer):
             rows, places = self._continuations(length, features[:, length - 1])
             words = order.keys[places] % len(self._vocabulary)
             table[rows, words] = order.log_probs[places] + weights[rows, length]
-        if self._own is None or self._shares is None:
+        if self._id_map is None or self._shares is None:
             return table
-        return table.index_select(1, self._own).add_(self._shares)
+        return table.index_select(1, self._id_map).add_(self._shares)
 
     @torch.inference_mode()
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """Looks up only the words asked for."""
         assert isinstance(features, torch.Tensor)
-        contexts, own = features[rows], self._ids(words)
+        contexts, ids = features[rows], self._ids(words)
         weights = self._weights(contexts)
-        result = self._orders[0].log_probs[own] + weights[:, 0]
+        result = self._orders[0].log_probs[ids] + weights[:, 0]
         for length in range(1, len(self._orders)):
-            places = self._find(length, contexts[:, length - 1], own)
+            places = self._find(length, contexts[:, length - 1], ids)
             longer = self._orders[length].log_probs
             if len(longer):
                 found = longer[places.clamp(min=0)] + weights[:, length]
@@ -240,7 +240,7 @@ class NGramScorer(Scorer):
     def _ids(self, words: torch.Tensor) -> torch.Tensor:
         """The model's own ids of target ids."""
         words = words.to(self.device)
-        return words if self._own is None else self._own[words]
+        return words if self._id_map is None else self._id_map[words]
 
     def _find(self, length: int, contexts: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """Numbers of the n-grams of `length` + 1 words, given that of the first and the last."""
@@ -255,9 +255,11 @@ class NGramScorer(Scorer):
         """(N, order) logarithms of the weights of n-grams of 1, 2, ... words, backed off to."""
         columns = [self._orders[0].log_probs.new_zeros(len(contexts))]
         for length in range(len(self._orders) - 1, 0, -1):
-            own, backoffs = contexts[:, length - 1], self._orders[length - 1].backoffs
-            known = backoffs[own.clamp(min=0)] if len(backoffs) else torch.zeros_like(columns[0])
-            columns.append(columns[-1] + known.masked_fill(own < 0, 0))
+            numbers, backoffs = contexts[:, length - 1], self._orders[length - 1].backoffs
+            known = (
+                backoffs[numbers.clamp(min=0)] if len(backoffs) else torch.zeros_like(columns[0])
+            )
+            columns.append(columns[-1] + known.masked_fill(numbers < 0, 0))
         return torch.stack(columns[::-1], dim=1)
 
     def _continuations(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
+from s2st.data.row_runs import run_positions
 from s2st.scoring.base import BestStep, Scorer
 from s2st.search.base import (
     Hypothesis,
@@ -109,8 +110,8 @@ class _Run:
         while len(tokens):
             at_limit = self.limits[rows.sentences] <= step
             prefix = prefix_words(self.prefixes, rows.sentences, step)
-            allow = partial(self._forbid, step, at_limit, prefix)
-            result = self.scorer.step_best(tokens, state, self.config.beam, allow)
+            forbid_words = partial(self._forbid, step, at_limit, prefix)
+            result = self.scorer.step_best(tokens, state, self.config.beam, forbid_words)
             rows, parents, tokens = self._extend(rows, result, at_limit, step)
             state = result.state.select(parents)
             step += 1
@@ -124,8 +125,8 @@ class _Run:
         log_probs: torch.Tensor,
         part: slice,
     ) -> None:
-        own = None if prefix is None else prefix[part]
-        forbid(log_probs, self.config, step, at_limit[part], own)
+        required = None if prefix is None else prefix[part]
+        forbid(log_probs, self.config, step, at_limit[part], required)
 
     def _extend(
         self, rows: _Rows, found: BestStep, at_limit: torch.Tensor, step: int
@@ -162,7 +163,7 @@ class _Run:
         tokens = chosen[keep]
         seen = None if attention is None else _array(attention[parents])
         self.levels.append(_Level(_array(parents), _array(tokens), _array(values[keep]), seen))
-        return _Rows(sentences, _slots(sentences), best), parents, tokens
+        return _Rows(sentences, run_positions(sentences), best), parents, tokens
 
     def _finish(
         self,
@@ -190,11 +191,11 @@ class _Run:
                 None if attention is None else _array(attention),
             )
         )
-        theirs, place = torch.unique_consecutive(sentences, return_inverse=True)
-        made = scores.new_full((len(theirs), self.config.beam), -torch.inf)
-        made[place, _slots(sentences)] = scores
-        both = torch.cat([self.best[theirs], made], dim=1)
-        self.best[theirs] = both.topk(self.config.nbest, dim=1).values
+        ended, place = torch.unique_consecutive(sentences, return_inverse=True)
+        new_scores = scores.new_full((len(ended), self.config.beam), -torch.inf)
+        new_scores[place, run_positions(sentences)] = scores
+        both = torch.cat([self.best[ended], new_scores], dim=1)
+        self.best[ended] = both.topk(self.config.nbest, dim=1).values
 
     def _can_win(self, sentences: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
         """(N,) whether a row could still beat the nbest-th complete hypothesis.
@@ -205,17 +206,6 @@ class _Run:
         """
         longest = (self.limits[sentences] + 1).double() ** self.config.lenpen
         return totals / longest > self.best[sentences, -1]
-
-
-def _slots(sentences: torch.Tensor) -> torch.Tensor:
-    """(N,) the place of each row among its sentence's rows; sentences are in rising order."""
-    positions = torch.arange(len(sentences), device=sentences.device)
-    if not len(sentences):
-        return positions
-    starts = torch.ones_like(sentences, dtype=torch.bool)
-    starts[1:] = sentences[1:] != sentences[:-1]
-    first = torch.where(starts, positions, torch.zeros_like(positions)).cummax(0).values
-    return positions - first
 
 
 def _trace(
@@ -230,8 +220,8 @@ def _trace(
     )
     lengths = np.repeat([one.step for one in ended], [len(one.scores) for one in ended])
     order = np.lexsort((-scores, sentences))  # stable: of equal scores, the first one made
-    place = np.arange(len(order)) - np.searchsorted(sentences[order], sentences[order])
-    chosen = order[place < nbest]
+    ranks = run_positions(torch.from_numpy(sentences[order])).numpy()
+    chosen = order[ranks < nbest]
     rows, lengths = rows[chosen], lengths[chosen]
     width = int(lengths.max(initial=0))
     tokens = np.zeros((len(chosen), width), dtype=np.int64)
@@ -244,31 +234,31 @@ def _trace(
         attention[np.arange(len(chosen)), lengths] = final[chosen]
     for position in reversed(range(width)):
         longer = np.flatnonzero(lengths > position)
-        level, theirs = levels[position], rows[longer]
-        tokens[longer, position] = level.tokens[theirs]
-        log_probs[longer, position] = level.log_probs[theirs]
+        level, level_rows = levels[position], rows[longer]
+        tokens[longer, position] = level.tokens[level_rows]
+        log_probs[longer, position] = level.log_probs[level_rows]
         if attention is not None and level.attention is not None:
-            attention[longer, position] = level.attention[theirs]
-        rows[longer] = level.parents[theirs]
-    made: list[list[Hypothesis]] = [[] for _ in range(len(source))]
+            attention[longer, position] = level.attention[level_rows]
+        rows[longer] = level.parents[level_rows]
+    results: list[list[Hypothesis]] = [[] for _ in range(len(source))]
     columns = source.lengths.tolist()
     for i, index in enumerate(chosen.tolist()):
-        own = slice(0, int(lengths[i]))
+        words = slice(0, int(lengths[i]))
         sentence = int(sentences[index])
-        seen = None if attention is None else attention[i, : own.stop + 1, : columns[sentence]]
-        made[sentence].append(
+        seen = None if attention is None else attention[i, : words.stop + 1, : columns[sentence]]
+        results[sentence].append(
             Hypothesis(
-                tuple(tokens[i, own].tolist()),
-                tuple(log_probs[i, : own.stop + 1].tolist()),
+                tuple(tokens[i, words].tolist()),
+                tuple(log_probs[i, : words.stop + 1].tolist()),
                 float(totals[index]),
                 float(scores[index]),
                 not forced[index],
                 seen,
             )
         )
-    for hypotheses in made:
+    for hypotheses in results:
         check_finite(hypotheses[0].log_prob if hypotheses else math.nan)
-    return made
+    return results
 
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:

@@ -47,13 +47,15 @@ class ExhaustiveSearch(Search):
             sentence = source.tokens[row, : int(source.lengths[row]) - 1].tolist()
             batch = make_batch([sentence] * len(tokens), tokens, [0] * len(tokens))
             scores = scorer.score(batch).tolist()
-            made = []
+            hypotheses = []
             for sequence, log_probs in zip(tokens, scores, strict=True):
-                own = tuple(log_probs[: len(sequence) + 1])
-                total = sum(own)
-                made.append(Hypothesis(sequence, own, total, total, len(sequence) < limit))
-            made = [h for h in made if h.score != -math.inf]  # which the scorer rules out
-            check_finite(made[0].score if made else math.nan)
-            made.sort(key=lambda h: -h.score)
-            results.append(made[: self.config.nbest])
+                values = tuple(log_probs[: len(sequence) + 1])
+                total = sum(values)
+                hypotheses.append(Hypothesis(sequence, values, total, total, len(sequence) < limit))
+            hypotheses = [
+                h for h in hypotheses if h.score != -math.inf
+            ]  # which the scorer rules out
+            check_finite(hypotheses[0].score if hypotheses else math.nan)
+            hypotheses.sort(key=lambda h: -h.score)
+            results.append(hypotheses[: self.config.nbest])
         return results

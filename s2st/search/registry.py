@@ -4,13 +4,16 @@ A builder takes (config) and returns a `Search`, see `s2st.search.base`.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from s2st.errors import UsageError
 from s2st.options.config import MOST_INTEGER, option
 from s2st.options.registry import Registry
 
-SEARCHES: Registry[Any] = Registry("search", "s2st.search.base:Search")
+if TYPE_CHECKING:
+    from s2st.search.base import Search
+
+SEARCHES: Registry["Search"] = Registry("search", "s2st.search.base:Search")
 MOST_HYPOTHESES = 100_000  # of a sentence, complete or partial
 
 

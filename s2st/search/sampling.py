@@ -38,8 +38,8 @@ class SamplingSearch(Search):
             ]
             return draw_words(allowed, torch.stack(uniform).to(allowed.device), self.config)
 
-        made = walk(scorer, source, sentences, self.config, pick)
-        groups = [made[start : start + draws] for start in range(0, len(made), draws)]
+        hypotheses = walk(scorer, source, sentences, self.config, pick)
+        groups = [hypotheses[start : start + draws] for start in range(0, len(hypotheses), draws)]
         return [sorted(group, key=lambda h: -h.score) for group in groups]
 
     def _generator(self, line: int, draw: int) -> torch.Generator:

@@ -22,6 +22,7 @@ from typing import BinaryIO, TextIO, cast
 
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.process import durable_files
+from s2st.process.input_files import missing
 from s2st.process.pipe_output import open_to_write
 from s2st.process.stop_signals import held
 from s2st.text.compressed_input import PIECE, UnpackedStream, Unpacker, suffix_of
@@ -76,7 +77,7 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
             raise
         return _opened(UnpackedStream(unpacker, raw.read, raw.close))
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise missing(path, f"cannot be read: {error.strerror}") from error
 
 
 def _opened(stream: UnpackedStream) -> BinaryIO:

@@ -11,6 +11,11 @@ SEPARATOR = " ||| "
 ASCII_SPACE = " \t\n\r\f\v"
 MOST_MEMORY = 1 << 27  # of one list: its characters, and ENTRY_MEMORY for each hypothesis
 ENTRY_MEMORY = 1000
+VALUE_MEMORY = 40  # of a feature's value, beside its characters
+# characters of a line's fields, whose words take some 50 bytes each; real lists have thousands
+MOST_HYPOTHESIS = 1 << 22
+MOST_FEATURES = 1 << 20
+MOST_FIELDS = 100
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class NBestEntry:
 
 def parse_entry(text: str, path: str, line: int) -> NBestEntry:
     """Reads one line; raises DataError that names the field at fault."""
-    fields = text.split("|||")
+    fields = text.split("|||", MOST_FIELDS)
     if len(fields) < 4:
         raise DataError(
             f"{len(fields)} fields between '|||', a Moses n-best line has at least 4 "
@@ -44,6 +49,15 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
             path,
             line,
         )
+    for name, field, most in (
+        ("hypothesis", fields[1], MOST_HYPOTHESIS),
+        ("features", fields[2], MOST_FEATURES),
+    ):
+        if len(field) > most:
+            message = f"its field {name} has {len(field):,} characters, the most is {most:,}"
+            raise DataError(message, path, line)
+    if len(fields) > MOST_FIELDS:
+        raise DataError(f"more than {MOST_FIELDS} fields between '|||'", path, line)
     identifier = fields[0].strip(ASCII_SPACE)
     if not _is_id(identifier):
         raise DataError(f"id {identifier[:40]!r} is not a whole number from 0", path, line)
@@ -136,7 +150,8 @@ def read_nbest(
             yield current
             current, room = [], MOST_MEMORY
         current.append(entry)
-        room -= len(text) + ENTRY_MEMORY
+        values = sum(len(numbers) for _, numbers in entry.features)
+        room -= len(text) + ENTRY_MEMORY + VALUE_MEMORY * values
         if room < 0:
             raise DataError(f"list {entry.id} does not fit into memory", path, number)
     if current:

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2st.errors import CheckpointError, ConfigError, InputMissingError
+from s2st.errors import CheckpointError, ConfigError
 from s2st.options.config import OptionSpec, config_values, make_config, option, option_specs
 from s2st.options.registry import Registry
 from s2st.process import durable_files
+from s2st.process.input_files import read_bounded
 from s2st.process.manifest import files_of, verify_files
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
+MOST_MODEL_BYTES = 1 << 28  # of a SentencePiece model
 BLANK = "\u2581"  # how SentencePiece writes a blank within a piece
 WITHOUT_BLANKS = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
@@ -329,7 +331,4 @@ def _outside(spec: OptionSpec, value: Any) -> bool:
 
 def read_model(path: str) -> bytes:
     """Reads a SentencePiece model file that the user named; raises InputMissingError."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+    return read_bounded(path, MOST_MODEL_BYTES, "a SentencePiece model")

@@ -1,1 +1,1 @@
-"""Layer 6: training: options, optimisers, schedules, checkpoints with training state, trainer."""
+"""Layer 6, training: options, optimizers, schedules, checkpoints with training state, trainer."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: numbered folders, links to the last and the best, training state.
+"""Training checkpoints: numbered folders, links to the last and the best, training state.
 
 `SAVE_DIR/checkpoint_0001200/` is a model folder (`model_files.py`) with `training/state.json` and
 `training/optimizer.safetensors`. `checkpoint_last` and `checkpoint_best` are links.
@@ -37,40 +37,42 @@ log = logging.getLogger("s2st")
 STATE = "training/state.json"
 OPTIMIZER = "training/optimizer.safetensors"
 LAST, BEST = "checkpoint_last", "checkpoint_best"
-ALIEN = "holds files that no training wrote"
+ALIEN = "contains files that no training wrote"
 _NUMBERED = re.compile(r"checkpoint_([0-9]{7,15})\+*")
 _TEMPORARY = re.compile(r"\.(checkpoint_(?:[0-9]{7,15}\+*|last|best))\.tmp-.*")
 
 
 @dataclass
 class TrainingState:
-    """Everything, beside weights and optimiser, that a run needs to go on exactly.
+    """The state that exact resume needs, besides weights and optimizer state.
 
-    Random states are not in it: batch order follows from (seed, epoch), dropout from
-    (seed, update).
+    It has no random state: batch order follows from (seed, epoch), dropout from (seed, update).
     """
 
     update: int = 0
     epoch: int = 0
-    position: int = 0  # batches of this epoch that were used
+    position: int = 0  # number of this epoch's batches that were used
     best_nll: float | None = None
     best_update: int = 0
     bad_validations: int = 0
     train_nll_sum: float = 0.0  # since the last validation
     train_tokens: int = 0
-    divergences: int = 0  # that were skipped or restored
-    rate_scale: float = 1.0  # halved by each restore
+    divergences: int = 0  # number of divergences that were skipped or restored
+    rate_scale: float = 1.0  # each restore halves it
     schedule: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What a resumed run must share with its start: options by name, and the store's hash.
+    """Options, data and environment of a run, which resuming compares with its own.
 
     Attributes:
-        other: options that may differ; a resumed run says which do.
-        environment: what the last bits depend on (`s2st.process.device.environment`); likewise.
+        options: options by name that must not change.
+        data: hash of the store's content, which must not change.
+        other: options that may change; resuming logs which did.
+        environment: versions and devices on which the last bits depend
+            (`s2st.process.device.environment`); resuming logs changes.
     """
 
     options: Mapping[str, Any]
@@ -80,7 +82,10 @@ class RunIdentity:
 
 
 def likely_save_folder(path: Path) -> str:
-    """ "; did you mean FOLDER?" with the save folder above or in a path that is none, else ""."""
+    """Return "; did you mean FOLDER?" if the path's parent or a subfolder is a save folder.
+
+    Return "" if neither is.
+    """
     near = [path.parent, *sorted(path.glob("*/"))[:1000]] if path.is_dir() else []
     found = [folder for folder in near if os.path.lexists(folder / LAST)]
     return f"; did you mean {found[0]}?" if found else ""
@@ -90,60 +95,68 @@ class CheckpointFolder:
     """The save folder of one run.
 
     Args:
-        folder: the save folder.
-        keep_last: how many numbered checkpoints stay.
-        held: the same folder as `training.lock.own` holds it; without it nothing watches that
-            no other process takes the folder's name.
+        folder: path of the save folder.
+        keep_last: number of numbered checkpoints to keep.
+        held: the same folder, held by `save_folder_lock.hold_folder`. Without it, no check finds
+            that another process replaced the folder.
     """
 
     def __init__(self, folder: str | Path, keep_last: int, held: HeldFolder | None = None) -> None:
         self.folder = Path(folder)
         self._keep_last = keep_last
         self._held = held
-        self._place = self.folder if held is None else held.place  # what is written goes there
+        self._place = self.folder if held is None else held.place  # write through this path
 
     def _check_held(self) -> None:
         if self._held is not None:
             self._held.check()
 
     def prepare(self) -> None:
-        """Makes the folder, sweeps unfinished leftovers, tries to write; raises OutputError."""
+        """Create the folder, remove leftovers of stopped saves, and check that it is writable.
+
+        Raises:
+            OutputError: the folder cannot be written, or other files have the names of the links.
+        """
         self._check_held()
         durable_files.make_folder(self._place)
         for link in (LAST, BEST):
             self._check_link(link)
         for name in sorted(_names(self._place)):
             match = _TEMPORARY.fullmatch(name)
-            if match and durable_files.maker(name, match[1]) is not None:
+            if match and durable_files.creator(name, match[1]) is not None:
                 self._sweep(self._place / name)
         probe = self._place / f".{LAST}.tmp-{os.getpid()}"
         durable_files.write_file(probe, b"")
         durable_files.remove_file(probe)
 
     def _sweep(self, leftover: Path) -> None:
-        """Removes what a stopped save left: a folder, a link or the empty probe of `prepare`."""
-        if durable_files.is_own_folder(leftover):
+        """Remove a leftover of a stopped save: a folder, a link, or the probe of `prepare`."""
+        if durable_files.has_only_s2st_files(leftover):
             durable_files.remove_folder(leftover)
-        elif _is_own_link(leftover) or (
+        elif _is_checkpoint_link(leftover) or (
             not durable_files.describe(leftover) and not leftover.stat().st_size
         ):
             durable_files.remove_file(leftover)
 
     def _check_link(self, name: str) -> None:
-        """Raises OutputError where a link's name is taken by what no training made."""
+        """Check that a link's name is free or taken by such a link; raise OutputError if not."""
         path = self._place / name
-        if os.path.lexists(path) and not _is_own_link(path):
+        if os.path.lexists(path) and not _is_checkpoint_link(path):
             found = durable_files.describe(path) or "a file"
             which = "last" if name == LAST else "best"
             raise OutputError(
-                f"{self.folder / name}: this is {found}; s2st keeps its link to the {which} "
-                "checkpoint under this name; move it, or use another --save-dir"
+                f"{self.folder / name}: this is {found}; s2st needs the name for its link to the "
+                f"{which} checkpoint; move it, or use another --save-dir"
             )
 
     def resume(self) -> "ResumedRun | None":
-        """The run to go on with: checkpoint_last, or the newest good checkpoint if that is bad.
+        """Read the checkpoint to resume: checkpoint_last, or the newest good one if it is damaged.
 
-        None where the folder holds no checkpoint. Raises CheckpointError where none is good.
+        Returns:
+            The checkpoint, None if the folder has no checkpoint.
+
+        Raises:
+            CheckpointError: the folder has checkpoints, but none can be used.
         """
         self._check_held()
         if not os.path.lexists(self.folder):
@@ -158,12 +171,12 @@ class CheckpointFolder:
         for _, path in reversed(numbered):
             with contextlib.suppress(DataError, InputMissingError):
                 run = read_run(path)
-                # a run stopped within its first save leaves a checkpoint without links: no damage
+                # a run stopped during its first save leaves a checkpoint without links: no damage
                 first = len(numbered) == 1 and not os.path.lexists(link)
                 level = logging.INFO if first else logging.WARNING
                 log.log(level, "%s; using %s instead", cause, path)
                 return run
-        message = f"no checkpoint in it can be used ({cause}); start anew in another --save-dir"
+        message = f"no checkpoint here can be used ({cause}); start anew with another --save-dir"
         raise CheckpointError(message, str(self.folder))
 
     def save(
@@ -174,15 +187,27 @@ class CheckpointFolder:
         state: TrainingState,
         identity: RunIdentity,
     ) -> str:
-        """Writes a checkpoint of this update, moves the links, removes old ones; its name.
+        """Write a checkpoint, move the links, and remove old checkpoints.
 
-        A folder that holds what no training wrote stays, whatever its name.
-        `optimizer` is as `optimizer_tensors` gives it.
+        A folder that contains files of other origin is never removed, whatever its name.
+
+        Args:
+            record: describes the model.
+            weights: the model's tensors by name.
+            optimizer: tensors from `optimizer_tensors`.
+            state: training state; its update numbers the checkpoint.
+            identity: options, data and environment of the run.
+
+        Returns:
+            Name of the checkpoint's folder.
+
+        Raises:
+            OutputError: the checkpoint cannot be written, or the folder was replaced.
         """
         try:
             return self._save(record, weights, optimizer, state, identity)
         except OutputError:
-            self._check_held()  # where the folder is gone, that is the reason to be told
+            self._check_held()  # a folder that is gone explains the error better
             raise
 
     def _save(
@@ -204,8 +229,8 @@ class CheckpointFolder:
                 content = {"state": asdict(state), "identity": asdict(identity)}
                 durable_files.write_file(folder / STATE, json.dumps(content, indent=1).encode())
                 write_manifest(folder, record, _summary(state, identity))
-            self._check_held()  # again: the weights may have taken minutes
-            # best first: a best one newer than the last does no harm to a run that goes on
+            self._check_held()  # again: writing the weights may have taken minutes
+            # best first: resuming works although the best is newer than the last
             if state.best_update == state.update or self._target(BEST).rstrip("+") == plain:
                 self._check_link(BEST)
                 durable_files.point_link(self._place / BEST, target)
@@ -215,12 +240,15 @@ class CheckpointFolder:
         spare = name
         while os.path.lexists(self._place / spare):
             spare += "+"
-        if spare != name and not durable_files.is_own_folder(self._place / name):
-            log.warning("%s: %s; it stays, this checkpoint is %s", self.folder / name, ALIEN, spare)
+        if spare != name and not durable_files.has_only_s2st_files(self._place / name):
+            log.warning(
+                "%s: %s; it is kept, and this checkpoint is named %s",
+                self.folder / name, ALIEN, spare,
+            )  # fmt: skip
             name = spare
-        elif spare != name:  # saved before at this very update
+        elif spare != name:  # this update was saved before
             if name in (self._target(LAST), self._target(BEST)):
-                write(spare)  # links to a folder that is always whole, while that one is replaced
+                write(spare)  # the links must lead to a whole folder while this one is replaced
             durable_files.retire_folder(self._place / name)
         write(name)
         self._prune(state.update)
@@ -231,12 +259,12 @@ class CheckpointFolder:
         return os.readlink(path) if path.is_symlink() else ""
 
     def _prune(self, update: int) -> None:
-        # later ones were found bad: this run went on from before them, and will replace them
+        # later checkpoints were damaged: this run resumed before them, and will replace them
         numbered = numbered_checkpoints(self._place)
         found = [
             path.name
             for number, path in numbered
-            if number <= update and durable_files.is_own_folder(path)
+            if number <= update and durable_files.has_only_s2st_files(path)
         ]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
@@ -246,7 +274,7 @@ class CheckpointFolder:
 
 
 def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(update, folder) of the checkpoints in a save folder, oldest first.
+    """Return (update, folder) of each checkpoint in a save folder, oldest first.
 
     Raises:
         InputMissingError: the folder cannot be read.
@@ -260,12 +288,12 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError as error:
         raise InputMissingError(
-            f"{durable_files.lasting(folder)}: cannot be read: {reason(error)}"
+            f"{durable_files.final_path(folder)}: cannot be read: {reason(error)}"
         ) from error
 
 
-def _is_own_link(path: Path) -> bool:
-    """Whether a path is a link as a save makes it: to a numbered checkpoint beside it."""
+def _is_checkpoint_link(path: Path) -> bool:
+    """Whether a path is a link to a numbered checkpoint beside it."""
     return path.is_symlink() and _NUMBERED.fullmatch(os.readlink(path)) is not None
 
 
@@ -278,13 +306,13 @@ class ResumedRun:
     identity: RunIdentity
 
     def load_into(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Puts weights and optimiser state back."""
+        """Load weights and optimizer state."""
         weights, tensors = self.tensors()
         model.load_state_dict(weights)
         restore_optimizer(optimizer, tensors)
 
     def tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Weights, and the optimiser's state as `optimizer_tensors` gives it, read and checked."""
+        """Read and check the weights and the optimizer's tensors, named as `optimizer_tensors`."""
         model = self.saved.load(torch.device("cpu"))
         path = self.saved.folder / OPTIMIZER
         tensors = load_tensors(path)
@@ -293,11 +321,16 @@ class ResumedRun:
 
 
 def read_run(folder: Path) -> ResumedRun:
-    """Reads a checkpoint to resume from; raises CheckpointError if it holds no training state."""
+    """Read a checkpoint with its training state.
+
+    Raises:
+        InputMissingError: there is no such folder.
+        CheckpointError: the checkpoint is damaged, or has no training state.
+    """
     saved = read_saved(folder)
     path = folder / STATE
     if not {STATE, OPTIMIZER} <= set(saved.manifest["files"]):
-        message = "holds no training state (it is a release); training cannot go on from it"
+        message = "has no training state (it was exported), so training cannot resume from it"
         raise CheckpointError(message, str(folder))
     try:
         content = parse_json(read_small(path), path)
@@ -310,7 +343,7 @@ def read_run(folder: Path) -> ResumedRun:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimiser's state as "PARAMETER.NAME" -> tensor."""
+    """Return the optimizer's state as "PARAMETER.NAME" -> tensor, PARAMETER being an index."""
     tensors = {}
     for index, values in optimizer.state_dict()["state"].items():
         for name, value in values.items():
@@ -320,7 +353,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
 
 
 def _check_types(state: TrainingState, identity: RunIdentity) -> None:
-    """Raises TypeError or ValueError for values that no run could have."""
+    """Raise TypeError or ValueError for values that no run can have written."""
     for name, default in asdict(TrainingState()).items():
         value = getattr(state, name)
         number = default is None or isinstance(default, float)
@@ -331,7 +364,7 @@ def _check_types(state: TrainingState, identity: RunIdentity) -> None:
         raise ValueError("negative")
     for name, value in asdict(state).items():
         large = isinstance(value, int) and abs(value) > MOST_INTEGER
-        # a word that the model rules out makes the loss of a validation infinite
+        # a word of probability 0 makes the validation loss infinite
         finite = name == "best_nll" or not isinstance(value, float) or math.isfinite(value)
         if large or not finite:
             raise ValueError(name)
@@ -347,19 +380,23 @@ def _check_types(state: TrainingState, identity: RunIdentity) -> None:
 def check_optimizer_tensors(
     tensors: Mapping[str, torch.Tensor], parameters: Sequence[torch.Tensor], path: Path
 ) -> None:
-    """Raises CheckpointError if a tensor belongs to no parameter or has not its shape."""
+    """Check that each tensor belongs to a parameter and has its shape.
+
+    Raises:
+        CheckpointError: one does not; the message names it.
+    """
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")
         known = name and index.isdecimal() and len(index) < 10 and int(index) < len(parameters)
         if not known or tensor.shape not in (torch.Size(), parameters[int(index)].shape):
-            message = f"the optimiser's state does not fit the weights: {key[:80]!r}"
+            message = f"the optimizer's state does not fit the weights: {key[:80]!r}"
             raise CheckpointError(message, str(path))
 
 
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Takes back what `optimizer_tensors` gave."""
+    """Load tensors from `optimizer_tensors` into an optimizer."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")
@@ -369,7 +406,7 @@ def restore_optimizer(
 
 
 def _summary(state: TrainingState, identity: RunIdentity) -> dict[str, Any]:
-    """What `s2st inspect` shows of the training."""
+    """Return the summary of the training that `s2st inspect` shows."""
     return {
         "update": state.update,
         "epoch": state.epoch,

@@ -1,7 +1,7 @@
-"""Data parallel training: every rank has the whole model and a share of each update's batches.
+"""Data-parallel training with DDP or FSDP: each rank computes a share of an update's batches.
 
-An update's batches are the same for any number of ranks; only who computes which differs. Gradients
-are summed, not averaged, so two ranks with a batch each add what one process adds.
+The batches of an update do not depend on the number of ranks. Gradients are summed, not averaged,
+so two ranks with one batch each give the gradient that one process gives with two batches.
 """
 
 import contextlib
@@ -24,85 +24,108 @@ from s2st.training.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
 )
-from s2st.training.gradients import Asked, Gradients, Loss, Share, Tensors
+from s2st.training.gradient_accumulation import Gradients, Loss, Share, StopSignal, Tensors
 from s2st.training.sparse_embeddings import clip_gradients, sparse_parameters
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
-Rows = list[tuple[float, float]]
+Rows = list[tuple[float, float]]  # (nll, target tokens) of each batch
 
 
 class RankedGradients(Gradients):
-    """What every division of the work over ranks needs: exchanges, and one decision for all.
+    """Base of all parallel training: collective operations, and one decision for all ranks.
 
     Args:
-        loss: see `Gradients`; the first rank's weights become those of all.
-        own: this rank.
+        loss: model and criterion; all ranks receive the weights of rank 0.
+        device: where to compute.
+        ranks: this process among the ranks of the job.
     """
 
-    def __init__(self, loss: Loss, device: torch.device, own: Ranks) -> None:
+    def __init__(self, loss: Loss, device: torch.device, ranks: Ranks) -> None:
         super().__init__(loss, device)
-        self.own = own
-        self.first = own.first
-        self._asked = torch.zeros(own.size, dtype=torch.float64)
-        self._begin()
+        self.ranks = ranks
+        self.first = ranks.first
+        self._stop_signals = torch.zeros(ranks.size, dtype=torch.float64)
+        self._synchronize_weights()
 
     @torch.no_grad()
-    def _begin(self) -> None:
-        """The first rank's weights become those of all."""
+    def _synchronize_weights(self) -> None:
+        """Copy the weights of rank 0 to all ranks."""
         for tensor in self.model.state_dict().values():
             dist.broadcast(tensor, 0)
 
-    def deal(self, count: int) -> range:
-        """Every size-th, so that neighbours, which are of like size, go to different ranks."""
-        return range(self.own.rank, count, self.own.size)
+    def assigned(self, count: int) -> range:
+        """Return every size-th batch: neighbors have similar lengths and go to different ranks."""
+        return range(self.ranks.rank, count, self.ranks.size)
 
-    def agreed(self, asked: Asked) -> int:
-        """What any rank had been asked when sums were last exchanged."""
-        return int(self._asked.max())
+    def agreed_signal(self, stop_signal: StopSignal) -> int:
+        """Return the signal that any rank had received at the last exchange of sums, else 0."""
+        return int(self._stop_signals.max())
 
-    def gather(self, rows: torch.Tensor, count: int, asked: Asked) -> torch.Tensor:
-        """The (count, 2) rows of all batches in their order, from each rank's (dealt, 2)."""
-        width = -(-count // self.own.size)
-        mine = torch.zeros((width + 1, 2), dtype=torch.float64, device=self.device)
-        mine[: len(rows)] = rows
-        mine[width, 0] = asked()
-        (everyone,) = self._all([mine], None)
-        self._asked = everyone[:, width, 0]
-        return everyone[:, :width].transpose(0, 1).flatten(0, 1)[:count].to(rows.dtype)
+    def gather_rows(self, rows: torch.Tensor, count: int, stop_signal: StopSignal) -> torch.Tensor:
+        """Gather the rows of all batches, in the order of the batches, and the stop signals.
 
-    def _gather_rows(self, rows: Rows, count: int, asked: Asked) -> Rows:
-        mine = torch.tensor(rows, dtype=torch.float64, device=self.device).view(-1, 2)
-        return [(nll, tokens) for nll, tokens in self.gather(mine, count, asked).tolist()]
+        Args:
+            rows: (n, 2) of this rank's n batches.
+            count: batches of all ranks.
+            stop_signal: its value travels in an extra row.
 
-    def together(self) -> None:
-        """See `Gradients`."""
+        Returns:
+            (count, 2).
+        """
+        width = -(-count // self.ranks.size)
+        sent = torch.zeros((width + 1, 2), dtype=torch.float64, device=self.device)
+        sent[: len(rows)] = rows
+        sent[width, 0] = stop_signal()
+        (gathered,) = self._all_gather([sent], None)
+        self._stop_signals = gathered[:, width, 0]
+        return gathered[:, :width].transpose(0, 1).flatten(0, 1)[:count].to(rows.dtype)
+
+    def _gather_sums(self, rows: Rows, count: int, stop_signal: StopSignal) -> Rows:
+        table = torch.tensor(rows, dtype=torch.float64, device=self.device).view(-1, 2)
+        gathered = self.gather_rows(table, count, stop_signal)
+        return [(nll, tokens) for nll, tokens in gathered.tolist()]
+
+    def not_finite(self, optimizer: torch.optim.Optimizer) -> str:
+        """Return what this or another rank holds that is not finite; see `Gradients`."""
+        local = super().not_finite(optimizer)
+        found = torch.tensor(float(bool(local)), device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return local or ("a tensor of another rank" if float(found) else "")
+
+    def wait_for_all(self) -> None:
+        """Wait until every rank has called this method."""
         wait_for_all(self.device)
 
     def restore(
         self, run: ResumedRun | None, optimizer: torch.optim.Optimizer
     ) -> TrainingState | None:
-        """Reads on the first rank and tells the others, who need not see its files."""
-        told = self._told(run)
-        if told is None:
+        """Load the checkpoint on rank 0 and broadcast it: only rank 0 needs to see the files."""
+        checkpoint = self._broadcast_run(run)
+        if checkpoint is None:
             return None
-        content, weights, tensors = told
+        content, weights, tensors = checkpoint
         with torch.no_grad():
             for name, target in self.model.state_dict().items():
                 shape = list(target.shape), str(target.dtype).removeprefix("torch.")
-                target.copy_(self._part(self._send(weights.get(name), *shape), target))
+                target.copy_(self._shard(self._broadcast_tensor(weights.get(name), *shape), target))
         parameters = list(self.model.parameters())
         received = {}
         for key, (size, kind) in content["optimizer"].items():
-            whole = self._send(tensors.get(key), size, kind)
-            received[key] = self._part(whole, parameters[int(key.partition(".")[0])])
+            whole = self._broadcast_tensor(tensors.get(key), size, kind)
+            received[key] = self._shard(whole, parameters[int(key.partition(".")[0])])
         restore_optimizer(optimizer, received)
         return TrainingState(**content["state"])
 
-    def _told(self, run: ResumedRun | None) -> tuple[dict[str, Any], Tensors, Tensors] | None:
-        """What the first rank goes on with: training state ("state") and the shapes of the
-        optimiser's ("optimizer"), on all ranks; weights and optimiser state, on the first.
+    def _broadcast_run(
+        self, run: ResumedRun | None
+    ) -> tuple[dict[str, Any], Tensors, Tensors] | None:
+        """Broadcast the record of the checkpoint that rank 0 resumes; None if there is none.
+
+        Returns:
+            On all ranks the training state (key "state") and the shapes of the optimizer's
+            tensors (key "optimizer"); then weights and optimizer tensors, empty except on rank 0.
         """
         weights: Tensors = {}
         tensors: Tensors = {}
@@ -110,15 +133,15 @@ class RankedGradients(Gradients):
         if run is not None:
             weights, tensors = run.tensors()
             text = json.dumps({"state": asdict(run.state), "optimizer": shapes(tensors)})
-        text = self._tell(text)
+        text = self._broadcast_text(text)
         return (load_json(text), weights, tensors) if text else None
 
-    def _part(self, whole: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """What of a whole tensor belongs beside this rank's `target`."""
+    def _shard(self, whole: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the part of a whole tensor that this rank keeps, as `target` is divided."""
         return whole
 
-    def _tell(self, text: str) -> str:
-        """The first rank's text."""
+    def _broadcast_text(self, text: str) -> str:
+        """Return the text of rank 0 on every rank."""
         encoded = text.encode()
         length = torch.tensor([len(encoded)], device=self.device)
         dist.broadcast(length, 0)
@@ -128,80 +151,84 @@ class RankedGradients(Gradients):
         dist.broadcast(content, 0)
         return bytes(content.tolist()).decode()
 
-    def _send(self, tensor: torch.Tensor | None, shape: Sequence[int], kind: str) -> torch.Tensor:
-        """The first rank's tensor, which alone has it."""
-        sent = torch.empty(tuple(shape), dtype=getattr(torch, kind), device=self.device)
+    def _broadcast_tensor(
+        self, tensor: torch.Tensor | None, shape: Sequence[int], kind: str
+    ) -> torch.Tensor:
+        """Return the tensor of rank 0 on every rank; `tensor` is None on the others."""
+        received = torch.empty(tuple(shape), dtype=getattr(torch, kind), device=self.device)
         if tensor is not None:
-            sent.copy_(tensor)
-        dist.broadcast(sent, 0)
-        return sent
+            received.copy_(tensor)
+        dist.broadcast(received, 0)
+        return received
 
-    def _sum_tables(
+    def _sum_sparse_gradients(
         self, tables: Sequence[torch.Tensor], group: dist.ProcessGroup | None = None
     ) -> None:
-        """Adds up sparse gradients; each rank of a group sends the rows that its batches read."""
+        """Sum the sparse gradients of a group; each rank sends the rows that its batches read."""
         if not tables:
             return
         for table in tables:
             if table.grad is None:
-                nothing = table.new_empty((0,), dtype=torch.int64), table[:0].detach()
-                table.grad = _sparse(*nothing, table.shape)
+                no_rows = table.new_empty((0,), dtype=torch.int64)
+                table.grad = _sparse(no_rows, table[:0].detach(), table.shape)
             table.grad = table.grad.coalesce()
-        own = [table.grad._nnz() for table in tables if table.grad is not None]
-        counts = self._all([torch.tensor(own, device=self.device)], group)[0].tolist()
+        row_counts = [table.grad._nnz() for table in tables if table.grad is not None]
+        sent = torch.tensor(row_counts, device=self.device)
+        counts = self._all_gather([sent], group)[0].tolist()
         most = torch.tensor(counts).amax(dim=0).tolist()
         for index, table in enumerate(tables):
             assert table.grad is not None
             rows, values = table.grad.indices()[0], table.grad.values()
             padding = (0, most[index] - len(rows))
             padded = nn.functional.pad(rows, padding), nn.functional.pad(values, (0, 0, *padding))
-            everyone = self._all(padded, group)
+            gathered = self._all_gather(padded, group)
             sizes = [count[index] for count in counts]
             rows, values = (
                 torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
-                for parts in everyone
+                for parts in gathered
             )
             table.grad = _sparse(rows, values, table.shape).coalesce()
 
-    def _all(
+    def _all_gather(
         self, tensors: Sequence[torch.Tensor], group: dist.ProcessGroup | None
     ) -> list[torch.Tensor]:
-        """Each tensor of every rank of a group, rank by rank in a new first dimension."""
-        found, size = [], dist.get_world_size(group)
+        """Gather each tensor from every rank of a group; ranks are a new first dimension."""
+        results, size = [], dist.get_world_size(group)
         for tensor in tensors:
-            everyone = tensor.new_empty((size, *tensor.shape))
+            gathered = tensor.new_empty((size, *tensor.shape))
             self.bytes_exchanged += tensor.nbytes
-            dist.all_gather(list(everyone), tensor.contiguous(), group)
-            found.append(everyone)
-        return found
+            dist.all_gather(list(gathered), tensor.contiguous(), group)
+            results.append(gathered)
+        return results
 
 
 def _sparse(rows: torch.Tensor, values: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """A gradient of a table that is zero but for some rows; a row given twice counts summed."""
+    """Return a table's gradient that is zero except in some rows; repeated rows add up."""
     return torch.sparse_coo_tensor(rows.unsqueeze(0), values, shape, check_invariants=False)
 
 
 class DataParallel(RankedGradients):
-    """Whole models under DistributedDataParallel; of sparse tables only the rows read are sent.
+    """DDP: every rank has the whole model. Only the rows read of a sparse table are sent.
 
     Args:
-        compression: "bfloat16" or "float16" to sum gradients in that format, else "none".
+        loss, device, ranks: see `RankedGradients`.
+        compression: "bfloat16" or "float16" to sum gradients in that data type, else "none".
     """
 
-    def __init__(self, loss: Loss, device: torch.device, own: Ranks, compression: str) -> None:
-        super().__init__(loss, device, own)
+    def __init__(self, loss: Loss, device: torch.device, ranks: Ranks, compression: str) -> None:
+        super().__init__(loss, device, ranks)
         self._tables = sparse_parameters(self.model)
         names = [f"model.{name}" for name in self._tables]
-        # no broadcasts nor buckets for them
+        # DDP cannot sum sparse gradients without sending whole tables
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, names)
         self._wrapped = DistributedDataParallel(loss, gradient_as_bucket_view=True, init_sync=False)
         self._format = None if compression == "none" else getattr(torch, compression)
-        # DDP reads the annotations of what it is given
+        # a lambda, because DDP checks the annotations of a hook that has any
         self._wrapped.register_comm_hook(None, lambda _, bucket: self._sum(bucket))
         self._idle = False
 
-    def accumulate(self, share: Share, asked: Asked) -> torch.Tensor:
-        """Exchanges gradients during the last backward pass only."""
+    def accumulate(self, share: Share, stop_signal: StopSignal) -> torch.Tensor:
+        """Compute the update's gradient; ranks exchange it during the last backward pass only."""
         self._idle = not share.places
         last = len(share.batches) - 1
         sums = []
@@ -211,14 +238,14 @@ class DataParallel(RankedGradients):
         if self._idle:
             for table in self._tables.values():
                 table.grad = None
-        self._sum_tables(list(self._tables.values()))
+        self._sum_sparse_gradients(list(self._tables.values()))
         rows = torch.stack(sums)[: len(share.places)]
-        return self.gather(rows, share.count, asked).sum(dim=0)
+        return self.gather_rows(rows, share.count, stop_signal).sum(dim=0)
 
     def _sum(self, bucket: Any) -> "torch.futures.Future[torch.Tensor]":
-        """DDP's hook: sums a bucket of gradients."""
+        """Sum a bucket of gradients over ranks. DDP calls this hook."""
         buffer = bucket.buffer()
-        if self._idle:  # x + -0.0 is x, to its sign, for every x
+        if self._idle:  # x + -0.0 equals x for every x, including its sign
             buffer.fill_(-0.0)
         sent = buffer if self._format is None else buffer.to(self._format)
         self.bytes_exchanged += sent.nbytes
@@ -233,7 +260,7 @@ class DataParallel(RankedGradients):
 
 
 def shapes(tensors: Tensors) -> dict[str, tuple[list[int], str]]:
-    """Sizes and number formats, by name."""
+    """Return the size and data type of each tensor, by name."""
     return {
         name: (list(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         for name, tensor in tensors.items()
@@ -241,24 +268,25 @@ def shapes(tensors: Tensors) -> dict[str, tuple[list[int], str]]:
 
 
 class ShardedDataParallel(RankedGradients):
-    """FSDP2: each rank keeps a part of every weight, its gradient and its optimiser state.
+    """FSDP2: each rank keeps a shard of every weight, its gradient and its optimizer state.
 
-    The weights are whole on every rank during an update's passes only. Tables must be dense.
+    Weights are whole on every rank only during an update's forward and backward passes. Gradients
+    of embedding tables must be dense.
     """
 
-    def __init__(self, loss: Loss, device: torch.device, own: Ranks) -> None:
+    def __init__(self, loss: Loss, device: torch.device, ranks: Ranks) -> None:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import FSDPModule, fully_shard
 
-        super().__init__(loss, device, own)
-        fully_shard(loss, mesh=init_device_mesh(device.type, (own.size,)))
+        super().__init__(loss, device, ranks)
+        fully_shard(loss, mesh=init_device_mesh(device.type, (ranks.size,)))
         assert isinstance(loss, FSDPModule)
-        loss.set_gradient_divide_factor(1.0)  # sums, as DataParallel
-        loss.set_force_sum_reduction_for_comms(True)  # gloo has no other
+        loss.set_gradient_divide_factor(1.0)  # sum, as in DataParallel
+        loss.set_force_sum_reduction_for_comms(True)  # gloo has no average
         self._sharded = loss
 
-    def accumulate(self, share: Share, asked: Asked) -> torch.Tensor:
-        """Gathers the weights once, and scatters the gradients in the last backward pass."""
+    def accumulate(self, share: Share, stop_signal: StopSignal) -> torch.Tensor:
+        """Compute the update's gradient: gather weights once, scatter gradients at the end."""
         last = len(share.batches) - 1
         if not share.places:
             share = replace(share, divisor=math.inf)
@@ -270,15 +298,15 @@ class ShardedDataParallel(RankedGradients):
         for parameter in self.model.parameters():  # weights out, gradients in
             self.bytes_exchanged += 2 * parameter.numel() * parameter.element_size()
         rows = torch.stack(sums)[: len(share.places)]
-        return self.gather(rows, share.count, asked).sum(dim=0)
+        return self.gather_rows(rows, share.count, stop_signal).sum(dim=0)
 
     def clip(self, limit: float) -> torch.Tensor:
-        """By the norm over all ranks' parts."""
-        return clip_gradients(self.model.parameters(), limit, norm_of_all)
+        """Clip by the norm over the shards of all ranks."""
+        return clip_gradients(self.model.parameters(), limit, norm_over_ranks)
 
     @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
-        """Inside, every rank has all weights, whichever methods are called how often."""
+    def full_parameters(self) -> Iterator[None]:
+        """Gather all weights on every rank for the duration of the context."""
         self._sharded.unshard()
         try:
             yield
@@ -286,7 +314,7 @@ class ShardedDataParallel(RankedGradients):
             self._sharded.reshard()
 
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
-        """Gathered a tensor at a time; only the first rank keeps them."""
+        """Gather weights and optimizer state one tensor at a time; only rank 0 keeps them."""
         gathered: list[Tensors] = []
         for tensors in (self.model.state_dict(), optimizer_tensors(optimizer)):
             kept = {}
@@ -297,10 +325,11 @@ class ShardedDataParallel(RankedGradients):
             gathered.append(kept)
         return gathered[0], gathered[1]
 
-    def _part(self, whole: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def _shard(self, whole: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.distributed.tensor import DTensor, distribute_tensor
 
-        if not isinstance(target, DTensor) or whole.shape != target.shape:  # a count of steps
+        # the optimizer's count of steps is a scalar, which is not divided
+        if not isinstance(target, DTensor) or whole.shape != target.shape:
             return whole
         return distribute_tensor(whole, target.device_mesh, target.placements, src_data_rank=None)
 
@@ -311,8 +340,8 @@ def _whole(tensor: "torch.Tensor | DTensor") -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def norm_of_all(norm: torch.Tensor) -> torch.Tensor:
-    """The norm of what all ranks have, each the given part."""
+def norm_over_ranks(norm: torch.Tensor) -> torch.Tensor:
+    """Return the norm over all ranks from the norm of this rank's part."""
     square = norm.double().square()
     dist.all_reduce(square)
     return square.sqrt().to(norm.dtype)

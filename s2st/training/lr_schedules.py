@@ -1,4 +1,4 @@
-"""The schedules registry: the learning rate as a function of time and of validation results."""
+"""Learning-rate schedules and their registry: fixed, halve-after, plateau, inverse-sqrt."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,26 +10,26 @@ from s2st.options.registry import Registry
 
 
 class Schedule(ABC):
-    """Scales the optimiser's base rate."""
+    """A factor on the optimizer's base learning rate, by time and validation results."""
 
     @abstractmethod
     def factor(self, update: int, epoch: float) -> float:
-        """The factor of an update.
+        """Return the factor for an update.
 
         Args:
-            update: its number, from 1.
-            epoch: epochs done before it, with fraction.
+            update: number of the update, from 1.
+            epoch: epochs done before the update, with fraction.
         """
 
-    def validated(self, loss: float) -> None:  # noqa: B027 - most schedules do not listen
-        """Told the validation loss, nats a token, after each validation."""
+    def validated(self, loss: float) -> None:  # noqa: B027 - most schedules ignore it
+        """Receive the loss of each validation, in nats per token."""
 
     def state(self) -> dict[str, float]:
-        """What must be saved to go on exactly."""
+        """Return the state that a checkpoint must keep for exact resume."""
         return {}
 
     def restore(self, state: Mapping[str, float]) -> None:  # noqa: B027
-        """Takes back what `state` gave."""
+        """Load the values that `state` returned."""
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", "s2st.training.lr_schedules:Schedule")
@@ -37,7 +37,7 @@ SCHEDULES: Registry[Schedule] = Registry("schedule", "s2st.training.lr_schedules
 
 @dataclass(frozen=True)
 class FixedConfig:
-    """The fixed schedule has no options."""
+    """Options of `fixed`: none."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,16 @@ class PlateauConfig:
     """Options of `plateau`."""
 
     plateau_factor: float = option(
-        0.5, "factor where validation is no better", minimum=0, maximum=1
+        0.5,
+        "factor on the learning rate when validation perplexity stops improving",
+        minimum=0,
+        maximum=1,
     )
     plateau_patience: int = option(
-        0, "validations without a better perplexity that are forgiven", minimum=0, maximum=1_000_000
+        0,
+        "number of validations without improvement before the learning rate drops (patience)",
+        minimum=0,
+        maximum=1_000_000,
     )
 
 
@@ -67,18 +73,18 @@ class InverseSqrtConfig:
     """Options of `inverse-sqrt`."""
 
     warmup_updates: int = option(
-        4000, "updates of linear warm-up to the full rate", minimum=1, maximum=1_000_000_000_000
+        4000, "updates of linear warm-up to the full learning rate", minimum=1, maximum=10**12
     )
 
 
 class Fixed(Schedule):
-    """Always the full rate."""
+    """The full learning rate at all times."""
 
     def __init__(self, config: FixedConfig) -> None:
         self.config = config
 
     def factor(self, update: int, epoch: float) -> float:
-        """1."""
+        """Return 1."""
         return 1.0
 
 
@@ -92,7 +98,7 @@ class HalveAfter(Schedule):
         self.config = config
 
     def factor(self, update: int, epoch: float) -> float:
-        """1, then 1/2, 1/4, ..."""
+        """Return 1, then 1/2, 1/4, ..."""
         late = epoch - self.config.halve_after
         if late < -1e-9:
             return 1.0
@@ -100,7 +106,7 @@ class HalveAfter(Schedule):
 
 
 class Plateau(Schedule):
-    """Multiplies the rate by a factor whenever validation did not get better."""
+    """Multiplication of the rate by a factor each time the validation loss stops improving."""
 
     def __init__(self, config: PlateauConfig) -> None:
         self.config = config
@@ -109,11 +115,11 @@ class Plateau(Schedule):
         self._bad = 0
 
     def factor(self, update: int, epoch: float) -> float:
-        """The present scale."""
+        """Return the product of all reductions so far."""
         return self._scale
 
     def validated(self, loss: float) -> None:
-        """Lowers the scale after too many results that are no better."""
+        """Lower the factor after more than `plateau_patience` results without improvement."""
         if loss < self._best:
             self._best, self._bad = loss, 0
             return
@@ -123,11 +129,11 @@ class Plateau(Schedule):
             self._bad = 0
 
     def state(self) -> dict[str, float]:
-        """Scale, best loss and count."""
+        """Return the factor, the best loss and the count of results without improvement."""
         return {"scale": self._scale, "best": self._best, "bad": float(self._bad)}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Takes back scale, best loss and count."""
+        """Load the values that `state` returned."""
         self._scale, self._best, self._bad = state["scale"], state["best"], int(state["bad"])
 
 
@@ -142,12 +148,12 @@ class InverseSqrt(Schedule):
         self.config = config
 
     def factor(self, update: int, epoch: float) -> float:
-        """update / warmup, then sqrt(warmup / update)."""
+        """Return update / warmup, then sqrt(warmup / update)."""
         warmup = self.config.warmup_updates
         return min(update / warmup, math.sqrt(warmup / update))
 
 
-SCHEDULES.register("plateau", PlateauConfig, Plateau, "lower when validation gets no better")
+SCHEDULES.register("plateau", PlateauConfig, Plateau, "lower when validation stops improving")
 SCHEDULES.register("fixed", FixedConfig, Fixed, "constant")
 SCHEDULES.register(
     "halve-after", HalveAfterConfig, HalveAfter, "constant, then halved every half epoch (paper)"

@@ -1,12 +1,12 @@
-"""The exponential moving average of the weights: what validation and checkpoints use.
+"""Exponential moving averages of the weights, which validation and checkpoints use.
 
-Averages of the iterates are steadier than the last one (Polyak & Juditsky 1992). After update t
-each trained parameter's average moves to d * average + (1 - d) * parameter, from the initial
-weights on, with d = min(decay, (1 + t) / (10 + t)): early weights are soon forgotten (the warm-up
-of TensorFlow's ExponentialMovingAverage and of Marian's --exponential-smoothing).
+The average of the weights varies less than the last weights (Polyak & Juditsky 1992). It starts at
+the initial weights. After update t, it becomes d * average + (1 - d) * parameter with
+d = min(decay, (1 + t) / (10 + t)). The second term lets early weights fade quickly, as in
+TensorFlow's ExponentialMovingAverage and Marian's --exponential-smoothing.
 
-A checkpoint's weights are the averages; the parameters themselves are in the optimiser's state as
-"raw", so that every way to exchange that state over ranks carries them too.
+The weights of a checkpoint are the averages. The parameters are in the optimizer state under the
+name "raw", so each exchange of optimizer state between ranks includes them.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ RAW = "raw"
 
 
 class WeightAverages:
-    """The averages of an optimiser's parameters, or of this rank's parts of them.
+    """Moving averages of an optimizer's parameters, or of this rank's parts of them.
 
     Args:
-        optimizer: whose parameters have their initial weights.
-        decay: d at most; with 0 there are no averages, and every method does nothing.
+        optimizer: the optimizer; its parameters have their initial weights.
+        decay: the largest d. With 0 there are no averages, and every method does nothing.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, decay: float) -> None:
@@ -38,14 +38,17 @@ class WeightAverages:
 
     @torch.no_grad()
     def update(self, count: int) -> None:
-        """Moves the averages towards the weights after `count` updates, at least 1."""
+        """Move the averages towards the weights after update number `count`, from 1."""
         decay = min(self._decay, (1 + count) / (10 + count))
         for parameter, average in self._pairs:
             average.lerp_(parameter, 1 - decay)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, the parameters hold the averages, and the optimiser's state them as "raw"."""
+        """Put the averages into the parameters for the duration of the context.
+
+        The weights are in the optimizer state under the name "raw" meanwhile.
+        """
         self._swap()
         try:
             for parameter, average in self._pairs:
@@ -58,7 +61,7 @@ class WeightAverages:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        """Exchanges parameters and averages, in their memory, which others have views of."""
+        """Exchange parameters and averages in place, because other objects have views of them."""
         for parameter, average in self._pairs:
             kept = parameter.detach().clone()
             parameter.copy_(average)
@@ -66,14 +69,14 @@ class WeightAverages:
 
     @torch.no_grad()
     def restored(self) -> None:
-        """Takes both from a checkpoint that was put back.
+        """Set averages and parameters after a checkpoint was loaded.
 
         Raises:
-            CheckpointError: it holds no averages.
+            CheckpointError: the checkpoint has no averages.
         """
         for parameter, average in self._pairs:
             raw = self._optimizer.state[parameter].pop(RAW, None)
             if raw is None:
-                raise CheckpointError("the optimiser's state holds no weights beside the averages")
+                raise CheckpointError("the optimizer's state has no weights beside the averages")
             average.copy_(parameter)
             parameter.copy_(raw)

@@ -1,15 +1,18 @@
-"""What the trainer tells while it works. Times are wall-clock seconds, losses nats a token."""
+"""Training progress: the observer that receives it, the reports, and the meter of an interval.
+
+Times are wall-clock seconds; losses are nats per token.
+"""
 
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-PLAIN_NATS = 27.0  # exp of more has 12 digits or more
-MOST_NATS = 1e12  # more is no probability that any model computes
+PLAIN_NATS = 27.0  # exp of a larger number has at least 12 digits
+MOST_NATS = 1e12  # no model computes a smaller probability
 
 
 def perplexity_text(nats: float, digits: int = 2) -> str:
-    """exp of nats a token for a reader; 1.26e+900 where floating point has no such number."""
+    """Return exp(nats per token) as text, such as 1.26e+900 beyond the range of a float."""
     if math.isnan(nats):
         return "not a number"
     if nats > MOST_NATS:
@@ -17,7 +20,7 @@ def perplexity_text(nats: float, digits: int = 2) -> str:
     if nats < PLAIN_NATS:
         return f"{math.exp(nats):.{digits}f}"
     exponent, rest = divmod(nats / math.log(10), 1)
-    mantissa = f"{10**rest:.2f}"  # log-probabilities tell no more digits of such a number
+    mantissa = f"{10**rest:.2f}"  # the logarithm has no more significant digits
     if mantissa == "10.00":
         mantissa, exponent = "1.00", exponent + 1
     return f"{mantissa}e+{int(exponent)}"
@@ -25,17 +28,19 @@ def perplexity_text(nats: float, digits: int = 2) -> str:
 
 @dataclass(frozen=True)
 class UpdateReport:
-    """The updates since the last report. Word counts leave out padding, EOS counted.
+    """The updates since the last report. Word counts exclude padding and include EOS.
 
     Attributes:
         update, epoch: updates done; epochs done with fraction.
-        loss: criterion a target token.
-        nll: -log p a target token; exp of it is the perplexity.
-        source_words_per_second, target_words_per_second: over these updates, validation and
-            saving left out; None of a model that reads no source.
-        seconds_left: of training if it goes to its last epoch or update; None if unknown.
-        end: which of the two that is, such as "epoch 40"; "" if unknown.
-        may_stop_early: whether validation may end the training before.
+        loss: criterion per target token.
+        nll: -log p per target token; exp(nll) is the perplexity.
+        learning_rate: of the last update.
+        gradient_norm: mean over the updates, before clipping.
+        source_words_per_second, target_words_per_second: without validation and saving time. The
+            first is None for a model without source.
+        seconds_left: time to the last epoch or update, whichever is nearer; None if unknown.
+        end: which of the two is nearer, such as "epoch 40"; "" if unknown.
+        may_stop_early: whether patience may end the training earlier.
     """
 
     update: int
@@ -53,9 +58,14 @@ class UpdateReport:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """One validation: `nll` is -log p a target token, EOS counted.
+    """One validation.
 
-    `train_nll` is over the updates since the validation before.
+    Attributes:
+        update, epoch: updates done; epochs done with fraction.
+        nll: -log p per target token of the validation split, EOS included.
+        train_nll: the same over the training updates since the previous validation.
+        learning_rate: of the last update.
+        best: whether this is the lowest validation loss so far.
     """
 
     update: int
@@ -66,28 +76,28 @@ class ValidationReport:
     best: bool
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return the fields as JSON values."""
         return asdict(self)
 
 
 class Observer:
-    """Told of progress; this one keeps silent."""
+    """Receives the progress of a training; this base class ignores it."""
 
     def started(self, update: int, epochs: float | None, updates: int | None) -> None:
-        """Training starts or goes on at an update, towards these ends."""
+        """Training starts or resumes after `update`; its limits are `epochs` and `updates`."""
 
     def updated(self, report: UpdateReport) -> None:
-        """Some updates were done."""
+        """A reporting interval ended."""
 
     def validated(self, report: ValidationReport) -> None:
-        """A validation was done."""
+        """A validation ended."""
 
     def saved(self, name: str) -> None:
-        """A checkpoint was written."""
+        """The checkpoint `name` was written."""
 
 
 class Meter:
-    """Sums since the last progress report."""
+    """Sums over the updates since the last report."""
 
     def __init__(self) -> None:
         self.updates = self.source = self.target = 0
@@ -96,7 +106,14 @@ class Meter:
     def add(
         self, loss: float, nll: float, source: int, target: int, norm: float, seconds: float
     ) -> None:
-        """An update: sums of loss and nll in nats, words of both sides, gradient norm, time."""
+        """Add one update.
+
+        Args:
+            loss, nll: sums over the update, in nats.
+            source, target: words of the update.
+            norm: gradient norm before clipping.
+            seconds: wall-clock time.
+        """
         self.updates += 1
         self.loss += loss
         self.nll += nll
@@ -108,7 +125,7 @@ class Meter:
     def report(
         self, update: int, epoch: float, rate: float, left: float | None, reads_source: bool = True
     ) -> UpdateReport:
-        """The means; `left` is how many seconds are left, if that is known."""
+        """Return the means; `left` is the remaining time in seconds, None if unknown."""
         tokens, seconds = max(1, self.target), max(1e-9, self.seconds)
         return UpdateReport(
             update, epoch, self.loss / tokens, self.nll / tokens, rate, self.norm / self.updates,

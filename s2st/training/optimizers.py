@@ -1,11 +1,12 @@
-"""The optimisers registry: torch's own, by name. A builder takes (config, parameters).
+"""Optimizers and their registry: SGD, Adam, AdamW and lazy Adam.
 
-An optimiser that has `sparse_tables`, true, is given sparse gradients of the embedding tables.
+A builder takes (config, parameters). An optimizer whose attribute `sparse_tables` is true receives
+sparse gradients of the embedding tables.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from s2st.options.config import option
 from s2st.options.registry import Registry
@@ -13,14 +14,14 @@ from s2st.options.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-OPTIMIZERS: Registry[Any] = Registry("optimizer", "torch.optim:Optimizer")
-MOST_DECAY = 0.999999  # 1 would divide by 0, and single precision must tell it from 1
-LEAST_EPS = 1e-20  # 0 would divide 0 by 0 where a weight has no gradient
+OPTIMIZERS: Registry["torch.optim.Optimizer"] = Registry("optimizer", "torch.optim:Optimizer")
+MOST_DECAY = 0.999999  # 1 would divide by 0; single precision must distinguish it from 1
+LEAST_EPS = 1e-20  # 0 would divide 0 by 0 for a weight with gradient 0
 
 
 @dataclass(frozen=True)
 class SGDConfig:
-    """Options of plain gradient descent."""
+    """Options of `sgd`."""
 
     lr: float = option(0.7, "learning rate", minimum=0, maximum=1000)
     momentum: float = option(0.0, "momentum", minimum=0, maximum=1, open_maximum=True)
@@ -29,7 +30,7 @@ class SGDConfig:
 
 @dataclass(frozen=True)
 class AdamConfig:
-    """Options of Adam and AdamW."""
+    """Options of `adam` and `adamw`."""
 
     lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
     adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MOST_DECAY)
@@ -44,7 +45,7 @@ class AdamConfig:
 
 @dataclass(frozen=True)
 class LazyAdamConfig:
-    """Options of Adam on the rows of the embedding tables that a batch reads."""
+    """Options of `lazy-adam`."""
 
     lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
     adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MOST_DECAY)
@@ -57,7 +58,7 @@ class LazyAdamConfig:
 def build_sgd(
     config: SGDConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
-    """torch.optim.SGD, fused; without momentum and weight decay, tables by the rows read."""
+    """Build torch's fused SGD, with sparse tables where momentum and weight decay are 0."""
     from s2st.training.sparse_embeddings import SGD
 
     return SGD(
@@ -72,7 +73,7 @@ def build_sgd(
 def build_adam(
     config: AdamConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
-    """torch.optim.Adam, fused: one pass over the weights an update."""
+    """Build torch's fused Adam, which reads the weights once per update."""
     import torch
 
     betas = (config.adam_beta1, config.adam_beta2)
@@ -84,7 +85,7 @@ def build_adam(
 def build_adamw(
     config: AdamConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
-    """torch.optim.AdamW, fused."""
+    """Build torch's fused AdamW."""
     import torch
 
     betas = (config.adam_beta1, config.adam_beta2)
@@ -96,7 +97,7 @@ def build_adamw(
 def build_lazy_adam(
     config: LazyAdamConfig, parameters: Iterable["torch.nn.Parameter"]
 ) -> "torch.optim.Optimizer":
-    """Adam, fused, that leaves the rows of tables alone that were not read."""
+    """Build fused Adam that updates only the embedding rows that the batches read."""
     from s2st.training.sparse_embeddings import LazyAdam
 
     betas = (config.adam_beta1, config.adam_beta2)
@@ -109,6 +110,6 @@ OPTIMIZERS.register(
     "lazy-adam",
     LazyAdamConfig,
     build_lazy_adam,
-    "Adam that moves only the embeddings a batch reads (Adam moves all): for large vocabularies",
+    "Adam that updates only the embeddings a batch reads, for large vocabularies",
 )
 OPTIMIZERS.register("sgd", SGDConfig, build_sgd, "stochastic gradient descent (the paper's)")

@@ -1,255 +1,363 @@
-"""Stages of a model on ranks of their own, run by torch.distributed.pipelining over micro-batches.
+"""Pipeline-parallel training: layers divided over stages, the softmax's rows over all ranks.
 
-Ranks are a grid: stages x columns. A column is a whole pipeline with its own share of each batch.
+This is the split of Sutskever et al. (2014). Ranks form a grid of stages x columns. Every rank
+reads every batch, and each column computes its share of the sentences. The gradients of layers are
+summed over columns. Each row of the softmax is on one rank, which computes its whole gradient.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
 
-from s2st.data.batch import Batch, SourceBatch, moved
-from s2st.models.base import ModelStage
-from s2st.process.device import autocast
-from s2st.process.ranks import stdout_to_stderr
-from s2st.text.vocabulary import EOS_ID, PAD_ID
+from s2st.criteria.cross_entropy import Criterion
+from s2st.data.batch import Batch
+from s2st.data.batch_loader import load_batch
+from s2st.data.batch_planner import BatchingConfig, plan_in_order
+from s2st.data.store import ParallelCorpus
+from s2st.errors import UsageError
+from s2st.models.base import ModelStage, Seq2SeqModel
+from s2st.models.softmax.rank_divided_loss import divided_softmax_loss, word_range
+from s2st.process.ranks import Ranks
+from s2st.training.checkpoint import (
+    ResumedRun,
+    TrainingState,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from s2st.training.data_parallel import RankedGradients, norm_over_ranks
+from s2st.training.gradient_accumulation import Loss, Share, StopSignal, Tensors, memory_checked
+from s2st.training.pipeline_schedule import Pipeline, RankGrid, split_batch
+from s2st.training.sparse_embeddings import clip_gradients, coalesce_gradients
 
-# the last stage's features -> the loss's gradient of them; None in and out on other stages
-Between = Callable[[torch.Tensor | None], torch.Tensor | None]
+
+class RankPart(nn.Module):
+    """The part of a model that one rank holds: a stage, and some rows of the softmax matrix."""
+
+    def __init__(self, stage: ModelStage, rows: torch.Tensor) -> None:
+        super().__init__()
+        self.stage = stage
+        self.softmax_rows = nn.Parameter(rows.detach().clone())
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The ranks in rows (stages) and columns, and where this one is.
-
-    Rank r has stage r // columns in column r % columns: ranks of a stage are neighbours.
+class _Layout:
+    """Which rank holds each parameter of the whole model.
 
     Attributes:
-        mesh: of the dimensions "stage" (the group is this rank's column) and "column" (the group
-            is all ranks of this rank's stage).
+        shapes: shape of each whole parameter, by name, in the model's order.
+        stages: stage of each parameter, by name; the softmax matrix belongs to no stage.
+        frozen: names of the parameters that are not trained; the optimizer has no state of them.
     """
 
-    stages: int
-    columns: int
-    stage: int
-    column: int
-    mesh: DeviceMesh
+    shapes: dict[str, tuple[int, ...]]
+    stages: dict[str, int]
+    frozen: frozenset[str]
 
-    @property
-    def last(self) -> bool:
-        """Whether this rank has the last stage."""
-        return self.stage == self.stages - 1
-
-    def rank_of(self, stage: int, column: int) -> int:
-        """The rank at a place."""
-        return stage * self.columns + column
+    def holders(self, name: str, grid: RankGrid) -> list[int]:
+        """Return the ranks whose parts make up the parameter, in the order of its rows."""
+        if name in self.stages:
+            return [grid.rank_of(self.stages[name], 0)]
+        return list(range(grid.stages * grid.columns))
 
 
-def make_grid(stages: int, columns: int, device: torch.device, seconds: float) -> Grid:
-    """Joins the ranks of each row and column in groups with a time-out of their own."""
-    numbers = torch.arange(stages * columns).view(stages, columns)
-    stage, column = divmod(dist.get_rank(), columns)
-    timeout = timedelta(seconds=seconds)
-    # All ranks make all groups. Newer torch declares another type than `from_group` takes.
-    with stdout_to_stderr():
-        lines: list[Any] = [dist.new_group(line, timeout) for line in numbers.t().tolist()]
-        rows: list[Any] = [dist.new_group(row, timeout) for row in numbers.tolist()]
-    mesh = DeviceMesh.from_group(
-        [lines[column], rows[stage]], device.type, numbers, mesh_dim_names=("stage", "column")
-    )
-    return Grid(stages, columns, stage, column, mesh)
+def check_division(model: Seq2SeqModel, criterion: Criterion, stages: int, processes: int) -> None:
+    """Check that model and criterion can be divided into stages; the model may be without memory.
 
-
-def shares(batch: Batch, columns: int, micro_batches: int) -> list[Batch]:
-    """The batch dealt to the columns: for each, micro-batches of one size behind each other.
-
-    Sentences of near-equal length come together. Where the batch cannot be divided evenly, source
-    sentences of nothing but EOS with an empty target are added, which count nowhere.
+    Raises:
+        UsageError: the criterion, the vocabulary or the architecture cannot be divided so.
     """
-    size = -(-len(batch) // (columns * micro_batches))
-    order = torch.argsort(batch.target_lengths * 10_000 + batch.source.lengths, stable=True)
-    padding = torch.full((columns * micro_batches * size - len(batch),), len(batch))
-    rows = torch.cat([order, padding]).view(micro_batches, columns, size)
-    source = nn.functional.pad(batch.source.tokens, (0, 0, 0, 1), value=PAD_ID)
-    source[-1, 0] = EOS_ID
-    source_lengths = nn.functional.pad(batch.source.lengths, (0, 1), value=1)
-    target_in, target_out = (
-        nn.functional.pad(ids, (0, 0, 0, 1), value=PAD_ID)
-        for ids in (batch.target_in, batch.target_out)
-    )
-    target_lengths = nn.functional.pad(batch.target_lengths, (0, 1))
-    dealt = []
-    for column in range(columns):
-        chosen = rows[:, column].flatten()
-        there = moved(chosen, source.device)
-        dealt.append(
-            Batch(
-                SourceBatch(source[there], source_lengths[chosen], tuple(chosen.tolist())),
-                target_in[there],
-                target_out[there],
-                target_lengths[chosen],
-            )
-        )
-    return dealt
+    if criterion.smoothing is None:
+        raise UsageError("--pipeline-stages: this criterion does not support a divided softmax")
+    words = len(model.softmax_weight())
+    if words < processes:
+        raise UsageError(f"{words} target words cannot be divided over {processes} processes")
+    for index in range(stages):
+        model.stage(index, stages)
 
 
-class Pipeline:
-    """This rank's stage in its column.
+def split_model(model: Seq2SeqModel, grid: RankGrid) -> tuple[RankPart, _Layout, dict[str, str]]:
+    """Return this rank's part of a model.
+
+    Returns:
+        The part, the layout of all parts, and a mapping from the part's parameter names to the
+        model's.
+    """
+    softmax = model.softmax_weight()
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    stages: dict[str, int] = {}
+    for index in range(grid.stages):
+        stage = model.stage(index, grid.stages)
+        stages |= {names[id(parameter)]: index for parameter in stage.parameters()}
+        if index == grid.stage:
+            local_stage = stage
+    count = grid.stages * grid.columns
+    first, end = word_range(len(softmax), dist.get_rank(), count)
+    part = RankPart(local_stage, softmax[first:end])
+    renamed = {f"stage.{n}": names[id(p)] for n, p in local_stage.named_parameters()}
+    renamed["softmax_rows"] = names[id(softmax)]
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    frozen = frozenset(n for n, p in model.named_parameters() if not p.requires_grad)
+    return part, _Layout(shapes, stages, frozen), renamed
+
+
+class StagedGradients(RankedGradients):
+    """Training on a grid of ranks: stages of layers, columns of sentences, a divided softmax.
 
     Args:
-        stage: its layers, on `device`.
-        grid: all ranks.
-        width: of all states between stages, and of the features.
-        micro_batches: that a column's share is divided into.
-        device, precision: where and in which numbers to compute.
+        loss: the whole model, equal on all ranks, and the criterion.
+        device, precision: device and data type of the computation.
+        ranks: this process among the ranks of the job.
+        grid: the grid of all ranks.
+        micro_batches: number of parts into which a column's share of a batch is cut.
 
     Attributes:
-        bytes_exchanged: that this rank gave to the stages beside it so far.
+        local_parameters: the parameters of this rank, under their names in the whole model.
+
+    Raises:
+        UsageError: model or criterion cannot be divided.
     """
 
     def __init__(
-        self,
-        stage: ModelStage,
-        grid: Grid,
-        width: int,
+        self, loss: Loss, device: torch.device, precision: str, ranks: Ranks, grid: RankGrid,
         micro_batches: int,
-        device: torch.device,
-        precision: str,
-    ) -> None:
-        self._stage = _Run(stage, device, precision)
+    ) -> None:  # fmt: skip
+        check_division(loss.model, loss.criterion, grid.stages, ranks.size)
+        self._smoothing = loss.criterion.smoothing or 0.0
+        part, self._layout, renamed = split_model(loss.model, grid)
+        super().__init__(loss, device, ranks)
+        self.model = part.to(device)
+        del self.loss
+        for parameter in set(loss.model.parameters()) - set(part.parameters()):
+            parameter.data = parameter.data.new_empty(0)  # other ranks hold it: free its memory
+        self.local_parameters = {
+            renamed[name]: parameter for name, parameter in part.named_parameters()
+        }
+        self._rows = part.softmax_rows
+        self._vocabulary = self._layout.shapes[renamed["softmax_rows"]][0]
         self._grid = grid
-        self._width = width
+        self._bytes_sent = 0  # since the last update
         self._micro_batches = micro_batches
-        self._device = device
-        self.bytes_exchanged = 0
+        width = self._rows.shape[1]
+        self._pipeline = Pipeline(part.stage, grid, width, micro_batches, device, precision)
+        self._dtype = torch.bfloat16 if precision == "bfloat16" else None
 
-    def features(self, share: Batch) -> torch.Tensor | None:
-        """(B, T, H) of the column's share, made without gradients, on the last stage."""
-        return self._step(self._connect(share, _nothing), None, share)
+    def _synchronize_weights(self) -> None:
+        """Do nothing: all ranks drew the same weights from the same seed."""
 
-    def gradients(self, share: Batch, between: Between) -> None:
-        """Adds to the gradients of this stage's weights.
+    def assigned(self, count: int) -> range:
+        """Return all batches: each batch is divided over columns by sentences."""
+        return range(count)
+
+    def accumulate(self, share: Share, stop_signal: StopSignal) -> torch.Tensor:
+        """Run batch after batch through the pipelines, then sum gradients over the columns."""
+        sums = []
+        for batch, seed in zip(share.batches, share.seeds, strict=True):
+            torch.manual_seed(seed + self.ranks.rank)  # else all columns get one dropout mask
+            with memory_checked(batch, share):
+                sums.append(self._batch(batch, share.divisor))
+            if share.count > 1:
+                coalesce_gradients(self.model.parameters())
+        layers = [p for p in self.model.parameters() if p is not self._rows]
+        self._sum_over_columns(layers)
+        self._exchange_stop_signals(stop_signal)
+        self.bytes_exchanged += self._bytes_sent + self._pipeline.bytes_exchanged
+        self._bytes_sent = self._pipeline.bytes_exchanged = 0
+        return torch.stack(sums).sum(dim=0)
+
+    def _batch(self, batch: Batch, divisor: float) -> torch.Tensor:
+        """Add the gradient of one batch. Return (2,) its sums of loss and nll."""
+        columns = split_batch(batch, self._grid.columns, self._micro_batches)
+        sums: list[torch.Tensor] = []
+
+        def loss_step(features: torch.Tensor | None) -> torch.Tensor | None:
+            loss, gradient = self._softmax(features, columns, divisor)
+            sums.append(loss)
+            return gradient
+
+        self._pipeline.gradients(columns[self._grid.column], loss_step)
+        return sums[0]
+
+    def _softmax(
+        self, features: torch.Tensor | None, columns: list[Batch], divisor: float | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Compute the divided softmax of all columns; every rank takes part.
 
         Args:
-            share: the column's.
-            between: called on all ranks at once, after all forward passes and before the first
-                backward pass, with the features (B, T, H) on the last stage.
+            features: (B, T, H) of this rank's column, on the last stage; None on other stages.
+            columns: the batch of each column.
+            divisor: gradients are divided by it; None computes no gradient at all.
+
+        Returns:
+            (2,) loss and nll over all columns, and the gradient (B, T, H) of `features`.
         """
-        features: list[torch.Tensor] = []
-        found: list[torch.Tensor] = []
-
-        def all_done() -> None:
-            gradient = between(torch.cat(features) if features else None)
-            if gradient is not None:
-                found.extend(gradient.chunk(self._micro_batches))
-
-        def surrogate(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-            """Something to call backward on; what comes back is the gradient made between."""
-            index = len(features)
-            features.append(output.detach())
-            output.register_hook(lambda _: found[index])
-            return output.sum()
-
-        stage = self._connect(share, all_done)
-        self._step(stage, surrogate, share)
-
-    def _step(
-        self, stage: "_Stage", loss: Callable[..., torch.Tensor] | None, share: Batch
-    ) -> torch.Tensor | None:
-        # unless told not to, it divides the gradients that there are, even without a loss
-        schedule = ScheduleGPipe(stage, self._micro_batches, loss, scale_grads=False)
-        source, target = share.source.tokens, share.target_in
-        features: torch.Tensor | None = schedule.step(
-            *((source, target) if self._grid.stage == 0 else ()),
-            target=share.target_lengths if self._grid.last else None,
-            source_lengths=share.source.lengths,
-            target_lengths=share.target_lengths,
-        )
-        states = source.numel() + target.numel()
-        directions = (not self._grid.last) + (self._grid.stage > 0 and torch.is_grad_enabled())
-        self.bytes_exchanged += directions * states * self._width * self._stage.dtype.itemsize
-        return features
-
-    def _connect(self, share: Batch, between: Callable[[], None]) -> "_Stage":
-        """The stage for this share's shapes: one that ran cannot take others."""
-        size = len(share) // self._micro_batches
-        widths = share.source.tokens.shape[1], share.target_in.shape[1]
-        dtype = self._stage.dtype
-
-        def states(*shape: int) -> torch.Tensor:
-            return torch.empty(shape, dtype=dtype, device="meta", requires_grad=True)
-
-        inside = tuple(states(width, size, self._width) for width in widths)
-        ids = tuple(torch.empty((size, w), dtype=torch.int64, device="meta") for w in widths)
-        stage = _Stage(
-            self._stage, self._grid.stage, self._grid.stages, self._device,
-            input_args=inside if self._grid.stage else ids,
-            output_args=states(size, widths[1], self._width) if self._grid.last else inside,
-            group=self._grid.mesh.get_group("stage"),
+        positions = columns[self._grid.column].target_positions()
+        sizes = [column.target_tokens for column in columns]
+        local = None if features is None else features.flatten(0, 1)[positions]
+        words = torch.cat([c.target_out.flatten()[c.target_positions()] for c in columns])
+        found = divided_softmax_loss(
+            self._broadcast_features(local, sizes), self._rows.detach(), words, self._smoothing,
+            self._vocabulary, dtype=self._dtype, gradients=divisor is not None,
         )  # fmt: skip
-        stage.between = between
-        return stage
+        self._bytes_sent += 3 * len(words) * found.loss.element_size()
+        sums = torch.stack([found.loss, found.nll])
+        if found.of_features is None or found.of_weight is None or divisor is None:
+            return sums, None
+        of_weight = found.of_weight.div_(divisor)
+        self._rows.grad = of_weight if self._rows.grad is None else self._rows.grad.add_(of_weight)
+        gradient = None
+        for column, piece in enumerate(torch.split(found.of_features.div_(divisor), sizes)):
+            dist.reduce(piece, self._grid.rank_of(self._grid.stages - 1, column))
+            if features is not None and column == self._grid.column:
+                gradient = torch.zeros_like(features)
+                gradient.view(-1, gradient.shape[-1])[positions] = piece
+            else:
+                self._bytes_sent += piece.nbytes
+        return sums, gradient
 
+    def _broadcast_features(self, local: torch.Tensor | None, sizes: list[int]) -> torch.Tensor:
+        """Return the features (N, H) of all columns' target words on every rank.
 
-class _Run(nn.Module):
-    """A stage as torch's schedule wants it: what is sent is contiguous and of the weights' type."""
+        Args:
+            local: (n, H) of this rank's column, on the last stage; None on other stages.
+            sizes: target words of each column; N is their sum.
+        """
+        pieces = []
+        for column, size in enumerate(sizes):
+            if local is not None and column == self._grid.column:
+                piece = local
+                self._bytes_sent += piece.nbytes
+            else:
+                piece = self._rows.new_empty((size, self._rows.shape[1]))
+            dist.broadcast(piece, self._grid.rank_of(self._grid.stages - 1, column))
+            pieces.append(piece)
+        return torch.cat(pieces)
 
-    def __init__(self, stage: ModelStage, device: torch.device, precision: str) -> None:
-        super().__init__()
-        self.stage = stage
-        self.dtype = next(stage.parameters()).dtype
-        self._device = device
-        self._precision = precision
+    def _sum_over_columns(self, layers: list[nn.Parameter]) -> None:
+        """Sum the gradients of this stage's layers over its columns."""
+        group = self._grid.mesh.get_group("column")
+        if self._grid.columns == 1:
+            return
+        tables = [p for p in layers if p.grad is not None and p.grad.is_sparse]
+        self._sum_sparse_gradients(tables, group)
+        works = []
+        for parameter in layers:
+            if parameter.grad is not None and not parameter.grad.is_sparse:
+                works.append(dist.all_reduce(parameter.grad, group=group, async_op=True))
+                self._bytes_sent += parameter.grad.nbytes
+        for work in works:
+            work.wait()
 
-    def forward(
-        self,
-        source: torch.Tensor,
-        target: torch.Tensor,
-        source_lengths: torch.Tensor,
-        target_lengths: torch.Tensor,
-    ) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        with autocast(self._device, self._precision):
-            states = self.stage(_entered(source), _entered(target), source_lengths, target_lengths)
-        sent = tuple(packed(each.to(self.dtype)) for each in states)
-        return sent if len(sent) > 1 else sent[0]
+    def _exchange_stop_signals(self, stop_signal: StopSignal) -> None:
+        """Share the stop signal of any rank with all ranks."""
+        self._stop_signals = torch.tensor([stop_signal()], dtype=torch.float64, device=self.device)
+        dist.all_reduce(self._stop_signals, dist.ReduceOp.MAX)
 
+    def clip(self, limit: float) -> torch.Tensor:
+        """Clip by the norm over the parts of all ranks, each layer counted once."""
 
-def _entered(states: torch.Tensor) -> torch.Tensor:
-    """The same, with a contiguous gradient, since it is sent as it lies."""
-    if states.requires_grad:
-        states = states.view_as(states)
-        states.register_hook(packed)
-    return states
+        def over_ranks(norm: torch.Tensor) -> torch.Tensor:
+            if self._grid.column and self._rows.grad is not None:
+                # every column has the same layers: only column 0 counts them
+                norm = torch.linalg.vector_norm(self._rows.grad)
+            return norm_over_ranks(norm)
 
+        return clip_gradients(self.model.parameters(), limit, over_ranks)
 
-def packed(states: torch.Tensor) -> torch.Tensor:
-    """Returns the same values with the strides of a new tensor of this shape.
+    @torch.no_grad()
+    def validate(
+        self, corpus: ParallelCorpus, batching: BatchingConfig, stop_signal: StopSignal
+    ) -> float:
+        """Return -log p per target token, in nats. Every rank takes part in every batch."""
+        self.model.eval()
+        total, tokens = 0.0, 0
+        for rows in plan_in_order(corpus.target.lengths(), batching):
+            batch = load_batch(corpus, rows).to(self.device)
+            columns = split_batch(batch, self._grid.columns, self._micro_batches)
+            features = self._pipeline.features(columns[self._grid.column])
+            sums, _ = self._softmax(features, columns, None)
+            total += float(sums[1])
+            tokens += batch.target_tokens
+        self._exchange_stop_signals(stop_signal)
+        return total / max(1, tokens)
 
-    ``contiguous`` alone keeps any stride of a dimension of size 1, which torch 2.8 refuses to send.
-    """
-    return states.contiguous().flatten().view(states.shape)
+    def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
+        """Collect weights and optimizer state on rank 0, one tensor at a time."""
+        weights: Tensors = {}
+        for name in self._layout.shapes:
+            self._collect(weights, name, name, self.local_parameters.get(name))
+        tensors = optimizer_tensors(optimizer)
+        # all parameters have the same kinds of state, and every rank has softmax rows to learn them
+        kinds = {key.partition(".")[2]: tensor.dim() for key, tensor in tensors.items()}
+        places = {name: place for place, name in enumerate(self.local_parameters)}
+        whole: Tensors = {}
+        for index, name in enumerate(self._layout.shapes):
+            for kind in sorted(kinds) if name not in self._layout.frozen else ():
+                local = tensors.get(f"{places.get(name)}.{kind}")
+                self._collect(whole, f"{index}.{kind}", name, local, scalar=not kinds[kind])
+        return weights, whole
 
+    def _collect(
+        self, into: Tensors, key: str, name: str, local: torch.Tensor | None, scalar: bool = False
+    ) -> None:
+        """Join the parts of a tensor on rank 0.
 
-class _Stage(PipelineStage):
-    """Calls `between` before it takes part in the first backward pass.
+        Args:
+            into: receives the whole tensor under `key`, on rank 0.
+            key: name of the tensor.
+            name: the parameter that the tensor is, or whose optimizer state it is.
+            local: this rank's part, None where it has none.
+            scalar: whether the tensor is a scalar, equal on all ranks.
+        """
+        holders = self._layout.holders(name, self._grid)
+        shape = () if scalar else self._layout.shapes[name]
+        pieces = []
+        for place, holder in enumerate(holders[:1] if scalar else holders):
+            if holder == self.ranks.rank:
+                assert local is not None
+                pieces.append(local.detach().to(self.device).contiguous())
+                if holder:
+                    dist.send(pieces[-1], 0)
+            elif self.first:
+                size = shape
+                if len(holders) > 1 and not scalar:
+                    first, end = word_range(shape[0], place, len(holders))
+                    size = (end - first, *shape[1:])
+                dtype = torch.float32 if scalar else self._rows.dtype
+                pieces.append(torch.empty(size, dtype=dtype, device=self.device))
+                dist.recv(pieces[-1], holder)
+        if self.first:
+            into[key] = (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).cpu()
 
-    The softmax is not on the last stage but divided over all ranks, which need every micro-batch's
-    features for it: in ScheduleGPipe this is the moment when all of them are there.
-    """
+    @torch.no_grad()
+    def restore(
+        self, run: ResumedRun | None, optimizer: torch.optim.Optimizer
+    ) -> TrainingState | None:
+        """Load the checkpoint on rank 0 and broadcast it; every rank keeps its own part."""
+        checkpoint = self._broadcast_run(run)
+        if checkpoint is None:
+            return None
+        content, weights, tensors = checkpoint
+        kind = str(self._rows.dtype).removeprefix("torch.")
+        for name, shape in self._layout.shapes.items():
+            whole = self._broadcast_tensor(weights.get(name), shape, kind)
+            if name in self.local_parameters:
+                self.local_parameters[name].copy_(self._local_part(name, whole))
+        received = {}
+        names, places = list(self._layout.shapes), list(self.local_parameters)
+        for key, (size, kind) in content["optimizer"].items():
+            whole = self._broadcast_tensor(tensors.get(key), size, kind)
+            index, _, value = key.partition(".")
+            name = names[int(index)]
+            if name in self.local_parameters:
+                received[f"{places.index(name)}.{value}"] = self._local_part(name, whole)
+        restore_optimizer(optimizer, received)
+        return TrainingState(**content["state"])
 
-    between: Callable[[], None]
-
-    def get_bwd_recv_ops(self, bwd_chunk_id: int) -> list[dist.P2POp]:
-        if bwd_chunk_id == 0 and self.has_backward:
-            self.between()
-        return super().get_bwd_recv_ops(bwd_chunk_id)
-
-
-def _nothing() -> None:
-    pass
+    def _local_part(self, name: str, whole: torch.Tensor) -> torch.Tensor:
+        """Return this rank's part of a parameter or of its optimizer state."""
+        if name in self._layout.stages or not whole.dim():
+            return whole.clone()
+        first, end = word_range(self._vocabulary, self.ranks.rank, self.ranks.size)
+        return whole[first:end].clone()

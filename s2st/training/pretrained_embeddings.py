@@ -1,4 +1,4 @@
-"""Word vectors from outside in a new model's embedding tables, and tables that are not trained."""
+"""Pretrained word vectors as initial embeddings of a model, and frozen embedding tables."""
 
 import logging
 from collections.abc import Mapping
@@ -18,11 +18,18 @@ from s2st.text.word_vectors import WordVectors, read_vectors, vector_size
 from s2st.training.options import EmbeddingsConfig
 
 log = logging.getLogger("s2st")
-WIDTHS = ("embedding_size", "hidden_size")  # the first that an architecture has is its tables'
+WIDTHS = ("embedding_size", "hidden_size")  # an architecture's first of these is its table width
 
 
 def with_vector_size(config: Any, files: EmbeddingsConfig) -> Any:
-    """The architecture's config, the width of its embeddings, if left out, that of the vectors.
+    """Fill in the width of the embeddings from the vectors where the config leaves it out.
+
+    Args:
+        config: the architecture's options.
+        files: the files of word vectors.
+
+    Returns:
+        The config, with the width.
 
     Raises:
         InputMissingError, DataError: the width is left out, and a file cannot be read.
@@ -38,7 +45,11 @@ def _width_name(config: Any) -> str | None:
 
 
 def file_hashes(files: EmbeddingsConfig) -> dict[str, str]:
-    """Option name -> sha256 of each file that is there; raises InputMissingError."""
+    """Return option name -> sha256 of each file that exists.
+
+    Raises:
+        InputMissingError: a file exists but cannot be read.
+    """
     found = {}
     for side, path in files.paths().items():
         if Path(path).is_file():
@@ -55,38 +66,38 @@ def begin_with_vectors(
     files: EmbeddingsConfig,
     config: Any,
 ) -> None:
-    """Puts the files' vectors into the tables' rows and logs how many words have one.
+    """Copy the word vectors into the embedding tables, and log how many words have one.
 
-    Words without a vector, and the special tokens, keep their weights.
+    Words without a vector keep their initial weights, and so do the special tokens.
 
     Args:
-        model: with its initial weights.
-        vocabularies: of the tables' rows, by side.
-        files: where the vectors are.
-        config: the architecture's, for messages.
+        model: the model with its initial weights.
+        vocabularies: vocabulary of each side's table.
+        files: the files of word vectors.
+        config: the architecture's options, for messages.
 
     Raises:
-        UsageError: the model has no such table, or one of another width.
-        InputMissingError, DataError: a file that cannot be used.
+        UsageError: the model has no such table, or its width differs.
+        InputMissingError, DataError: a file cannot be used.
     """
     for side, table in _tables(model, files).items():
         path, vocabulary = files.paths()[side], vocabularies[side]
         if vector_size(path) != table.embedding_dim:
             width = (_width_name(config) or "width of the table").replace("_", "-")
             raise UsageError(
-                f"{path}: its words have {vector_size(path)} numbers, the {side} embeddings "
-                f"{table.embedding_dim}; use --{width} {vector_size(path)}, or other vectors"
+                f"{path}: its vectors have {vector_size(path)} numbers, but the {side} embeddings "
+                f"have {table.embedding_dim}; use --{width} {vector_size(path)}, or other vectors"
             )
         rows = _rows(vocabulary, path, files.lowercase_embeddings)
         found = np.flatnonzero(rows[1] >= 0)
         with torch.no_grad():
             values = torch.from_numpy(rows[0].table[rows[1][found]])
             table.weight[torch.from_numpy(found)] = values.to(table.weight)
-        _tell_coverage(side, path, vocabulary, found)
+        _log_coverage(side, path, vocabulary, found)
 
 
 def _tables(model: Seq2SeqModel, files: EmbeddingsConfig) -> dict[str, nn.Embedding]:
-    """The table of each side that has a file."""
+    """Return the embedding table of each side that has a file of vectors."""
     tables = model.embeddings()
     found = {}
     for side in files.paths():
@@ -97,8 +108,8 @@ def _tables(model: Seq2SeqModel, files: EmbeddingsConfig) -> dict[str, nn.Embedd
     if len(found) == 2 and found["source"] is found["target"]:
         if len(set(files.paths().values())) == 2:
             raise UsageError(
-                "--source-embeddings and --target-embeddings: this model has one table for both "
-                "sides; give one file"
+                "--source-embeddings and --target-embeddings: this model shares one table between "
+                "the sides; give one file"
             )
         del found["source"]
     return found
@@ -107,7 +118,7 @@ def _tables(model: Seq2SeqModel, files: EmbeddingsConfig) -> dict[str, nn.Embedd
 def _rows(
     vocabulary: Vocabulary, path: str, lowercase: bool
 ) -> tuple[WordVectors, "np.ndarray[Any, np.dtype[np.int64]]"]:
-    """A file's vectors of a vocabulary's words, and each id's row among them, -1 for none."""
+    """Return a file's vectors, and the row among them of each word id, -1 for a word without."""
     words = vocabulary.tokens
     wanted = {*words[4:], *(word.lower() for word in words[4:] if lowercase)}
     vectors = read_vectors(path, wanted)
@@ -118,7 +129,7 @@ def _rows(
     return vectors, np.array([-1] * 4 + rows, dtype=np.int64)
 
 
-def _tell_coverage(
+def _log_coverage(
     side: str, path: str, vocabulary: Vocabulary, found: "np.ndarray[Any, np.dtype[np.int64]]"
 ) -> None:
     words = len(vocabulary) - 4
@@ -132,13 +143,13 @@ def _tell_coverage(
 
 
 def check_files(files: EmbeddingsConfig) -> None:
-    """Raises UsageError where tables are to be frozen, and no file of vectors is named."""
+    """Raise UsageError for --freeze-embeddings without a file of word vectors."""
     if files.freeze_embeddings and not files.paths():
         raise UsageError("--freeze-embeddings needs --source-embeddings or --target-embeddings")
 
 
 def freeze_tables(model: Seq2SeqModel, files: EmbeddingsConfig) -> None:
-    """Keeps training from changing the tables that begin with vectors from outside."""
+    """Exclude the tables that have a file of vectors from training, if the options ask for it."""
     if files.freeze_embeddings:
         for table in _tables(model, files).values():
             table.weight.requires_grad_(False)

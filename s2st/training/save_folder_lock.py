@@ -1,4 +1,7 @@
-"""One owner of a save folder: a lock that the kernel gives back however its process ends."""
+"""The lock of a save folder: one process writes it at a time.
+
+The kernel releases the lock when the process ends, however it ends.
+"""
 
 import contextlib
 import os
@@ -22,10 +25,10 @@ class HeldFolder:
     """A folder whose lock this process holds.
 
     Attributes:
-        folder: by its name, under which there may be another one by now.
-        place: a path to the very folder that is held, for all that is written.
-        lock: the file of the lock.
-        option: by which a user names another folder.
+        folder: path of the folder. Another folder may have taken this name in the meantime.
+        place: a path that always leads to the folder that is held; write through it.
+        lock: the lock file.
+        option: the option by which the user names another folder, for messages.
     """
 
     folder: Path
@@ -34,66 +37,71 @@ class HeldFolder:
     option: str
 
     def check(self) -> None:
-        """Raises OutputError where the name no longer leads to the folder that is held."""
+        """Check that the path still leads to the folder that is held; raise OutputError if not."""
         if not self.lock.in_place():
             raise OutputError(
-                f"{self.folder}: was removed or replaced while this training ran (its {NAME} is "
-                "not the one that this process holds); nothing more is saved, so that two "
-                f"processes do not write one folder; start again in a {self.option} that stays"
+                f"{self.folder}: was removed or replaced while this training ran (this process "
+                f"does not hold its {NAME}); nothing more is saved, because another process may "
+                f"write there; start again with a {self.option} that nothing else removes"
             )
 
 
 @contextlib.contextmanager
-def own(folder: Path, option: str = "--save-dir") -> Iterator[HeldFolder]:
-    """Holds the folder, which is made if need be, until the end of the context.
+def hold_folder(folder: Path, option: str = "--save-dir") -> Iterator[HeldFolder]:
+    """Hold the lock of a folder until the end of the context; create the folder if necessary.
 
-    On systems without flock (Windows) nothing is held.
+    On systems without flock (Windows) this function locks nothing.
 
     Args:
         folder: the folder.
-        option: by which a user names another.
+        option: the option by which the user names another folder, for messages.
 
     Raises:
-        OutputError: the folder cannot be written, another process holds it (says which), or its
-            lock is a file that s2st did not write.
+        OutputError: the folder cannot be written, another process holds the lock (the message
+            names it), or s2st did not write the lock file.
     """
     durable_files.make_folder(folder)
     path = folder / NAME
     file = open_locked(path, _KNOWN, "lock", f"use another {option}")
     if file is None:
-        raise OutputError(f"{folder}: {_holder(path)} works here; stop it, or use another {option}")
+        message = f"{_holder(path)} uses this folder; stop it, or use another {option}"
+        raise OutputError(f"{folder}: {message}")
     try:
         since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
         host = re.sub(r"[^\w.:-]", "_", socket.gethostname(), flags=re.ASCII) or "unknown"
         file.rewrite(f"process {os.getpid()} on {host} since {since}".encode())
         with durable_files.held_open(folder) as place:
             held = HeldFolder(folder, place, file, option)
-            held.check()  # the folder that was opened is the one of the lock
+            held.check()  # the folder may have been replaced between lock and open
             yield held
     finally:
         file.close()
 
 
 @contextlib.contextmanager
-def own_work_folder(folder: Path, option: str = "--run") -> Iterator[None]:
-    """As `own`, of a folder in which a program of s2st's makes and replaces files at will.
+def hold_work_folder(folder: Path, option: str = "--run") -> Iterator[None]:
+    """Hold the lock of a work folder, in which a program creates and replaces files freely.
+
+    Args:
+        folder: the folder; created if necessary.
+        option: the option by which the user names another folder, for messages.
 
     Raises:
-        OutputError: also, the folder holds files and was never such a folder.
+        OutputError: as `hold_folder`; or the folder has files, but no lock of an earlier run.
     """
     if not os.path.lexists(folder / NAME) and folder.is_dir():
         strangers = sorted(os.listdir(folder))
         if strangers:
             raise OutputError(
-                f"{folder}: holds {strangers[0]!r}, which may be yours, and files in it would be "
-                f"replaced; name a new folder by {option}"
+                f"{folder}: contains {strangers[0]!r}, which s2st did not write, and files here "
+                f"would be replaced; name a new folder with {option}"
             )
-    with own(folder, option):
+    with hold_folder(folder, option):
         yield
 
 
 def _holder(path: Path) -> str:
-    """Who holds a lock by its own words, which it may be about to write."""
+    """Describe the holder of a lock from the lock's content, which may not be written yet."""
     with contextlib.suppress(OutputError):
         file = AuxiliaryFile(path, _KNOWN, "lock", "")
         holder = file.stream.read().decode("ascii").strip()

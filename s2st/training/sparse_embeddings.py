@@ -1,8 +1,8 @@
-"""Updates of embedding tables by the rows that were read, and the norm of such gradients.
+"""Sparse embedding gradients: row-wise SGD and Adam updates, summation and clipping.
 
-With 160,000 + 80,000 words a dense update would move a gigabyte where a batch reads a few thousand
-rows. An optimiser whose `sparse_tables` is true gives every sparse gradient to a rule of its own
-and leaves the dense ones to torch's fused update.
+With vocabularies of 160,000 + 80,000 words, a dense update writes a gigabyte although a batch reads
+a few thousand rows. An optimizer whose `sparse_tables` is true updates the rows of sparse gradients
+itself and leaves the dense gradients to torch's fused update.
 """
 
 import contextlib
@@ -17,26 +17,26 @@ from s2st.models.softmax.output_layer import Output
 
 
 class SGD(torch.optim.SGD):
-    """torch's fused SGD; without momentum and decay it takes sparse gradients too, exactly."""
+    """torch's fused SGD, which accepts sparse gradients, exactly, without momentum and decay."""
 
     @property
     def sparse_tables(self) -> bool:
-        """Whether rows without a gradient stay as they are."""
+        """Whether an update leaves the rows without a gradient unchanged."""
         return not any(group["momentum"] or group["weight_decay"] for group in self.param_groups)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update; sparse gradients are gone afterwards."""
-        for parameter, group, rows, values in _take_sparse(self):
+        for parameter, group, rows, values in _take_sparse_gradients(self):
             parameter.index_add_(0, rows, values, alpha=-group["lr"])
         super().step()
 
 
 class LazyAdam(torch.optim.Adam):
-    """torch's fused Adam; in a table with a sparse gradient only the rows read change.
+    """torch's fused Adam, which changes only the rows read in tables with a sparse gradient.
 
-    Adam moves every row at every update, by the mean of past gradients; here a row's mean and
-    variance decay, and the row moves, only when it is read. The state is Adam's.
+    Adam changes every row at every update, by the mean of past gradients. Lazy Adam changes a row,
+    its mean and its variance only at updates that read the row. The optimizer state is Adam's.
     """
 
     sparse_tables = True
@@ -44,7 +44,7 @@ class LazyAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update; sparse gradients are gone afterwards."""
-        for parameter, group, rows, values in _take_sparse(self):
+        for parameter, group, rows, values in _take_sparse_gradients(self):
             state = self.state[parameter]
             if not state:
                 state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
@@ -62,7 +62,7 @@ def _adam_rows(
     values: torch.Tensor,
     state: dict[str, torch.Tensor],
 ) -> None:
-    """Kingma & Ba's algorithm 1 on some rows."""
+    """Apply algorithm 1 of Kingma & Ba (2015) to some rows."""
     first, second = group["betas"]
     count = float(state["step"])
     mean = state["exp_avg"].index_select(0, rows).lerp_(values, 1 - first)
@@ -74,25 +74,29 @@ def _adam_rows(
     parameter.index_add_(0, rows, mean.div_(root), alpha=-group["lr"] / (1 - first**count))
 
 
-Taken = tuple[torch.Tensor, dict[str, Any], torch.Tensor, torch.Tensor]
+RowGradient = tuple[torch.Tensor, dict[str, Any], torch.Tensor, torch.Tensor]
 
 
-def _take_sparse(optimizer: torch.optim.Optimizer) -> list[Taken]:
-    """Takes sparse gradients away: (parameter's data, group, rows, values), each row once."""
-    taken: list[Taken] = []
+def _take_sparse_gradients(optimizer: torch.optim.Optimizer) -> list[RowGradient]:
+    """Remove all sparse gradients from the parameters and return them.
+
+    Returns:
+        (parameter, its parameter group, rows, values), each row once.
+    """
+    gradients: list[RowGradient] = []
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 gradient = parameter.grad.coalesce()
                 parameter.grad = None
-                taken.append((parameter, group, gradient.indices()[0], gradient.values()))
-    return taken
+                gradients.append((parameter, group, gradient.indices()[0], gradient.values()))
+    return gradients
 
 
 def set_sparse_tables(model: nn.Module, sparse: bool) -> None:
-    """Lets the gradients of all embedding tables be sparse, or dense.
+    """Choose sparse or dense gradients for all embedding tables.
 
-    One that a softmax shares is dense: every word of it is read.
+    The gradient of a table that the softmax shares stays dense, because the softmax reads all rows.
     """
     tied = [t for m in model.modules() if isinstance(m, Output) for t in m.tied]
     for module in model.modules():
@@ -101,7 +105,7 @@ def set_sparse_tables(model: nn.Module, sparse: bool) -> None:
 
 
 def sparse_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The embedding tables, by name, whose gradients are sparse."""
+    """Return the embedding tables with sparse gradients, by name."""
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
@@ -110,7 +114,7 @@ def sparse_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def coalesce_gradients(parameters: Iterable[torch.Tensor]) -> None:
-    """Makes every row of a sparse gradient one: a word read twice counts once, summed."""
+    """Sum the entries of each sparse gradient that belong to the same row."""
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()
@@ -118,9 +122,9 @@ def coalesce_gradients(parameters: Iterable[torch.Tensor]) -> None:
 
 @contextlib.contextmanager
 def added_by_row(parameters: Iterable[torch.Tensor]) -> Iterator[None]:
-    """Inside is a backward pass whose sparse gradients are summed before they are added.
+    """Sum the sparse gradients of the backward pass inside, then add them to the earlier ones.
 
-    So the sum over batches is the same wherever each batch's gradient was made.
+    The sum over batches then has the same bits whichever rank computed each batch.
     """
     parameters = list(parameters)
     before = [(p, p.grad) for p in parameters if p.grad is not None and p.grad.is_sparse]
@@ -139,18 +143,21 @@ def clip_gradients(
     limit: float,
     over_ranks: Callable[[torch.Tensor], torch.Tensor] = lambda norm: norm,
 ) -> torch.Tensor:
-    """Scales all gradients by limit / norm where their common norm is larger; the norm before.
+    """Scale all gradients by limit / norm if their common norm exceeds the limit.
 
     Args:
-        parameters: whose gradients, or this rank's parts of them.
+        parameters: the parameters, or this rank's parts of them.
         limit: the largest norm.
-        over_ranks: the norm over all ranks from that of this rank's parts.
+        over_ranks: returns the norm over all ranks from the norm of this rank's parts.
+
+    Returns:
+        The norm before scaling, a scalar tensor.
     """
     parameters = list(parameters)
     coalesce_gradients(parameters)
     gradients = [_values(p.grad) for p in parameters if p.grad is not None]
     norm = over_ranks(torch.nn.utils.get_total_norm(gradients))
-    # a pass over all gradients, so not without need, unless asking would make a GPU wait
+    # on a CPU skip the pass over all gradients if possible; on a GPU the check itself would wait
     if limit < math.inf and (norm.device.type != "cpu" or float(norm) > limit):
         scale = (limit / norm).clamp(max=1.0)
         for gradient in gradients:
@@ -159,10 +166,10 @@ def clip_gradients(
 
 
 def _values(gradient: torch.Tensor) -> torch.Tensor:
-    """The numbers of a gradient that are here: of a coalesced one, of a rank's part, or all."""
+    """Return the values of a gradient on this rank: sparse values, a local shard, or all."""
     if gradient.is_sparse:
         return gradient.values()
-    if hasattr(gradient, "to_local"):  # a DTensor, whose module is not imported for nothing
+    if hasattr(gradient, "to_local"):  # a DTensor; importing its module takes long
         local: torch.Tensor = gradient.to_local()
         return local
     return gradient

@@ -5,7 +5,6 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +23,7 @@ from s2st.training.checkpoint import (
     RunIdentity,
     TrainingState,
 )
-from s2st.training.gradients import Gradients, Loss, Share, describe
+from s2st.training.gradient_accumulation import Gradients, Share, StopSignal, describe
 from s2st.training.lr_schedules import Schedule
 from s2st.training.moving_average import WeightAverages
 from s2st.training.observer import Meter, Observer, ValidationReport
@@ -34,16 +33,20 @@ log = logging.getLogger("s2st")
 
 
 class DivergenceError(S2STError):
-    """The loss or the gradient is not a finite number; nothing was applied or saved."""
+    """The loss or the gradient is not finite. The update was not applied, nothing was saved."""
 
 
 class ValidationDivergenceError(DivergenceError):
-    """It is the validation's loss: the weights are at fault, not a batch."""
+    """The validation loss is not finite: the weights are at fault, not a batch."""
+
+
+class WeightsDivergenceError(ValidationDivergenceError):
+    """The weights or the optimizer's state are not finite numbers; they were not saved."""
 
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """What a trainer is put together from."""
+    """Model, criterion, optimizer, schedule and data of one training."""
 
     record: ModelRecord
     model: Seq2SeqModel
@@ -56,18 +59,21 @@ class TrainingParts:
 
 
 class Trainer:
-    """Trains until an end is reached; every draw follows from (seed, epoch, update).
+    """The training loop; all random draws follow from (seed, epoch, update).
 
     Args:
-        parts: model, criterion and so on, on `device`.
-        config: ends, intervals, normalisation.
+        parts: model, criterion, optimizer, schedule and data.
+        config: limits, intervals, normalization.
         batching: batch sizes.
-        device, precision: where and in which numbers to compute.
-        observer: told of progress.
-        stop_signal: returns the number of a signal that asks to stop, else 0; looked at after
-            every update.
-        gradients: how this process and others make them together; alone where left out.
-        folder: where checkpoints go; made from `config` where left out.
+        gradients: computes gradients and validation losses, alone or with other ranks.
+        observer: receives the progress.
+        stop_signal: returns the number of the signal that asks to stop, else 0. Called after every
+            update.
+        folder: the save folder; None opens `config.save_dir`.
+
+    Attributes:
+        state: the training state, which checkpoints keep.
+        seconds, seconds_saving: wall-clock time of `train`, and of saving within it.
     """
 
     def __init__(
@@ -75,20 +81,15 @@ class Trainer:
         parts: TrainingParts,
         config: TrainerConfig,
         batching: BatchingConfig,
-        device: torch.device,
-        precision: str,
+        gradients: Gradients,
         observer: Observer,
-        stop_signal: Callable[[], int],
-        gradients: Gradients | None = None,
+        stop_signal: StopSignal,
         folder: CheckpointFolder | None = None,
     ) -> None:
         self.parts = parts
-        self.gradients = gradients or Gradients(
-            Loss(parts.model, parts.criterion, device, precision), device
-        )
+        self.gradients = gradients
         self.config = config
         self.batching = batching
-        self.device = device
         self.observer = observer
         self.stop_signal = stop_signal
         self.state = TrainingState()
@@ -98,12 +99,16 @@ class Trainer:
         self._averages = WeightAverages(parts.optimizer, config.ema_decay)
         self._meter = Meter()
         self._saved_update = -1
-        self.seconds = self.seconds_saving = 0.0  # of `train`, and in it
-        self._planned: tuple[int, list[Indices]] = (-1, [])
-        self._ahead: Share | None = None
+        self.seconds = self.seconds_saving = 0.0
+        self._planned: tuple[int, list[Indices]] = (-1, [])  # epoch and its batches
+        self._prefetched: Share | None = None
 
     def restore(self, run: ResumedRun | None) -> bool:
-        """Goes on from the checkpoint that the first rank gives; whether there is one."""
+        """Resume from the checkpoint of rank 0. Return False if it has none.
+
+        Args:
+            run: the checkpoint on rank 0, None on other ranks.
+        """
         state = self.gradients.restore(run, self.parts.optimizer)
         if state is None:
             return False
@@ -114,34 +119,44 @@ class Trainer:
         return True
 
     def train(self) -> TrainingState:
-        """Runs to the end and returns the final state.
+        """Train until a limit is reached, and return the final state.
 
         Raises:
-            DivergenceError: the loss or gradient is not finite; the last checkpoint stays good.
-            InterruptedBySignalError: a signal came; the state was saved.
-            OutputError: a checkpoint cannot be written, or the save folder is another by now.
+            DivergenceError: the loss or gradient is not finite; the last checkpoint is intact.
+            InterruptedBySignalError: a signal arrived; the state was saved.
+            OutputError: a checkpoint cannot be written, or the save folder was replaced.
         """
         started = time.perf_counter()
         if self.gradients.first:
             self.folder.prepare()
         config = self.config
         self.observer.started(self.state.update, config.max_epoch, config.max_update)
-        while not self._at_end():
-            try:
-                self._update()
-                self._after_update()
-                self._end_epoch_if_due()
-            except DivergenceError as error:
-                self._recover(error)
+        while not self._step():
+            pass
+        self.seconds = time.perf_counter() - started
+        return self.state
+
+    def _step(self) -> bool:
+        """Trains for an update, or ends the training where it is time; whether it has ended."""
+        try:
+            if self._at_end():
+                self._end()
+                return True
+            self._update()
+            self._after_update()
+            self._end_epoch_if_due()
+        except DivergenceError as error:
+            self._recover(error)
+        return False
+
+    def _end(self) -> None:
         self._report_updates()
         if not self.state.history or self.state.history[-1]["update"] != self.state.update:
             self._validate()
         self._save()
-        self.seconds = time.perf_counter() - started
-        return self.state
 
     def _plan(self) -> list[Indices]:
-        """The batches of the epoch that is going on."""
+        """Return the batches of the current epoch."""
         epoch, plan = self._planned
         if epoch != self.state.epoch:
             epoch, plan = self._planned = self.state.epoch, self._loader.plan(self.state.epoch)
@@ -156,7 +171,7 @@ class Trainer:
             self._stop_if_asked()
 
     def _recover(self, error: DivergenceError) -> None:
-        """Skips or goes back as the options ask; raises the error where they do not."""
+        """Skip the batch or restore the last checkpoint, if the options allow it; else raise."""
         state, config = self.state, self.config
         if config.on_divergence == "stop" or state.divergences >= config.max_divergences:
             raise error
@@ -177,7 +192,7 @@ class Trainer:
         self.state.divergences, self.state.rate_scale = count, scale
         self._meter = Meter()
         log.warning(
-            "%s: back to update %d with the learning rate times %g (%d of at most %d)",
+            "%s: restored update %d with the learning rate times %g (%d of at most %d)",
             error, self.state.update, scale, count, config.max_divergences,
         )  # fmt: skip
 
@@ -208,15 +223,15 @@ class Trainer:
         sums = self.gradients.accumulate(share, self.stop_signal)
         norm = self.gradients.clip(self.config.clip_norm or math.inf)
         after = state.position + share.count
-        if after < len(self._plan()):  # while a GPU is at work
-            self._ahead = self._read(after, state.update + 1)
-        # the one place where it is waited for
+        if after < len(self._plan()):  # read the next batches while the GPU computes
+            self._prefetched = self._read(after, state.update + 1)
+        # the only place where the CPU waits for the GPU
         loss, nll, norm = torch.stack([*sums, norm.to(sums[0].dtype)]).tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergenceError(
                 f"update {state.update + 1}: loss {loss:g}, gradient norm {norm:g}; the update "
-                f"was not applied ({self._describe(state.position)}); lower --lr or set "
-                "--clip-norm, or see --on-divergence"
+                f"was not applied ({self._describe(state.position)}); lower --lr, set "
+                "--clip-norm, or use --on-divergence"
             )
         parts.optimizer.step()
         state.update += 1
@@ -228,21 +243,23 @@ class Trainer:
         self._meter.add(loss, nll, share.source_tokens, share.target_tokens, norm, seconds)
 
     def _share(self) -> Share:
-        """This rank's part of the update that comes next."""
-        state, ahead = self.state, self._ahead
-        self._ahead = None
-        next_one = state.epoch, state.position, state.update
-        if ahead is None or (ahead.epoch, ahead.position, ahead.update) != next_one:
-            ahead = self._read(state.position, state.update)
-        return ahead
+        """Return this rank's part of the next update."""
+        state, share = self.state, self._prefetched
+        self._prefetched = None
+        wanted = state.epoch, state.position, state.update
+        if share is None or (share.epoch, share.position, share.update) != wanted:
+            share = self._read(state.position, state.update)
+        return share
 
-    def _chosen(self, position: int) -> list[Indices]:
+    def _batches_at(self, position: int) -> list[Indices]:
+        """Return the batches of the update that starts at a position of the epoch."""
         return self._plan()[position : position + self.config.update_freq]
 
     def _read(self, position: int, update: int) -> Share:
-        chosen = self._chosen(position)
-        places = self.gradients.deal(len(chosen))
-        dealt = [chosen[place] for place in places] or [rows[:1] for rows in chosen[:1]]
+        """Load this rank's batches of the update that starts at a position of the epoch."""
+        chosen = self._batches_at(position)
+        places = self.gradients.assigned(len(chosen))
+        local = [chosen[place] for place in places] or [rows[:1] for rows in chosen[:1]]
         pairs = np.concatenate([*chosen, np.zeros(0, np.int64)])
         sources, targets = (
             int(length[pairs].sum()) + len(pairs) for length in self._loader.lengths
@@ -252,7 +269,7 @@ class Trainer:
             position=position,
             update=update,
             places=places,
-            batches=[self._loader.load(rows).to(self.device) for rows in dealt],
+            batches=[self._loader.load(rows).to(self.gradients.device) for rows in local],
             seeds=[_draw_seed(self.config.seed, update, place) for place in places or [0]],
             count=len(chosen),
             sentences=len(pairs),
@@ -262,8 +279,8 @@ class Trainer:
         )
 
     def _describe(self, position: int) -> str:
-        """The pairs of the update at a position."""
-        pairs = np.concatenate(self._chosen(position))
+        """Describe the pairs of the update at a position, for an error message."""
+        pairs = np.concatenate(self._batches_at(position))
         return describe(
             pairs.tolist(), *(int(length[pairs].max()) for length in self._loader.lengths)
         )
@@ -286,13 +303,13 @@ class Trainer:
             self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
-        signal_number = self.gradients.agreed(self.stop_signal)
+        signal_number = self.gradients.agreed_signal(self.stop_signal)
         if signal_number:
             self._save()
-            self.gradients.together()  # whoever ends first makes torchrun end the others
+            self.gradients.wait_for_all()  # torchrun kills the other ranks when one ends
             where = f"update {self.state.update}; saved in {self.folder.folder}"
             name = signal.Signals(signal_number).name
-            message = f"stopped by {name} at {where}, the same command goes on"
+            message = f"stopped by {name} at {where}; run the same command again to resume"
             raise InterruptedBySignalError(signal_number, message)
 
     def _report_updates(self) -> None:
@@ -307,7 +324,7 @@ class Trainer:
             self._meter = Meter()
 
     def _time_left(self, epoch: float) -> tuple[float | None, str]:
-        """Seconds to the nearer of the last epoch and the last update, and which it is."""
+        """Return the seconds to the nearer of the last epoch and the last update, and its name."""
         ends = []
         if self.config.max_update is not None:
             updates = float(self.config.max_update - self.state.update)
@@ -327,7 +344,7 @@ class Trainer:
         train_nll = state.train_nll_sum / max(1, state.train_tokens)
         state.train_nll_sum, state.train_tokens = 0.0, 0
         if self.parts.validation is None:
-            state.best_update = state.update  # without validation the last is the best
+            state.best_update = state.update  # without validation the last checkpoint is the best
             state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
             return
         corpus = self.parts.validation
@@ -355,6 +372,13 @@ class Trainer:
         started = time.perf_counter()
         state.schedule = parts.schedule.state()
         with self._averages.in_place():
+            bad = self.gradients.not_finite(parts.optimizer)
+            if bad:
+                raise WeightsDivergenceError(
+                    f"update {state.update}: {bad} holds numbers that are not finite; it was not "
+                    "saved, and the last checkpoint stays; lower --lr or set --clip-norm, or see "
+                    "--on-divergence restore"
+                )
             tensors = self.gradients.state(parts.optimizer)
             self._saved_update = state.update
             if self.gradients.first:
@@ -364,7 +388,7 @@ class Trainer:
 
 
 def _draw_seed(seed: int, update: int, place: int) -> int:
-    """The seed of the random draws for a batch of an update."""
+    """Return the seed of the random draws for one batch of an update."""
     text = f"{seed} {update} {place}" if place else f"{seed} {update}"
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:7], "little")

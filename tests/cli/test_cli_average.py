@@ -38,7 +38,7 @@ def test_the_mean_of_the_last_two_translates_and_is_inspected(s2st, world, tmp_p
         (66, "average {save_dir} -o {new}", "did you mean"),
         (2, "average {forward}", "--output"),
         (2, "average {forward} -o {forward}", "which this command reads"),
-        (74, "average {forward} -o {reversed}", "exists already"),
+        (74, "average {forward} -o {reversed}", "already exists"),
     ],
 )
 def test_what_cannot_be_averaged_is_said_in_one_line(s2st, world, tmp_path, code, command, text):

@@ -112,7 +112,7 @@ def test_a_place_within_the_plugins_own_modules(s2st, world, plugin):
 @pytest.mark.parametrize(
     ("registered", "parts"),
     [
-        ("'bad', SearchConfig, str, ''", ("gave a value of type str", "Search")),
+        ("'bad', SearchConfig, str, ''", ("returned a value of type str", "Search")),
         ("'bad', SearchConfig, lambda config: None, ''", ("type NoneType", "odd_plugin")),
         ("'bad', SearchConfig, lambda: 3, ''", ("cannot be called", "odd_plugin")),
         ("'bad', SearchConfig, Half, ''", ("cannot be called", "abstract")),
@@ -166,7 +166,7 @@ CONFIG = "@dataclass(frozen=True)\nclass Config:\n    {}\n"
         ("SEARCHES.register('', SearchConfig, Mine, '')", ("1 to 80 characters",)),
         ("SEARCHES.register('x' * 81, SearchConfig, Mine, '')", ("1 to 80 characters",)),
         ("SEARCHES.register(7, SearchConfig, Mine, '')", ("1 to 80 characters",)),
-        ("SEARCHES.register('--x', SearchConfig, Mine, '')", ("'--x'", "begin with -")),
+        ("SEARCHES.register('--x', SearchConfig, Mine, '')", ("'--x'", "start with '-'")),
         ("SEARCHES.register('x\\x1b[31m', SearchConfig, Mine, '')", ("control",)),
         ("SEARCHES.register('x\\u202e', SearchConfig, Mine, '')", ("control",)),
         ("SEARCHES.register('x', SearchConfig, 3, '')", ("'x'", "its builder must be")),

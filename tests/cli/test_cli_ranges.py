@@ -5,7 +5,7 @@ ends well or with one clear line. Runs that are accepted work on very little.
 """
 
 import math
-from functools import cache
+from pathlib import Path
 
 import pytest
 from options_of import Parameter, parameters, without
@@ -17,13 +17,10 @@ NUMERIC = [
     p for p in parameters() if (p.spec.numeric if p.spec else isinstance(p.parameter.type, Number))
 ]
 EXTREMES = ("0", "-1", str(2**63 - 1), str(2**63), "1e308", "-1e308", "inf", "-inf", "nan")
-# in range, but a run would take long or much memory: the names of options, and what is left out
-TOO_LONG = {
-    "max_len_a": ("1000",), "max_len_b": ("1000000",), "beam": ("100000",),
-    "restarts": ("10000",), "directions": ("10000",), "mira_epochs": ("100000",),
-    "samples": ("1000000",), "sampling_passes": ("100",), "update_freq": ("1000000",),
-    "workers": ("256",), "threads": ("1024",), "max_epoch": ("1000000", "999999"),
-    "nbest": ("100000",),
+# whose greatest values fit, and would take long or much memory
+LONG = {
+    "max_len_a", "max_len_b", "beam", "nbest", "restarts", "directions", "mira_epochs", "samples",
+    "sampling_passes", "update_freq", "workers", "threads", "max_update",
 }  # fmt: skip
 
 
@@ -57,8 +54,19 @@ def values_of(case: Parameter) -> list[str]:
             end = float(end)
             values += [repr(math.nextafter(end, -math.inf)), repr(end)]
             values.append(repr(math.nextafter(end, math.inf)))
-    name = case.parameter.name
-    return [v for v in dict.fromkeys(values) if v not in TOO_LONG.get(name, ())]
+    # of sizes `train` tries the least ones, and `inspect`, which makes no weights, all
+    trained = case.words[0] == "train" and "--arch" in case.words
+    if trained or case.parameter.name in LONG:
+        most = limits.maximum * 0.9
+        values = [v for v in values if limits.fault(_number(v)) or _number(v) < most]
+    return list(dict.fromkeys(values))
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def test_as_many_options_as_ever_are_tried():
@@ -66,75 +74,99 @@ def test_as_many_options_as_ever_are_tried():
     assert sum(len(values_of(case)) for case in NUMERIC) > 2000
 
 
+TINY_ARPA = """\\data\\
+ngram 1=4
+
+\\1-grams:
+-0.3 </s>
+-99 <s>
+-0.6 the
+-0.6 <unk>
+
+\\end\\
+"""
+TINY = {
+    "--layers": "1", "--hidden-size": "8", "--max-update": "1", "--batch-size": "50",
+    "--threads": "1", "--patience": "1",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def small(world, s2st, tmp_path_factory):
-    """A command for each option that ends at once, whatever the option."""
+    """The rest of a command line for each option: with it a run ends at once."""
     folder = tmp_path_factory.mktemp("ranges")
-    (folder / "en").write_text("the cat .\na dog sees the cat .\n")
-    (folder / "fr").write_text("le chat .\nun chien voit le chat .\n")
-    lists = "".join(f"{i // 2} ||| le chat {i} . ||| A= {i} ||| {-i}\n" for i in range(4))
+    en, fr, equal = (str(folder / name) for name in ("text.en", "text.fr", "equal"))
+    for path, source in ((en, world.source), (fr, world.target)):
+        lines = source.read_text("utf-8").splitlines(keepends=True)[:4]
+        Path(path).write_text("".join(lines), "utf-8")
+    for language, word in (("en", "cat"), ("fr", "chat")):
+        Path(f"{equal}.{language}").write_text("".join(f"{word} .\n" * 3))
+    lists = "".join(f"{i // 2} ||| le chat {i} . ||| A= {i} ||| {-i}\n" for i in range(8))
     (folder / "nbest").write_text(lists)
+    (folder / "tiny.arpa").write_text(TINY_ARPA)
     (folder / "exists").mkdir()
     (folder / "exists" / "file").touch()
-    scored = s2st(
-        "rescore-nbest", folder / "nbest", "--source", folder / "en", "--checkpoint",
-        world.forward, "--output", "nbest",
-    )  # fmt: skip
-    (folder / "scored").write_bytes(scored.data)
 
-    def command(case: Parameter, out) -> list[str]:
-        en, fr = str(folder / "en"), str(folder / "fr")
-        texts = [f"a={fr}", f"b={en}", "--ref", fr]
-        model = ["--checkpoint", str(world.forward), "--threads", "1"]
+    def made(*words) -> bytes:
+        outcome = s2st(*words)
+        assert outcome.code == 0, outcome.err
+        return outcome.data
+
+    aligned, attention = str(folder / "aligned"), str(folder / "attention")
+    made("preprocess", "-s", "en", "-t", "fr", "--trainpref", equal, "--destdir", aligned)
+    tiny = [word for pair in TINY.items() for word in pair]
+    made("train", world.store, *tiny, "--arch", "lstm-attention", "--save-dir", attention)
+    model = ["--checkpoint", str(world.forward), "--threads", "1"]
+    nbest = [str(folder / "nbest"), "--source", en]
+    scored = made("rescore-nbest", *nbest, *model, "--output", "nbest")
+    (folder / "scored").write_bytes(scored)
+    word = world.source.read_text("utf-8").split()[0]
+
+    def command(case: Parameter, out: Path) -> list[str]:
         name, parameter = case.words[0], case.parameter.name
-        if name == "train":
-            tiny = {
-                "--layers": "1", "--hidden-size": "8", "--max-update": "1", "--batch-size": "50",
-                "--threads": "1", "--patience": "1",
-            }  # fmt: skip
-            if case.spec is not None and parameter == "layers":
-                tiny["--hidden-size"] = "1"
-            own = [word for flag, v in tiny.items() if flag != case.flag for word in (flag, v)]
-            return [str(world.store), "--save-dir", str(out / "model"), *own]
-        if name == "preprocess":
-            prefix = str(world.folder / "valid")
-            return ["-s", "en", "-t", "fr", "--trainpref", prefix, "--destdir", str(out / "bin")]
-        search = [] if parameter in ("max_len_a", "max_len_b") else ["--max-len-a", "0"]
-        search += [] if parameter == "max_len_b" else ["--max-len-b", "3"]
+        texts = [f"a={fr}", f"b={en}", "--ref", fr]
+        own = model
+        search = [] if parameter == "max_len_a" else ["--max-len-a", "0"]
+        search += [] if parameter == "max_len_b" else ["--max-len-b", "2"]
         if "exhaustive" in case.words:
-            search += ["--no-unk"]
-        arguments = {
+            own = ["--checkpoint", str(folder / "tiny.arpa")]
+        store = aligned if "aligned-rnn" in case.words else str(world.store)
+        buckets = [*texts, "--source", en, "--samples", "3", "--buckets", "2"]
+        mapped = ["--checkpoint", f"{attention}/checkpoint_best", "--source", en, "--threads", "1"]
+        if "exhaustive" in case.words:  # which gives no attention
+            mapped += ["--target", fr]
+        commands = {
+            "train": [store, "--save-dir", str(out / "model"), *tiny],
+            "preprocess": ["-s", "en", "-t", "fr", "--trainpref", f"{folder}/text", "--destdir",
+                           str(out / "bin")],
             "train-ngram": [en, fr, "-o", str(out / "lm.arpa"), "--discount-fallback"],
-            "generate": [*model, "--format", "json", en, *search],
+            "generate": [*own, "--format", "json", en, *search],
             "score": [*model, "--source", en, "--target", fr],
-            "rescore-nbest": [
-                str(folder / "scored"), "--source", en, "--tune", fr, "--folds", "2",
-            ],
+            "rescore-nbest": [str(folder / "scored"), "--source", en, "--tune", fr, "--folds", "2"],
             "inspect": ["--nwordssrc", "9", "--nwordstgt", "9"],
             "average": [str(world.forward), "-o", str(out / "mean")],
-            "compare": [*texts],
+            "compare": texts,
             "demo": ["--dir", str(folder / "exists")],
-        }.get(name)  # fmt: skip
-        if name == "average" and parameter == "last":
-            arguments = [str(world.save_dir), "-o", str(out / "mean")]
-        if name == "score" and parameter == "samples":
-            arguments = [fr, en, "--ref", fr]
-        if name == "rescore-nbest" and parameter in ("max_rows", "threads", "ensemble_weight"):
-            arguments = [str(folder / "nbest"), "--source", en, *model]
-        if name == "analyze":
-            arguments = {
-                "lengths": [*texts, "--source", en, "--samples", "3"],
-                "rarity": [*texts, "--source", en, "--train-source", en, "--samples", "3"],
-                "attention": [*model, "--source", en, *search],
-                "states": [*model, en],
-                "neighbours": ["--checkpoint", str(world.forward), "cat"],
-            }[case.words[1]]
-        return without(arguments, case.flag)
+            "lengths": buckets,
+            "rarity": [*buckets, "--train-source", en],
+            "attention": [*mapped, *search],
+            "states": [*model, en],
+            "neighbours": ["--checkpoint", str(world.forward), word],
+        }  # fmt: skip
+        words = commands[case.words[1] if name == "analyze" else name]
+        if (name, parameter) == ("average", "last"):
+            words = [str(world.folder / "forward"), "-o", str(out / "mean")]
+        if (name, parameter) == ("score", "samples"):
+            words = [fr, en, "--ref", fr]
+        if name == "rescore-nbest" and parameter in ("max_rows", "threads"):
+            words = [*nbest, *model]
+        if name == "preprocess" and "sentencepiece" in case.words:
+            words = [*words, "--sentencepiece-vocab-size", "40"]
+        return without(words, case.flag)
 
     return command
 
 
-@cache
 def _is_number(kind: type, text: str) -> bool:
     try:
         kind(text)
@@ -143,10 +175,28 @@ def _is_number(kind: type, text: str) -> bool:
     return True
 
 
+# `demo` takes minutes, and here ends since its folder exists; `train-ngram` takes a SentencePiece
+# model with a dictionary only
+TRIED = [p for p in NUMERIC if p.words[0] != "demo" and p.words[2:] != ("sentencepiece",)]
+
+
+@pytest.mark.extensive
+@pytest.mark.parametrize("case", TRIED, ids=str)
+def test_the_command_ends_well_without_the_option(small, s2st, tmp_path, case):
+    """So that what is tried below is the number, and nothing else."""
+    words = (*case.words, *small(case, tmp_path))
+    if case.flag in ("--max-update", "--nwordssrc", "--nwordstgt", "--last", "--buckets"):
+        words += (f"{case.flag}=1",)
+    outcome = s2st(*words)
+    assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.extensive  # minutes: every option by every value, on tiny data
 @pytest.mark.parametrize("case", NUMERIC, ids=str)
-def test_any_number_ends_well_or_with_one_clear_line(small, s2st, tmp_path, case):
-    limits, kind = limits_of(case), kind_of(case)
-    for number, value in enumerate(values_of(case)):
+def test_any_number_ends_well_or_with_one_clear_line(small, s2st, tmp_path, case, record_property):
+    limits, kind, values = limits_of(case), kind_of(case), values_of(case)
+    record_property("runs", len(values))  # for tests/torture/extremes.py
+    for number, value in enumerate(values):
         out = tmp_path / str(number)
         out.mkdir()
         outcome = s2st(*case.words, *small(case, out), f"{case.flag}={value}")

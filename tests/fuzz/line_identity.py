@@ -20,8 +20,8 @@ from random import Random
 import torch
 from parsers import save_model
 
-from s2st.jobs.pair_scoring import PairScore, score_pairs
-from s2st.jobs.translate import translate
+from s2st.jobs.pair_scoring_tasks import PairScore, score_pairs
+from s2st.jobs.translation_tasks import translate
 from s2st.scoring.base import Scorer
 from s2st.scoring.load_scorers import load_scorer
 from s2st.search.registry import SEARCHES

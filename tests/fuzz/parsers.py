@@ -24,7 +24,7 @@ from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.model_files import load_tensors, read_saved, write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.config import read_option_file
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.rescoring.feature_weights import read_weights, write_weights
 from s2st.scoring.load_scorers import fingerprints, load_members
 from s2st.text.line_files import read_lines
@@ -127,7 +127,7 @@ def read_config(path: Path) -> None:
     refused = None
     for spec in (GENERATE_SPEC, RESCORE_SPEC, TRAIN_SPEC):
         try:
-            resolve(spec, [Layer(str(path), read_option_file(path))])
+            resolve(spec, [OptionSource(str(path), read_option_file(path))])
         except S2STError as error:
             refused = error
     if refused is not None:

@@ -10,7 +10,7 @@ import sys
 
 from s2st.errors import InterruptedBySignalError
 from s2st.jobs.train import TRAIN_SPEC, run_training
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
 
 
@@ -22,7 +22,9 @@ def train(store, options, stop=0):
         looks.append(1)
         return 15 if stop and len(looks) >= stop else 0
 
-    return run_training(store, resolve(TRAIN_SPEC, [Layer("test", options)]), Observer(), signal)
+    return run_training(
+        store, resolve(TRAIN_SPEC, [OptionSource("test", options)]), Observer(), signal
+    )
 
 
 if __name__ == "__main__":

@@ -41,4 +41,4 @@ def test_two_languages_one_of_which_is_refused(tmp_path):
     assert done.stderr.count("$ s2st ") == 2 + 4 + 3  # preprocess, train, generate
     again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert again.returncode == 1
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr

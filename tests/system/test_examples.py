@@ -88,7 +88,7 @@ def test_the_demo_runs_end_to_end(tmp_path):
     assert len((tmp_path / "demo" / "rescored-ensemble.fr").read_text().splitlines()) == 20
     again = run("-m", "s2st_cli", "demo", "--dir", "demo", cwd=tmp_path)
     assert again.returncode == 74
-    assert "exists already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 SONG = """\

@@ -19,12 +19,12 @@ from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors, read_saved, save_tensors
 from s2st.models.registry import RecurrentConfig
 from s2st.models.softmax.rank_divided_loss import word_range
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.process.ranks import Ranks
-from s2st.training.gradients import Gradients, Loss, Share
+from s2st.training.gradient_accumulation import Gradients, Loss, Share
 from s2st.training.observer import Observer
-from s2st.training.pipeline_gradients import StagedGradients
-from s2st.training.pipeline_parallel import make_grid, packed, shares
+from s2st.training.pipeline_parallel import StagedGradients
+from s2st.training.pipeline_schedule import packed, split_batch
 from s2st.training.sparse_embeddings import set_sparse_tables
 
 STAGES, COLUMNS, MICRO_BATCHES = 2, 2, 3
@@ -79,12 +79,12 @@ def results(gradients, case, names):
 
 
 def worker(rank, count, folder):
-    grid = make_grid(STAGES, COLUMNS, CPU, SECONDS)
+    grid = make_rank_grid(STAGES, COLUMNS, CPU, SECONDS)
     kept = {}
     for case in CASES:
         own = Ranks(rank, count, rank)
         made = StagedGradients(loss_of(case), CPU, "float32", own, grid, MICRO_BATCHES)
-        found = results(made, case, lambda made=made: made.own_parameters)
+        found = results(made, case, lambda made=made: made.local_parameters)
         kept |= {f"{case}|{name}": value for name, value in found.items()}
     save_tensors(folder / f"{rank}.safetensors", kept)
 
@@ -129,7 +129,7 @@ SPLIT = {"pipeline_stages": STAGES, "vocabulary_parts": COLUMNS, "micro_batches"
 
 def train_alone(data, folder, updates, **options):
     values = {**OPTIONS, "max_update": updates, "save_dir": str(folder), **options}
-    run_training(data, resolve(TRAIN_SPEC, [Layer("test", values)]), Observer(), lambda: 0)
+    run_training(data, resolve(TRAIN_SPEC, [OptionSource("test", values)]), Observer(), lambda: 0)
 
 
 def train_split(data, folder, updates, processes=STAGES * COLUMNS, **options):
@@ -197,7 +197,7 @@ def test_what_cannot_be_divided_is_refused_in_one_line(
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     monkeypatch.setenv("RANK", "0")
     values = {**OPTIONS, **SPLIT, "max_update": 1, "save_dir": str(tmp_path / "run"), **options}
-    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    resolved = resolve(TRAIN_SPEC, [OptionSource("test", values)])
     with pytest.raises(UsageError, match=text):
         run_training(data, resolved, Observer(), lambda: 0)
     assert not (tmp_path / "run").exists()
@@ -205,7 +205,7 @@ def test_what_cannot_be_divided_is_refused_in_one_line(
 
 def test_every_sentence_is_dealt_once_and_columns_get_like_lengths():
     batch = load_batch(DATA, list(range(17)))
-    dealt = shares(batch, 2, 3)
+    dealt = split_batch(batch, 2, 3)
     assert [len(share) for share in dealt] == [9, 9]
     rows = [
         (share.source.tokens[row].tolist(), share.target_out[row].tolist())

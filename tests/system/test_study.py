@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from s2st.jobs.text_metrics import tokenized_bleu
-from s2st.training.save_folder_lock import own
+from s2st.training.save_folder_lock import hold_folder
 
 pytestmark = pytest.mark.extensive
 ROOT = Path(__file__).parents[2]
@@ -156,7 +156,7 @@ def test_mistakes_are_one_line(refused, tmp_path):
 
 
 def test_two_studies_in_one_folder_are_refused(refused, tmp_path):
-    with own(tmp_path / "run"):
+    with hold_folder(tmp_path / "run"):
         code, err = refused("--scale", "smoke")
     assert code == 74
     assert f"process {os.getpid()}" in err

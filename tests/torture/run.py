@@ -39,6 +39,8 @@ ROWS = [
     ("groups-demo", "groups:demonstrating"),
     ("foreign-files", "strangers:foreign_files"),
     ("folder-replaced", "strangers:folder_replaced"),
+    ("floods", "floods:floods"),
+    ("numbers", "extremes:numbers"),
     ("workers-killed", "workers:killed"),
     ("workers-hung", "workers:hung"),
 ]

@@ -8,7 +8,7 @@ from s2st.errors import ConfigError, UsageError
 from s2st.jobs.train import RECIPES, TRAIN_SPEC
 from s2st.options.config import option
 from s2st.options.registry import Registry
-from s2st.options.resolution import CommandSpec, Layer, Role, resolve
+from s2st.options.resolution import CommandSpec, OptionSource, Role, resolve
 from s2st.training.options import TrainerConfig
 
 
@@ -45,9 +45,9 @@ SPEC = CommandSpec((Fixed,), (Role("drive", DRIVES, "engine", "what moves it"),)
 
 def layers(recipe=None, file=None, line=None):
     return [
-        Layer("recipe", recipe or {}, lenient=True),
-        Layer("my.toml", file or {}),
-        Layer("command line", line or {}),
+        OptionSource("recipe", recipe or {}, lenient=True),
+        OptionSource("my.toml", file or {}),
+        OptionSource("command line", line or {}),
     ]
 
 
@@ -105,7 +105,7 @@ def test_a_lenient_place_may_hold_options_nobody_has():
 
 
 def test_a_value_that_does_not_fit_names_its_place():
-    assert error(file={"power": 0}) == "my.toml: --power is 0; the least is 1"
+    assert error(file={"power": 0}) == "my.toml: --power is 0; the minimum is 1"
     # also where a later place would mend it
     assert error(file={"power": 0}, line={"power": 5}).startswith("my.toml: --power")
     assert error(line={"fuel": "coal"}).startswith("command line: --fuel is 'coal'")
@@ -119,7 +119,7 @@ def test_unknown_components():
 
 def test_the_papers_recipe_is_the_papers_settings():
     """Sutskever et al. 2014, section 3.4, and the size of section 3."""
-    resolved = resolve(TRAIN_SPEC, [Layer("recipe", RECIPES["sutskever2014"], lenient=True)])
+    resolved = resolve(TRAIN_SPEC, [OptionSource("recipe", RECIPES["sutskever2014"], lenient=True)])
     arch = resolved.configs["arch"]
     assert (arch.layers, arch.hidden_size, arch.embedding_size) == (4, 1000, 1000)
     assert (arch.reverse_source, arch.init, arch.init_range) == (True, "uniform", 0.08)
@@ -132,8 +132,8 @@ def test_the_papers_recipe_is_the_papers_settings():
     assert trainer.patience is None
     # on a small corpus the command line may make it small, the rest staying the paper's
     small = [
-        Layer("recipe", RECIPES["sutskever2014"], lenient=True),
-        Layer("command line", {"layers": 2, "batch_size": 8, "arch": "gru"}),
+        OptionSource("recipe", RECIPES["sutskever2014"], lenient=True),
+        OptionSource("command line", {"layers": 2, "batch_size": 8, "arch": "gru"}),
     ]
     resolved = resolve(TRAIN_SPEC, small)
     assert (resolved.configs["arch"].layers, resolved.configs["arch"].init) == (2, "uniform")
@@ -141,7 +141,9 @@ def test_the_papers_recipe_is_the_papers_settings():
 
 def test_the_transformers_recipe_is_the_papers_settings():
     """Vaswani et al. 2017: table 3's base, and sections 5.1 (batches) to 5.4 (smoothing)."""
-    resolved = resolve(TRAIN_SPEC, [Layer("recipe", RECIPES["transformer-base"], lenient=True)])
+    resolved = resolve(
+        TRAIN_SPEC, [OptionSource("recipe", RECIPES["transformer-base"], lenient=True)]
+    )
     arch = resolved.configs["arch"]
     assert (arch.layers, arch.hidden_size, arch.heads, arch.feedforward_size) == (6, 512, 8, 2048)
     assert (arch.dropout, arch.norm, arch.tie_embeddings) == (0.1, "post", "all")

@@ -67,8 +67,8 @@ def test_defaults_and_values():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"count": 0}, "here: --count is 0; the least is 1"),
-        ({"count": 11}, "here: --count is 11; the most is 10"),
+        ({"count": 0}, "here: --count is 0; the minimum is 1"),
+        ({"count": 11}, "here: --count is 11; the maximum is 10"),
         ({"count": 2.0}, "here: --count takes a whole number, not 2.0"),
         ({"count": True}, "here: --count takes a whole number, not True"),
         ({"count": "2"}, "here: --count takes a whole number, not '2'"),
@@ -76,22 +76,22 @@ def test_defaults_and_values():
         ({"count": [1]}, "here: --count takes a whole number, not [1]"),
         ({"rate": "fast"}, "here: --rate takes a number, not 'fast'"),
         ({"rate": float("nan")}, "here: --rate is not a number"),
-        ({"rate": -0.1}, "here: --rate is -0.1; the least is 0"),
+        ({"rate": -0.1}, "here: --rate is -0.1; the minimum is 0"),
         ({"rate": float("inf")}, "here: --rate must be a finite number"),
-        ({"rate": -float("inf")}, "here: --rate is -inf; the least is 0"),
+        ({"rate": -float("inf")}, "here: --rate is -inf; the minimum is 0"),
         ({"share": 1}, "here: --share is 1.0; it must be below 1"),
         ({"share": 0.0}, "here: --share is 0.0; it must be above 0"),
         ({"share": float("inf")}, "here: --share is inf; it must be below 1"),
         ({"file": ""}, "here: --file is empty; leave the option out, or give it a value"),
         ({"names": ["a", ""]}, "here: --names is empty; leave the option out, or give it a value"),
-        ({"file": "a\0b"}, "here: --file is 'a\\x00b'; it must not hold a NUL character"),
+        ({"file": "a\0b"}, "here: --file is 'a\\x00b'; it must not contain a NUL character"),
         ({"rate": True}, "here: --rate takes a number, not True"),
         ({"loud": 1}, "here: --loud takes true or false, not 1"),
         ({"mode": "medium"}, "here: --mode is 'medium'; choose from soft, hard"),
-        ({"limit": -1}, "here: --limit is -1; the least is 0"),
+        ({"limit": -1}, "here: --limit is -1; the minimum is 0"),
         ({"names": "abc"}, "here: --names takes a list, not 'abc'"),
         ({"names": ["a", 1]}, "here: --names takes text, not 1"),
-        ({"weights": [1.0, -2.0]}, "here: --weights is -2.0; the least is 0"),
+        ({"weights": [1.0, -2.0]}, "here: --weights is -2.0; the minimum is 0"),
     ],
     ids=str,
 )
@@ -100,8 +100,8 @@ def test_values_that_do_not_fit(values, message):
 
 
 def test_numbers_too_large_for_floating_point():
-    assert refused(count=10**400).endswith("the most is 10")
-    assert refused(count=-(10**400)).endswith("the least is 1")
+    assert refused(count=10**400).endswith("the maximum is 10")
+    assert refused(count=-(10**400)).endswith("the minimum is 1")
     assert make(limit=2**63 - 1).limit == 2**63 - 1
     for large in (2**63, 10**400):
         assert refused(limit=large) == "here: --limit is too large a number"

@@ -150,8 +150,8 @@ def test_a_link_moves_at_once(tmp_path, monkeypatch):
 
 def test_messages_name_what_the_user_knows():
     path = Path("run/.checkpoint_0000012.tmp-77/training/state.json")
-    assert str(durable_files.lasting(path)) == "run/checkpoint_0000012/training/state.json"
-    assert durable_files.lasting(Path("/a/.hidden/b.tmp-c")) == Path("/a/.hidden/b.tmp-c")
+    assert str(durable_files.final_path(path)) == "run/checkpoint_0000012/training/state.json"
+    assert durable_files.final_path(Path("/a/.hidden/b.tmp-c")) == Path("/a/.hidden/b.tmp-c")
 
 
 def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
@@ -180,9 +180,9 @@ def test_the_names_in_real_folders_are_those_that_are_known(tmp_path):
     folders = [Path(store(tmp_path / "text")), tmp_path / "run" / "checkpoint_last"]
     durable_files.write_file(folders[0] / model_file_name("en"), b"")
     for folder in map(Path.resolve, folders):
-        assert durable_files.is_own_folder(folder)
+        assert durable_files.has_only_s2st_files(folder)
         (folder / "dict.notes").write_text("a user's")
-        assert not durable_files.is_own_folder(folder)
+        assert not durable_files.has_only_s2st_files(folder)
 
 
 @pytest.mark.parametrize("kind", ["a file", "a link", "a link to a folder", "unreadable"])
@@ -191,9 +191,9 @@ def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
     (folder / "training").mkdir(parents=True)
     (folder / "training" / "state.json").write_text("damaged")
     (folder / "manifest.json").write_text("damaged")
-    assert durable_files.is_own_folder(folder)
+    assert durable_files.has_only_s2st_files(folder)
     (tmp_path / "link").symlink_to("f")
-    assert not durable_files.is_own_folder(tmp_path / "link")
+    assert not durable_files.has_only_s2st_files(tmp_path / "link")
     if kind == "a file":
         (folder / "training" / "notes.txt").write_text("")
     elif kind == "a link":
@@ -206,7 +206,7 @@ def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(os, "scandir", refuse)
-    assert not durable_files.is_own_folder(folder)
+    assert not durable_files.has_only_s2st_files(folder)
 
 
 def test_a_leftover_with_a_users_file_stays(tmp_path):
@@ -244,6 +244,6 @@ def test_a_name_that_a_new_folder_cannot_have_is_said_before_the_work(tmp_path, 
             (tmp_path / "empty").mkdir()
         final.symlink_to("empty")
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(OutputError, match="f: exists already"), durable_files.new_folder(final):
+    with pytest.raises(OutputError, match="f: already exists"), durable_files.new_folder(final):
         pytest.fail("the work began")
     assert sorted(os.listdir(tmp_path)) == before

@@ -49,7 +49,7 @@ def test_no_two_attempts_have_one_name(store, first):
 
 def test_a_word_of_the_dead_is_not_taken_for_the_living(store):
     all_of(store, 2)
-    with pytest.raises(MissingRankError, match=r"^rank 1 did not come$"):
+    with pytest.raises(MissingRankError, match=r"^rank 1 did not join$"):
         gather(store, 0, 2, Waiting(0.3))
     with pytest.raises(MissingRankError, match="rank 0"):
         gather(store, 1, 2, Waiting(0.3))
@@ -59,7 +59,7 @@ def test_a_word_of_the_dead_is_not_taken_for_the_living(store):
 def test_the_missing_are_named(store):
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(gather, store, 2, 4, Waiting(0.6))
-        with pytest.raises(MissingRankError, match=r"^rank 1, (2, )?3 did not come$"):
+        with pytest.raises(MissingRankError, match=r"^rank 1, (2, )?3 did not join$"):
             gather(store, 0, 4, Waiting(0.3))
         with pytest.raises(MissingRankError):
             other.result()

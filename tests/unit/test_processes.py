@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from s2st.errors import DataError, S2STError
-from s2st.process.worker_processes import AHEAD, Workers, run_apart
+from s2st.process.worker_processes import AHEAD, Workers, run_in_subprocess
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +84,7 @@ def test_few_tasks_start_few_processes_and_are_read_as_they_are_needed():
         (
             19,
             S2STError,
-            r"ended before its work was done \(by SIGKILL\); out of memory\? Use fewer",
+            r"ended before its work was done \(killed by SIGKILL\); out of memory\? Use fewer",
         ),
     ],
 )
@@ -101,10 +101,10 @@ def test_a_function_apart_is_the_function(apart, monkeypatch, caplog):
         monkeypatch.setattr(signal, "getsignal", lambda number: print)
     texts = [str(number) for number in range(10_001)]
     with caplog.at_level(logging.INFO, "s2st"):
-        assert run_apart(longest, texts, (3,)) == "10000"
-        assert run_apart(longest, [], (0,)) == ""
+        assert run_in_subprocess(longest, texts, (3,)) == "10000"
+        assert run_in_subprocess(longest, [], (0,)) == ""
         with pytest.raises(S2STError, match="none of 9"):
-            run_apart(longest, texts, (9,))
+            run_in_subprocess(longest, texts, (9,))
     assert [record.getMessage() for record in caplog.records][:2] == ["least is 3", "least is 0"]
 
 

@@ -60,12 +60,12 @@ CPU = torch.device("cpu")
 
 def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
     from s2st.jobs.train import TRAIN_SPEC
-    from s2st.options.resolution import Layer, resolve
+    from s2st.options.resolution import OptionSource, resolve
     from s2st.training.observer import Observer
 
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "1"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
-    options = resolve(TRAIN_SPEC, [Layer("test", {"update_freq": 6})])
+    options = resolve(TRAIN_SPEC, [OptionSource("test", {"update_freq": 6})])
     with pytest.raises(UsageError, match=r"--update-freq 6.*4 processes; use --update-freq 8"):
         run_training("nowhere", options, Observer(), lambda: 0)
 

@@ -14,7 +14,7 @@ from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import ModelSizes, parameters_by_part
 from s2st.models.model_files import hollow_model
 from s2st.models.registry import with_default_sizes
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from study.plan import Model, Plan
 from study.steps import StudyError
 
@@ -48,7 +48,7 @@ def model_cost(plan: Plan, model: Model) -> ModelCost:
     cost = plan.cost
     assert cost is not None
     options = {key.replace("-", "_"): v for key, v in {**plan.train, **model.options}.items()}
-    resolved = resolve(TRAIN_SPEC, [Layer(f"models.{model.name}", options)])
+    resolved = resolve(TRAIN_SPEC, [OptionSource(f"models.{model.name}", options)])
     entry = resolved.entries["arch"]
     config = with_default_sizes(resolved.configs["arch"], int(cost.target_words))
     sizes = ModelSizes(cost.source_vocabulary + SPECIALS, cost.target_vocabulary + SPECIALS)

@@ -15,7 +15,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.job_setup import (
+from s2st.jobs.options import ModelsConfig, RescoreConfig
+from s2st.jobs.progress import Progress
+from s2st.jobs.scoring_setup import (
     JobFiles,
     count_lines,
     models_identity,
@@ -23,8 +25,6 @@ from s2st.jobs.job_setup import (
     refuse_shared_stdin,
     require_checkpoints,
 )
-from s2st.jobs.options import ModelsConfig, RescoreConfig
-from s2st.jobs.progress import Progress
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import Ranks, ranks
@@ -69,8 +69,8 @@ def rescore_nbest(
         return
     given = _given_weights(config)
     import_torch()
+    from s2st.jobs.rescore.list_passes import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.jobs.rescore.list_scorer import earlier_names
-    from s2st.jobs.rescore.run import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.nbest_lists import read_nbest
 
     inputs = Inputs(nbest, source, output)
@@ -138,7 +138,7 @@ def _shard_ids(config: RescoreConfig, source: str, twice: bool) -> range | None:
     """The ids of the lists of `--shard`, None for all."""
     if config.shard is None:
         return None
-    from s2st.jobs.rescore.blocks import shard_lines
+    from s2st.jobs.rescore.sharding import shard_lines
 
     if twice:
         raise UsageError(
@@ -164,7 +164,7 @@ def _shared_features(
     options: Resolved, names: Sequence[str], files: JobFiles, own: Ranks, progress: Progress
 ) -> Iterator[_Shared]:
     """The models; where ranks share the job, all of them have scored their share of the lists."""
-    from s2st.jobs.rescore.shared_lists import score_share
+    from s2st.jobs.rescore.distributed_scoring import score_share
     from s2st.jobs.work_queue import WorkQueue
     from s2st.process.device import setup_device
 
@@ -179,7 +179,7 @@ def _shared_features(
     parts = [(files.inputs[lists], files.inputs[text], shard) for lists, text, shard in given]
 
     def count() -> int:
-        from s2st.jobs.rescore.blocks import shard_lines
+        from s2st.jobs.rescore.sharding import shard_lines
 
         lines = ((count_lines(text, config.encoding_errors), shard) for _, text, shard in parts)
         return sum(len(shard_lines(shard, total)) for total, shard in lines)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from s2st.errors import DataError
-from s2st.jobs.rescore.blocks import BLOCK
 from s2st.jobs.rescore.scored_list import ScoredList, TokenScores
+from s2st.jobs.rescore.sharding import BLOCK
 from s2st.jobs.work_queue import TaskName, WorkQueue
-from s2st.process.device import naming_memory
+from s2st.process.device import out_of_memory_errors
 from s2st.rescoring.feature_weights import BASELINE, CHANNEL, MODEL, model_names
-from s2st.rescoring.text_checks import UnknownWords
+from s2st.rescoring.unknown_words import UnknownWords
 from s2st.scoring.nbest_features import ListFeature, tokens_of
 from s2st.scoring.prefix_sharing import MAX_PADDED_SOURCE
 from s2st.text.line_files import split_words
@@ -107,7 +107,7 @@ class ListScorer:
             self.taken += len(lists)
             return self._decode(result, lists)
         lines = f"{lists[0][0].line} to {lists[-1][-1].line}"
-        with naming_memory(f"{self.path}, lines {lines}"):
+        with out_of_memory_errors(f"{self.path}, lines {lines}"):
             scored = self._scores(lists)
         self.queue.publish(task, [self._encode(item) for item in scored])
         return scored

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from s2st.data.row_runs import run_positions
 from s2st.errors import UsageError
 from s2st.models.attention.additive_scores import additive_scores
 from s2st.models.packed.packed_linear import PreparedLinear
@@ -44,7 +45,7 @@ class AttendedSource:
         return AttendedSource(keys, values, self.mask.index_select(0, sentences))
 
 
-class Attention(nn.Module):
+class SourceAttention(nn.Module):
     """Weighs source positions by a query and takes the weighted mean of their states.
 
     Args:
@@ -123,9 +124,9 @@ class Attention(nn.Module):
         """(B, K, Q, S)."""
         if self.kind == "additive":
             # a matrix (H, K) of which column k holds the part of v that head k has
-            own = torch.eye(self.heads, dtype=self.vector.dtype, device=self.vector.device)
-            own = own.repeat_interleave(len(self.vector) // self.heads, dim=0)
-            parts = own * self.vector.unsqueeze(1)
+            selector = torch.eye(self.heads, dtype=self.vector.dtype, device=self.vector.device)
+            selector = selector.repeat_interleave(len(self.vector) // self.heads, dim=0)
+            parts = selector * self.vector.unsqueeze(1)
             return additive_scores(self.of_query(queries), keys, parts).permute(0, 3, 1, 2)
         return torch.matmul(self._by_head(queries), self._by_head(keys).transpose(2, 3))
 
@@ -161,19 +162,18 @@ def _bands(sentences: torch.Tensor, count: int) -> Iterator[_Band]:
     if not len(sentences):
         return
     order = sentences.argsort(stable=True)
-    own = sentences[order]
-    counts = torch.bincount(sentences, minlength=count)
-    slots = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[own]
-    most = int(counts.max())
+    sorted_sentences = sentences[order]
+    slots = run_positions(sorted_sentences)
+    most = int(slots.max()) + 1
     wide = -(-2 * len(sentences) // count)
     for begin in range(0, most, wide):
         width = min(wide, most - begin)
-        theirs = torch.arange(count, device=order.device)
-        rows, places, columns = order, own, slots
+        band_sentences = torch.arange(count, device=order.device)
+        rows, places, columns = order, sorted_sentences, slots
         if width < most:
             inside = (slots >= begin) & (slots < begin + width)
             rows, columns = order[inside], slots[inside] - begin
             if begin:
-                theirs = (counts > begin).nonzero().squeeze(1)
-            places = torch.searchsorted(theirs, own[inside])
-        yield _Band(rows, theirs, places, columns, width)
+                band_sentences = sorted_sentences[slots == begin]
+            places = torch.searchsorted(band_sentences, sorted_sentences[inside])
+        yield _Band(rows, band_sentences, places, columns, width)

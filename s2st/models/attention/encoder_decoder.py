@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import SourceBatch, moved
-from s2st.models.attention.attention_weights import AttendedSource, Attention
+from s2st.models.attention.attention_weights import AttendedSource, SourceAttention
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -78,18 +78,15 @@ class AttentionModel(WordModel):
 
     def __init__(self, cell: str, config: AttentionConfig, sizes: ModelSizes) -> None:
         super().__init__()
-        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
-        if layers is None or hidden is None or embedding is None or config.dropout is None:
-            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        layers, hidden, embedding, self.dropout = config.sizes()
         self.config = config
-        self.dropout = config.dropout
         tables = word_tables(config, sizes, embedding)
         self.source_embedding, self.target_embedding = tables
         kind = BidirectionalStack if config.bidirectional else Stack
         self.encoder = kind(cell, embedding, hidden, layers)
         fed = hidden if config.input_feeding else 0
         self.decoder = Stack(cell, embedding + fed, hidden, layers)
-        self.attention = Attention(config.attention, hidden, config.attention_heads)
+        self.attention = SourceAttention(config.attention, hidden, config.attention_heads)
         self.combine = PreparedLinear(2 * hidden, hidden, bias=False)
         self.softmax = Output(hidden, sizes.target_vocabulary, config, self.target_embedding)
         self._attends_first = config.input_feeding and config.attention == "additive"

@@ -45,12 +45,9 @@ class ConvolutionalModel(WordModel):
 
     def __init__(self, config: ConvolutionalConfig, sizes: ModelSizes) -> None:
         super().__init__()
-        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
-        if layers is None or hidden is None or embedding is None or config.dropout is None:
-            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        layers, hidden, embedding, self.dropout = config.sizes()
         self.config = config
         self.hidden_size = hidden
-        self.dropout = config.dropout
         tables = word_tables(config, sizes, embedding)
         self.source_embedding, self.target_embedding = tables
         self.encoder = SentenceConvolution(embedding, config.largest_kernel)

@@ -51,8 +51,10 @@ class SentenceConvolution(nn.Module):
             ending = lengths < size  # too short for the kernel, or one column already
             for left in torch.unique(lengths[ending]).tolist():
                 chosen = (lengths == left).nonzero().squeeze(1)
-                own = _taken(columns, chosen)[:, :, :left]
-                found.append(own.squeeze(2) if left == 1 else _folded(own, tops[left - 2]))
+                remaining = _taken(columns, chosen)[:, :, :left]
+                found.append(
+                    remaining.squeeze(2) if left == 1 else _folded(remaining, tops[left - 2])
+                )
                 places.append(rows[chosen])
             going = (~ending).nonzero().squeeze(1)
             rows, lengths = rows[going], lengths[going] - (size - 1)

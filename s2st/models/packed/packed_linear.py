@@ -48,8 +48,8 @@ class PackedWeight(nn.Module):
         super().__init__()
         self.dtype = dtype
         with torch.inference_mode():
-            own = weight.detach().to(dtype)
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(own, PACKED_ROWS)
+            converted = weight.detach().to(dtype)
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(converted, PACKED_ROWS)
             self._bias = None if bias is None else bias.detach().to(dtype)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -102,8 +102,8 @@ class PreparedLinear(nn.Linear):
         """(..., outputs) of inputs (..., inputs)."""
         if self._prepared is None:
             return F.linear(inputs, self.weight, self.bias)
-        made: torch.Tensor = self._prepared(inputs.flatten(0, -2))
-        return made.view(*inputs.shape[:-1], self.out_features)
+        outputs: torch.Tensor = self._prepared(inputs.flatten(0, -2))
+        return outputs.view(*inputs.shape[:-1], self.out_features)
 
     def prepare(self, precision: str) -> None:
         """Lays the weights out for scoring on a CPU in this number format, for good."""

@@ -42,12 +42,9 @@ class RecurrentModel(WordModel):
 
     def __init__(self, cell: str, config: RecurrentConfig, sizes: ModelSizes) -> None:
         super().__init__()
-        layers, hidden, embedding = config.layers, config.hidden_size, config.embedding_size
-        if layers is None or hidden is None or embedding is None or config.dropout is None:
-            raise ValueError("layers, hidden_size, embedding_size and dropout must be set")
+        layers, hidden, embedding, self.dropout = config.sizes()
         self.config = config
         self.hidden_size = hidden
-        self.dropout = config.dropout
         every_step = config.context == "every-step"
         tables = word_tables(config, sizes, embedding)
         self.source_embedding, self.target_embedding = tables

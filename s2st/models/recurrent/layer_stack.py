@@ -180,7 +180,7 @@ class Stack(nn.Module):
                 read = [F.dropout(piece, dropout, self.training) for piece in pieces]
             outputs, final = self._layer_stretches(layer, read)
             if index and self.design.residual:
-                outputs = [own + piece for own, piece in zip(outputs, pieces, strict=True)]
+                outputs = [output + piece for output, piece in zip(outputs, pieces, strict=True)]
             pieces = outputs
             finals.append(final)
         memory = torch.cat([final[:1] for final in finals] + [final[1:] for final in finals])
@@ -198,8 +198,8 @@ class Stack(nn.Module):
             if memory is not None:
                 parts = torch.split(memory[:, : piece.shape[1]], 1)
                 state = tuple(x.contiguous() for x in parts) if len(parts) > 1 else parts[0]
-            own_mask = None if mask is None else mask[: piece.shape[1]]
-            output, final = self._run_layer(layer, piece, state, own_mask)
+            piece_mask = None if mask is None else mask[: piece.shape[1]]
+            output, final = self._run_layer(layer, piece, state, piece_mask)
             outputs.append(output)
             memory = torch.cat(final) if isinstance(final, tuple) else final
             going_on = pieces[index + 1].shape[1] if index + 1 < len(pieces) else 0
@@ -231,8 +231,8 @@ class Stack(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         """As torch's layers: outputs and last state, by a loop where they do not do."""
         if mask is None and not self.design.layer_norm:
-            made: tuple[torch.Tensor, State] = layer(inputs, state)
-            return made
+            fused: tuple[torch.Tensor, State] = layer(inputs, state)
+            return fused
         parts = layer_parts(layer, plain_product)
         if state is None:
             width = layer.get_parameter("weight_hh_l0").shape[1]

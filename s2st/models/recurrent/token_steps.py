@@ -126,8 +126,8 @@ class Steps:
                 [after[p] for p in planes],
                 self.norms[index],
             )
-            own = after[index]
-            given = own if given is None or not self.residual else given + own
+            hidden = after[index]
+            given = hidden if given is None or not self.residual else given + hidden
 
 
 def top_of(memory: torch.Tensor, layers: int, residual: bool) -> torch.Tensor:

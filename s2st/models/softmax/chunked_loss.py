@@ -77,22 +77,22 @@ def _loss_and_gradients(
     of_features = torch.empty_like(features) if needed[0] else None
     of_weight: torch.Tensor | None = None  # transposed: the faster way round
     for rows in row_chunks(len(features), len(weight), weight.element_size()):
-        chunk, own = features[rows].to(dtype), words[rows].unsqueeze(1)
+        chunk, targets = features[rows].to(dtype), words[rows].unsqueeze(1)
         logits = multiply(chunk, factor).to(wide)
-        chosen = logits.gather(1, own)
+        chosen = logits.gather(1, targets)
         # the normaliser by way of the largest logit, whose probability is never too small;
         # logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
         largest = logits.amax(dim=1), probabilities.amax(dim=1)
-        its_nll = (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
-        nll, loss = nll + its_nll, loss + its_nll
+        chunk_nll = (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
+        nll, loss = nll + chunk_nll, loss + chunk_nll
         if smoothing:
             loss = loss + smoothing * (chosen.squeeze(1) - logits.mean(dim=1)).sum()
             probabilities.sub_(smoothing / len(weight))
         del logits
         if not any(needed):
             continue
-        probabilities.scatter_add_(1, own, torch.full_like(chosen, smoothing - 1))
+        probabilities.scatter_add_(1, targets, torch.full_like(chosen, smoothing - 1))
         errors = probabilities.to(dtype)
         if of_features is not None:
             of_features[rows] = multiply(errors, factor.t())

@@ -77,7 +77,7 @@ class Output(nn.Module):
             raise UsageError("--softmax adaptive has no single matrix; use full or sampled")
         return self.tied[0].weight if self.tied else self.weight
 
-    def own_matrix(self) -> torch.Tensor:
+    def divisible_matrix(self) -> torch.Tensor:
         """(V, H) as `matrix`, to be divided over processes.
 
         Raises:
@@ -102,8 +102,8 @@ class Output(nn.Module):
             return flat.view(*features.shape[:-1], self.words)
         if self._prepared is None:
             return F.linear(features, self.matrix())
-        made: torch.Tensor = self._prepared(features.flatten(0, -2))
-        return made.view(*features.shape[:-1], self.words)
+        logits: torch.Tensor = self._prepared(features.flatten(0, -2))
+        return logits.view(*features.shape[:-1], self.words)
 
     def loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
@@ -160,11 +160,11 @@ class Output(nn.Module):
         stands_for = moved(torch.log(times / (self.samples * chance)).float(), words.device)
         drawn = moved(drawn, words.device)
         matrix = self.matrix()
-        own = (features * F.embedding(words, matrix)).sum(dim=1, keepdim=True)
+        target_logits = (features * F.embedding(words, matrix)).sum(dim=1, keepdim=True)
         others = at_least_float32(F.linear(features, F.embedding(drawn, matrix))) + stands_for
         # a row's own word is in the sum already, in full
         others = others.masked_fill(words.unsqueeze(1) == drawn, -torch.inf)
-        logits = torch.cat([at_least_float32(own), others], dim=1)
+        logits = torch.cat([at_least_float32(target_logits), others], dim=1)
         loss = (logits.logsumexp(dim=1) - logits[:, 0]).sum()
         return loss, loss.detach()
 

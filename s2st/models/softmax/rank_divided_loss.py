@@ -71,10 +71,10 @@ def divided_softmax_loss(
     for rows in row_chunks(len(features), most_words, weight.element_size()):
         chunk = features[rows].to(factor.dtype)
         logits = multiply(chunk, factor).to(wide)
-        own = (words[rows] - first).unsqueeze(1)
-        here = (own >= 0) & (own < end - first)
-        own = own.clamp(0, end - first - 1)
-        chosen = logits.gather(1, own).where(here, 0.0).squeeze(1)
+        targets = (words[rows] - first).unsqueeze(1)
+        here = (targets >= 0) & (targets < end - first)
+        targets = targets.clamp(0, end - first - 1)
+        chosen = logits.gather(1, targets).where(here, 0.0).squeeze(1)
         # by way of the largest logit: logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
         normalizer = logits.amax(dim=1) - probabilities.amax(dim=1).log()
@@ -82,14 +82,14 @@ def divided_softmax_loss(
         del logits
         whole = torch.logsumexp(exchanged[:, 0], dim=0)
         chosen, total = exchanged[:, 1:].sum(dim=0)
-        its_nll = (whole - chosen).sum()
-        nll, loss = nll + its_nll, loss + its_nll
+        chunk_nll = (whole - chosen).sum()
+        nll, loss = nll + chunk_nll, loss + chunk_nll
         if smoothing:
             loss = loss + smoothing * (chosen - total / vocabulary).sum()
         if of_features is None or of_weight is None:
             continue
         probabilities.mul_((normalizer - whole).exp().unsqueeze(1)).sub_(smoothing / vocabulary)
-        probabilities.scatter_add_(1, own, here.to(wide) * (smoothing - 1))
+        probabilities.scatter_add_(1, targets, here.to(wide) * (smoothing - 1))
         errors = probabilities.to(factor.dtype)
         of_features[rows] = multiply(errors, factor.t()).to(features.dtype)
         of_weight.add_(multiply(errors.t(), chunk.t()))

@@ -38,7 +38,7 @@ class WordModel(Seq2SeqModel):
 
     def softmax_weight(self) -> torch.Tensor:
         """The softmax matrix; raises UsageError where it is also a table, or there is none."""
-        return self.softmax.own_matrix()
+        return self.softmax.divisible_matrix()
 
     def prepare(self, precision: str) -> None:
         """Packed or int8 weights on CPUs."""

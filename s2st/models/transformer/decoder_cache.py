@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
+from s2st.data.row_runs import run_positions
 from s2st.models.base import DecoderState
 
 GROUP_ROWS = 16  # rows of a sentence that read its memory together
@@ -92,33 +93,33 @@ def attend_words(
     Returns:
         (N, H).
     """
-    made = torch.empty_like(query)
+    attended = torch.empty_like(query)
     cells = CPU_CELLS if query.device.type == "cpu" else GPU_CELLS
     rows = max(1, cells // (index.shape[1] * memory.shape[1]))
     for part in (slice(begin, begin + rows) for begin in range(0, len(query), rows)):
-        own = F.embedding(index[part], memory)
-        own = own.view(*own.shape[:2], 2, heads, -1)
-        keys, values = (side.transpose(1, 2) for side in own.unbind(2))
-        reading = query[part].view(len(own), heads, 1, -1)
-        made[part] = F.scaled_dot_product_attention(reading, keys, values).flatten(1)
-    return made
+        memories = F.embedding(index[part], memory)
+        memories = memories.view(*memories.shape[:2], 2, heads, -1)
+        keys, values = (side.transpose(1, 2) for side in memories.unbind(2))
+        reading = query[part].view(len(memories), heads, 1, -1)
+        attended[part] = F.scaled_dot_product_attention(reading, keys, values).flatten(1)
+    return attended
 
 
 @dataclass(frozen=True)
-class Grid:
+class RowGroups:
     """Rows in groups of neighbours of one sentence, which read its memory together.
 
     Attributes:
         sentences: (G,) of each group; None where they are all sentences in order.
         width: R, places a group; some stay empty.
         place: (N,) of each row among G x R.
-        groups: G.
+        count: G.
     """
 
     sentences: torch.Tensor | None
     width: int
     place: torch.Tensor
-    groups: int
+    count: int
 
     def sources(self, values: torch.Tensor) -> torch.Tensor:
         """(G, ...) each group's of the sentences' values (B, ...)."""
@@ -126,27 +127,24 @@ class Grid:
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor:
         """(G, R, H) of rows (N, H)."""
-        places = rows.new_zeros((self.groups * self.width, rows.shape[1]))
-        return places.index_copy(0, self.place, rows).view(self.groups, self.width, rows.shape[1])
+        places = rows.new_zeros((self.count * self.width, rows.shape[1]))
+        return places.index_copy(0, self.place, rows).view(self.count, self.width, rows.shape[1])
 
     def back(self, places: torch.Tensor) -> torch.Tensor:
         """(N, H) of the places (G, R, H)."""
         return places.flatten(0, 1).index_select(0, self.place)
 
 
-def make_grid(sources: Sources) -> Grid:
+def group_rows(sources: Sources) -> RowGroups:
     """The groups of rows that read these sources; each sentence's rows are best side by side."""
     count = len(sources.mask)
     rows = sources.rows
     if rows is None:
-        return Grid(None, 1, torch.arange(count, device=sources.mask.device), count)
-    positions = torch.arange(len(rows), device=rows.device)
-    first = torch.ones_like(rows, dtype=torch.bool)
-    first[1:] = rows[1:] != rows[:-1]
-    slots = positions - torch.where(first, positions, 0).cummax(0).values
+        return RowGroups(None, 1, torch.arange(count, device=sources.mask.device), count)
+    slots = run_positions(rows)
     begins = slots % GROUP_ROWS == 0
     sentences = rows[begins]
     width = min(GROUP_ROWS, int(slots.max()) + 1) if len(rows) else 1
     place = (begins.cumsum(0) - 1) * width + slots % GROUP_ROWS
-    every = len(sentences) == count and bool((sentences == positions[:count]).all())
-    return Grid(None if every else sentences, width, place, len(sentences))
+    every = torch.equal(sentences, torch.arange(count, device=rows.device))
+    return RowGroups(None if every else sentences, width, place, len(sentences))

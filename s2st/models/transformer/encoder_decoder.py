@@ -20,8 +20,8 @@ from s2st.models.base import (
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
-from s2st.models.transformer.decoder_cache import Sources, TransformerState, make_grid
-from s2st.models.transformer.layers import Layer, Linear, sinusoids, sizes_of
+from s2st.models.transformer.decoder_cache import Sources, TransformerState, group_rows
+from s2st.models.transformer.layers import Linear, TransformerLayer, sinusoids, sizes_of
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -42,7 +42,9 @@ class TransformerStack(nn.Module):
         self.width, _, self.dropout = sizes_of(config)
         self.tables = (table,)  # a tuple: no parameters of this module
         assert config.layers is not None
-        self.layers = nn.ModuleList(Layer(config, reads_source) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            TransformerLayer(config, reads_source) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(self.width) if config.norm == "pre" else nn.Identity()
 
     def forward(
@@ -69,16 +71,16 @@ class TransformerStack(nn.Module):
         """One token (N,) in each row; the attention is the top layer's."""
         hidden = self._embed(tokens.unsqueeze(1), state.index.shape[1]).squeeze(1)
         index, memory, sources = state.longer(), [], state.sources
-        grid = None if sources is None else make_grid(sources)
+        groups = None if sources is None else group_rows(sources)
         attention = None
         for number, layer in enumerate(self._layers()):
             before = state.memory[number] if state.memory else None
             hidden, kept = layer.step(hidden, before, index)
             memory.append(kept)
-            if sources is not None and grid is not None:
+            if sources is not None and groups is not None:
                 top = number == len(self.layers) - 1
                 hidden, attention = layer.step_source(
-                    hidden, grid, sources.memory[number], sources.mask, top
+                    hidden, groups, sources.memory[number], sources.mask, top
                 )
             hidden = layer.feed_forward(hidden)
         after = TransformerState(index, tuple(memory), sources)
@@ -94,8 +96,8 @@ class TransformerStack(nn.Module):
             if isinstance(module, Linear):
                 module.prepare(precision)
 
-    def _layers(self) -> list[Layer]:
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
+    def _layers(self) -> list[TransformerLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
     def _embed(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
         """(B, T, H) of ids (B, T) whose first position is `first`."""

@@ -13,7 +13,7 @@ from torch import nn
 from s2st.errors import UsageError
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.registry import TransformerConfig
-from s2st.models.transformer.decoder_cache import Grid, attend_words
+from s2st.models.transformer.decoder_cache import RowGroups, attend_words
 
 
 class Linear(PreparedLinear):
@@ -28,7 +28,7 @@ class Linear(PreparedLinear):
         nn.init.zeros_(self.bias)
 
 
-class Attention(nn.Module):
+class MultiHeadAttention(nn.Module):
     """Several attentions side by side (section 3.2.2), without their softmax."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -62,7 +62,7 @@ class Attention(nn.Module):
             (B, T, H).
         """
         keys, values = memory.chunk(2, dim=-1)
-        made = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             self._split(self.query(reading)),
             self._split(keys),
             self._split(values),
@@ -70,7 +70,7 @@ class Attention(nn.Module):
             dropout_p=dropout,
             is_causal=causal,
         )
-        return self._joined(made)
+        return self._joined(attended)
 
     def weigh(
         self, reading: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor
@@ -81,8 +81,8 @@ class Attention(nn.Module):
         scores = query @ self._split(keys).transpose(-1, -2) / math.sqrt(query.shape[-1])
         scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
         weights = torch.softmax(scores, dim=-1)
-        made = weights.to(values.dtype) @ self._split(values)
-        return self._joined(made), weights.mean(dim=1)
+        attended = weights.to(values.dtype) @ self._split(values)
+        return self._joined(attended), weights.mean(dim=1)
 
     def read_words(
         self, reading: torch.Tensor, memory: torch.Tensor, index: torch.Tensor
@@ -97,12 +97,12 @@ class Attention(nn.Module):
         count, length, width = values.shape
         return values.view(count, length, self.heads, width // self.heads).transpose(1, 2)
 
-    def _joined(self, made: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self.output(made.transpose(1, 2).flatten(2))
+    def _joined(self, attended: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return result
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Attention to its own side, to the source in a decoder of one, and a feed-forward network.
 
     Args:
@@ -116,10 +116,10 @@ class Layer(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.pre_norm = config.norm == "pre"
         self.self_norm = nn.LayerNorm(width)
-        self.self_attention = Attention(width, config.heads)
+        self.self_attention = MultiHeadAttention(width, config.heads)
         if reads_source:
             self.cross_norm = nn.LayerNorm(width)
-            self.cross_attention = Attention(width, config.heads)
+            self.cross_attention = MultiHeadAttention(width, config.heads)
         self.inner_norm = nn.LayerNorm(width)
         self.inner = Linear(width, inner)
         self.outer = Linear(inner, width)
@@ -141,12 +141,12 @@ class Layer(nn.Module):
         reading = self._before(self.self_norm, hidden)
         attention = self.self_attention
         memory = attention.memory(reading)
-        made = attention(reading, memory, mask, mask is None, dropout)
-        hidden = self._after(self.self_norm, hidden, made)
+        attended = attention(reading, memory, mask, mask is None, dropout)
+        hidden = self._after(self.self_norm, hidden, attended)
         if source is not None:
             reading = self._before(self.cross_norm, hidden)
-            made = self.cross_attention(reading, *source, dropout=dropout)
-            hidden = self._after(self.cross_norm, hidden, made)
+            attended = self.cross_attention(reading, *source, dropout=dropout)
+            hidden = self._after(self.cross_norm, hidden, attended)
         return self.feed_forward(hidden)
 
     def step(
@@ -165,13 +165,13 @@ class Layer(nn.Module):
         reading = self._before(self.self_norm, hidden)
         memory = self.self_attention.memory(reading)
         memory = memory if before is None else torch.cat([before, memory])
-        made = self.self_attention.read_words(reading, memory, index)
-        return self._after(self.self_norm, hidden, made), memory
+        attended = self.self_attention.read_words(reading, memory, index)
+        return self._after(self.self_norm, hidden, attended), memory
 
     def step_source(
         self,
         hidden: torch.Tensor,
-        grid: Grid,
+        groups: RowGroups,
         memory: torch.Tensor,
         mask: torch.Tensor,
         weigh: bool,
@@ -180,20 +180,20 @@ class Layer(nn.Module):
 
         Args:
             hidden: (N, H).
-            grid: which sentence each row reads.
+            groups: which sentence each row reads.
             memory, mask: the sentences', (B, S, 2H) and (B, S).
             weigh: whether the attention's weights are wanted.
 
         Returns:
             (N, H), and the weights (N, S).
         """
-        reading = grid.spread(self._before(self.cross_norm, hidden))
-        memory, mask = grid.sources(memory), grid.sources(mask)
+        reading = groups.spread(self._before(self.cross_norm, hidden))
+        memory, mask = groups.sources(memory), groups.sources(mask)
         if not weigh:
-            made = grid.back(self.cross_attention(reading, memory, mask))
-            return self._after(self.cross_norm, hidden, made), None
-        made, weights = self.cross_attention.weigh(reading, memory, mask)
-        return self._after(self.cross_norm, hidden, grid.back(made)), grid.back(weights)
+            attended = groups.back(self.cross_attention(reading, memory, mask))
+            return self._after(self.cross_norm, hidden, attended), None
+        attended, weights = self.cross_attention.weigh(reading, memory, mask)
+        return self._after(self.cross_norm, hidden, groups.back(attended)), groups.back(weights)
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The last sublayer, each position by itself."""
@@ -204,9 +204,9 @@ class Layer(nn.Module):
         """What a sublayer reads."""
         return norm(hidden) if self.pre_norm else hidden
 
-    def _after(self, norm: nn.Module, hidden: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+    def _after(self, norm: nn.Module, hidden: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
         """The states with what a sublayer made of them."""
-        hidden = hidden + F.dropout(made, self.dropout, self.training)
+        hidden = hidden + F.dropout(update, self.dropout, self.training)
         return hidden if self.pre_norm else norm(hidden)
 
 

@@ -24,7 +24,7 @@ from s2st.data.batch import make_batch
 from s2st.errors import InterruptedBySignalError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.registry import RecurrentConfig
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 from s2st.training.observer import Observer
 
@@ -243,7 +243,9 @@ SCHEDULED = {
 
 
 def train(data, folder, stop=lambda: 0, **options):
-    resolved = resolve(TRAIN_SPEC, [Layer("test", OPTIONS | options | {"save_dir": str(folder)})])
+    resolved = resolve(
+        TRAIN_SPEC, [OptionSource("test", OPTIONS | options | {"save_dir": str(folder)})]
+    )
     return run_training(data, resolved, Observer(), stop)
 
 

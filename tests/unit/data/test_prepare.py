@@ -348,10 +348,10 @@ def test_the_destination_must_be_new(tmp_path, train):
     (tmp_path / "store").mkdir()
     run(tmp_path, trainpref=train)  # an empty folder will do
     before = sorted((p.name, p.stat().st_mtime_ns) for p in (tmp_path / "store").iterdir())
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         run(tmp_path, trainpref=train)
     assert sorted((p.name, p.stat().st_mtime_ns) for p in (tmp_path / "store").iterdir()) == before
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         run(tmp_path, trainpref=train, destdir=f"{train}.en")
     with pytest.raises(OutputError, match="cannot be created"):
         run(tmp_path, trainpref=train, destdir=f"{train}.en/sub/store")

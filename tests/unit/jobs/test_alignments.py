@@ -15,7 +15,7 @@ from s2st.jobs.attention_alignments import (
     replace_unknown,
     require_attention,
 )
-from s2st.jobs.translate import translate
+from s2st.jobs.translation_tasks import translate
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.search.registry import SEARCHES

@@ -117,7 +117,7 @@ def test_weights_that_are_no_weights_are_refused(tmp_path, three, shares, text):
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path, three):
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         average(three, (), three[1])
 
 

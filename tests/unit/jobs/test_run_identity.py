@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from s2st.errors import UsageError
-from s2st.jobs.resume_checks import check_identity, identity_of, with_files_of
 from s2st.jobs.train import TRAIN_SPEC
-from s2st.options.resolution import Layer, resolve
+from s2st.jobs.training_resume_checks import check_identity, identity_of, with_files_of
+from s2st.options.resolution import OptionSource, resolve
 from s2st.training.checkpoint import RunIdentity
 
 
 def identity(**values):
-    options = resolve(TRAIN_SPEC, [Layer("test", values)])
+    options = resolve(TRAIN_SPEC, [OptionSource("test", values)])
     mathematics, other = identity_of(options, options.configs["arch"])
     return RunIdentity(mathematics, "hash", other), options
 

@@ -4,7 +4,7 @@ import pytest
 from builders import mixed_members
 
 from s2st.jobs import translate as job
-from s2st.jobs.translate import translate
+from s2st.jobs.translation_tasks import translate
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig, SamplingConfig
 from s2st.search.sampling import SamplingSearch

@@ -9,8 +9,8 @@ import pytest
 
 from s2st.errors import OutputError, UsageError
 from s2st.jobs.folder_queue import FolderQueue
-from s2st.jobs.rescore.blocks import BLOCK
-from s2st.jobs.rescore.shared_lists import BlockClaims
+from s2st.jobs.rescore.distributed_scoring import BlockClaims
+from s2st.jobs.rescore.sharding import BLOCK
 from s2st.jobs.work_queue import TaskName
 from s2st.process.ranks import Ranks
 

@@ -8,7 +8,7 @@ from builders import ATTENTIONS, TINY, model, random_sentences, source_batch
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.attention.additive_scores import additive_scores
-from s2st.models.attention.attention_weights import AttendedSource, Attention
+from s2st.models.attention.attention_weights import AttendedSource, SourceAttention
 from s2st.models.registry import ARCHITECTURES
 from s2st.text.vocabulary import BOS_ID
 
@@ -51,7 +51,7 @@ def attended(query, states, weights, config):
 
 def test_weights_worked_out_by_hand():
     """dot: scores ln 2 and ln 6, so weights 1/4 and 3/4; the third position is padding."""
-    attention = Attention("dot", 2, 1)
+    attention = SourceAttention("dot", 2, 1)
     states = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
     source = attention.source(states, torch.tensor([[True, True, False]]))
     query = torch.tensor([[[2.0, 6.0]]]).log()
@@ -62,7 +62,7 @@ def test_weights_worked_out_by_hand():
 
 def test_additive_weights_worked_out_by_hand():
     """U = W = 1, v = ln 3: scores ln 3 tanh(s + h) of about ln 3 and, at s = -h, of 0."""
-    attention = Attention("additive", 1, 1)
+    attention = SourceAttention("additive", 1, 1)
     with torch.no_grad():
         for name, value in (("of_state.weight", 1.0), ("of_query.weight", 1.0), ("vector", 3.0)):
             attention.get_parameter(name).fill_(value if value == 1.0 else np.log(value))
@@ -218,7 +218,7 @@ def test_sources_of_ended_sentences_are_forgotten():
 
 def test_parts_that_do_not_fit_are_refused():
     with pytest.raises(UsageError, match="--attention-heads 4"):
-        Attention("dot", 6, 4)
+        SourceAttention("dot", 6, 4)
     with pytest.raises(UsageError, match="--hidden-size 7"):
         model("lstm-attention", CONFIG(**{**TINY, "hidden_size": 7}))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from builders import model, random_sentences, source_batch
+from builders import model, random_sentences, scorer, source_batch
 from torch import nn
 
 from s2st.data.batch import make_batch
@@ -19,9 +19,12 @@ from s2st.models.registry import (
     TransformerLMConfig,
     with_default_sizes,
 )
-from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, make_grid
+from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, group_rows
 from s2st.models.transformer.encoder_decoder import TransformerModel
 from s2st.models.transformer.layers import sinusoids
+from s2st.scoring.model_scorer import ModelScorer
+from s2st.search.beam import BeamSearch
+from s2st.search.registry import BeamConfig
 from s2st.text.vocabulary import BOS_ID, PAD_ID
 
 WIDTH, HEADS, INNER = 12, 3, 20
@@ -238,18 +241,18 @@ def test_groups_hold_every_row_with_its_own_sentence(seed):
     rows = torch.randint(0, 5, (seed * 40,), generator=generator)
     if seed % 2:
         rows = rows.sort().values
-    grid = make_grid(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
+    groups = group_rows(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
     values = torch.arange(1.0, 1 + len(rows)).unsqueeze(1)
-    spread = grid.spread(values)
-    assert torch.equal(grid.back(spread), values)
+    spread = groups.spread(values)
+    assert torch.equal(groups.back(spread), values)
     assert int((spread != 0).sum()) == len(rows)
     assert spread.shape[1] <= GROUP_ROWS
-    sentences = grid.sources(torch.arange(5))
+    sentences = groups.sources(torch.arange(5))
     for group, sentence in zip(spread.squeeze(2), sentences, strict=True):
         assert set(rows[group[group > 0].long() - 1].tolist()) == {int(sentence)}
     if seed % 2:  # sorted: no sentence has more groups than it needs
         needed = sum(-(-int(n) // GROUP_ROWS) for n in rows.bincount())
-        assert grid.groups == needed
+        assert groups.count == needed
 
 
 @torch.no_grad()
@@ -308,3 +311,12 @@ def test_sizes_that_are_left_out_follow_the_corpus_and_suit_the_heads():
     assert widths == sorted(widths)
     kept = with_default_sizes(TransformerLMConfig(layers=7, hidden_size=20), 10**5)
     assert (kept.layers, kept.hidden_size) == (7, 20)
+
+
+def test_search_in_bfloat16_returns_attention_in_float32():
+    """Autocast on a CPU gives attention weights in bfloat16, a type that numpy lacks."""
+    double = scorer("transformer", CONFIG)
+    single = ModelScorer(double.model.float(), double.source, double.target, "bfloat16")
+    for (best,) in BeamSearch(BeamConfig())(single, source_batch([[4, 5, 6], [7]])):
+        assert best.attention.dtype == np.float32
+        np.testing.assert_allclose(best.attention.sum(axis=1), 1, atol=0.02)

@@ -8,7 +8,7 @@ import torch
 from s2st.data.batch import make_source
 from s2st.errors import ConfigError, UsageError
 from s2st.options.config import make_config
-from s2st.options.resolution import CommandSpec, Layer, Role, resolve
+from s2st.options.resolution import CommandSpec, OptionSource, Role, resolve
 from s2st.search.base import forbid, length_limits
 from s2st.search.exhaustive import ExhaustiveSearch
 from s2st.search.registry import SEARCHES, ExhaustiveConfig, SearchConfig
@@ -57,7 +57,7 @@ def test_a_least_length_that_one_word_cannot_reach_is_refused_before_the_work(
     name, options, refused
 ):
     spec = CommandSpec((), (Role("search", SEARCHES, name, "search"),))
-    layers = [Layer("command line", options)]
+    layers = [OptionSource("command line", options)]
     if not refused:
         assert resolve(spec, layers).configs["search"].min_len == options.get("min_len", 0)
         return
@@ -69,7 +69,7 @@ def test_a_least_length_that_one_word_cannot_reach_is_refused_before_the_work(
     "values", [{"max_len_a": float("inf")}, {"max_len_a": 1e30}, {"max_len_b": 10**30}], ids=str
 )
 def test_a_limit_that_would_wrap_round_to_none_is_refused(values):
-    with pytest.raises(ConfigError, match="the most is"):
+    with pytest.raises(ConfigError, match="the maximum is"):
         make_config(SearchConfig, values, "here")
 
 

@@ -9,11 +9,16 @@ import torch
 from trainers import CPU, STILL, TRAIN, trainer
 
 from s2st.data.batch_loader import TrainingLoader
-from s2st.errors import InterruptedBySignalError
-from s2st.models.model_files import load_tensors
+from s2st.errors import CheckpointError, InterruptedBySignalError
+from s2st.jobs.verify_checksums import verify
+from s2st.models.model_files import load_tensors, write_model_files
 from s2st.training.checkpoint import read_run
-from s2st.training.gradients import BatchMemoryError
-from s2st.training.trainer import DivergenceError, ValidationDivergenceError
+from s2st.training.gradient_accumulation import BatchMemoryError
+from s2st.training.trainer import (
+    DivergenceError,
+    ValidationDivergenceError,
+    WeightsDivergenceError,
+)
 
 
 class Poisoned:
@@ -129,7 +134,7 @@ def test_restoring_goes_back_with_half_the_rate(tmp_path, caplog):
     assert run.state.divergences == 2
     assert run.state.rate_scale == 0.25
     assert run.state.update == 12
-    assert sum("back to update 6" in text for text in caplog.messages) == 2
+    assert sum("restored update 6" in text for text in caplog.messages) == 2
     rates = [entry["learning_rate"] for entry in run.state.history]
     assert rates == pytest.approx([0.01, 0.0025])
     # the same as going on from that checkpoint at a quarter of the rate
@@ -188,3 +193,67 @@ def test_weights_of_a_checkpoint_are_finite(tmp_path):
     run.train()
     saved = load_tensors(tmp_path / "checkpoint_last" / "weights.safetensors")
     assert all(value.isfinite().all() for value in saved.values())
+
+
+def spoiled(folder, after, what, value=math.inf, **options):
+    """A run whose update number `after` leaves bad numbers, in weights or optimiser state."""
+    run = trainer(folder, optimizer="adam", lr=0.01, **options)
+    step, parameters = run.parts.optimizer.step, list(run.parts.model.parameters())
+
+    def stepping():
+        step()
+        if run.state.update + 1 == after and run.state.rate_scale == 1:
+            parameter = parameters[-1]
+            bad = (
+                parameter.data if what == "weights" else run.parts.optimizer.state[parameter][what]
+            )
+            bad.view(-1)[0] = value
+
+    run.parts.optimizer.step = stepping
+    return run
+
+
+@pytest.mark.parametrize("what", ["weights", "exp_avg", "exp_avg_sq"])
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_numbers_that_are_not_finite_are_never_saved(tmp_path, what, value):
+    """Update 8 spoils them, and is to be saved at once; update 6 was saved at the epoch's end."""
+    run = spoiled(tmp_path, 8, what, value, save_interval_updates=8, valid=None)
+    with pytest.raises(WeightsDivergenceError, match=r"update 8: .*not finite") as caught:
+        run.train()
+    for remedy in ("--lr", "--clip-norm", "--on-divergence"):
+        assert remedy in str(caught.value)
+    assert ("the optimizer's state" in str(caught.value)) == (what != "weights")
+    assert os.readlink(tmp_path / "checkpoint_last") == "checkpoint_0000006"
+    assert not [name for name in os.listdir(tmp_path) if "0000008" in name]
+    again = trainer(tmp_path, optimizer="adam", lr=0.01)
+    again.restore(read_run(tmp_path / "checkpoint_last"))
+    again.train()
+    verify(tmp_path / "checkpoint_last")
+
+
+def test_the_last_save_is_checked_too_and_can_be_recovered_from(tmp_path):
+    for action in ("stop", "skip"):
+        run = spoiled(tmp_path / action, 12, "weights", on_divergence=action, valid=None)
+        with pytest.raises(WeightsDivergenceError):
+            run.train()
+        assert os.readlink(tmp_path / action / "checkpoint_last") == "checkpoint_0000006"
+    run = spoiled(tmp_path / "restore", 12, "weights", on_divergence="restore", valid=None)
+    run.train()
+    assert (run.state.update, run.state.divergences, run.state.rate_scale) == (12, 1, 0.5)
+    verify(tmp_path / "restore" / "checkpoint_last")
+
+
+def test_averages_of_weights_are_looked_at_as_well(tmp_path):
+    run = spoiled(tmp_path, 8, "weights", save_interval_updates=8, ema_decay=0.9, valid=None)
+    with pytest.raises(WeightsDivergenceError, match="update 8"):
+        run.train()
+    assert os.readlink(tmp_path / "checkpoint_last") == "checkpoint_0000006"
+
+
+def test_no_command_writes_weights_that_are_not_finite(tmp_path):
+    run = trainer(tmp_path)
+    weights = run.parts.model.state_dict()
+    next(iter(weights.values())).view(-1)[0] = math.nan
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: .*not finite"):
+        write_model_files(tmp_path, run.parts.record, weights)
+    assert list(tmp_path.iterdir()) == []

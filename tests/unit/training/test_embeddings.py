@@ -14,7 +14,7 @@ from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import Embeddings, ModelSizes
 from s2st.models.model_files import load_tensors, read_saved
 from s2st.models.registry import RecurrentConfig
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.observer import Observer
 from s2st.training.options import EmbeddingsConfig
@@ -44,7 +44,7 @@ def files(tmp_path):
 
 def train(data, folder, **options):
     values = BASE | options | {"save_dir": str(folder)}
-    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    resolved = resolve(TRAIN_SPEC, [OptionSource("test", values)])
     return run_training(data, resolved, Observer(), lambda: 0)
 
 
@@ -163,7 +163,8 @@ def test_another_file_or_none_or_thawing_is_another_run(tmp_path, data, files):
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"embedding_size": 4}, UsageError, "3 numbers, the source embeddings 4; use --embedding-"),
+        ({"embedding_size": 4}, UsageError,
+         "3 numbers, but the source embeddings have 4; use --embedding-"),
         ({"source_embeddings": "none"}, InputMissingError, "none: cannot be read"),
         ({"source_embeddings": "none", "embedding_size": None}, InputMissingError, "none: cannot"),
         ({"target_embeddings": "bad.txt"}, DataError, "bad.txt, line 2: "),
@@ -185,7 +186,7 @@ def test_one_table_for_both_sides_takes_one_file(tmp_path, files):
     )
     made = model("lstm", config, sizes=ModelSizes(6, 6))
     sides = {"source": words, "target": words}
-    with pytest.raises(UsageError, match="one table for both sides"):
+    with pytest.raises(UsageError, match="shares one table between the sides"):
         begin_with_vectors(made, sides, EmbeddingsConfig(**files), config)
     path = files["source_embeddings"]
     for names in (

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from s2st.errors import OutputError
-from s2st.training.save_folder_lock import own, own_work_folder
+from s2st.training.save_folder_lock import hold_folder, hold_work_folder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from s2st.training.save_folder_lock import own
-with own(Path(sys.argv[1])):
+from s2st.training.save_folder_lock import hold_folder
+with hold_folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -34,21 +34,21 @@ def holder(tmp_path):
 def test_the_second_process_says_who_holds_it(tmp_path, holder):
     with (
         pytest.raises(OutputError, match=f"process {holder.pid} on .* since 20") as caught,
-        own(tmp_path / "run"),
+        hold_folder(tmp_path / "run"),
     ):
         pass
     assert "another --save-dir" in str(caught.value)
-    with own(tmp_path / "other"):  # another folder is free
+    with hold_folder(tmp_path / "other"):  # another folder is free
         pass
 
 
 def test_a_killed_owner_leaves_no_lock(tmp_path, holder):
     holder.kill()
     holder.wait()
-    with own(tmp_path / "run"):
+    with hold_folder(tmp_path / "run"):
         text = (tmp_path / "run" / ".lock").read_text()
         assert f"process {os.getpid()} on" in text
-    with own(tmp_path / "run"):
+    with hold_folder(tmp_path / "run"):
         pass
 
 
@@ -87,7 +87,7 @@ def test_of_many_starts_one_at_a_time_owns(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError), own(tmp_path / "file" / "run"):
+    with pytest.raises(OutputError), hold_folder(tmp_path / "file" / "run"):
         pass
 
 
@@ -96,12 +96,14 @@ def test_a_work_folder_is_new_empty_or_was_one_before(tmp_path):
     (tmp_path / "yours").mkdir()
     (tmp_path / "yours" / "results.md").write_text("mine")
     with (
-        pytest.raises(OutputError, match=r"yours: holds 'results.md', which may be yours.*--run"),
-        own_work_folder(tmp_path / "yours"),
+        pytest.raises(
+            OutputError, match=r"yours: contains 'results.md', which s2st did not write.*--run"
+        ),
+        hold_work_folder(tmp_path / "yours"),
     ):
         pass
     assert os.listdir(tmp_path / "yours") == ["results.md"]
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new", "empty"):
-        with own_work_folder(tmp_path / name):
+        with hold_work_folder(tmp_path / name):
             (tmp_path / name / "results.md").write_text("made")

@@ -12,7 +12,7 @@ from tampering import reseal
 from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
 
 BASE = {
@@ -28,7 +28,7 @@ def data(tmp_path_factory):
 
 def train(data, folder, stop=lambda: 0, **options):
     values = BASE | options | {"save_dir": str(folder)}
-    resolved = resolve(TRAIN_SPEC, [Layer("test", values)])
+    resolved = resolve(TRAIN_SPEC, [OptionSource("test", values)])
     return run_training(data, resolved, Observer(), stop)
 
 
@@ -176,7 +176,7 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, data):
     """The first one is asked to stop from inside the second's attempt."""
 
     def second():
-        with pytest.raises(OutputError, match="works here"):
+        with pytest.raises(OutputError, match="uses this folder"):
             train(data, tmp_path)
         return 0
 

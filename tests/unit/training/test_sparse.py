@@ -11,7 +11,7 @@ from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import ModelSizes
 from s2st.models.model_files import WEIGHTS, load_tensors
 from s2st.models.registry import RecurrentConfig
-from s2st.options.resolution import Layer, resolve
+from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS, SGDConfig
 from s2st.training.sparse_embeddings import (
@@ -136,7 +136,9 @@ def test_the_job_gives_lazy_adam_sparse_tables(tmp_path):
             "hidden_size": 4, "embedding_size": 3, "dropout": 0.0, "device": "cpu",
             "save_dir": str(tmp_path / f"{optimizer}-{updates}"), "max_epoch": None,
         }  # fmt: skip
-        run_training(data, resolve(TRAIN_SPEC, [Layer("test", values)]), Observer(), lambda: 0)
+        run_training(
+            data, resolve(TRAIN_SPEC, [OptionSource("test", values)]), Observer(), lambda: 0
+        )
         weights = load_tensors(tmp_path / f"{optimizer}-{updates}/checkpoint_last" / WEIGHTS)
         return weights["source_embedding.weight"]
 

@@ -228,7 +228,7 @@ def test_a_release_cannot_be_resumed(tmp_path):
         (folder / name).unlink()
     reseal(folder, lambda manifest: [manifest["files"].pop(name) for name in names])
     assert read_saved(folder).load(CPU) is not None
-    with pytest.raises(CheckpointError, match="holds no training state"):
+    with pytest.raises(CheckpointError, match="has no training state"):
         read_run(folder)
 
 
@@ -256,7 +256,7 @@ def test_a_folder_of_a_user_stays_whatever_its_name(tmp_path, name, caplog):
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [name, "checkpoint_0000006", "checkpoint_best", "checkpoint_last"]
     assert read_run(tmp_path / "checkpoint_last").state.update == 6
-    said = [text for text in caplog.messages if "it stays, this checkpoint is" in text]
+    said = [text for text in caplog.messages if "it is kept, and this checkpoint is named" in text]
     assert len(said) == (name == "checkpoint_0000002")
 
 

@@ -12,7 +12,7 @@ from s2st.data.batch import make_batch, make_source
 from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.errors import describe_lines
 from s2st.jobs.work_queue import Task, WorkQueue, in_order
-from s2st.process.device import naming_memory
+from s2st.process.device import out_of_memory_errors
 from s2st.scoring.base import Scorer
 from s2st.scoring.prefix_sharing import MAX_PADDED_SOURCE, score_lists
 from s2st.text.vocabulary import UNK_ID
@@ -108,7 +108,7 @@ class _Chunk:
     def _score(self, indices: Sequence[int]) -> Iterator[PairScore]:
         sources, targets = self._ids(indices)
         longest = max(max(len(s), len(t)) for s, t in zip(sources, targets, strict=True))
-        with naming_memory(describe_lines(self._lines(indices), longest)):
+        with out_of_memory_errors(describe_lines(self._lines(indices), longest)):
             found = self.scorer.score(make_batch(sources, targets, indices)).tolist()
         for index, row in zip(indices, found, strict=True):
             yield self._answer(index, row[: len(self.targets[index]) + 1])
@@ -117,7 +117,7 @@ class _Chunk:
         flat = list(chain.from_iterable(groups))
         sources, _ = self._ids([group[0] for group in groups])
         longest = max(len(sources[0]), *(len(self.targets[i]) for i in flat))
-        with naming_memory(describe_lines(self._lines(flat), longest)):
+        with out_of_memory_errors(describe_lines(self._lines(flat), longest)):
             batch = make_source(sources, range(len(sources)))
             lists = [[self.targets[i] for i in group] for group in groups]
             found = score_lists(self.scorer, batch, lists, MAX_ROWS).token_log_probs

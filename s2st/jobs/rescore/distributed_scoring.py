@@ -6,8 +6,8 @@ A rank looks at the id of every line of a file, and parses only the blocks that 
 from collections.abc import Sequence
 
 from s2st.jobs.options import RescoreConfig
-from s2st.jobs.rescore.blocks import BLOCK, shard_lines
 from s2st.jobs.rescore.list_scorer import ListScorer
+from s2st.jobs.rescore.sharding import BLOCK, shard_lines
 from s2st.jobs.work_queue import WorkQueue
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.line_files import read_lines

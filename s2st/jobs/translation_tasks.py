@@ -16,8 +16,8 @@ from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.errors import describe_lines
 from s2st.jobs.attention_alignments import links_of, replace_unknown
 from s2st.jobs.work_queue import Task, WorkQueue, in_order
-from s2st.process.device import naming_memory
-from s2st.rescoring.text_checks import UnknownWords
+from s2st.process.device import out_of_memory_errors
+from s2st.rescoring.unknown_words import UnknownWords
 from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
 from s2st.text.prompts import with_prompt
@@ -181,7 +181,7 @@ def _translate_batch(
     elif chosen[0]:
         source = make_source(chosen, numbers)
     if source is not None:
-        with naming_memory(describe_lines(numbers, max(map(len, chosen)))):
+        with out_of_memory_errors(describe_lines(numbers, max(map(len, chosen)))):
             found = search(scorer, source)
     for number, index, group in zip(numbers, indices, found, strict=True):
         hypotheses = [_in_text_order(hypothesis, scorer.target) for hypothesis in group]

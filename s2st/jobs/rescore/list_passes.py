@@ -18,11 +18,11 @@ from typing import Any
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
-from s2st.jobs.rescore.blocks import shard_lines
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
 from s2st.jobs.rescore.ranking import RankedList, features_of, rank
 from s2st.jobs.rescore.scored_list import ScoredList
+from s2st.jobs.rescore.sharding import shard_lines
 from s2st.jobs.rescore.tuning_report import (
     HOW,
     HeadroomReport,
