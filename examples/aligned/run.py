@@ -1,8 +1,8 @@
-"""What the aligned RNN can learn and what not, beside an LSTM encoder-decoder of the same size.
+"""Compare the aligned RNN with an LSTM encoder-decoder of the same size on artificial languages.
 
     python examples/aligned/run.py [--run DIR] [--pairs N] [--epochs N] [--task NAME ...]
 
-Three made-up languages of 8 words; every command is printed before it is run.
+There are three languages of 8 words. The script prints every command before it runs it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def cipher(words: list[str]) -> list[str]:
-    """The second table from the first `a` to the next one, and so on: only the past matters."""
+    """Translate word by word; each `a` switches the table, so only the past matters."""
     made, tables = [], (FIRST, SECOND)
     for word in words:
         if word == "a":
@@ -34,12 +34,12 @@ def cipher(words: list[str]) -> list[str]:
 
 
 def backwards(words: list[str]) -> list[str]:
-    """The last word comes first."""
+    """Translate each word, and reverse the order."""
     return [FIRST[word] for word in reversed(words)]
 
 
 def dropping(words: list[str]) -> list[str]:
-    """The word `h` is left out, unless it is the first: targets are shorter than sources."""
+    """Translate each word, and drop every `h` but a leading one: targets can be shorter."""
     return [FIRST[word] for place, word in enumerate(words) if word != "h" or not place]
 
 
@@ -49,13 +49,15 @@ TASKS: dict[str, Task] = {"cipher": cipher, "backwards": backwards, "dropping": 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, default=HERE / "run", help="a folder that is not there")
-    parser.add_argument("--pairs", type=int, default=3000, help="of the training split")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--task", action="append", choices=TASKS, help="repeat it; else all three")
+    parser.add_argument("--run", type=Path, default=HERE / "run", help="new folder to work in")
+    parser.add_argument("--pairs", type=int, default=3000, help="training pairs")
+    parser.add_argument("--epochs", type=int, default=5, help="training epochs")
+    parser.add_argument(
+        "--task", action="append", choices=TASKS, help="language to run; repeatable (all)"
+    )
     options = parser.parse_args()
     if options.run.exists():
-        sys.exit(f"{options.run} already exists: remove it, or name another with --run")
+        sys.exit(f"{options.run} already exists: remove it, or name another folder with --run")
     rows = [
         "| " + " | ".join(["words right, %", *MODELS]) + " |",
         "|---" * (len(MODELS) + 1) + "|",
@@ -74,7 +76,7 @@ def main() -> None:
 
 
 def write_texts(folder: Path, task: Task, pairs: int) -> list[list[str]]:
-    """Writes three splits of random sentences of 2 to 6 words; the test targets."""
+    """Write three splits of random sentences of 2 to 6 words; return the test targets."""
     folder.mkdir(parents=True)
     draw = random.Random(1)
     references: list[list[str]] = []
@@ -93,7 +95,7 @@ def write_texts(folder: Path, task: Task, pairs: int) -> list[list[str]]:
 def words_right(
     folder: Path, model: str, epochs: int, references: list[list[str]], may_fail: bool
 ) -> str:
-    """Trains, translates the test sources, and tells how many words are right and in place."""
+    """Train, translate the test sources, and return the % of words right in their place."""
     save = folder / model
     trained = s2st(
         f"train {folder}/bin {MODELS[model]} {SIZES} {TRAINING} --max-epoch {epochs} "
@@ -114,7 +116,7 @@ def words_right(
 
 
 def s2st(arguments: str, may_fail: bool = False) -> str | None:
-    """Runs a command; its stdout, or None where it fails and may, once its message is shown."""
+    """Run a command and return its stdout; return None if it fails and `may_fail` is set."""
     say(f"$ s2st {arguments}")
     started = time.perf_counter()
     words = [sys.executable, "-m", "s2st_cli", *arguments.split()]

@@ -1,4 +1,4 @@
-"""The comparison as a plan, and the plan as steps: which s2st command makes which file."""
+"""The plan of the comparison, and its steps: which s2st command makes which file."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ else:
 
 PARTS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}  # and Multi30k's names
 STORE, BACK_STORE = "bin", "bin-back"
-BACK = "channel"  # the model of the other direction
+BACK = "channel"  # the model of the other translation direction
 NGRAM = "models/ngram/fr.arpa"
-TOGETHER = "together"  # the rescoring with several models' features
+TOGETHER = "together"  # name of the rescoring with features of several models
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Row:
 
     Attributes:
         kind: "translation", "language" (a neural language model) or "ngram".
-        options: of `s2st train`, or of `s2st train-ngram`.
+        options: options of `s2st train` or `s2st train-ngram`.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it.
+    """The whole comparison.
 
     Attributes:
         demo_pairs: training pairs of the corpus of `s2st demo`; 0 for Multi30k.
-        nbest: hypotheses a list that are rescored; the first ones of real lists.
-        lists_by: for a made-up corpus, the row whose model makes the lists.
-        updates: of the run that measures the words per second.
-        together: rows whose scores are features together, beside the channel model's.
+        nbest: hypotheses per list to rescore: the first ones of real lists.
+        lists_by: for a generated corpus, the row whose model makes the lists.
+        updates: number of updates in the run that measures words per second.
+        together: rows whose scores are tuned together, with those of the channel model.
     """
 
     demo_pairs: int
@@ -66,7 +66,7 @@ class Plan:
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads a plan; raises StudyError for one that is not whole."""
+    """Read a plan; raise StudyError if it is incomplete."""
     try:
         content = tomllib.loads(path.read_text("utf-8"))
         rows = tuple(Row(name, **values) for name, values in content.pop("rows").items())
@@ -80,10 +80,13 @@ def read_plan(path: Path) -> Plan:
 
 
 def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> bool:
-    """Writes RUN/data and, from real lists, RUN/lists; whether there will be lists.
+    """Write RUN/data and, from real lists, RUN/lists.
+
+    Returns:
+        Whether there are n-best lists, or a step will make them.
 
     Raises:
-        StudyError: text that is missing and cannot be had.
+        StudyError: the text is missing and cannot be downloaded.
     """
     (run / "data").mkdir(parents=True, exist_ok=True)
     if plan.demo_pairs:
@@ -107,7 +110,7 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
         path = folder / f"{PARTS[part]}.1000best.gz"
         if not path.is_file():
             if lists is not None:
-                raise StudyError(f"{path}: no such file (--lists names a folder with it)")
+                raise StudyError(f"{path}: no such file (name its folder with --lists)")
             return False
         own = (run / f"lists/{part}.nbest", run / f"lists/{part}.size")
         if not own[1].exists() or own[1].read_text() != f"{plan.nbest}\n":
@@ -117,7 +120,7 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
 
 
 def _first(path: Path, count: int) -> Iterator[str]:
-    """The first hypotheses of every list."""
+    """Yield the first `count` hypotheses of every list."""
     for _, entries in groupby(read_lines(str(path)), key=lambda line: line.partition(" ")[0]):
         yield from islice(entries, count)
 
@@ -130,7 +133,7 @@ def _write(path: Path, lines: Sequence[str]) -> None:
 
 
 def expand(plan: Plan, lists: bool) -> list[Step]:
-    """All steps, in the order that serves best."""
+    """Return all steps in order of priority."""
     steps = [_preprocess(plan, STORE, "en", "fr"), _preprocess(plan, BACK_STORE, "fr", "en")]
     steps += [_training(plan, row) for row in plan.rows]
     if lists:
@@ -148,7 +151,7 @@ def expand(plan: Plan, lists: bool) -> list[Step]:
 
 
 def checkpoint(row: Row) -> str:
-    """What a row's model is used from."""
+    """Return the path of a row's model."""
     return NGRAM if row.kind == "ngram" else f"models/{row.name}/checkpoint_best"
 
 
@@ -174,7 +177,7 @@ def _train(plan: Plan, name: str, options: Mapping[str, Any], store: str) -> Ste
 
 
 def _speed(plan: Plan, row: Row) -> Step:
-    """Some updates with the machine to itself."""
+    """Return a step that trains some updates alone on the machine."""
     folder = f"speed/{row.name}"
     more = {"max-update": plan.updates, "log-interval": 10, "batch-size": 64}
     words = ("train", STORE, *option_words({**plan.train, **row.options, **more}))
@@ -184,7 +187,7 @@ def _speed(plan: Plan, row: Row) -> Step:
 
 
 def _scoring(row: Row) -> Iterator[Step]:
-    """Probabilities of the test set, and translations at beam 5."""
+    """Yield steps that score the test set, and translate it with beam 5."""
     path, output = checkpoint(row), f"out/{row.name}.scores.jsonl"
     words = ["score", "--checkpoint", path, "--target", "data/test.fr", "--json"]
     words += ["--source", "data/test.en"] if row.kind == "translation" else []
@@ -207,7 +210,7 @@ def _made_lists(plan: Plan) -> Iterator[Step]:
 
 
 def _rescoring(name: str, flags: Sequence[str], paths: Sequence[str]) -> Iterator[Step]:
-    """The lists with new scores, and the choice by weights tuned on the validation lists."""
+    """Yield steps that score both sets of lists, tune weights, and choose hypotheses."""
     scored = {}
     for part in ("valid", "test"):
         lists, source = f"lists/{part}.nbest", f"data/{part}.en"

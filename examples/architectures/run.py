@@ -1,9 +1,9 @@
-"""Every system that stands beside the paper, trained alike on Multi30k: one table.
+"""Train every architecture alike on Multi30k and compare them in one table.
 
     python examples/architectures/run.py [--plan FILE] [--run DIR] [--data DIR] [--lists DIR]
 
-Each step is an s2st command, printed before it is run; stopped and started again, it goes on where
-it was. The table is printed, and kept in RUN/results.md.
+Each step is an s2st command, which is printed before it runs. Run the script again to resume it
+after a stop. It prints the table and writes it to RUN/results.md.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# the runner of steps and the measures are those of the paper's study
+# step runner and measures come from the study of the paper
 sys.path[:0] = [str(HERE), str(HERE.parent / "sutskever2014"), str(HERE.parent)]
 
 from comparison import expand, put_texts, read_plan  # noqa: E402
@@ -29,7 +29,7 @@ def main() -> int:
     try:
         _compare(arguments)
     except StoppedError as stop:
-        _say(f"stopped by {stop}; the same command goes on from here")
+        _say(f"stopped by {stop}; run the same command again to resume")
         return 128 + stop.number
     except (StudyError, S2STError) as error:
         _say(f"error: {error}")
@@ -40,12 +40,16 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--plan", type=Path, default=HERE / "plan.toml", help="which models")
-    parser.add_argument("--data", type=Path, help="folder with Multi30k's tokenised text")
-    parser.add_argument("--lists", type=Path, help="folder with its Moses lists")
+    parser.add_argument(
+        "--plan", type=Path, default=HERE / "plan.toml", help="TOML file that defines the models"
+    )
+    parser.add_argument("--data", type=Path, help="folder with Multi30k's tokenized text")
+    parser.add_argument("--lists", type=Path, help="folder with the Moses n-best lists")
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
-    parser.add_argument("--jobs", type=int, default=cores, help="steps at a time (cores)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads a step (1)")
+    parser.add_argument(
+        "--jobs", type=int, default=cores, help="steps to run in parallel (number of cores)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads per step (1)")
     return parser.parse_args()
 
 
@@ -54,7 +58,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     with hold_work_folder(run):
         lists = put_texts(plan, arguments.data, arguments.lists, run)
         if not lists:
-            _say("no n-best lists: rescoring is left out (--lists names a folder)")
+            _say("no n-best lists: rescoring is skipped (name their folder with --lists)")
         Runner(run, arguments.jobs, arguments.threads, _say).run(expand(plan, lists))
         text = render(plan, run, lists) + f"\n{machine()}; {versions()}.\n"
         durable.replace_file(run / "results.md", text.encode())

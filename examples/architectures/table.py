@@ -17,11 +17,11 @@ HEAD = (
 
 
 def render(plan: Plan, run: Path, lists: bool) -> str:
-    """One line a system; figures in [] are 95 % intervals over test sentences.
+    """Render one row per system; [] hold 95 % intervals over test sentences.
 
     Args:
-        plan: what was run.
-        run: its folder.
+        plan: the plan that was run.
+        run: the folder of the run.
         lists: whether lists were rescored.
     """
     measures = Measures(run, "en", "fr")
@@ -52,7 +52,7 @@ def _gains(plan: Plan, measures: Measures) -> str:
 
 
 def _parameters(row: Row, run: Path) -> str:
-    """Weights and biases; of an n-gram model its n-grams."""
+    """Count weights and biases, or the n-grams of an n-gram model."""
     path = run / checkpoint(row)
     if row.kind == "ngram":
         with open(path, encoding="utf-8") as stream:
@@ -65,7 +65,7 @@ def _parameters(row: Row, run: Path) -> str:
 
 
 def _speed(row: Row, measures: Measures) -> str:
-    """Source and target words together."""
+    """Return training words/s, source and target together; of an n-gram model the time."""
     if row.kind == "ngram":
         seconds = json.loads((measures.run / f"steps/train-{row.name}.json").read_text())["seconds"]
         return f"({seconds:.0f} s in all)"

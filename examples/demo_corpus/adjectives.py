@@ -63,7 +63,7 @@ italian             | italien                | post6 | person clothing vehicle d
 american            | américain              | post6 | person vehicle text
 """
 
-# Said of a subject only ("un grand homme" is a great man, not a tall one).
+# Only after be ("un grand homme" is a great man, not a tall one).
 _PREDICATIVE = """
 tall taller | grand | post9 | person
 ready  | prêt  | post9 | person dish

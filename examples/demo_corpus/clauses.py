@@ -34,7 +34,7 @@ from .trees import (
 from .words import Noun, Phrasing, Verb
 
 PRESENT, PAST, FUTURE = "present", "past", "future"
-# What was going on in the past, which French tells in the imperfect.
+# Actions in progress in the past; French uses the imperfect for them.
 BACKGROUND = "background"
 
 _SIMPLE_TENSES = (Tense.PRESENT, Tense.PAST)
@@ -72,22 +72,22 @@ _THINGS = lex.nouns_with(tuple(_THING_TAGS.split()))
 
 
 def denies(predicate: Predicate) -> bool:
-    """Whether the predicate is negative."""
+    """Return whether the predicate is negative."""
     return predicate.adverb is not None and predicate.adverb.negative
 
 
 def head(phrase: Phrase) -> Noun:
-    """The noun whose meaning says what a subject can do; a pronoun's stands for a person."""
+    """Return the noun whose meaning says what a subject can do; a pronoun is a person."""
     if isinstance(phrase, Coordination):
         return phrase.first.noun
     return phrase.noun if isinstance(phrase, NounPhrase) else _PERSON
 
 
 class ClauseSampler(PhraseSampler):
-    """Clauses in a time frame; the methods return None when a draw came to nothing."""
+    """Samples clauses in a time frame; methods return None if a sample cannot be completed."""
 
     def subject(self, pronouns: tuple[Pronoun, ...] = (I, HE, SHE, WE, THEY)) -> Phrase:
-        """A subject; ``pronouns`` are those it may be."""
+        """Sample a subject; ``pronouns`` are the allowed pronouns."""
         if self.chance(0.14):
             return self.pick(pronouns)
         if self.chance(0.08):
@@ -108,7 +108,7 @@ class ClauseSampler(PhraseSampler):
         return self.with_relative(phrase, 0.2)
 
     def with_relative(self, phrase: NounPhrase, probability: float) -> NounPhrase:
-        """The phrase, with the given probability followed by a relative clause."""
+        """Add a relative clause to a phrase with the given probability."""
         bare = phrase.possessor is None and phrase.determiner in ("the", "a", "this", "every")
         if not bare or not self.chance(probability):
             return phrase
@@ -140,7 +140,7 @@ class ClauseSampler(PhraseSampler):
         return ObjectRelative(subject, verb, tense, self._verb_adverb(verb, tense))
 
     def predicate(self, subject: Phrase, frame: str, inner: bool = False) -> Predicate | None:
-        """Something said of the subject; ``inner`` keeps it short, for a relative clause."""
+        """Sample a predicate; ``inner`` keeps it short, for a relative clause."""
         noun = head(subject)
         person, alive = noun.is_person, noun.is_person or "animal" in noun.tags
         if self.chance(0.7 if alive else 0.15):
@@ -178,7 +178,7 @@ class ClauseSampler(PhraseSampler):
         return None
 
     def _verb_adverb(self, verb: Verb, tense: Tense) -> Adverb | None:
-        """An adverb for the verb; a past state takes no "often" ("connaissait souvent")."""
+        """Sample an adverb for the verb; a past state takes no "often" ("connaissait souvent")."""
         adverb = self._adverb(tense)
         past_state = "stative" in verb.flags and tense is Tense.PAST
         return None if past_state and adverb != lex.NOT else adverb
@@ -208,7 +208,7 @@ class ClauseSampler(PhraseSampler):
         return action
 
     def _with_setting(self, action: Action, noun: Noun, inner: bool) -> Action:
-        """The intransitive action with its goal, its place or its manner."""
+        """Sample an intransitive action with its goal, place or manner."""
         flags = action.verb.flags
         if "goal" in flags:
             goal = self.noun_phrase(
@@ -222,12 +222,12 @@ class ClauseSampler(PhraseSampler):
         return action
 
     def _other_pronoun(self, subject: Phrase) -> Pronoun:
-        """An object pronoun that cannot be the subject itself."""
+        """Sample an object pronoun that cannot be the subject itself."""
         first_person = isinstance(subject, Pronoun) and subject.agreement.person == 1
         return self.pick((HE, SHE, THEY) if first_person else (I, WE, HE, SHE, THEY))
 
     def _target(self, action: Action, subject: Phrase, inner: bool) -> Phrase | None:
-        """An object that suits the verb and is not the subject."""
+        """Sample an object that suits the verb and is not the subject."""
         if "person" in action.verb.objects and self.chance(0.15):
             return self._other_pronoun(subject)
         noun = self.pick(lex.nouns_with(action.verb.objects))
@@ -308,7 +308,7 @@ class ClauseSampler(PhraseSampler):
         return None if other == noun else self.noun_phrase(other, definite=True, plain=True)
 
     def clause(self, subject: Phrase, frame: str, timed: bool = False) -> Clause | None:
-        """A clause about the subject; ``timed`` may add a time."""
+        """Sample a clause about the subject; ``timed`` may add a time."""
         predicate = self.predicate(subject, frame)
         if predicate is None:
             return None

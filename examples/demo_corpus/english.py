@@ -1,4 +1,4 @@
-"""The English side of the demo's grammar: puts a sentence tree into English words."""
+"""English side of the demo's grammar: converts a sentence tree to English words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PLURAL_DETERMINERS = {"a": "some", "this": "these"}
 
 
 def sentence(tree: Sentence) -> str:
-    """The English sentence of a tree: lower-case, space-tokenised, ending in " ."."""
+    """Return the English sentence of a tree: lower-case, space-tokenized, ending in " ."."""
     return " ".join([*_sentence(tree), "."])
 
 
@@ -74,7 +74,7 @@ def _place(place: Place) -> list[str]:
 
 
 def _phrase(phrase: Phrase, negated: bool = False) -> list[str]:
-    """A phrase as a subject, or as an object when it is no pronoun."""
+    """Return a phrase as a subject, or as an object if it is not a pronoun."""
     if isinstance(phrase, Pronoun):
         return [phrase.english]
     if isinstance(phrase, Coordination):
@@ -191,7 +191,7 @@ def _third_singular(agreement: Agreement) -> bool:
 
 
 def _be_group(tense: Tense, adverb: Adverb | None, agreement: Agreement) -> list[str]:
-    """The verb be in a tense, its adverb after its first word."""
+    """Return the verb be in a tense, with its adverb after the first word."""
     if tense in (Tense.PRESENT, Tense.PAST):
         middle = adverb.english.split() if adverb else []
         return [_finite_be(agreement, past=tense is Tense.PAST), *middle]
@@ -199,7 +199,7 @@ def _be_group(tense: Tense, adverb: Adverb | None, agreement: Agreement) -> list
 
 
 def _verb_group(verb: Verb, tense: Tense, adverb: Adverb | None, agreement: Agreement) -> list[str]:
-    """A verb in a tense with its adverb and its particle; do supports a plain negation."""
+    """Return a verb in a tense with adverb and particle; a plain negation uses do-support."""
     particle = verb.particle.split()
     middle = adverb.english.split() if adverb else []
     third = _third_singular(agreement)

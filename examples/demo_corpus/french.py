@@ -1,4 +1,4 @@
-"""The French side of the demo's grammar: puts a sentence tree into French words.
+"""French side of the demo's grammar: converts a sentence tree to French words.
 
 Words are first put in order with full articles ("le", "ne", "que"); ``elide`` then shortens those
 before a vowel, over the whole sentence, each as a token of its own ("l' homme").
@@ -66,13 +66,12 @@ _FUTURE_STEMS = {"être": "ser", "avoir": "aur"}
 
 
 def sentence(tree: Sentence) -> str:
-    """The French sentence of a tree: lower-case, space-tokenised, ending in " ."."""
+    """Return the French sentence of a tree: lower-case, space-tokenized, ending in " ."."""
     return " ".join([*elide(_sentence(tree)), "."])
 
 
 def elide(words: list[str]) -> list[str]:
-    """The words with le, la, de, ne, je, me, se, que shortened before a vowel or a mute h,
-    and si before il and ils."""
+    """Elide le, la, de, ne, je, me, se, que before a vowel or a mute h, and si before il(s)."""
     shortened = list(words)
     for index, (word, following) in enumerate(pairwise(words)):
         if (word in _ELIDING and elides(following)) or (
@@ -121,7 +120,7 @@ def _place(place: Place) -> list[str]:
 
 
 def _attach(preposition: list[str], phrase: Phrase) -> list[str]:
-    """A preposition and its phrase; de and à contract with le and les ("au marché")."""
+    """Return a preposition and its phrase; de and à contract with le and les ("au marché")."""
     if isinstance(phrase, Coordination):
         # Of the prepositions, à and de are repeated; both parts may contract.
         return [*_attach(preposition, phrase.first), "et", *_attach(preposition, phrase.second)]
@@ -144,7 +143,7 @@ def _subject(phrase: Phrase) -> list[str]:
 
 
 def _phrase(phrase: Phrase, negated: bool = False, after_de: bool = False) -> list[str]:
-    """A noun phrase; ``negated`` objects and those ``after_de`` lose an indefinite article."""
+    """Return a noun phrase; ``negated`` and ``after_de`` drop an indefinite article."""
     if isinstance(phrase, Pronoun):
         raise TypeError("a French pronoun is placed by its role, never as a noun phrase")
     if isinstance(phrase, Coordination):
@@ -284,7 +283,7 @@ def _being(being: Being, agreement: Agreement) -> list[str]:
         other = _phrase(complement.other)
         return [*words, _COMPARISONS[complement.kind], adjective, "que", *other]
     if isinstance(complement, Profession):
-        # French says what someone is without an article.
+        # In French, professions take no article.
         feminine = agreement.gender == "f"
         word = complement.feminine if feminine else complement.masculine
         return [*words, word + ("s" if agreement.plural else "")]
@@ -292,7 +291,7 @@ def _being(being: Being, agreement: Agreement) -> list[str]:
 
 
 def _has_imperfect(verb: Verb) -> bool:
-    """Whether the verb's English past is a French imperfect ("knew", a state, not an event)."""
+    """Return whether the English past of a verb is a French imperfect ("knew": a state)."""
     return "stative" in verb.flags
 
 
@@ -332,7 +331,7 @@ def _group(
     imperfect: bool = False,
     preceding: Agreement | None = None,
 ) -> list[str]:
-    """The finite verb, what surrounds it (ne, clitics, pas or an adverb), and what it governs.
+    """Return the finite verb, the words around it (ne, clitics, pas, adverb), and its complement.
 
     ``imperfect`` chooses the imperfect for a simple past; ``preceding`` is the agreement of a
     direct object that comes before the verb, with which a participle after avoir agrees.
@@ -340,7 +339,7 @@ def _group(
     if verb.reflexive:
         clitic = _first_person_clitic(agreement) if agreement.person == 1 else "se"
     clitics = [clitic] if clitic else []
-    inner: list[str] = []  # what the finite verb governs
+    inner: list[str] = []  # complement of the finite verb
     if tense is Tense.PRESENT:
         finite = _present(verb, agreement)
     elif tense is Tense.WILL:

@@ -1,7 +1,7 @@
 """Draw English-French sentence pairs from a bilingual grammar with a seed.
 
-A random tree (``clauses``, ``phrases``) is put into words twice, by ``english`` and by
-``french``. An English sentence has one French translation, whatever the seed.
+``english`` and ``french`` convert the same random tree (``clauses``, ``phrases``) to words. An
+English sentence has the same French translation with every seed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .trees import (
     Tense,
 )
 
-#: Most pairs that ``draw_pairs`` draws. The grammar has more, but new ones get ever rarer.
+#: Most pairs that ``draw_pairs`` returns. The grammar has more, but new ones become rare.
 MAX_PAIRS = 500_000
-#: Tokens of a sentence of either language, the final stop included.
+#: Tokens of a sentence in either language, including the final period.
 MIN_TOKENS, MAX_TOKENS = 4, 22
 
 _FOUND = lex.nouns_with(
@@ -59,7 +59,7 @@ def draw_pairs(count: int, seed: int) -> tuple[Pair, ...]:
 
 
 def pronoun_for(phrase: Phrase) -> Pronoun:
-    """The pronoun that stands for a subject said before ("the door" is it, and "elle")."""
+    """Return the pronoun for a subject mentioned before ("the door" is "it" and "elle")."""
     if isinstance(phrase, Pronoun):
         return phrase
     agreement = phrase.agreement
@@ -71,10 +71,10 @@ def pronoun_for(phrase: Phrase) -> Pronoun:
 
 
 class SentenceSampler(ClauseSampler):
-    """Whole sentences, and the pairs they give."""
+    """Samples whole sentences and sentence pairs."""
 
     def pair(self) -> Pair | None:
-        """A pair, or None when a draw came to nothing or to too few or too many words."""
+        """Sample a pair; return None if it is incomplete, too short or too long."""
         tree = self.sentence()
         if tree is None:
             return None
@@ -83,7 +83,7 @@ class SentenceSampler(ClauseSampler):
         return pair if min(lengths) >= MIN_TOKENS and max(lengths) <= MAX_TOKENS else None
 
     def sentence(self) -> Sentence | None:
-        """A random sentence."""
+        """Sample a sentence."""
         if self.chance(0.06):
             return self._existence()
         if self.chance(0.28):
@@ -116,7 +116,7 @@ class SentenceSampler(ClauseSampler):
         subject, same = self._second_subject(first)
         if not same:
             return self.clause(subject, frame)
-        # The clause is drawn for the noun, then said of the pronoun.
+        # The clause is sampled for the noun; then the pronoun becomes its subject.
         clause = self.clause(first, frame)
         return clause and Clause(subject, clause.predicate)
 
@@ -138,7 +138,7 @@ class SentenceSampler(ClauseSampler):
             return None
         if conjunction in (lex.AND, lex.BUT, lex.BECAUSE):
             return Compound(first, conjunction, second)
-        # The first clause drawn is the circumstance: it keeps its noun and is said first.
+        # The first clause is the circumstance: it keeps its noun and comes first.
         return Compound(second, conjunction, first, fronted=True)
 
     def _report(self) -> Sentence | None:

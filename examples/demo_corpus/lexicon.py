@@ -1,4 +1,4 @@
-"""The demo's bilingual lexicon: its closed classes, and look-ups by semantic tag in its tables."""
+"""Bilingual lexicon of the demo: closed word classes, and look-up by semantic tag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .words import Adjective, Noun, Phrasing, Profession, Verb
 
 @dataclass(frozen=True)
 class Adverb:
-    """An adverb beside the finite verb; a negative one makes French surround the verb."""
+    """An adverb beside the finite verb; in French a negative one surrounds the verb."""
 
     english: str
     french: str
@@ -87,7 +87,7 @@ WHEN = Phrasing("when", "quand")
 WHILE = Phrasing("while", "pendant que")
 IF = Phrasing("if", "si")
 
-# "to be hungry" is "avoir faim": states that French has rather than is.
+# "to be hungry" is "avoir faim": states that French expresses with avoir.
 STATES = (
     Phrasing("hungry", "faim"),
     Phrasing("thirsty", "soif"),
@@ -129,7 +129,7 @@ def _check_number(number: int) -> None:
 
 
 def english_number(number: int) -> str:
-    """The English word of a number from 1 to 99 ("twenty-one"); ValueError for another."""
+    """Return the English word of a number from 1 to 99 ("twenty-one"), or raise ValueError."""
     _check_number(number)
     if number < 20:
         return _ENGLISH_UNITS.split()[number]
@@ -139,7 +139,7 @@ def english_number(number: int) -> str:
 
 
 def french_number(number: int, gender: str = "m") -> str:
-    """The French word of a number from 1 to 99, with the hyphens of the 1990 spelling.
+    """Return the French word of a number from 1 to 99, with the hyphens of the 1990 spelling.
 
     ``gender`` is that of the noun counted, seen in 1, 21, 31... ("vingt-et-une"), never in 71 and
     91, which end in "onze". Raises ValueError outside 1 to 99.
@@ -168,20 +168,20 @@ def _meets(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 @cache
 def nouns_with(tags: tuple[str, ...]) -> tuple[Noun, ...]:
-    """The nouns with any of the tags, in the order of the table."""
+    """Return the nouns with any of the tags, in the order of the table."""
     return tuple(noun for noun in NOUNS if _meets(tags, noun.tags))
 
 
 @cache
 def adjectives_of(noun: Noun, predicative: bool = False) -> tuple[Adjective, ...]:
-    """The adjectives that suit a noun; ``predicative`` adds those said of a subject only."""
+    """Return the adjectives that suit a noun; ``predicative`` adds those used only after be."""
     pool = ADJECTIVES + PREDICATIVES if predicative else ADJECTIVES
     return tuple(adjective for adjective in pool if _meets(adjective.tags, noun.tags))
 
 
 @cache
 def verbs_of_subject(kind: str, noun: Noun) -> tuple[Verb, ...]:
-    """The verbs of a kind ("transitive", "dative", ...) that a noun may be the subject of."""
+    """Return the verbs of a kind ("transitive", "dative", ...) that accept a noun as subject."""
     pools = {
         "transitive": TRANSITIVES,
         "dative": DATIVES,
@@ -194,8 +194,8 @@ def verbs_of_subject(kind: str, noun: Noun) -> tuple[Verb, ...]:
 
 @cache
 def verbs_of_object(noun: Noun, passive: bool = False) -> tuple[Verb, ...]:
-    """The transitive verbs that a noun may be the direct object of; ``passive`` keeps those
-    that have a passive."""
+    """Return the transitive verbs that accept a noun as direct object; with ``passive``, only
+    those that have a passive."""
     return tuple(
         verb
         for verb in TRANSITIVES

@@ -22,26 +22,26 @@ _PLURAL = ("the",) * 6 + ("a",) * 4 + ("this",) * 2 + ("many", "several")
 
 
 class Chooser:
-    """Draws from a generator with ``random()`` alone, whose values no Python version changes."""
+    """Random choices that use only ``random()``, which gives the same values in all Pythons."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
 
     def pick(self, items: Sequence[T]) -> T:
-        """One of the items, each as likely."""
+        """Choose one of the items, all equally likely."""
         return items[int(self._rng.random() * len(items))]
 
     def chance(self, probability: float) -> bool:
-        """True with the given probability."""
+        """Return True with the given probability."""
         return self._rng.random() < probability
 
     def number(self) -> int:
-        """A number from 2 to 99; half the time a small one, as in real text."""
+        """Choose a number from 2 to 99; half of them are small, as in real text."""
         return 2 + int(self._rng.random() * (11 if self.chance(0.5) else 98))
 
 
 class PhraseSampler(Chooser):
-    """Noun phrases without relative clauses, and the places where things are."""
+    """Samples noun phrases without relative clauses, and places."""
 
     def noun_phrase(
         self,
@@ -52,7 +52,7 @@ class PhraseSampler(Chooser):
         negated: bool = False,
         plain: bool = False,
     ) -> NounPhrase:
-        """A phrase around a noun.
+        """Sample a phrase around a noun.
 
         ``plural`` None draws the number; ``definite`` keeps to the, this and possessives;
         ``negated`` leaves out what a negation makes unclear (numbers, many); ``plain`` leaves
@@ -86,7 +86,7 @@ class PhraseSampler(Chooser):
         return NounPhrase(noun, determiner, plural, number, adjectives)
 
     def owner(self, of_kin: bool) -> NounPhrase:
-        """The possessor of something: a person; relatives own no relatives here."""
+        """Sample the possessor of something: a person; relatives own no relatives here."""
         people = lex.nouns_with(("person",))
         noun = self.pick(people)
         while of_kin and "kin" in noun.tags:
@@ -94,7 +94,7 @@ class PhraseSampler(Chooser):
         return self.noun_phrase(noun, plural=self.chance(0.2), definite=True, plain=True)
 
     def adjectives(self, noun: Noun) -> tuple[Adjective, ...]:
-        """None, one, or two adjectives that French can place around the noun together."""
+        """Sample up to two adjectives that French can place around the noun together."""
         pool = lex.adjectives_of(noun)
         if "kin" in noun.tags:
             # "mon beau père" would sound like the father-in-law.
@@ -117,7 +117,7 @@ class PhraseSampler(Chooser):
         )
 
     def place_of(self, noun: Noun) -> Place:
-        """Somewhere that the noun may be."""
+        """Sample a place where the noun may be."""
         tags = noun.tags
         if "person" in tags or "animal" in tags:
             return self.place_of_action("person" in tags)
@@ -139,7 +139,7 @@ class PhraseSampler(Chooser):
         return self._at(preposition, others)
 
     def place_of_action(self, person: bool) -> Place:
-        """Somewhere that a person or an animal may do something."""
+        """Sample a place where a person or an animal may do something."""
         if person and self.chance(0.12):
             return Place(self.pick(lex.FIXED_PLACES))
         if person and self.chance(0.15):
@@ -161,7 +161,7 @@ class PhraseSampler(Chooser):
 
 
 def _go_together(first: Adjective, second: Adjective) -> bool:
-    """Whether two adjectives may describe one noun, with an order that is sure in French."""
+    """Return whether two adjectives may describe one noun in an unambiguous French order."""
     if "delicious" in (first.english, second.english):
         return False
     if first.prenominal != second.prenominal:

@@ -24,9 +24,11 @@ SHIPPED_PAIRS, SHIPPED_SEED = 21_000, 1
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="write PREFIX.en and PREFIX.fr instead")
-    parser.add_argument("--pairs", type=int, help=f"default {SHIPPED_PAIRS}")
-    parser.add_argument("--seed", type=int, help=f"default {SHIPPED_SEED}")
+    parser.add_argument(
+        "--output", type=Path, metavar="PREFIX", help="write PREFIX.en and PREFIX.fr"
+    )
+    parser.add_argument("--pairs", type=int, help=f"number of pairs (default {SHIPPED_PAIRS})")
+    parser.add_argument("--seed", type=int, help=f"random seed (default {SHIPPED_SEED})")
     arguments = parser.parse_args()
     if arguments.output is None and (arguments.pairs, arguments.seed) != (None, None):
         parser.error("--pairs and --seed need --output: the package's files are always the same")

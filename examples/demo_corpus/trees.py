@@ -1,4 +1,4 @@
-"""Sentence trees of the demo's grammar: what ``english`` and ``french`` both put into words.
+"""Sentence trees of the demo's grammar, which ``english`` and ``french`` convert to words.
 
 A tree says nothing about either language's order or agreement; a pair is one tree read twice.
 """
@@ -30,7 +30,7 @@ class Tense(Enum):
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a verb and an adjective agree with: gender "m" or "f", number, person 1 or 3."""
+    """Agreement of verbs and adjectives: gender "m" or "f", number, person 1 or 3."""
 
     gender: str
     plural: bool
@@ -54,7 +54,7 @@ THEY = Pronoun("they", Agreement("m", True))
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """A noun with what goes around it.
+    """A noun phrase.
 
     ``determiner`` is an English one: the, a (with a plural or a mass noun: some), this, every,
     many, several, my, our, his, her, their, or "" beside a bare number or a name. ``number``
@@ -71,7 +71,7 @@ class NounPhrase:
 
     @property
     def agreement(self) -> Agreement:
-        """What a verb agrees with when this is its subject."""
+        """Return the agreement of a verb that has this phrase as its subject."""
         return Agreement(self.noun.gender, self.plural)
 
 
@@ -102,7 +102,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Action:
-    """An active verb with its objects; ``recipient`` is who something is given to."""
+    """An active verb with its objects; ``recipient`` is the indirect object."""
 
     verb: Verb
     tense: Tense
@@ -115,7 +115,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Passive:
-    """A passive verb, with its agent if it is told."""
+    """A passive verb, with or without its agent."""
 
     verb: Verb
     tense: Tense
@@ -125,7 +125,7 @@ class Passive:
 
 @dataclass(frozen=True)
 class Quality:
-    """An adjective said of the subject; ``degree`` is a phrasing such as very."""
+    """A predicative adjective; ``degree`` is a phrase such as very."""
 
     adjective: Adjective
     degree: Phrasing | None = None
@@ -142,14 +142,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Age:
-    """So many years old."""
+    """An age in years."""
 
     years: int
 
 
 @dataclass(frozen=True)
 class State:
-    """A state that French has rather than is ("avoir faim")."""
+    """A state that French expresses with avoir ("avoir faim")."""
 
     state: Phrasing
     degree: Phrasing | None = None
@@ -196,7 +196,7 @@ class Clause:
 
 @dataclass(frozen=True)
 class Existence:
-    """There is something somewhere; ``absent`` denies it (the phrase's determiner is then a)."""
+    """Existence ("there is"); ``absent`` negates it (the determiner of the phrase is then a)."""
 
     phrase: NounPhrase
     place: Place

@@ -1,4 +1,4 @@
-"""Entries of the demo's bilingual lexicon: what a noun, an adjective or a verb records.
+"""Entries of the demo's bilingual lexicon: nouns, adjectives and verbs.
 
 The tables beside this module (``nouns``, ``adjectives``, ``verbs``) are written as short text
 rows; the ``parse_*`` functions here turn a row into an entry and fill in every regular form, so
@@ -19,7 +19,7 @@ VOWELS = "aeiouyàâäéèêëîïôöûùœæh"
 
 
 def elides(word: str) -> bool:
-    """Whether a French word lets the word before it elide ("l' eau", but "le hibou")."""
+    """Return whether the word before a French word elides ("l' eau", but "le hibou")."""
     return word[:1] in VOWELS and word not in NO_ELISION and bool(word)
 
 
@@ -38,7 +38,7 @@ class Noun:
 
     @property
     def is_person(self) -> bool:
-        """Whether English refers to it with he, she or who."""
+        """Return whether English refers to it with he, she or who."""
         return "person" in self.tags
 
 
@@ -79,7 +79,7 @@ class FrenchVerb:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb in both languages, with what may be its subject and object and what it allows.
+    """A verb in both languages, with its possible subjects and objects and its properties.
 
     ``particle`` follows the English verb ("look *at*"); flags are ``passive``, ``stative`` (no
     progressive, French imperfect for the English past), ``manner`` (takes a manner adverb),
@@ -101,7 +101,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Profession:
-    """What someone is: an English noun, and the French one in both genders and numbers."""
+    """A profession: an English noun, and the French one in both genders and numbers."""
 
     english: str
     english_plural: str
@@ -111,14 +111,14 @@ class Profession:
 
 @dataclass(frozen=True)
 class Phrasing:
-    """A fixed expression in both languages, each side space-tokenised."""
+    """A fixed expression in both languages, each side space-tokenized."""
 
     english: str
     french: str
 
 
 def rows(table: str) -> list[list[str]]:
-    """The cells of each row of a ``|``-separated text table, blank lines skipped."""
+    """Yield the cells of each row of a ``|``-separated text table; skip blank lines."""
     return [[c.strip() for c in line.split("|")] for line in table.splitlines() if line.strip()]
 
 

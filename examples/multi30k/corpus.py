@@ -1,4 +1,4 @@
-"""Where tokenised Multi30k is: a folder named, the one beside the project, or a download."""
+"""Find tokenized Multi30k: in a given folder, beside the project, or by download."""
 
 import hashlib
 import sys
@@ -20,23 +20,23 @@ SHA256 = {
 
 
 class CorpusError(Exception):
-    """Text that is not there, in one line."""
+    """The text is missing; the message is one line."""
 
 
 def find_text(named: Path | None, names: Collection[str], download_to: Path) -> Path:
-    """A folder with the files of these names, or NAME.gz.
+    """Return a folder that has all files of these names, plain or as NAME.gz.
 
     Raises:
-        CorpusError: they are not in the folder named, or nowhere and not to be downloaded.
+        CorpusError: a file is missing from the given folder, or cannot be downloaded.
     """
     folder = named or SHARED / "multi30k" / "tok"
     missing = [name for name in names if not plain_or_gz(folder, name).exists()]
     if not missing:
         return folder
     if named is not None:
-        raise CorpusError(f"{named}: has no {missing[0]} (nor {missing[0]}.gz)")
+        raise CorpusError(f"{named}: has neither {missing[0]} nor {missing[0]}.gz")
     if not set(names) <= set(SHA256):
-        raise CorpusError("this text cannot be downloaded; name a folder by --data")
+        raise CorpusError("this text cannot be downloaded; name its folder with --data")
     download_to.mkdir(parents=True, exist_ok=True)
     for name in names:
         if not (download_to / name).exists():
@@ -45,7 +45,7 @@ def find_text(named: Path | None, names: Collection[str], download_to: Path) -> 
 
 
 def plain_or_gz(folder: Path, name: str) -> Path:
-    """The file, or its .gz where only that may exist."""
+    """Return the path of the plain file if it exists, otherwise that of its .gz."""
     plain = folder / name
     return plain if plain.exists() else folder / f"{name}.gz"
 
@@ -57,9 +57,9 @@ def _download(name: str, path: Path) -> None:
         with urllib.request.urlopen(url, timeout=60) as stream:
             content = stream.read()
     except (urllib.error.URLError, OSError) as error:
-        raise CorpusError(f"cannot download {url}: {error}; name a folder by --data") from error
+        raise CorpusError(f"cannot download {url}: {error}; name a folder with --data") from error
     if hashlib.sha256(content).hexdigest() != SHA256[name]:
-        raise CorpusError(f"{url}: its sha256 is not the one expected; name a folder by --data")
+        raise CorpusError(f"{url}: unexpected sha256; name a folder with --data")
     part = path.with_suffix(".part")
     part.write_bytes(content)
     part.replace(path)

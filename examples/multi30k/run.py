@@ -1,8 +1,9 @@
-"""Multi30k English-French from text to a rescored SMT list, by s2st commands that are printed.
+"""Train, decode and rescore on Multi30k English-French with s2st commands.
 
     python examples/multi30k/run.py [--data DIR] [--lists DIR] [--run DIR]
 
-Stopped and started again, it goes on where it was. The table ends up in RUN/results.md.
+The script prints each command. Run it again to resume it after a stop. It writes the table to
+RUN/results.md.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from s2st.training.save_folder_lock import hold_work_folder
 HERE = Path(__file__).resolve().parent
 TEST = "test_2016_flickr"
 BEAMS = (1, 2, 12)
-TRAIN_OPTIONS = "--max-epoch 20 --log-interval 100"  # the rest is what `s2st train` does by itself
+TRAIN_OPTIONS = "--max-epoch 20 --log-interval 100"  # all else is the default of `s2st train`
 
 
 def main() -> None:
@@ -40,28 +41,28 @@ def main() -> None:
 
 
 def work(arguments: argparse.Namespace, data: Path) -> None:
-    """Does what is not done yet, and prints the table."""
+    """Run the steps that are not done yet, and print the table."""
     study = Study(arguments.run, data)
     rows = study.model_rows()
     lists = arguments.lists or SHARED / "smt-multi30k"
     if (lists / f"{TEST}.1000best.gz").exists():
         rows += study.rescoring_rows(lists)
     else:
-        say(f"no Moses lists in {lists}: rescoring is left out")
-    table = "\n".join(["| system | tokenised BLEU | perplexity |", "|---|---|---|", *rows])
+        say(f"no Moses lists in {lists}: rescoring is skipped")
+    table = "\n".join(["| system | tokenized BLEU | perplexity |", "|---|---|---|", *rows])
     durable_files.replace_file(arguments.run / "results.md", f"{table}\n".encode())
     print(table)
 
 
 class Study:
-    """The commands of the example, each done once."""
+    """The commands of the example; each runs once."""
 
     def __init__(self, run: Path, data: Path) -> None:
         self.run, self.data = run, data
         self.checkpoint = run / "reversed" / "checkpoint_best"
 
     def s2st(self, arguments: str, done: Path | None = None) -> str:
-        """Runs a command unless its output is there already; returns its stdout."""
+        """Run a command unless its output exists; return its stdout."""
         if done is not None and done.exists():
             return ""
         say(f"$ s2st {arguments}")
@@ -74,7 +75,7 @@ class Study:
         return result.stdout
 
     def model_rows(self) -> list[str]:
-        """Trains and decodes; table rows with BLEU at each beam and test perplexity."""
+        """Train and decode; return table rows with BLEU at each beam and test perplexity."""
         run, data = self.run, self.data
         prefixes = f"--trainpref {data}/train --validpref {data}/val --testpref {data}/{TEST}"
         self.s2st(
@@ -119,7 +120,7 @@ class Study:
         return float(json.loads(output)["tokenized BLEU"]["score"])
 
     def rescoring_rows(self, lists: Path) -> list[str]:
-        """Rescores the Moses lists with weights tuned on val; rows of its report."""
+        """Rescore the Moses lists with weights tuned on val; return the rows of the report."""
         report, output = self.run / "rescoring.json", self.run / "rescored.fr"
         source, reference = (plain_or_gz(self.data, f"{TEST}.{lang}") for lang in ("en", "fr"))
         dev_source, tune = (plain_or_gz(self.data, f"val.{lang}") for lang in ("en", "fr"))

@@ -22,7 +22,7 @@ from s2st.text.vocabulary import PAD_ID
 
 @dataclass(frozen=True)
 class MeanEmbeddingConfig:
-    """Every field is an option: its flag, default, help and range come from here."""
+    """Options of the architecture: each field defines a flag, its default, help and range."""
 
     width: int = option(128, "width of embeddings and decoder", minimum=1, maximum=100_000)
 
@@ -36,7 +36,7 @@ class HiddenState(DecoderState):
 
 
 class MeanEmbedding(Seq2SeqModel):
-    """The mean of the source's word vectors is the first state of a GRU decoder."""
+    """GRU decoder whose first state is the mean of the source word vectors."""
 
     def __init__(self, config: MeanEmbeddingConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class MeanEmbedding(Seq2SeqModel):
 
 
 class SeveralGreedy(Search):
-    """Greedy search with and without the unknown word; the better of both comes first."""
+    """Greedy search with and without the unknown word; the better result comes first."""
 
     def __init__(self, config: GreedyConfig) -> None:
         self.config = config

@@ -1,8 +1,8 @@
-"""The paper's tables and figures, made again: plan -> steps -> figures -> one HTML report.
+"""Repeat the paper's tables and figures: plan -> steps -> figures -> one HTML report.
 
     python examples/sutskever2014/run.py [--scale cpu|smoke|gpu|paper] [--run DIR]
 
-Stopped and started again, it goes on where it was. The report ends up in RUN/report.html.
+Run the script again to resume it after a stop. It writes the report to RUN/report.html.
 """
 
 import argparse
@@ -32,10 +32,10 @@ def main() -> int:
     try:
         _study(arguments)
     except StoppedError as stop:
-        _say(f"stopped by {stop}; the same command goes on from here")
+        _say(f"stopped by {stop}; run the same command again to resume")
         return 128 + stop.number
     except KeyboardInterrupt:  # before or after the steps
-        _say("stopped by SIGINT; the same command goes on from here")
+        _say("stopped by SIGINT; run the same command again to resume")
         return 130
     except (StudyError, S2STError) as error:
         _say(f"error: {error}")
@@ -49,20 +49,24 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", default="cpu", help="a plan of plans/: cpu, smoke, gpu, paper")
-    parser.add_argument("--plan", type=Path, help="a plan file of your own instead")
+    parser.add_argument("--scale", default="cpu", help="plan in plans/: cpu, smoke, gpu or paper")
+    parser.add_argument("--plan", type=Path, help="your own plan file, instead of --scale")
     parser.add_argument("--data", type=Path, help="folder with the plan's text (NAME.LANG[.gz])")
     parser.add_argument("--lists", type=Path, help="folder with the plan's n-best lists")
     parser.add_argument("--run", type=Path, help="folder to work in (default: run-SCALE here)")
-    parser.add_argument("--jobs", type=_count, default=cores, help="steps at a time (cores)")
-    parser.add_argument("--threads", type=_count, default=1, help="CPU threads a step (1)")
-    parser.add_argument("--insist", action="store_true", help="run a plan that is only costed")
+    parser.add_argument(
+        "--jobs", type=_count, default=cores, help="steps to run in parallel (number of cores)"
+    )
+    parser.add_argument("--threads", type=_count, default=1, help="CPU threads per step (1)")
+    parser.add_argument(
+        "--insist", action="store_true", help="run a plan even if only its cost is to be printed"
+    )
     return parser.parse_args()
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
@@ -72,15 +76,15 @@ def _study(arguments: argparse.Namespace) -> None:
     if plan.cost is not None and not arguments.insist:
         for line in cost_table(plan, HERE.parents[1]):
             print(line)
-        _say("this is what it would take; --insist runs it")
+        _say("this is the estimated cost; --insist runs the plan")
         return
-    require_matplotlib()  # now, not after hours of training
+    require_matplotlib()  # fail now, not after hours of training
     run: Path = arguments.run or HERE / f"run-{path.stem}"
     with hold_work_folder(run):
         put_corpus(plan, arguments.data, run)
         lists = put_lists(plan, arguments.lists, run)
         if not lists:
-            _say("no n-best lists: rescoring is left out (--lists names a folder)")
+            _say("no n-best lists: rescoring is skipped (name their folder with --lists)")
         steps = expand(plan, lists)
         Runner(run, arguments.jobs, arguments.threads, _say).run(steps)
         command = shlex.join(["python", *sys.argv])
@@ -90,7 +94,7 @@ def _study(arguments: argparse.Namespace) -> None:
     if subprocess.run(words).returncode:
         raise StudyError(f"`s2st report {run}` failed")
     print((run / "results.md").read_text("utf-8"), end="")
-    _say(f"the whole of it: {page}")
+    _say(f"full report: {page}")
 
 
 def _say(text: str) -> None:

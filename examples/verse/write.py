@@ -1,10 +1,10 @@
-"""Writes verse: a language model trained on a text that you name, by s2st commands it prints.
+"""Train a language model on a text of your choice, and write verse with it.
 
     python examples/verse/write.py TEXT [--prompt "The moon"] [--arch transformer-lm]
 
-TEXT has a line of verse a line, and an empty line between poems or stanzas. What the model reads
-and writes at once is up to --lines of them, with a sign between two lines. Stopped and started
-again it goes on where it was; when it has trained, it writes at once.
+TEXT has one line of verse per line, and an empty line between poems or stanzas. The model reads and
+writes up to --lines lines at a time, with a `/` between two lines. The script prints each s2st
+command. Run it again to resume it after a stop; once the model is trained, it only writes.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from pathlib import Path
 from s2st.process import durable_files
 
 HERE = Path(__file__).resolve().parent
-BREAK = "/"  # stands where a line ends and another follows
-HELD_OUT = 20  # every 20th piece of the text is for validation
+BREAK = "/"  # between two lines of verse
+HELD_OUT = 20  # every 20th piece of the text is validation data
 
 
 def main() -> None:
@@ -53,29 +53,36 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text", type=Path, help="lines of verse; an empty line between stanzas")
+    parser.add_argument(
+        "text", type=Path, help="text file: lines of verse, an empty line between stanzas"
+    )
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
-    parser.add_argument("--arch", default="transformer-lm", help="or lstm-lm")
+    parser.add_argument("--arch", default="transformer-lm", help="transformer-lm or lstm-lm")
     parser.add_argument("--characters", action="store_true", help="write letter by letter")
-    parser.add_argument("--pieces", type=int, default=2000, help="of words, where not --characters")
-    parser.add_argument("--lines", type=int, default=4, help="lines that are written together")
-    parser.add_argument("--max-epoch", type=float, default=20)
-    parser.add_argument("--prompt", action="append", help="what to go on from; repeatable")
-    parser.add_argument("--poems", type=int, default=2, help="for each prompt")
-    parser.add_argument("--temperature", type=float, default=0.8)
-    parser.add_argument("--top-k", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=1, help="of the draws")
+    parser.add_argument(
+        "--pieces",
+        type=int,
+        default=2000,
+        help="vocabulary size in subword pieces, unless --characters",
+    )
+    parser.add_argument("--lines", type=int, default=4, help="most lines per piece of text")
+    parser.add_argument("--max-epoch", type=float, default=20, help="training epochs")
+    parser.add_argument("--prompt", action="append", help="text to continue; repeatable")
+    parser.add_argument("--poems", type=int, default=2, help="poems per prompt")
+    parser.add_argument("--temperature", type=float, default=0.8, help="of the sampling")
+    parser.add_argument("--top-k", type=int, default=40, help="sample from the K best words")
+    parser.add_argument("--seed", type=int, default=1, help="random seed of the sampling")
     return parser.parse_args()
 
 
 def make_text(text: Path, folder: Path, lines: int) -> None:
-    """Writes train.verse and valid.verse, a few lines of verse a line; not over another text."""
+    """Write train.verse and valid.verse, one piece per line; refuse to overwrite another text."""
     try:
         pieces = list(stanzas(text.read_text("utf-8"), lines))
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(f"{text}: cannot be read: {error}")
     if len(pieces) < 2 * HELD_OUT:
-        sys.exit(f"{text}: {len(pieces)} pieces of verse; a model needs some hundreds")
+        sys.exit(f"{text}: only {len(pieces)} pieces of verse; a model needs several hundred")
     parts = {"train": [], "valid": []}
     for number, piece in enumerate(pieces):
         parts["valid" if number % HELD_OUT == 0 else "train"].append(piece + "\n")
@@ -83,12 +90,12 @@ def make_text(text: Path, folder: Path, lines: int) -> None:
     for name, made in parts.items():
         path, whole = folder / f"{name}.verse", "".join(made)
         if path.exists() and path.read_text("utf-8") != whole:
-            sys.exit(f"{path} is of another text or other --lines: name another --run")
+            sys.exit(f"{path} was made from another text or with other --lines: name another --run")
         durable_files.replace_file(path, whole.encode())
 
 
 def stanzas(text: str, lines: int) -> Iterator[str]:
-    """Pieces of a stanza of at most so many lines, each as one line."""
+    """Cut each stanza into pieces of at most `lines` lines; yield each piece as one line."""
     for stanza in text.replace("\r\n", "\n").split("\n\n"):
         rows = [" ".join(row.replace(BREAK, " ").split()) for row in stanza.split("\n")]
         rows = [row for row in rows if row]
@@ -97,7 +104,7 @@ def stanzas(text: str, lines: int) -> Iterator[str]:
 
 
 def s2st(options: str, *paths: object, lines: str = "") -> str:
-    """Runs a command of options without blanks in them, and of words that are as they are."""
+    """Run a command and return its stdout; `options` is split at blanks, `paths` are not."""
     command = [*options.split(), *map(str, paths)]
     print(f"$ s2st {shlex.join(command)}", file=sys.stderr, flush=True)
     started = time.perf_counter()

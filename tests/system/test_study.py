@@ -47,7 +47,7 @@ def stopped(tmp_path_factory):
     code, out, err = finish(process)
     assert code == 128 + signal.SIGTERM, err
     assert out == ""
-    assert "goes on from here" in err
+    assert "run the same command again to resume" in err
     return run, err
 
 
@@ -177,7 +177,7 @@ def test_without_matplotlib_nothing_is_begun(tmp_path):
 def test_at_least_one_step_runs_at_a_time(tmp_path):
     code, _, err = finish(start("--scale", "smoke", "--run", tmp_path / "run", "--jobs", "0"))
     assert code == 2
-    assert "whole number from 1" in err
+    assert "whole number of at least 1" in err
 
 
 def test_the_paper_scale_says_what_it_would_take_and_runs_nothing(tmp_path):

@@ -1,1 +1,1 @@
-"""The study runner: a plan (TOML) becomes steps, steps become files, files become a report."""
+"""Study runner: it expands a TOML plan into steps, runs them, and makes a report."""

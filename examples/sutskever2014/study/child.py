@@ -1,8 +1,8 @@
-"""A step's first moments: it asks to be told when the runner dies, then becomes its command.
+"""Start a step: ask the kernel for SIGTERM when the runner dies, then execute the command.
 
     python child.py PID-OF-THE-RUNNER COMMAND...
 
-Linux only; a runner that is killed cannot tell its steps, which would go on unseen.
+Linux only. A killed runner cannot stop its steps; without this they would run on unnoticed.
 """
 
 import ctypes
@@ -13,6 +13,6 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
-if os.getppid() != int(sys.argv[1]):  # it died before
+if os.getppid() != int(sys.argv[1]):  # the runner died before prctl
     sys.exit(1)
 os.execv(sys.argv[2], sys.argv[2:])

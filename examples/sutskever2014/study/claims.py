@@ -1,7 +1,7 @@
-"""The paper's claims, each with its figures, ours, and whether it held.
+"""The paper's claims: the paper's figures, our figures, and a verdict for each.
 
-A claim is a difference that should be above 0. It held if its 95 % interval is above 0, did not
-hold if that is below 0, and is not significant between.
+A claim is a difference that should be above 0. It held if the 95 % interval of the difference is
+above 0, it did not hold if the interval is below 0, and otherwise it is not significant.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from study.expand import translation
 from study.measures import Measured
 from study.tables import RESCORERS, WEIGHTS, Figures, Item, depth_models, layers, oracle_rows
 
-LONG_SHARE = 0.1  # of the test set: its longest sentences
+LONG_SHARE = 0.1  # share of the test set that counts as long sentences
 MARKS = {"held": "good", "not held": "bad", "not significant": "unsure"}
 
 
@@ -23,12 +23,12 @@ class Claim:
     """One claim.
 
     Attributes:
-        text: what is claimed.
+        text: the claim.
         paper: the paper's figures.
-        ours: the figures that the difference is made of.
-        gain: the difference that should be above 0; None where the verdict needs no bootstrap.
-        unit: of the difference.
-        verdict: given where `gain` is None.
+        ours: the two figures of the difference.
+        gain: the difference that should be above 0; None if the verdict needs no bootstrap.
+        unit: unit of the difference.
+        verdict: the verdict if `gain` is None.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Claim:
     verdict: str = ""
 
     def outcome(self) -> str:
-        """Held, not held, or not significant."""
+        """Return "held", "not held" or "not significant"."""
         if self.gain is None:
             return self.verdict
         own = self.gain.interval()
@@ -47,7 +47,7 @@ class Claim:
 
 
 def claims_table(figures: Figures) -> Item:
-    """All claims as a table of the report."""
+    """Return all claims as a table of the report."""
     rows = []
     for claim in claims(figures):
         gain = None
@@ -60,16 +60,16 @@ def claims_table(figures: Figures) -> Item:
     names = ("claim", "verdict", "here", "difference, 95 % interval", "the paper")
     columns = [{"name": name, "type": "text"} for name in names]
     caption = (
-        "The paper's claims. One held if the 95 % interval of the difference (paired bootstrap "
-        "over sentences, and over seeds where there are several) is above 0, and did not hold if "
-        "that is below 0. Of an ensemble, a depth and a rescoring there is one each: intervals "
-        "of these are over sentences alone."
+        "The paper's claims. A claim held if the 95 % interval of the difference (paired "
+        "bootstrap over sentences, and over seeds if there are several) is above 0, and did not "
+        "hold if the interval is below 0. Each ensemble, depth and rescoring was run once, so "
+        "their intervals are over sentences only."
     )
     return {"kind": "table", "caption": caption, "columns": columns, "rows": rows}
 
 
 def claims(figures: Figures) -> list[Claim]:
-    """Every claim that the run's files can answer."""
+    """Return every claim that the files of the run can decide."""
     found = [*_models(figures), *_depth(figures), *_ensembles(figures), _batching(figures)]
     if figures.lists:
         found += _rescoring(figures)
@@ -83,8 +83,8 @@ def _pair(first: Measured, second: Measured) -> str:
 def _models(figures: Figures) -> Iterator[Claim]:
     beam = max(figures.plan.search.beams)
     for better, worse, text, paper in (
-        ("forward", "rnn", "LSTM above vanilla RNN", ("", "")),
-        ("reversed", "forward", "reversed source above forward",
+        ("forward", "rnn", "LSTM better than vanilla RNN", ("", "")),
+        ("reversed", "forward", "reversed source better than forward",
          ("perplexity 4.7 against 5.8", "BLEU 30.59 against 26.17")),
     ):  # fmt: skip
         low, high = (figures.perplexity(*figures.names(role)) for role in (better, worse))
@@ -111,10 +111,13 @@ def _ensembles(figures: Figures) -> Iterator[Claim]:
         figures.bleu(role, top) for role in ("reversed", "small-ensemble", "large-ensemble")
     )
     yield Claim(
-        f"{small} above one, beam {top}", "33.27 against 30.59", _pair(two, one), two.less(one)
+        f"{small} better than one, beam {top}",
+        "33.27 against 30.59",
+        _pair(two, one),
+        two.less(one),
     )
     yield Claim(
-        f"{large} above {small}, beam {top}", "34.81 against 33.27", _pair(five, two),
+        f"{large} better than {small}, beam {top}", "34.81 against 33.27", _pair(five, two),
         five.less(two),
     )  # fmt: skip
     if len(beams) < 3:
@@ -124,14 +127,14 @@ def _ensembles(figures: Figures) -> Iterator[Claim]:
     )
     gain = second.less(first)
     yield Claim(
-        f"beam {beams[1]} brings most of the gain: it is above beam {beams[0]}, and by more than "
-        f"beam {top} is above it ({large}; the smaller of the two differences)",
+        f"beam {beams[1]} brings most of the gain: it is better than beam {beams[0]}, and by more "
+        f"than beam {top} is better than it ({large}; the smaller of the two differences)",
         "33.00, 34.50, 34.81", f"{first.value:.2f}, {second.value:.2f}, {last.value:.2f}",
         gain.least(gain.less(last.less(second))),
     )  # fmt: skip
     single = figures.bleu("reversed", top)
     yield Claim(
-        f"{large} at beam {beams[1]} above one at beam {top}", "34.50 against 30.59",
+        f"{large} at beam {beams[1]} better than one at beam {top}", "34.50 against 30.59",
         _pair(second, single), second.less(single),
     )  # fmt: skip
 
@@ -155,13 +158,13 @@ def _rescoring(figures: Figures) -> Iterator[Claim]:
         for role in RESCORERS:
             own = figures.rescored(role, kind)
             yield Claim(
-                f"lists rescored by {figures.label(role)}, {name}: above the baseline",
+                f"lists rescored by {figures.label(role)}, {name}: better than the baseline",
                 f"{paper[role]} against 33.30" if kind == "even" else "", _pair(own, base),
                 own.less(base),
             )  # fmt: skip
         single, large = figures.rescored("reversed", kind), figures.rescored("large-ensemble", kind)
         yield Claim(
-            f"lists rescored by {figures.label('large-ensemble')} above by one, {name}",
+            f"lists rescored by {figures.label('large-ensemble')}: better than by one, {name}",
             "36.5 against 35.85" if kind == "even" else "", _pair(large, single),
             large.less(single),
         )  # fmt: skip
@@ -169,14 +172,14 @@ def _rescoring(figures: Figures) -> Iterator[Claim]:
     rescored = (figures.rescored(role, kind) for role in RESCORERS for kind in WEIGHTS)
     best = max(rescored, key=lambda own: own.value)
     yield Claim(
-        "the oracle is well above all: its interval is above that of the best rescored",
+        "the oracle is far better than all: its interval is above that of the best rescored list",
         "about 45 against 36.5", f"{oracle.value:.2f} against {best.value:.2f}", None,
         verdict="held" if oracle.low > best.interval().high else "not held",
     )  # fmt: skip
 
 
 def _length(figures: Figures) -> Claim:
-    """No loss on long sentences: the ensemble's BLEU on the longest against all the others."""
+    """Compare the ensemble's BLEU on the longest sentences with its BLEU on all others."""
     lengths = np.array([len(split_words(line)) for line in figures.measures.sources])
     long = lengths >= np.sort(lengths)[-max(1, int(len(lengths) * LONG_SHARE))]
     beam, target = figures.plan.analysis.beam, figures.plan.corpus.target
@@ -184,7 +187,7 @@ def _length(figures: Figures) -> Claim:
     on_long, on_rest = (figures.measures.bleu([path], only) for only in (long, ~long))
     return Claim(
         f"no loss on long sentences: the longest tenth ({int(lengths[long].min())} words or more) "
-        "not below the rest",
+        "not worse than the rest",
         "no loss under 35 words, a small one above", _pair(on_long, on_rest),
         on_long.less(on_rest),
     )  # fmt: skip

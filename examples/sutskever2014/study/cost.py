@@ -1,8 +1,8 @@
-"""What a plan would take: parameters, memory, words and hours, from a speed measured elsewhere.
+"""Estimate the cost of a plan: parameters, memory, words and hours, from a measured speed.
 
-Nothing is run and no weight is allocated. A training's operations are 6 for every weight of a
-matrix and word that passes it (a product and two for its gradients); hours are operations over the
-useful operations a second that a benchmark reached.
+Nothing runs and no weight is allocated. Training takes 6 operations for every matrix weight and
+every word that passes it (one product, and two for its gradients). Hours are operations divided by
+the useful operations per second that a benchmark reached.
 """
 
 import json
@@ -18,21 +18,21 @@ from s2st.options.resolution import OptionSource, resolve
 from study.plan import Model, Plan
 from study.steps import StudyError
 
-SPECIALS = 4  # tokens of a vocabulary that are no words
-# values kept for each parameter: weight, gradient, and what the optimiser remembers
+SPECIALS = 4  # special tokens of a vocabulary
+# values stored per parameter: weight, gradient, and the state of the optimizer
 COPIES = {"sgd": 2, "adam": 4, "adamw": 4, "lazy-adam": 4}
-ROUND_GPU = 1e14  # operations a second, for a plain conversion; no measurement
+ROUND_GPU = 1e14  # operations per second; a round number, not a measurement
 
 
 @dataclass(frozen=True)
 class ModelCost:
-    """One training.
+    """The cost of one training.
 
     Attributes:
-        weights, biases: of the whole model.
-        memory: bytes of weights, gradients and the optimiser's state in float32; activations apart.
-        words: (source, target) that pass the model.
-        operations: of all its training.
+        weights, biases: numbers of weights and biases in the whole model.
+        memory: bytes of weights, gradients and optimizer state in float32, without activations.
+        words: (source, target) words that the model reads.
+        operations: operations of the whole training.
     """
 
     model: Model
@@ -44,7 +44,7 @@ class ModelCost:
 
 
 def model_cost(plan: Plan, model: Model) -> ModelCost:
-    """The cost of one seed of a model."""
+    """Estimate the cost of one seed of a model."""
     cost = plan.cost
     assert cost is not None
     options = {key.replace("-", "_"): v for key, v in {**plan.train, **model.options}.items()}
@@ -65,17 +65,17 @@ def model_cost(plan: Plan, model: Model) -> ModelCost:
 
 
 def cost_table(plan: Plan, folder: Path) -> Iterator[str]:
-    """The plan's cost as lines of Markdown.
+    """Yield the cost of a plan as lines of Markdown.
 
     Args:
-        plan: one that has a [cost].
-        folder: where the benchmark's results that it names lie.
+        plan: a plan with a [cost] table.
+        folder: folder of the benchmark results that [cost] names.
 
     Raises:
-        StudyError: no [cost], or results that hold no measurement of training.
+        StudyError: there is no [cost], or the results hold no measurement of training.
     """
     if plan.cost is None:
-        raise StudyError("the plan has no [cost]: sizes of the text and a measured speed")
+        raise StudyError("the plan has no [cost] table (sizes of the text and a measured speed)")
     speed, machine, peak = _measured(folder / plan.cost.measured)
     rows = []
     total = 0.0
@@ -90,8 +90,8 @@ def cost_table(plan: Plan, folder: Path) -> Iterator[str]:
             f"{own.operations / ROUND_GPU / 3600:,.1f}",
         ])  # fmt: skip
     names = [
-        "model", "seeds", "weights + biases", "with gradients and optimizer", "words read, a seed",
-        "operations, a seed", "hours a seed, as measured", "hours a seed at 100 TFLOP/s",
+        "model", "seeds", "weights + biases", "with gradients and optimizer", "words per seed",
+        "operations per seed", "hours per seed, as measured", "hours per seed at 100 TFLOP/s",
     ]  # fmt: skip
     for row in (names, ["---"] * len(names), *rows):
         yield f"| {' | '.join(row)} |"
@@ -102,12 +102,12 @@ def cost_table(plan: Plan, folder: Path) -> Iterator[str]:
     )
     yield (
         f"Measured: {machine}; that training used {peak / 1e9:.1f} GB in all. 100 TFLOP/s is a "
-        "round number to convert with, no measurement."
+        "round number, not a measurement."
     )
 
 
 def _measured(path: Path) -> tuple[float, str, float]:
-    """(useful operations a second, what was measured, its peak memory in bytes)."""
+    """Return (useful operations per second, what was measured, peak memory in bytes)."""
     try:
         part = json.loads(path.read_text("utf-8"))["parts"]["memory"]
         own = part["results"][0]

@@ -1,4 +1,4 @@
-"""The study's text and lists, put into RUN/data and RUN/lists under the names that steps use."""
+"""Put the text and the lists of a study into RUN/data and RUN/lists."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def put_corpus(plan: Plan, named: Path | None, run: Path) -> None:
-    """Writes RUN/data/{train,valid,test}.LANG and RUN/data/phrases.tsv.
+    """Write RUN/data/{train,valid,test}.LANG and RUN/data/phrases.tsv.
 
     Raises:
         StudyError: a file is missing and cannot be downloaded.
@@ -43,11 +43,10 @@ def put_corpus(plan: Plan, named: Path | None, run: Path) -> None:
 
 
 def put_lists(plan: Plan, named: Path | None, run: Path) -> bool:
-    """Links RUN/lists/{valid,test}.nbest.gz to real lists and writes lists/test.1best.
+    """Link RUN/lists/{valid,test}.nbest.gz to real lists, unless a model of the study makes them.
 
     Returns:
-        Whether there are any; without them the study has no rescoring. Lists that a model of the
-        study makes are not looked for here.
+        Whether there are lists; without them the study has no rescoring.
     """
     if plan.lists.model:
         return True
@@ -55,7 +54,7 @@ def put_lists(plan: Plan, named: Path | None, run: Path) -> bool:
     sources = {"valid": folder / plan.lists.valid, "test": folder / plan.lists.test}
     missing = [path for path in sources.values() if not path.is_file()]
     if missing and named is not None:
-        raise StudyError(f"{missing[0]}: no such file (--lists names a folder with it)")
+        raise StudyError(f"{missing[0]}: no such file (name its folder with --lists)")
     if missing:
         return False
     (run / "lists").mkdir(parents=True, exist_ok=True)
@@ -68,7 +67,7 @@ def put_lists(plan: Plan, named: Path | None, run: Path) -> bool:
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    """Only where it differs, so that what depends on it need not be looked at again."""
+    """Write a file only if its content differs, so that steps need not hash it again."""
     content = "".join(f"{line}\n" for line in lines).encode()
     if not path.exists() or path.read_bytes() != content:
         durable_files.replace_file(path, content)

@@ -1,4 +1,4 @@
-"""A plan as steps: which command makes which file. The only place that knows the file names."""
+"""Expand a plan into steps: which command makes which file. Only this module has file names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,50 +11,53 @@ PARTS = ("valid", "test")
 
 
 def translation(system: str, beam: int, target: str) -> str:
-    """The file of a system's translations of the test set."""
+    """Return the file of a system's translations of the test set."""
     return f"out/{system}.beam{beam}.{target}"
 
 
 def timed_translation(system: str, beam: int, target: str) -> str:
-    """The same, made with nothing beside it."""
+    """Return the file of translations made while nothing else ran."""
     return f"timing/{system}.beam{beam}.{target}"
 
 
 def probabilities(system: str) -> str:
-    """The file of the test pairs' log-probabilities."""
+    """Return the file of the log-probabilities of the test pairs."""
     return f"out/{system}.scores.jsonl"
 
 
 def nbest(part: str, plan: Plan) -> str:
-    """The file of the n-best lists of "valid" or "test"."""
+    """Return the file of the n-best lists of "valid" or "test"."""
     return f"lists/{part}.nbest" + ("" if plan.lists.model else ".gz")
 
 
 def scored(system: str, part: str) -> str:
-    """The file of the lists of "valid" or "test" with a system's scores."""
+    """Return the file of the lists of "valid" or "test" with a system's scores."""
     return f"rescored/{system}.{part}.nbest.gz"
 
 
 def rescored(system: str, kind: str) -> str:
-    """A file of a system's rescoring of the test lists.
+    """Return a file of a system's rescoring of the test lists.
 
-    kind: "even", "scaled" and "tuned" the choices by an even average of the raw scores, of scores
-    of equal spread, and by tuned weights; "report" in JSON; "weights".
+    Args:
+        system: name of the system.
+        kind: "even", "scaled" or "tuned" for the chosen hypotheses: by the even average of the raw
+            scores, by that of scores with equal spread, or by tuned weights; "report" for the
+            JSON report; "weights".
     """
     return f"rescored/{system}.{kind}"
 
 
 def checkpoint(member: str) -> str:
-    """The folder that a trained model is used from."""
+    """Return the checkpoint folder of a trained model."""
     return f"models/{member}/checkpoint_best"
 
 
 def expand(plan: Plan, lists: bool) -> list[Step]:
-    """Steps in the order that serves best: what takes long, or is waited for, first.
+    """Return the steps in order of priority: long ones, and those others wait for, come first.
 
     Args:
-        plan: of the study.
-        lists: whether there are n-best lists, so that they can be rescored.
+        plan: the plan of the study.
+        lists: whether there are n-best lists to rescore.
     """
     return [
         _preprocess(plan),
@@ -88,7 +91,7 @@ def _training(plan: Plan) -> Iterator[Step]:
         return (-int(pair[0].options.get("layers", 1)), pair[1])
 
     pairs = [(model, seed) for model in plan.models for seed in model.seeds]
-    for model, seed in sorted(pairs, key=cost):  # deep ones first: they take longest
+    for model, seed in sorted(pairs, key=cost):  # deep models first: they take longest
         name = f"{model.name}-{seed}"
         folder = f"models/{name}"
         words = _train(plan, model, seed, folder, {})
@@ -107,7 +110,7 @@ def _batching(plan: Plan) -> Iterator[Step]:
 
 
 def _models(system: System) -> tuple[list[str], list[str]]:
-    """(options that name the system's checkpoints, the checkpoints)."""
+    """Return (options that name the system's checkpoints, the checkpoints)."""
     paths = [checkpoint(member) for member in system.members]
     return [word for path in paths for word in ("--checkpoint", path)], paths
 
@@ -140,7 +143,7 @@ def _search_curve(plan: Plan) -> Iterator[Step]:
 
 
 def _rescoring(plan: Plan) -> Iterator[Step]:
-    """The lists, where a model of the study makes them; each system's scores; tuning; choices."""
+    """Yield steps that make lists (if a model makes them), score, tune and choose."""
     sources, references = (
         {part: f"data/{part}.{language}" for part in PARTS}
         for language in (plan.corpus.source, plan.corpus.target)
@@ -189,7 +192,7 @@ def _model_lists(plan: Plan) -> Iterator[Step]:
 
 
 def _analysis(plan: Plan, lists: bool) -> Iterator[Step]:
-    """BLEU by length and by rarity, and the states of phrases; each a figure and a table."""
+    """Yield steps for BLEU by length and by rarity, and for states: a figure and a table each."""
     own, target = plan.analysis, plan.corpus.target
     source, reference = f"data/test.{plan.corpus.source}", f"data/test.{target}"
     single, ensemble = plan.system(own.single), plan.system(own.ensemble)
@@ -229,7 +232,7 @@ def _generate(
 
 
 def option_words(options: Options) -> list[str]:
-    """Options as words of a command."""
+    """Convert options to the words of a command line."""
     words: list[str] = []
     for name, value in options.items():
         words += _flag(name, value)

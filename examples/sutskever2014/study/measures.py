@@ -1,8 +1,8 @@
-"""What the run's files say: BLEU, perplexity, times; and intervals of each and of differences.
+"""BLEU, perplexity and times from the files of a run, with intervals of values and differences.
 
-Intervals hold 95 % of a bootstrap over test sentences (Koehn 2004) and, for a model trained with
-several seeds, over its seeds too. All use the same draws of sentences, so differences are paired.
-BLEU is tokenised BLEU in percent, as multi-bleu.perl's; perplexity is per token, EOS counted.
+Intervals are 95 % bootstrap intervals over test sentences (Koehn 2004) and, for a model trained
+with several seeds, over seeds too. All use the same samples of sentences, so differences are
+paired. BLEU is tokenized BLEU in percent, as by multi-bleu.perl; perplexity is per token with EOS.
 """
 
 import json
@@ -24,36 +24,37 @@ from study.steps import StudyError
 
 SAMPLES = 1000
 SEED = 2014
-_RATE = re.compile(r"([\d,]+) source \+ ([\d,]+) target words/s")
+# a language model's progress line has one number: "1,078 words/s"
+_RATE = re.compile(r"(?:([\d,]+) source \+ )?([\d,]+) (?:target )?words/s")
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure of one system: its value, and what it is in each resampled test set.
+    """A figure of one system: its value, and its value in each resampled test set.
 
-    For several seeds: the mean over them.
+    With several seeds both are means over the seeds.
     """
 
     value: float
     samples: Floats
 
     def interval(self) -> Interval:
-        """With 95 % of the samples."""
+        """Return the value with its 95 % interval."""
         low, high = np.percentile(self.samples, [2.5, 97.5])
         return Interval(self.value, float(low), float(high))
 
     def less(self, other: "Measured") -> "Measured":
-        """The difference, paired sample by sample."""
+        """Return self - other, paired sample by sample."""
         return Measured(self.value - other.value, self.samples - other.samples)
 
     def least(self, other: "Measured") -> "Measured":
-        """The smaller of the two: above 0 where both are."""
+        """Return the smaller of the two, which is above 0 only if both are."""
         return Measured(min(self.value, other.value), np.minimum(self.samples, other.samples))
 
 
 class Measures:
-    """Reads the files of a run, each once.
+    """Measurements on the files of a run; each file is read once.
 
     Args:
         run: the run folder.
@@ -68,11 +69,11 @@ class Measures:
         self._statistics: dict[str, npt.NDArray[np.int64]] = {}
 
     def bleu(self, paths: Sequence[str], only: npt.NDArray[np.bool_] | None = None) -> Measured:
-        """Of translations of the test set; several files are seeds of one model.
+        """Compute BLEU of translations of the test set.
 
         Args:
-            paths: relative to the run folder.
-            only: (sentences,) those that count; all where left out.
+            paths: files relative to the run folder; several are seeds of one model.
+            only: (sentences,) mask of the sentences to use; all by default.
         """
         tables = [self.statistics(path) for path in paths]
         if only is not None:
@@ -84,7 +85,7 @@ class Measures:
         )
 
     def perplexity(self, paths: Sequence[str]) -> Measured:
-        """Of the test set, from the output of `s2st score --json`; several are seeds."""
+        """Compute test perplexity from outputs of `s2st score --json`, one file per seed."""
         tables = []
         for path in paths:
             rows = [json.loads(line) for line in self._lines(path)]
@@ -101,7 +102,7 @@ class Measures:
         return self._over_seeds(paths, values, samples)
 
     def statistics(self, path: str) -> npt.NDArray[np.int64]:
-        """(sentences, 9) BLEU statistics of a file of translations."""
+        """Return the (sentences, 9) BLEU statistics of a file of translations."""
         if path not in self._statistics:
             lines = self._lines(path)
             if len(lines) != len(self.references):
@@ -115,31 +116,31 @@ class Measures:
         return self._statistics[path]
 
     def texts(self, path: str) -> list[str]:
-        """The lines of a file of translations."""
+        """Return the lines of a file of translations."""
         return self._lines(path)
 
     def words_per_second(self, step: str) -> tuple[float, float]:
-        """(source, target) words/s of a training step: medians over its lines of progress.
+        """Return (source, target) words/s of a training step: medians over its progress lines.
 
-        The first fifth of the lines is left out.
+        The first fifth of the lines does not count. A language model has 0 source words/s.
         """
         log = (self.run / "logs" / f"{step}.log").read_text("utf-8")
-        found = [[float(n.replace(",", "")) for n in pair] for pair in _RATE.findall(log)]
+        found = [[float((n or "0").replace(",", "")) for n in pair] for pair in _RATE.findall(log)]
         rates = np.array(found[len(found) // 5 :])
         if not rates.size:
             raise StudyError(f"{self.run}/logs/{step}.log has no line with words/s")
         return float(np.median(rates[:, 0])), float(np.median(rates[:, 1]))
 
     def json(self, path: str) -> Any:
-        """A JSON file of the run."""
+        """Read a JSON file of the run."""
         return json.loads((self.run / path).read_text("utf-8"))
 
     def json_lines(self, path: str) -> list[dict[str, Any]]:
-        """A file of JSON lines."""
+        """Read a file of JSON lines."""
         return [json.loads(line) for line in self._lines(path)]
 
     def history(self, member: str) -> list[dict[str, Any]]:
-        """The validations of a trained model: epoch, nll, train_nll in nats a token."""
+        """Return the validations of a model: epoch, nll and train_nll in nats per token."""
         state = self.json(f"models/{member}/checkpoint_last/training/state.json")
         history: list[dict[str, Any]] = state["state"]["history"]
         return history
@@ -148,12 +149,12 @@ class Measures:
         self, paths: Sequence[str], values: Sequence[float], samples: Callable[[int], Floats]
     ) -> Measured:
         columns = np.stack([samples(seed) for seed in range(len(values))])
-        # sentences are paired across systems, seeds are not: a stream of its own for each system
+        # sentences are paired across systems, seeds are not: each system has its own random stream
         stream = zlib.crc32("\n".join(paths).encode())
         generator = np.random.Generator(np.random.PCG64([SEED, stream]))
         drawn = generator.integers(len(values), size=(len(values), SAMPLES))
         picked = columns[drawn, np.arange(SAMPLES)].mean(axis=0)
-        # the spread of few seeds among themselves is too small by (n - 1) / n in variance
+        # the sample variance of n seeds is too small by the factor (n - 1) / n
         center = columns.mean(axis=0)
         wider = math.sqrt(len(values) / max(1, len(values) - 1))
         return Measured(float(np.mean(values)), center + wider * (picked - center))

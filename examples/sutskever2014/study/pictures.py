@@ -1,4 +1,4 @@
-"""The figures that no `s2st analyze` command draws: training, the weight of the model, the beam."""
+"""Draw the figures that no `s2st analyze` command draws: training, model weight, beam size."""
 
 import math
 
@@ -8,7 +8,7 @@ from study.tables import RESCORERS, Figures, Item, depth_models, layers
 
 
 def draw_all(figures: Figures) -> list[Item]:
-    """Draws into RUN/figures; items of the report."""
+    """Draw figures into RUN/figures and return them as items of the report."""
     made = [_training(figures), _depths(figures), *_beams(figures)]
     if figures.lists:
         made.append(_weights(figures))
@@ -28,7 +28,7 @@ def _training(figures: Figures) -> Item:
     series = [_curve(figures, f"{own.name}-{own.seeds[0]}", own.label) for own in models]
     return _draw(
         figures, "training", series, "epoch", "perplexity of the validation set",
-        "Training curves: perplexity of the validation set after each epoch, first seeds.",
+        "Training curves: perplexity of the validation set after each epoch, first seed each.",
     )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def _depths(figures: Figures) -> Item:
     ]
     return _draw(
         figures, "depth", series, "epoch", "perplexity of the validation set",
-        "The same by depth, reversed LSTM.",
+        "Training curves by depth, reversed LSTM.",
     )  # fmt: skip
 
 
@@ -65,12 +65,12 @@ def _beams(figures: Figures) -> list[Item]:
     return [
         _draw(
             figures, "beam-bleu", quality, "beam size", "BLEU",
-            "Beam size against BLEU, with 95 % intervals (of each point, not of differences).",
+            "BLEU by beam size, with 95 % intervals (of each point, not of differences).",
             log_x=True,
         ),
         _draw(
             figures, "beam-time", time, "beam size", f"seconds for {count:,} sentences",
-            "Beam size against the time of the whole command, start-up included, alone on the "
+            "Time of the whole command by beam size, including start-up; nothing else ran on the "
             "machine.", log_x=True,
         ),
     ]  # fmt: skip
@@ -84,8 +84,8 @@ def _weights(figures: Figures) -> Item:
         series.append(Series(figures.label(role), [x for x, _ in curve], [y for _, y in curve]))
     return _draw(
         figures, "weights", series, "share of the model", "BLEU of the test lists",
-        "Rescoring: BLEU against the model's share of the score, both scores divided by their "
-        "spread within the lists; 0 is the lists' own choice, 1 the model's alone.",
+        "Rescoring: BLEU by the model's share of the score; both scores are divided by their "
+        "spread within the lists. 0 is the lists' own choice, 1 that of the model alone.",
     )  # fmt: skip
 
 
@@ -100,5 +100,5 @@ def _draw(
 
 
 def figure_item(name: str, caption: str) -> Item:
-    """A figure of RUN/figures in a report."""
+    """Return the report item of a figure in RUN/figures."""
     return {"kind": "figure", "path": f"figures/{name}.svg", "caption": caption, "alt": caption}

@@ -1,4 +1,4 @@
-"""The plan of a study: what a TOML file of `plans/` says, checked, as records."""
+"""Read and check the plan of a study, a TOML file such as those in `plans/`."""
 
 import sys
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Options = Mapping[str, Any]  # of an s2st command: name without dashes -> value
+Options = Mapping[str, Any]  # options of an s2st command: name without leading dashes -> value
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where the text comes from: files of --data by these names, or a made-up corpus.
+    """The text: files of these names in --data, or the generated corpus of `s2st demo`.
 
     Attributes:
         source, target: languages, the suffixes of the files.
-        train, valid, test: names of the files of --data without suffix.
+        train, valid, test: file names in --data, without suffix.
         demo_pairs: training pairs of the corpus of `s2st demo`; 0 for real text.
-        demo_test_pairs: its validation pairs, and its test pairs.
+        demo_test_pairs: validation pairs, and test pairs, of that corpus.
     """
 
     source: str = "en"
@@ -39,12 +39,12 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Lists:
-    """The n-best lists: files of --lists by these names, or those of a model of the study.
+    """The n-best lists: files of these names in --lists, or lists that a model of the study makes.
 
     Attributes:
-        label: what their system is called in the tables.
-        valid, test: names of the files of --lists.
-        model, nbest: the system that makes them, and how many hypotheses a sentence.
+        label: name of their system in the tables.
+        valid, test: file names in --lists.
+        model, nbest: the system that makes the lists, and hypotheses per sentence.
     """
 
     label: str
@@ -56,7 +56,7 @@ class Lists:
 
 @dataclass(frozen=True)
 class Model:
-    """One architecture with its options, trained once a seed."""
+    """One architecture with its options, trained once per seed."""
 
     name: str
     label: str
@@ -66,7 +66,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Some seeds of a model, together."""
+    """An ensemble of several seeds of a model."""
 
     name: str
     label: str
@@ -76,12 +76,12 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class System:
-    """What translates: one trained model or several.
+    """A translation system: one trained model, or an ensemble.
 
     Attributes:
-        name: of its files.
-        label: in tables.
-        members: names of trained models.
+        name: name in file names.
+        label: name in tables.
+        members: names of the trained models.
     """
 
     name: str
@@ -91,7 +91,7 @@ class System:
 
 @dataclass(frozen=True)
 class Search:
-    """Beams of table 1, and those of the curve of BLEU and time for the systems named."""
+    """Beam sizes of table 1, and beam sizes and systems of the curves of BLEU and time."""
 
     beams: tuple[int, ...]
     curve_beams: tuple[int, ...]
@@ -101,7 +101,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Rescoring:
-    """Systems that rescore the lists, each alone."""
+    """The systems that rescore the lists, one at a time."""
 
     systems: tuple[str, ...]
     options: Options
@@ -109,7 +109,7 @@ class Rescoring:
 
 @dataclass(frozen=True)
 class Batching:
-    """The comparison of bucketed with random batches: so many updates of one model each."""
+    """The comparison of bucketed with random batches: the model, and updates for each kind."""
 
     model: str
     updates: int
@@ -117,11 +117,11 @@ class Batching:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The figures: a single model and an ensemble at a beam, buckets of a curve, and phrases.
+    """The figures: a single model and an ensemble, their beam, buckets of a curve, and phrases.
 
     Attributes:
         phrases: a file beside run.py, for `s2st analyze states`.
-        panels: what its first column holds.
+        panels: the values of its first column.
     """
 
     single: str
@@ -134,7 +134,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which models the paper's claims are about."""
+    """The models and ensembles that the paper's claims compare."""
 
     rnn: str
     forward: str
@@ -146,12 +146,12 @@ class Roles:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the plan's text would be, and a speed to reckon with, of a plan that is too large.
+    """Size of the text and a measured speed, to estimate the cost of a plan too large to run.
 
     Attributes:
-        source_words, target_words: of an epoch.
-        source_vocabulary, target_vocabulary: words.
-        measured: a benchmark's results, a path from the repository's root.
+        source_words, target_words: running words of an epoch.
+        source_vocabulary, target_vocabulary: vocabulary sizes.
+        measured: path of benchmark results, from the root of the repository.
     """
 
     source_words: float
@@ -163,7 +163,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole study. One with a `cost` is reckoned, and run only if the user insists."""
+    """A whole study. A plan with `cost` is only estimated, and run only with --insist."""
 
     title: str
     lead: str
@@ -181,7 +181,7 @@ class Plan:
     cost: Cost | None = None
 
     def systems(self) -> tuple[System, ...]:
-        """Every trained model, then the ensembles."""
+        """Return every trained model, then the ensembles."""
         found = []
         for model in self.models:
             for seed in model.seeds:
@@ -193,14 +193,14 @@ class Plan:
         return tuple(found)
 
     def system(self, name: str) -> System:
-        """By name; that of a model stands for its first seed."""
+        """Return a system by name; the name of a model stands for its first seed."""
         for own in self.systems():
             if own.name == name or own.name.rpartition("-")[0] == name:
                 return own
         raise StudyError(f"the plan has no system {name!r}")
 
     def model(self, name: str) -> Model:
-        """By name."""
+        """Return a model by name."""
         for own in self.models:
             if own.name == name:
                 return own
@@ -208,10 +208,10 @@ class Plan:
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads a plan.
+    """Read a plan.
 
     Raises:
-        StudyError: not TOML, a key that no record has, one missing, or a name that nothing has.
+        StudyError: the file is not TOML, or has an unknown key, a missing key or an unknown name.
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
@@ -249,7 +249,7 @@ def _plan(content: dict[str, Any]) -> Plan:
 
 
 def _named(kind: type, where: str, tables: Any) -> list[Any]:
-    """A record of each table in a table; its key is the record's name."""
+    """Make a record of each table in a table; the key of a table is the name of its record."""
     return [
         _record(kind, f"{where}.{name}", {"name": name, **_table(f"{where}.{name}", values)})
         for name, values in _table(where, tables).items()
@@ -273,7 +273,7 @@ def _record(kind: type, where: str, values: Any) -> Any:
     frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in own.items()}
     for key, hint in get_type_hints(kind).items():
         if key in frozen and not _fits(frozen[key], hint):
-            raise StudyError(f"{where}.{key} is {frozen[key]!r}: of the wrong type")
+            raise StudyError(f"{where}.{key} is {frozen[key]!r}, which has the wrong type")
     try:
         return kind(**frozen)
     except TypeError as error:
@@ -281,7 +281,7 @@ def _record(kind: type, where: str, values: Any) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a plan is of a record's type, one level down."""
+    """Return whether a value has a field's type, including the items of a tuple."""
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(one, get_args(hint)[0]) for one in value)
     if hint is float:
@@ -291,10 +291,12 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _check_names(plan: Plan) -> None:
-    """Refuses what would fail at the end of the study, after all training."""
+    """Refuse now what would fail after all training, at the end of the study."""
     for model in plan.models:
         if not model.seeds or len(set(model.seeds)) < len(model.seeds):
-            raise StudyError(f"models.{model.name}: seeds must differ, and be one at least")
+            raise StudyError(
+                f"models.{model.name}: seeds must differ, and there must be at least one"
+            )
     for own in plan.ensembles:
         missing = set(own.seeds) - set(plan.model(own.model).seeds)
         if missing:

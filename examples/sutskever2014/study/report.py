@@ -1,4 +1,4 @@
-"""The end of the study: tables, claims, figures and samples into report.json and results.md."""
+"""Write tables, claims, figures and samples of the study to report.json and results.md."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ SAMPLES = 8
 
 
 def write_report(plan: Plan, run: Path, steps: Sequence[Step], lists: bool, command: str) -> None:
-    """Writes RUN/report.json, RUN/results.md and the figures that no step drew."""
+    """Write RUN/report.json, RUN/results.md and the figures that no step draws."""
     measures = Measures(run, plan.corpus.source, plan.corpus.target)
     figures = Figures(plan, measures, lists)
     drawn = {item["path"].split("/")[1].partition(".")[0]: item for item in draw_all(figures)}
@@ -40,7 +40,7 @@ def write_report(plan: Plan, run: Path, steps: Sequence[Step], lists: bool, comm
         sections.append(_section("Rescoring", [table_2(figures), drawn["weights"]]))
     sections += [
         _section("Training", training),
-        _section("Where it is good", _analysis(plan)),
+        _section("BLEU by length and rarity", _analysis(plan)),
         _section("States of phrases", _states(figures)),
         _section("Samples", [_samples(figures)]),
         _section("Commands", [_commands(steps)]),
@@ -75,7 +75,7 @@ def _facts(plan: Plan, figures: Figures, steps: Sequence[Step], command: str) ->
         ["machine", "; ".join(sorted(machines))],
         ["versions", "; ".join(sorted(used))],
         ["text", f"{pairs:,} training pairs, {len(figures.measures.references):,} test sentences"],
-        ["steps", f"{len(steps)}, {sum(seconds) / 3600:.2f} hours in all, one after the other"],
+        ["steps", f"{len(steps)}, {sum(seconds) / 3600:.2f} hours in total (sum over the steps)"],
     ]  # fmt: skip
 
 
@@ -84,13 +84,13 @@ def _analysis(plan: Plan) -> list[Item]:
     return [
         figure_item(
             "lengths",
-            f"BLEU against the length of the source sentence, beam {beam}; bands are 95 % "
-            "intervals of each window.",
+            f"BLEU by length of the source sentence, beam {beam}; bands are 95 % intervals of each "
+            "window.",
         ),
         figure_item(
             "rarity",
-            "BLEU against the mean frequency rank of the source sentence's words (rare words to "
-            f"the right), beam {beam}.",
+            "BLEU by mean frequency rank of the source sentence's words (rare words on the right), "
+            f"beam {beam}.",
         ),
     ]
 
@@ -98,10 +98,10 @@ def _analysis(plan: Plan) -> list[Item]:
 def _states(figures: Figures) -> list[Item]:
     captions = {
         "order": "Hidden states of phrases, first two principal components: the same words in "
-        "other roles.",
-        "voice": "The same for active and passive sentences.",
-        "adverbial": "The same for adverbials at the start and at the end.",
-        "rewording": "The same for other words of the same meaning.",
+        "different roles.",
+        "voice": "Hidden states of active and passive sentences.",
+        "adverbial": "Hidden states of sentences with an adverbial at the start or at the end.",
+        "rewording": "Hidden states of paraphrases.",
     }
     plan = figures.plan
     items = [
@@ -115,8 +115,8 @@ def _states(figures: Figures) -> list[Item]:
             own = row["distances"]
             rows.append([row["panel"], *(_distance(own, key) for key in _DISTANCES.values())])
     caption = (
-        "Mean cosine distances between the states of two phrases, and how often the nearest other "
-        "phrase has the same meaning."
+        "Mean cosine distance between the states of two phrases, and the share of phrases whose "
+        "nearest neighbor has the same meaning."
     )
     table = {"kind": "table", "caption": caption, "columns": columns, "rows": rows}
     return [*items, table]
@@ -126,7 +126,7 @@ _DISTANCES = {
     "same meaning": "same",
     "other meaning, same words in other order": "different_reordered",
     "other meaning, other words": "different_reworded",
-    "nearest has the same meaning": "neighbors",
+    "nearest neighbor has the same meaning": "neighbors",
     "by chance": "chance",
 }
 
@@ -161,7 +161,7 @@ def _samples(figures: Figures) -> Item:
         }
         for index in longest
     ]
-    caption = f"The {len(rows)} longest sentences of the test set, whatever came out."
+    caption = f"The {len(rows)} longest sentences of the test set, not selected by quality."
     return {"kind": "samples", "caption": caption, "columns": list(texts), "rows": rows}
 
 
@@ -170,11 +170,11 @@ def _commands(steps: Sequence[Step]) -> Item:
         f"s2st {' '.join(step.command)}" + (f" > {step.stdout}" if step.stdout else "")
         for step in steps
     ]
-    return {"kind": "commands", "caption": "Every step, in the run folder.", "lines": lines}
+    return {"kind": "commands", "caption": "All commands, run in the run folder.", "lines": lines}
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The facts and tables of a report as Markdown."""
+    """Render the facts and tables of a report as Markdown."""
     lines = [f"# {report['title']}", ""]
     lines += [f"- {name}: {text}" for name, text in report["facts"]]
     for section in report["sections"]:

@@ -1,9 +1,9 @@
-"""Steps and their runner: each step is a command, done once, and done again only when it must be.
+"""Run the steps of a study: each step is a command, which runs again only if it must.
 
-A step is complete when `steps/NAME.json` says so for the same command and the same inputs, and its
-outputs are there as it left them. Everything is relative to the run folder, which can be moved.
-A step runs in a session of its own, so that a key at the terminal reaches it once, through the
-runner; on Linux it is told to stop where the runner is killed.
+A step is complete if `steps/NAME.json` records the same command and inputs, and its outputs are
+unchanged. All paths are relative to the run folder, so you can move the folder. Each step has its
+own session, so Ctrl-C reaches it only once, through the runner. On Linux the steps receive SIGTERM
+if the runner is killed.
 """
 
 import contextlib
@@ -37,13 +37,13 @@ class Step:
     """One command of the study.
 
     Attributes:
-        name: unique; the stamp and the log are called after it.
+        name: unique name, also of the stamp and the log.
         command: words after `s2st`; paths in it are relative to the run folder.
         inputs, outputs: files, stores or checkpoints, relative to the run folder.
-        owned: files and folders to remove before the step is done anew; `outputs` where empty.
-        stdout: where the command's stdout goes: one of the outputs, or "" for nowhere.
-        alone: nothing else runs beside it, and it may use all cores: its time is a result, so what
-            a stop left of it is not gone on with.
+        owned: files and folders to remove before the step starts over; `outputs` if empty.
+        stdout: the output that receives the command's stdout, or "" to discard it.
+        alone: whether the step runs alone on all cores, because its time is a result. After a
+            stop it starts over.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Step:
 
 
 class StudyError(Exception):
-    """What the user has to know, in one line."""
+    """The study cannot go on; the message is one line for the user."""
 
 
 class StoppedError(Exception):
@@ -72,11 +72,11 @@ class _Running:
     step: Step
     process: subprocess.Popen[bytes]
     started: float
-    stamp: dict[str, Any]  # as it is on disk
+    stamp: dict[str, Any]  # content of the stamp file
 
 
 def machine() -> str:
-    """The processor, how many cores there are, and the system."""
+    """Return the processor, the number of cores and the operating system."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").split("\n"):
@@ -87,19 +87,19 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Of what computes."""
+    """Return the versions of s2st, torch and Python."""
     torch = importlib.metadata.version("torch")
     return f"s2st {__version__}, torch {torch}, Python {platform.python_version()}"
 
 
 class Runner:
-    """Does steps in a folder.
+    """Runs steps in a folder.
 
     Args:
         folder: the run folder.
-        jobs: steps at a time.
-        threads: CPU threads of a step that runs beside others.
-        say: told of progress, one line at a time.
+        jobs: steps to run in parallel.
+        threads: CPU threads of a step that does not run alone.
+        say: called with each line of progress.
     """
 
     def __init__(self, folder: Path, jobs: int, threads: int, say: Callable[[str], None]) -> None:
@@ -113,12 +113,12 @@ class Runner:
         self._signal = 0
 
     def run(self, steps: Sequence[Step]) -> None:
-        """Does what is not complete, in the order given as far as inputs allow.
+        """Run the steps that are not complete, in the given order as far as inputs allow.
 
         Raises:
-            StudyError: a step failed (those beside it are finished first); an input is neither
-                there nor made by a step, which is found before any is started.
-            StoppedError: one of SIGNALS; running steps are told, and save what they can.
+            StudyError: a step failed (steps beside it finish first), or an input neither exists
+                nor is made by a step (checked before any step starts).
+            StoppedError: one of SIGNALS arrived; running steps received SIGTERM and have ended.
         """
         for folder in ("steps", "logs"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
@@ -126,10 +126,12 @@ class Runner:
         for step in steps:
             for path in step.inputs:
                 if path not in made_by and not (self.folder / path).exists():
-                    raise StudyError(f"{step.name}: {path}: not there, and no step makes it")
+                    raise StudyError(f"{step.name}: {path} does not exist, and no step makes it")
         waiting = list(steps)
         failure: StudyError | None = None
-        heeded = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # as of nohup
+        heeded = [
+            n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN
+        ]  # nohup ignores SIGHUP
         before = {number: signal.signal(number, self._stop) for number in heeded}
         try:
             while waiting or self._running:
@@ -142,7 +144,7 @@ class Runner:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            for item in self._running:  # only where the loop itself failed
+            for item in self._running:  # only if the loop itself failed
                 item.process.terminate()
                 item.process.wait()
         if self._signal:
@@ -151,7 +153,7 @@ class Runner:
             raise failure
 
     def complete(self, step: Step) -> bool:
-        """Whether the step is done, for the inputs as they are now."""
+        """Return whether the step is complete for its present inputs."""
         stamp = self.stamp(step.name)
         if stamp.get("state") != "complete":
             return False
@@ -162,7 +164,7 @@ class Runner:
             return False
 
     def stamp(self, name: str) -> dict[str, Any]:
-        """What is known of a step, by name; empty where nothing is."""
+        """Return the stamp of a step; empty if it has none."""
         try:
             found = json.loads((self.folder / "steps" / f"{name}.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -170,7 +172,7 @@ class Runner:
         return found if isinstance(found, dict) else {}
 
     def log(self, name: str) -> Path:
-        """Where the stderr of a step goes."""
+        """Return the file that receives the stderr of a step."""
         return self.folder / "logs" / f"{name}.log"
 
     def _start_ready(self, waiting: list[Step], made_by: dict[str, str], total: int) -> None:
@@ -208,7 +210,9 @@ class Runner:
         target = Path(os.devnull)
         if step.stdout:
             target = self.folder / f"{step.stdout}.part"
-            target.unlink(missing_ok=True)  # not emptied: a step that was left behind may have it
+            target.unlink(
+                missing_ok=True
+            )  # not truncated: a step left from an earlier run may still write to it
         words = [sys.executable, "-m", "s2st_cli", *step.command]
         if sys.platform == "linux":
             words = [sys.executable, str(CHILD), str(os.getpid()), *words]
@@ -218,11 +222,11 @@ class Runner:
                 env=environment, start_new_session=True,
             )  # fmt: skip
         self._running.append(_Running(step, process, time.monotonic(), stamp))
-        if self._signal:  # it came before the step could be told
+        if self._signal:  # the signal came before the process was registered
             process.terminate()
 
     def _clear(self, step: Step) -> None:
-        """Removes what an earlier run of the step, with other inputs, left."""
+        """Remove the files of an earlier run of the step."""
         for path in step.owned or step.outputs:
             whole = self.folder / path
             if whole.is_dir() and not whole.is_symlink():
@@ -232,7 +236,7 @@ class Runner:
         self.log(step.name).unlink(missing_ok=True)
 
     def _collect(self, total: int) -> StudyError | None:
-        """Takes note of the steps that have ended."""
+        """Record the steps that have ended; return the failure of one, if any."""
         failure = None
         for item in list(self._running):
             code = item.process.poll()
@@ -250,16 +254,16 @@ class Runner:
             if not self._signal:
                 failure = StudyError(f"step {name} failed: {self._reason(name, code)}")
                 if self._running:
-                    self.say(f"{failure}; what runs beside it is finished first")
+                    self.say(f"{failure}; waiting for the steps that run beside it")
         return failure
 
     def _reason(self, name: str, code: int) -> str:
         log = self.log(name)
         lines = log.read_text("utf-8", "replace").split("\n")
         last = next((line for line in reversed(lines) if line), f"exit code {code}")
-        if code < 0:  # its last line is not about that
+        if code < 0:  # the last line of its log does not say so
             last = f"signal {-code} ended it (out of memory?)"
-        return f"{last} (all of it: {log})"
+        return f"{last} (full log: {log})"
 
     def _finish(self, step: Step, stamp: dict[str, Any]) -> None:
         if step.stdout:
@@ -278,15 +282,15 @@ class Runner:
         durable_files.replace_file(self.folder / "steps" / f"{name}.json", text.encode())
 
     def _begun(self, step: Step) -> dict[str, Any]:
-        """What the step's result depends on."""
+        """Return everything that the step's result depends on."""
         inputs = {path: self._digest(path) for path in step.inputs}
         return {"command": list(step.command), "inputs": inputs}
 
     def _digest(self, path: str) -> str:
-        """sha256 of a file, or of the manifest of a store or checkpoint.
+        """Return the sha256 of a file, or of the manifest of a store or checkpoint.
 
         Raises:
-            OSError: there is none.
+            OSError: the file does not exist.
             CheckpointError: a file of the store or checkpoint is missing or cut short.
         """
         whole = self.folder / path

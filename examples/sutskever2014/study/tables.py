@@ -1,4 +1,4 @@
-"""The paper's two tables, and those of depth, seeds and batching, as items of a report."""
+"""Tables of the report: the paper's two tables, and those of depth, seeds and batching."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Item = dict[str, Any]
 
 
 class Figures:
-    """The figures of merit of the plan's systems, by role; each is computed once."""
+    """BLEU and perplexity of the plan's systems by role; each is computed once."""
 
     def __init__(self, plan: Plan, measures: Measures, lists: bool) -> None:
         self.plan = plan
@@ -33,7 +33,7 @@ class Figures:
         self._known: dict[tuple[str, ...], Measured] = {}
 
     def names(self, role: str) -> list[str]:
-        """Systems of a role: the seeds of a model, or an ensemble."""
+        """Return the systems of a role: the seeds of a model, or an ensemble."""
         roles = self.plan.roles
         own = {
             "rnn": roles.rnn, "forward": roles.forward, "reversed": roles.reversed,
@@ -44,30 +44,30 @@ class Figures:
         return [own]
 
     def label(self, role: str) -> str:
-        """How a role's systems are called."""
+        """Return the name of a role in tables."""
         name = self.names(role)[0]
         return self.plan.system(name).label.partition(", seed")[0]
 
     def bleu(self, role: str, beam: int) -> Measured:
-        """BLEU of a role's systems, the mean over seeds."""
+        """Return BLEU of a role's systems, the mean over seeds."""
         target = self.plan.corpus.target
         return self._bleu(*(translation(name, beam, target) for name in self.names(role)))
 
     def rescored(self, role: str, kind: str) -> Measured:
-        """BLEU of the lists rescored by a role's first system, by a kind of weights."""
+        """Return BLEU of the lists rescored by a role's first system with a kind of weights."""
         return self._bleu(rescored(self.rescorer(role), kind))
 
     def rescorer(self, role: str) -> str:
-        """The system of a role that rescored the lists."""
+        """Return the system of a role that rescored the lists."""
         own = [self.plan.system(name).name for name in self.plan.rescoring.systems]
         return next(name for name in self.names(role) if name in own)
 
     def baseline(self) -> Measured:
-        """BLEU of the lists' own system."""
+        """Return BLEU of the system that made the lists."""
         return self._bleu(translation("baseline", 0, self.plan.corpus.target))
 
     def perplexity(self, *names: str) -> Measured:
-        """Test perplexity of systems, the mean over them."""
+        """Return the test perplexity of systems, the mean over them."""
         key = ("perplexity", *names)
         if key not in self._known:
             self._known[key] = self.measures.perplexity([probabilities(name) for name in names])
@@ -83,13 +83,13 @@ ROLES = ("rnn", "forward", "reversed", "small-ensemble", "large-ensemble")
 RESCORERS = ("forward", "reversed", "large-ensemble")
 WEIGHTS = {
     "even": "even average",
-    "scaled": "even average of scores of equal spread",
+    "scaled": "even average of scores with equal spread",
     "tuned": "tuned on the validation lists",
 }
 
 
 def table_1(figures: Figures) -> Item:
-    """Systems at every beam, with the paper's figure at beam 12."""
+    """Return the table of all systems at every beam, with the paper's figure at beam 12."""
     beams = figures.plan.search.beams
     columns = [_text("system"), _number("seeds", 0), _number("test perplexity")]
     columns += [_number(f"BLEU, beam {beam}") for beam in beams]
@@ -102,7 +102,7 @@ def table_1(figures: Figures) -> Item:
         row += [cell(figures.bleu(role, beam)) for beam in beams]
         rows.append([*row, PAPER.get(role, {}).get(PAPER_SINGLE_BEAM)])
     caption = (
-        "Table 1. Translation of the test set: tokenised BLEU (mean over seeds) with 95 % "
+        "Table 1. Translation of the test set: tokenized BLEU (mean over seeds) with 95 % "
         "intervals over sentences and seeds. The paper's figures are for WMT'14."
     )
     return _table(caption, columns, rows)
@@ -126,11 +126,11 @@ def seeds_table(figures: Figures) -> Item:
             rows.append([figures.label(role), int(name.rpartition("-")[2]), *values[-1]])
         if len(names) > 1:
             rows.append([f"{figures.label(role)}, standard deviation", None, *_deviations(values)])
-    return _table("The seeds one by one.", columns, rows)
+    return _table("Each seed by itself.", columns, rows)
 
 
 def depth_table(figures: Figures) -> Item:
-    """Perplexity by depth, and what one layer more brings."""
+    """Return the table of perplexity by depth, and the change by one more layer."""
     columns = [
         _number("layers", 0), _number("test perplexity"), _number("change by the last layer, %", 1),
         _number("valid perplexity"), _number("training, minutes", 1),
@@ -150,25 +150,25 @@ def depth_table(figures: Figures) -> Item:
         rows.append([layers(figures.plan, model), cell(own), change, math.exp(valid), seconds / 60])
         before = own
     caption = (
-        "Depth of the reversed LSTM, one seed each, the same epochs for all; the paper: almost "
-        "10 % less perplexity a layer. Minutes beside other trainings."
+        "Depth of the reversed LSTM, one seed each, the same epochs for all. In the paper each "
+        "layer lowers perplexity by almost 10 %. Minutes are beside other trainings."
     )
     return _table(caption, columns, rows)
 
 
 def depth_models(plan: Plan) -> list[tuple[Model, str]]:
-    """(model, the trained one of its first seed) by rising depth."""
+    """Return (model, name of its first seed) pairs by increasing depth."""
     models = [plan.model(name) for name in plan.roles.depth]
     return [(model, f"{model.name}-{model.seeds[0]}") for model in models]
 
 
 def layers(plan: Plan, model: Model) -> int:
-    """How many layers a model has."""
+    """Return the number of layers of a model."""
     return int({**plan.train, **model.options}.get("layers", 1))
 
 
 def batching_table(figures: Figures) -> Item:
-    """Words a second with bucketed and with random batches."""
+    """Return the table of words/s with bucketed and with random batches."""
     rates = {kind: figures.measures.words_per_second(f"batches-{kind}") for kind in
              ("bucketed", "random")}  # fmt: skip
     slow = sum(rates["random"])
@@ -178,14 +178,14 @@ def batching_table(figures: Figures) -> Item:
         _number("times random"),
     ]  # fmt: skip
     caption = (
-        "Batches of sentences of equal length against random ones, alone on the machine, all "
-        "cores; medians. The paper: twice as fast. s2st computes no padding, whatever the batches."
+        "Batches of sentences of equal length against random batches: medians, all cores, nothing "
+        "else running. In the paper: twice as fast. s2st never computes padding."
     )
     return _table(caption, columns, rows)
 
 
 def table_2(figures: Figures) -> Item:
-    """The lists rescored, evenly and with weights tuned on the validation lists."""
+    """Return the table of rescored lists: even averages, and tuned weights."""
     label = figures.plan.lists.label
     base = figures.baseline()
     rows: list[list[Any]] = [[f"{label}, its own choice", cell(base), None, PAPER_BASELINE]]
@@ -209,15 +209,15 @@ def table_2(figures: Figures) -> Item:
         _number("the paper"),
     ]  # fmt: skip
     caption = (
-        "Table 2. The n-best lists of the test set, rescored: tokenised BLEU and its gain, with "
-        "95 % intervals (paired bootstrap over sentences); single models are those of the first "
-        "seed. The paper averaged evenly."
+        "Table 2. The n-best lists of the test set, rescored: tokenized BLEU and its gain, with "
+        "95 % intervals (paired bootstrap over sentences). Single models have the first seed. The "
+        "paper uses the even average."
     )
     return _table(caption, columns, rows)
 
 
 def oracle_rows(figures: Figures) -> list[tuple[str, Interval]]:
-    """(name, BLEU) of the best and worst choices from the lists."""
+    """Return (name, BLEU) of the best and worst choices from the lists."""
     report = figures.measures.json(rescored(figures.rescorer(RESCORERS[0]), "report"))
     wanted = ("oracle by sentence BLEU", "oracle by corpus BLEU", "worst by corpus BLEU")
     rows = dict(report["headroom"]["rows"])
@@ -230,7 +230,7 @@ def article(label: str) -> str:
 
 
 def cell(measured: Measured) -> Item:
-    """A value with its interval."""
+    """Return a table cell with a value and its interval."""
     return _interval(measured.interval())
 
 

@@ -100,6 +100,12 @@ def test_words_per_second_are_medians_without_the_first_fifth(run):
     assert Measures(run, "en", "fr").words_per_second("t") == (8, 9)
 
 
+def test_a_language_model_has_no_source_words_per_second(run):
+    (run / "logs").mkdir()
+    (run / "logs/lm.log").write_text("s2st: x, 1,078 words/s, 0:01 left\n")
+    assert Measures(run, "en", "fr").words_per_second("lm") == (0, 1078)
+
+
 @pytest.mark.parametrize(("samples", "verdict"), [
     ([0.1, 0.2, 0.3], "held"), ([-0.1, 0.2, 0.3], "not significant"),
     ([-0.1, -0.2, -0.3], "not held"), ([0.0, 0.0, 0.0], "not significant"),

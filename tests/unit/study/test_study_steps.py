@@ -110,7 +110,7 @@ def test_a_failed_step_is_named_with_its_last_line_and_others_keep_their_work(fo
 
 def test_a_missing_input_and_an_output_that_was_not_written_are_errors(folder):
     own, said = runner(folder)
-    with pytest.raises(StudyError, match="b: nothing-here: not there"):
+    with pytest.raises(StudyError, match="b: nothing-here does not exist"):
         own.run([listing("a", (), "out/a"), listing("b", ("nothing-here",), "out/b")])
     assert said == []  # found before a is done
     own, _ = runner(folder)
