@@ -80,7 +80,7 @@ def _loss_and_gradients(
         chunk, targets = features[rows].to(dtype), words[rows].unsqueeze(1)
         logits = multiply(chunk, factor).to(wide)
         chosen = logits.gather(1, targets)
-        # the normaliser by way of the largest logit, whose probability is never too small;
+        # the normalizer by way of the largest logit, whose probability is never too small;
         # logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
         largest = logits.amax(dim=1), probabilities.amax(dim=1)

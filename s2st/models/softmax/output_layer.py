@@ -96,7 +96,7 @@ class Output(nn.Module):
         return self.matrix()
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits (..., V) of features (..., H); of an adaptive softmax they are normalised."""
+        """Logits (..., V) of features (..., H); of an adaptive softmax they are normalized."""
         if self.adaptive is not None:
             flat = self.adaptive.log_prob(at_least_float32(features.flatten(0, -2)))
             return flat.view(*features.shape[:-1], self.words)

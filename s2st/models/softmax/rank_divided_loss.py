@@ -23,7 +23,7 @@ class DividedLoss:
     """Sums over rows in nats, the same on all ranks, and this rank's share of the gradients.
 
     Attributes:
-        loss, nll: of what training minimises and of -log p(word), in at least float32.
+        loss, nll: of what training minimizes and of -log p(word), in at least float32.
         of_features: (N, H); the loss's gradient is the sum over the ranks. None if not asked for.
         of_weight: this rank's rows' whole gradient; None if not asked for.
     """

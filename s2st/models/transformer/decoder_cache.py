@@ -107,7 +107,7 @@ def attend_words(
 
 @dataclass(frozen=True)
 class RowGroups:
-    """Rows in groups of neighbours of one sentence, which read its memory together.
+    """Rows in groups of neighbors of one sentence, which read its memory together.
 
     Attributes:
         sentences: (G,) of each group; None where they are all sentences in order.

@@ -1,4 +1,4 @@
-"""The Transformer (Vaswani et al. 2017), layers normalised before or after each sublayer.
+"""The Transformer (Vaswani et al. 2017), layers normalized before or after each sublayer.
 
 Embeddings are scaled by the root of the width and added to sinusoids, so that a sentence may have
 any length. Decoding keeps the keys and values of words read (`transformer_state`).
