@@ -18,10 +18,10 @@ standard input. Each line is `phrase`, `meaning TAB phrase` or `panel TAB meanin
 analyzes each panel separately. The states of several checkpoints are concatenated.
 
 Each line of output repeats the input and adds x and y, with tabs. On stderr, s2st prints the share
-of the variance that the two components hold. Where the input gives meanings, s2st also prints the
-mean cosine distance of phrases with the same meaning and with different meanings, each for phrases
-of the same words in another order and for phrases of other words, and how often the nearest
-neighbor of a phrase has the same meaning.
+of the variance that the two components hold. If the input gives meanings, s2st also prints mean
+cosine distances: between phrases with the same meaning and between phrases with different meanings.
+It breaks each of them down into pairs with the same words in another order and pairs with other
+words. Last, it prints how often the nearest neighbor of a phrase has the same meaning.
 """
 
 

@@ -280,7 +280,7 @@ class ConfiguredCommand(Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 title = getattr(parameter, "section", "") or "Options"
                 sections.setdefault(title, []).append(record)
         for title, records in sections.items():

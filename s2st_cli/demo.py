@@ -9,7 +9,14 @@ from s2st_cli.terminal_output import narrate, show_lines
 
 
 @click.command(cls=Command)
-@click.option("--dir", "folder", default="s2st-demo", show_default=True, help="folder to create")
+@click.option(
+    "--dir",
+    "folder",
+    default="s2st-demo",
+    metavar="FOLDER",
+    show_default=True,
+    help="folder to create",
+)
 @click.option(
     "--train-size",
     cls=NumberOption,
