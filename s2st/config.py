@@ -15,7 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from s2st.errors import ConfigError, InputMissingError
+from s2st import snapshots
+from s2st.errors import ConfigError, DataError, InputMissingError
+from s2st.reading import read_whole, why_not
+from s2st.snapshots import ReplacedError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -164,12 +167,15 @@ def shown(value: Any) -> str:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Reads a TOML file into a dict; raises InputMissingError or ConfigError in one line."""
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
+        snapshots.note_path(path)
+        data = read_whole(path, MOST_BYTES, regular=False)
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise ConfigError(f"{path}: not a file of options: it is larger than {MOST_BYTES} bytes")
+        raise InputMissingError(f"{path}: cannot be read: {why_not(path, error)}") from error
+    except ReplacedError:
+        raise
+    except DataError as error:
+        message = f"{path}: not a file of options: it is larger than {MOST_BYTES} bytes"
+        raise ConfigError(message) from error
     if data.count(b".") > MOST_DOTS:
         raise ConfigError(f"{path}: not a file of options: it holds more than {MOST_DOTS} dots")
     try:

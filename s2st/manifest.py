@@ -7,6 +7,7 @@ before it: no bit of a folder can change unseen.
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -15,18 +16,22 @@ from typing import Any
 from s2st import durable
 from s2st.config import shown
 from s2st.errors import CheckpointError
+from s2st.reading import read_whole
+from s2st.snapshots import MANIFEST as MANIFEST
 
-MANIFEST = "manifest.json"
 KINDS = {
     "s2st-store": "a store of `s2st preprocess`",
     "s2st-checkpoint": "a checkpoint of `s2st train`",
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MOST_JSON_BYTES = 1 << 25  # parsed JSON takes up to 20 times as much memory
 
 
 def seal(values: Mapping[str, Any]) -> bytes:
     """The bytes of a manifest of these values, with its own checksum at the end."""
-    body = json.dumps(values, indent=1, ensure_ascii=False).removesuffix("\n}").encode()
+    text = json.dumps(values, indent=1, ensure_ascii=False).removesuffix("\n}")
+    # what stands for a byte of a file's name that is no UTF-8
+    body = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
     return body + _seal_of(body)
 
 
@@ -58,13 +63,12 @@ def read_sealed(folder: Path) -> dict[str, Any]:
 
 def read_small(path: Path) -> bytes:
     """A file of limited size; raises OSError, or CheckpointError if it is too large."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError("not a plain file", str(path))
-    with open(path, "rb") as stream:
-        data = stream.read(MOST_JSON_BYTES + 1)
-    if len(data) > MOST_JSON_BYTES:
-        raise CheckpointError(f"damaged: more than {MOST_JSON_BYTES} bytes", str(path))
-    return data
+    return read_listed(path, MOST_JSON_BYTES)
+
+
+def read_listed(path: Path, most: int) -> bytes:
+    """A plain file of a folder, of `most` bytes; raises OSError or CheckpointError."""
+    return read_whole(path, most, failure=CheckpointError)
 
 
 def parse_json(data: bytes, path: Path) -> Any:

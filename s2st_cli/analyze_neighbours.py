@@ -27,7 +27,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         raise UsageError("give either --checkpoint PATH or --vectors FILE")
     if file is not None and side is not None:
         raise UsageError("--side is of a --checkpoint; a file of vectors has none")
-    from s2st.analysis.neighbors import checkpoint_vectors, default_side, nearest
+    from s2st.analysis.neighbors import checkpoint_vectors, nearest
     from s2st.text.lines import open_output
     from s2st.text.vectors import read_vectors
 
@@ -35,8 +35,8 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         vectors, where = read_vectors(file), file
     else:
         import_torch()
-        side = side or default_side(checkpoint)
-        vectors, where = checkpoint_vectors(checkpoint, side), f"the {side} side of {checkpoint}"
+        side, vectors = checkpoint_vectors(checkpoint, side)
+        where = f"the {side} side of {checkpoint}"
     found = nearest(vectors, extra["words"], extra["count"], where)
     with open_output("-") as write:
         if extra["json"]:

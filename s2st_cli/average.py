@@ -29,8 +29,11 @@ def command(
     if last is not None and len(checkpoints) > 1:
         raise UsageError("--last takes one save folder")
     import_torch()
-    from s2st.pipelines.average import average, last_checkpoints
+    from s2st.pipelines.average import average, average_last
 
-    paths = list(checkpoints) if last is None else last_checkpoints(checkpoints[0], last)
-    average(paths, weight, release)
-    print(f"s2st: wrote {release}, the mean of {len(paths)} checkpoints", file=sys.stderr)
+    if last is None:
+        average(checkpoints, weight, release)
+    else:
+        average_last(checkpoints[0], last, weight, release)
+    count = last or len(checkpoints)
+    print(f"s2st: wrote {release}, the mean of {count} checkpoints", file=sys.stderr)

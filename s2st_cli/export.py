@@ -18,13 +18,13 @@ def command(checkpoint: str, release: str) -> None:
     import_torch()
     import torch
 
-    from s2st.models.saved import read_saved, write_manifest, write_model_files
+    from s2st.models.saved import load_saved, write_manifest, write_model_files
 
     final = Path(release)
     if final.exists():
         raise OutputError(f"{final}: exists already; name a folder that does not")
-    saved = read_saved(checkpoint)
-    weights = saved.load(torch.device("cpu")).state_dict()
+    saved, model = load_saved(checkpoint, torch.device("cpu"), whole=True)
+    weights = model.state_dict()
     with durable.new_folder(final) as folder:
         write_model_files(folder, saved.record, weights)
         write_manifest(folder, saved.record, saved.summary)

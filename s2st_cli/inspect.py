@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +11,18 @@ from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.manifest import kind_of
 from s2st.models.registry import ARCHITECTURES
+from s2st.reading import why_not
+from s2st.snapshots import steady
 from s2st.text.tokenizers import NOTHING
 from s2st_cli.options import ConfiguredCommand
 from s2st_cli.startup import import_torch
+
+if TYPE_CHECKING:
+    from s2st.data.store import ParallelCorpus, Store
+    from s2st.models.saved import SavedModel
+    from s2st.scoring.members import ModelTree
+
+    OpenStore = tuple[Store, dict[str, ParallelCorpus]]
 
 SPEC = CommandSpec(
     fixed=(), roles=(Role("arch", ARCHITECTURES, "lstm-reversed", "architecture", ("-a",)),)
@@ -56,19 +65,25 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 def _inspect_path(path: Path) -> None:
     if path.suffix == ".toml" and path.is_file():
-        _inspect_ensemble(path)
+        from s2st.scoring.members import read_tree
+
+        _inspect_tree(read_tree(path))
         return
     if not path.exists():
-        raise InputMissingError(f"{path}: no such file or folder")
-    if kind_of(path) == "s2st-store":
-        _inspect_store(path)
-        return
+        raise InputMissingError(f"{path}: {why_not(path)}")
     from s2st.config import config_values
-    from s2st.models.saved import read_saved
+    from s2st.models.saved import read_at
 
-    saved = read_saved(path)
+    def read(place: Path) -> "SavedModel | OpenStore":
+        return _open_store(place) if kind_of(place) == "s2st-store" else read_at(place, folder=path)
+
+    opened = steady(path, read)
+    if isinstance(opened, tuple):
+        _inspect_store(path, *opened)
+        return
+    saved = opened
     record = saved.record
-    print(f"checkpoint {path.resolve().name}: architecture {record.architecture}")
+    print(f"checkpoint {saved.place.resolve().name}: architecture {record.architecture}")
     _print_options(config_values(record.config))
     for side, spec, vocabulary in (
         ("source", record.source_tokenizer, record.source_vocabulary),
@@ -85,21 +100,28 @@ def _inspect_path(path: Path) -> None:
         raise CheckpointError("damaged training history", str(path / "manifest.json")) from error
 
 
-def _inspect_ensemble(path: Path) -> None:
-    from s2st.scoring.build import read_ensemble
-
-    config = read_ensemble(path)
+def _inspect_tree(tree: "ModelTree") -> None:
+    """An ensemble file and all that it leads to."""
+    config = tree.config
+    if config is None:
+        _inspect_path(tree.path)
+        return
     weights = config.weights or (1.0,) * len(config.members)
-    print(f"ensemble {path}: {len(config.members)} members, mode {config.mode}")
-    for member, weight in zip(config.members, weights, strict=False):
+    print(f"ensemble {tree.path}: {len(config.members)} members, mode {config.mode}")
+    for member, weight in zip(tree.members, weights, strict=False):
         print(f"\nmember of weight {weight:g}:")
-        _inspect_path(path.parent / member)
+        _inspect_tree(member)
 
 
-def _inspect_store(path: Path) -> None:
+def _open_store(place: Path) -> "OpenStore":
+    """A store and its splits, by name."""
     from s2st.data.store import Store
 
-    store = Store(path)
+    store = Store(place)
+    return store, {name: store.split(name) for name in store.splits}
+
+
+def _inspect_store(path: Path, store: "Store", splits: Mapping[str, "ParallelCorpus"]) -> None:
     languages = f"{store.source_language} to {store.target_language}"
     if store.source_language == NOTHING:
         languages = f"{store.target_language} alone"
@@ -110,8 +132,7 @@ def _inspect_store(path: Path) -> None:
     ):
         words = len(vocabulary) - 4
         print(f"{side} {spec.language}: {words:,} words + 4 special, tokenizer {spec.name}")
-    for name in store.splits:
-        corpus = store.split(name)
+    for name, corpus in splits.items():
         source, target = len(corpus.source.ids), len(corpus.target.ids)
         print(f"{name}: {len(corpus):,} pairs, {source:,} source and {target:,} target tokens")
 

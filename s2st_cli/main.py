@@ -15,6 +15,7 @@ from s2st import __version__
 from s2st.errors import InterruptedBySignalError, S2STError, UsageError
 from s2st.interrupt import Stopped
 from s2st.ranks import Ranks, ranks
+from s2st.snapshots import one_run
 from s2st_cli.lazy import LazyGroup
 
 COMMANDS = {
@@ -142,7 +143,8 @@ def run(arguments: list[str] | None = None) -> int:
     if sys.stderr is None:  # print(file=None) would write to stdout
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
-        result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+        with one_run():
+            result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (BrokenPipeError, _ClosedPipeError):

@@ -51,14 +51,12 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:
     """The words that --dict names, and the tokeniser that goes with them."""
-    from s2st.data.prepare import dictionary_tokenizer
+    from s2st.data.prepare import read_dictionary
 
-    if not Path(path).is_dir():
-        return spec, Vocabulary.load(path)
-    if not spec.language:
+    if Path(path).is_dir() and not spec.language:
         raise UsageError(f"--dict {path}: --lang must say which of its languages")
-    own = dictionary_tokenizer(path, spec.language)
-    return own or spec, Vocabulary.load(Path(path) / f"dict.{spec.language}.txt")
+    own, vocabulary = read_dictionary(path, spec.language)
+    return own or spec, vocabulary
 
 
 command = ConfiguredCommand(

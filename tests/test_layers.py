@@ -16,6 +16,8 @@ LAYERS = (
         "device",
         "durable",
         "manifest",
+        "reading",
+        "snapshots",
         "components",
         "interrupt",
         "joining",

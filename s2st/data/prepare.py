@@ -23,6 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import Chunk, growing_index, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
+from s2st.snapshots import once, steady
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.packed import FORMATS
 from s2st.text.tokenizers import (
@@ -92,9 +93,28 @@ def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec)
 
 def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
     """The tokeniser that goes with `--srcdict`/`--tgtdict FOLDER`; None for a plain file."""
+    return read_dictionary(path, language)[0]
+
+
+def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Vocabulary]:
+    """The words of a language in a `dict.LANG.txt` file, a checkpoint or a store; its tokeniser.
+
+    A command that asks twice gets the same. A file has no tokeniser.
+
+    Raises:
+        InputMissingError, DataError, UsageError: what cannot be used, or lacks the language.
+    """
     folder = Path(path)
     if not folder.is_dir():
-        return None
+        return None, once("dictionary", path, lambda: Vocabulary.load(folder))
+    return once(
+        f"dictionary of {language}",
+        path,
+        lambda: steady(folder, lambda place: _read_dictionary(place, path, language)),
+    )
+
+
+def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerSpec, Vocabulary]:
     try:
         manifest = read_sealed(folder)
         record = manifest["tokenizers"]
@@ -105,8 +125,9 @@ def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
         raise DataError("damaged manifest", str(folder / MANIFEST)) from error
     for spec in sides:
         if spec.language == language:
-            verify_files(folder, manifest, [f"dict.{language}.txt"])
-            return spec
+            name = f"dict.{language}.txt"
+            verify_files(folder, manifest, [name])
+            return spec, Vocabulary.load(folder / name)
     raise UsageError(f"{path}: has no vocabulary for language {language!r}")
 
 
@@ -270,10 +291,7 @@ class _Preparation:
             if path is None:
                 found.append(Vocabulary([], []) if language == NOTHING else None)
                 continue
-            folder = Path(path)
-            found.append(
-                Vocabulary.load(folder / f"dict.{language}.txt" if folder.is_dir() else folder)
-            )
+            found.append(read_dictionary(path, language)[1])
         return found
 
     def _build_vocabularies(self, counts: list[dict[str, int]]) -> None:

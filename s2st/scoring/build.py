@@ -1,25 +1,24 @@
 """Scorers from what the user names: checkpoint folders, ensemble files and ARPA files."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 
 from s2st import durable
-from s2st.config import make_config, read_option_file, shown
-from s2st.errors import ConfigError, InputMissingError, S2STError, UsageError
+from s2st.errors import InputMissingError, UsageError
 from s2st.manifest import MANIFEST
 from s2st.models.registry import EnsembleConfig
-from s2st.models.saved import ModelRecord, read_saved
+from s2st.models.saved import ModelRecord, load_saved
 from s2st.ngram.arpa import is_arpa
+from s2st.reading import why_not
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble import EnsembleScorer
+from s2st.scoring.members import ModelTree, naming, read_tree
 from s2st.scoring.model import ModelScorer
 from s2st.scoring.ngram import NGramScorer
-
-MAX_DEPTH = 4  # of ensemble files that name ensemble files
+from s2st.snapshots import note_path, once, remember, steady
 
 
 def load_scorer(
@@ -49,7 +48,8 @@ def load_scorer(
 
 def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
     """One scorer a path; they need not fit together unless they are joined."""
-    return [_load(Path(path), device, precision, 0) for path in paths]
+    # all files are looked at before a model takes memory
+    return [_load(tree, device, precision) for tree in [read_tree(Path(path)) for path in paths]]
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
@@ -58,24 +58,29 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
     Raises:
         InputMissingError, ConfigError: a path that cannot be used.
     """
-    return [_fingerprint(Path(path), 0) for path in paths]
+    return [_fingerprint(read_tree(Path(path))) for path in paths]
 
 
-def _fingerprint(path: Path, depth: int) -> str:
-    if path.suffix == ".toml" and not path.is_dir():
-        _check_depth(path, depth)
-        members = read_ensemble(path).members
+def _fingerprint(tree: ModelTree) -> str:
+    return once("fingerprint", tree.path, lambda: _computed(tree))
+
+
+def _computed(tree: ModelTree) -> str:
+    path = tree.path
+    if tree.config is not None:
         inner = []
-        for member in members:
-            with _named(path, member):
-                inner.append(_fingerprint(path.parent / member, depth + 1))
-        return sha256(" ".join([durable.sha256_of(path), *inner]).encode()).hexdigest()
+        for name, member in zip(tree.config.members, tree.members, strict=True):
+            with naming(path, name):
+                inner.append(_fingerprint(member))
+        return sha256(" ".join([tree.digest, *inner]).encode()).hexdigest()
     try:
         if is_arpa(path):
+            note_path(path)
             return durable.sha256_of(path)
-        return durable.sha256_of(path / MANIFEST)  # which holds the hashes of the other files
+        # the manifest holds the hashes of the other files
+        return steady(path, lambda place: durable.sha256_of(place / MANIFEST), pin=True)
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputMissingError(f"{path}: cannot be read: {why_not(path, error)}") from error
 
 
 def join(
@@ -114,73 +119,38 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
                 )
 
 
-def read_ensemble(path: Path) -> EnsembleConfig:
-    """The options of an ensemble file; raises ConfigError or InputMissingError."""
-    values = read_option_file(path)
-    if values.pop("arch", "ensemble") != "ensemble":
-        raise ConfigError(f'{path}: arch must be "ensemble" in a file given as a checkpoint')
-    config = make_config(EnsembleConfig, values, str(path))
-    if not config.members:
-        raise ConfigError(f'{path}: members = ["checkpoint", ...] is missing')
-    for member in config.members:
-        if not 0 < len(member) < 1000 or "\0" in member:
-            raise ConfigError(f"{path}: member {shown(member)} is not a path")
-    return config
-
-
-def _load(path: Path, device: torch.device, precision: str, depth: int) -> Scorer:
+def _load(tree: ModelTree, device: torch.device, precision: str) -> Scorer:
+    if tree.config is not None:
+        return _ensemble(tree, device, precision)
+    path = tree.path
     try:
-        if path.suffix == ".toml" and not path.is_dir():
-            _check_depth(path, depth)
-            config = read_ensemble(path)
-            return build_ensemble(config, path.parent, device, precision, depth + 1, path)
         if is_arpa(path):
             return NGramScorer(path, device)
-        saved = read_saved(path, whole=False)
+        saved, model = load_saved(path, device, pin=True)
     except OSError as error:  # a name that no file can have
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+    remember("fingerprint", path, saved.digest)
     source, target = text_sides(saved.record)
-    return ModelScorer(saved.load(device), source, target, precision)
+    return ModelScorer(model, source, target, precision)
 
 
-def _check_depth(path: Path, depth: int) -> None:
-    if depth >= MAX_DEPTH:
-        raise UsageError(f"{path}: ensemble files name each other more than {MAX_DEPTH} deep")
+def _ensemble(tree: ModelTree, device: torch.device, precision: str) -> EnsembleScorer:
+    assert tree.config is not None
+    members = []
+    for name, member in zip(tree.config.members, tree.members, strict=True):
+        with naming(tree.path, name):
+            members.append(_load(member, device, precision))
+    with naming(tree.path):
+        paths = [str(member.path) for member in tree.members]
+        return join(members, paths, tree.config.weights, tree.config.mode)
 
 
 def build_ensemble(
-    config: EnsembleConfig,
-    folder: Path,
-    device: torch.device,
-    precision: str = "float32",
-    depth: int = 1,
-    file: Path | None = None,
+    config: EnsembleConfig, folder: Path, device: torch.device, precision: str = "float32"
 ) -> EnsembleScorer:
-    """The architecture `ensemble`: its members are found from `folder`, where its file is.
-
-    Args:
-        depth: how many ensemble files lead to this one, to end circles.
-        file: where the options come from; messages name it.
-    """
-    paths = [folder / member for member in config.members]
-    members = []
-    for member, path in zip(config.members, paths, strict=True):
-        with _named(file, member):
-            members.append(_load(path, device, precision, depth))
-    with _named(file):
-        return join(members, [str(path) for path in paths], config.weights, config.mode)
-
-
-@contextmanager
-def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
-    """Errors inside say first which ensemble file, and which member of it, led there."""
-    try:
-        yield
-    except S2STError as error:
-        if file is not None:
-            where = str(file) if member is None else f"{file}, member {shown(member)}"
-            error.args = (f"{where}: {error}",)
-        raise
+    """The architecture `ensemble`: its members are found from `folder`, where its file is."""
+    paths = [str(folder / member) for member in config.members]
+    return join(load_members(paths, device, precision), paths, config.weights, config.mode)
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:

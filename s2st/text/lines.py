@@ -23,6 +23,8 @@ from typing import BinaryIO, TextIO, cast
 from s2st import durable
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.interrupt import held
+from s2st.reading import why_not
+from s2st.snapshots import note
 from s2st.text.encodings import LEAST, foreign
 from s2st.text.packed import PIECE, UnpackedStream, Unpacker, suffix_of
 
@@ -56,7 +58,8 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
 
     Raises:
         InputMissingError: it cannot be opened.
-        DataError: it is compressed in a way that s2st does not read.
+        DataError: it is compressed in a way that s2st does not read, or it was replaced since
+            the command read it before.
     """
     unpacker = Unpacker(str(path) if name is None else name)
     try:
@@ -65,9 +68,13 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
             return _opened(UnpackedStream(unpacker, buffer.read1, lambda: None))
         raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by who reads
         try:
+            facts = os.fstat(raw.fileno())
+            regular = stat.S_ISREG(facts.st_mode)
+            if regular:
+                note(path, facts)
             while not unpacker.known:
                 unpacker.give(raw.read(PIECE))
-            if unpacker.plain and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            if regular and unpacker.plain:
                 raw.seek(0)
                 return io.BufferedReader(raw)
         except BaseException:
@@ -75,7 +82,7 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
             raise
         return _opened(UnpackedStream(unpacker, raw.read, raw.close))
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputMissingError(f"{path}: cannot be read: {why_not(path, error)}") from error
 
 
 def _opened(stream: UnpackedStream) -> BinaryIO:

@@ -14,11 +14,13 @@ from typing import Any
 from s2st import durable
 from s2st.config import config_values, make_config, option
 from s2st.errors import CheckpointError, ConfigError, InputMissingError
-from s2st.manifest import files_of, verify_files
+from s2st.manifest import files_of, read_listed, verify_files
+from s2st.reading import read_whole, why_not
 from s2st.registry import Registry
 from s2st.text.lines import split_words
 
 NOTHING = "nothing"
+MOST_MODEL_BYTES = 1 << 26  # of a SentencePiece model; those of 250,000 pieces have 5 MB
 
 
 class Tokenizer(ABC):
@@ -269,13 +271,18 @@ def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> Tokeniz
     file_name = model_file_name(language)
     if file_name in files_of(folder, manifest):
         verify_files(folder, manifest, [file_name])
-        model = (folder / file_name).read_bytes()
+        model = read_listed(folder / file_name, MOST_MODEL_BYTES)
     return TokenizerSpec(name, config, language, model)
 
 
 def read_model(path: str) -> bytes:
-    """Reads a SentencePiece model file that the user named; raises InputMissingError."""
+    """Reads a SentencePiece model file that the user named.
+
+    Raises:
+        InputMissingError: it cannot be read.
+        DataError: it is larger than a model can be.
+    """
     try:
-        return Path(path).read_bytes()
+        return read_whole(path, MOST_MODEL_BYTES, regular=False)
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputMissingError(f"{path}: cannot be read: {why_not(path, error)}") from error

@@ -23,12 +23,12 @@ from s2st.manifest import parse_json, read_small
 from s2st.models.saved import (
     ModelRecord,
     SavedModel,
-    load_tensors,
-    read_saved,
+    read_at,
     save_tensors,
     write_manifest,
     write_model_files,
 )
+from s2st.snapshots import steady
 
 log = logging.getLogger("s2st")
 STATE = "training/state.json"
@@ -192,16 +192,21 @@ class ResumedRun:
     def tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Weights, and the optimiser's state as `optimizer_tensors` gives it, read and checked."""
         model = self.saved.load(torch.device("cpu"))
-        path = self.saved.folder / OPTIMIZER
-        tensors = load_tensors(path)
-        check_optimizer_tensors(tensors, list(model.parameters()), path)
+        tensors = self.saved.tensors(OPTIMIZER)
+        check_optimizer_tensors(tensors, list(model.parameters()), self.saved.place / OPTIMIZER)
         return model.state_dict(), tensors
 
 
 def read_run(folder: Path) -> ResumedRun:
     """Reads a checkpoint to resume from; raises CheckpointError if it holds no training state."""
-    saved = read_saved(folder)
-    path = folder / STATE
+    return steady(folder, lambda place: read_run_at(place, folder))
+
+
+def read_run_at(place: Path, folder: Path | None = None) -> ResumedRun:
+    """As `read_run`, of the folder itself, once; `folder` is as the user names it."""
+    folder = place if folder is None else folder
+    saved = read_at(place, folder=folder)
+    path = place / STATE
     if not {STATE, OPTIMIZER} <= set(saved.manifest["files"]):
         message = "holds no training state (it is a release); training cannot go on from it"
         raise CheckpointError(message, str(folder))

@@ -13,6 +13,8 @@ from torch import nn
 from s2st import durable
 from s2st.errors import InputMissingError, UsageError
 from s2st.models.base import Seq2SeqModel
+from s2st.reading import why_not
+from s2st.snapshots import note_path
 from s2st.text.vectors import WordVectors, read_vectors, vector_size
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.config import EmbeddingsConfig
@@ -43,9 +45,11 @@ def file_hashes(files: EmbeddingsConfig) -> dict[str, str]:
     for side, path in files.paths().items():
         if Path(path).is_file():
             try:
+                note_path(path)
                 found[f"{side}_embeddings"] = f"sha256:{durable.sha256_of(Path(path))}"
             except OSError as error:
-                raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+                message = f"{path}: cannot be read: {why_not(path, error)}"
+                raise InputMissingError(message) from error
     return found
 
 

@@ -94,7 +94,7 @@ CASES = [
         f"{GENERATE} --checkpoint {{model}} --ensemble-weight 0 --ensemble-weight 1",
         "positive",
     ),
-    (USAGE, "generate --checkpoint {loop.toml} {src}", "deep"),
+    (USAGE, "generate --checkpoint {loop.toml} {src}", "circle"),
     (USAGE, "generate --checkpoint {nobody.toml} {src}", "members"),
     (USAGE, "generate --checkpoint {bad.toml} {src}", "{bad.toml}"),
     (USAGE, "generate --checkpoint {typo.toml} {src}", "unknown option"),

@@ -30,7 +30,7 @@ def unloaded(monkeypatch):
 
     from s2st.scoring import build
 
-    monkeypatch.setattr(build, "read_saved", refuse)
+    monkeypatch.setattr(build, "load_saved", refuse)
 
 
 def rescore(world, folder, *options):
