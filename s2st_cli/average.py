@@ -39,8 +39,10 @@ def command(
     if last is not None and len(checkpoints) > 1:
         raise UsageError("--last takes one save folder")
     import_torch()
-    from s2st.jobs.average_checkpoints import average, last_checkpoints
+    from s2st.jobs.average_checkpoints import average, average_last
 
-    paths = list(checkpoints) if last is None else last_checkpoints(checkpoints[0], last)
-    average(paths, weight, release)
-    say(f"wrote {release}, the mean of {len(paths)} checkpoints")
+    if last is None:
+        average(checkpoints, weight, release)
+    else:
+        average_last(checkpoints[0], last, weight, release)
+    say(f"wrote {release}, the mean of {last or len(checkpoints)} checkpoints")

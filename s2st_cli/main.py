@@ -15,6 +15,7 @@ from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.options.plugin_faults import describe_error, plugin_place
 from s2st.options.registry import loaded_plugins
 from s2st.process.device import is_out_of_memory
+from s2st.process.snapshots import one_run
 from s2st.process.stop_signals import Stopped
 from s2st_cli.lazy_group import LazyGroup
 from s2st_cli.standard_streams import prepare_streams
@@ -140,7 +141,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+        with one_run():
+            result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
         flush_stdout()
         return result if isinstance(result, int) else 0
     except (BrokenPipeError, _ClosedPipeError):

@@ -31,7 +31,7 @@ def analyze_neighbors(config: NeighborsConfig, words: Sequence[str]) -> Iterator
         raise UsageError("give either --checkpoint PATH or --vectors FILE")
     if file is not None and side is not None:
         raise UsageError("--side needs --checkpoint; a file of vectors has no sides")
-    from s2st.analysis.nearest_words import checkpoint_vectors, default_side, nearest
+    from s2st.analysis.nearest_words import checkpoint_vectors, nearest
     from s2st.text.word_vectors import read_vectors
 
     if checkpoint is None:
@@ -39,8 +39,8 @@ def analyze_neighbors(config: NeighborsConfig, words: Sequence[str]) -> Iterator
         vectors, where = read_vectors(file), file
     else:
         import_torch()
-        side = side or default_side(checkpoint)
-        vectors, where = checkpoint_vectors(checkpoint, side), f"the {side} side of {checkpoint}"
+        side, vectors = checkpoint_vectors(checkpoint, side)
+        where = f"the {side} side of {checkpoint}"
     found = nearest(vectors, words, config.count, where)
     if config.json:
         for word, neighbors in found.items():

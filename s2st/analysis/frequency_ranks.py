@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s2st.errors import CheckpointError, DataError, InputMissingError
 from s2st.process.manifest import kind_of
+from s2st.process.snapshots import steady
 from s2st.text.line_files import read_lines, split_words
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -84,16 +85,20 @@ def ranks_of_vocabulary(path: str) -> WordRanks:
 
 
 def _source_side(folder: Path) -> tuple[Vocabulary, TokenizerSpec]:
+    return steady(folder, _read_source_side)
+
+
+def _read_source_side(folder: Path) -> tuple[Vocabulary, TokenizerSpec]:
     kind = kind_of(folder)
     if kind == "s2st-store":
         from s2st.data.store import Store
 
         store = Store(folder)
         return store.source_vocabulary, store.source_tokenizer
-    from s2st.models.model_files import read_saved
+    from s2st.models.model_files import read_at
 
     try:
-        record = read_saved(folder, whole=False).record
+        record = read_at(folder, whole=False).record
     except InputMissingError as error:
         raise CheckpointError(f"neither a store nor a checkpoint: {error}") from error
     return record.source_vocabulary, record.source_tokenizer

@@ -60,15 +60,12 @@ def _near(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def default_side(path: str) -> str:
-    """The side of a checkpoint that has words: "source", or "target" of a language model."""
-    from s2st.models.model_files import read_saved
+def checkpoint_vectors(path: str, side: str | None = None) -> tuple[str, WordVectors]:
+    """A side of a checkpoint, and its embeddings without the special tokens.
 
-    return "source" if len(read_saved(path, whole=False).record.source_vocabulary) > 4 else "target"
-
-
-def checkpoint_vectors(path: str, side: str) -> WordVectors:
-    """A checkpoint's embeddings of one side ("source" or "target"), without the special tokens.
+    Args:
+        path: the checkpoint.
+        side: "source" or "target"; left out, the first of them that has words.
 
     Raises:
         UsageError: the architecture has no such table.
@@ -76,11 +73,13 @@ def checkpoint_vectors(path: str, side: str) -> WordVectors:
     """
     import torch
 
-    from s2st.models.model_files import read_saved
+    from s2st.models.model_files import load_saved
 
-    saved = read_saved(path, whole=False)
-    table = getattr(saved.load(torch.device("cpu")).embeddings(), side)
+    saved, model = load_saved(path, torch.device("cpu"))
+    if side is None:
+        side = "source" if len(saved.record.source_vocabulary) > 4 else "target"
+    table = getattr(model.embeddings(), side)
     if table is None:
         raise UsageError(f"{path}: {saved.record.architecture} has no {side} embeddings")
     vocabulary = getattr(saved.record, f"{side}_vocabulary")
-    return WordVectors(vocabulary.tokens[4:], table.weight.detach()[4:].float().numpy())
+    return side, WordVectors(vocabulary.tokens[4:], table.weight.detach()[4:].float().numpy())

@@ -115,7 +115,7 @@ def _lead(run: ResumedRun, validations: Sequence[_Validation]) -> str:
 
 def _facts(run: ResumedRun) -> tuple[tuple[str, str], ...]:
     record = run.saved.record
-    facts = [("checkpoint", run.saved.folder.resolve().name)]
+    facts = [("checkpoint", run.saved.place.resolve().name)]
     for side, spec, vocabulary in (
         ("source", record.source_tokenizer, record.source_vocabulary),
         ("target", record.target_tokenizer, record.target_vocabulary),

@@ -23,6 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.process import durable_files
 from s2st.process.manifest import MANIFEST, read_sealed, seal, verify_files
+from s2st.process.snapshots import once, steady
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
@@ -91,10 +92,37 @@ def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec)
 
 
 def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
-    """The tokeniser that goes with `--srcdict`/`--tgtdict FOLDER`; None for a plain file."""
+    """The tokenizer that goes with `--srcdict`/`--tgtdict FOLDER`; None for a plain file."""
+    return read_dictionary(path, language)[0]
+
+
+def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Vocabulary]:
+    """The tokenizer and the vocabulary of a language in a dictionary.
+
+    A command that asks twice gets the same vocabulary, even if another process has replaced it.
+
+    Args:
+        path: a `dict.LANG.txt` file, a checkpoint or a store.
+        language: the language to look up in a checkpoint or a store.
+
+    Returns:
+        The tokenizer (None for a `dict.LANG.txt` file) and the vocabulary.
+
+    Raises:
+        InputMissingError, DataError: the dictionary cannot be read.
+        UsageError: the folder has no vocabulary for the language.
+    """
     folder = Path(path)
     if not folder.is_dir():
-        return None
+        return None, once("dictionary", path, lambda: Vocabulary.load(folder))
+    return once(
+        f"dictionary of {language}",
+        path,
+        lambda: steady(folder, lambda place: _read_dictionary(place, path, language)),
+    )
+
+
+def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerSpec, Vocabulary]:
     try:
         manifest = read_sealed(folder)
         record = manifest["tokenizers"]
@@ -105,8 +133,9 @@ def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
         raise DataError("damaged manifest", str(folder / MANIFEST)) from error
     for spec in sides:
         if spec.language == language:
-            verify_files(folder, manifest, [f"dict.{language}.txt"])
-            return spec
+            name = f"dict.{language}.txt"
+            verify_files(folder, manifest, [name])
+            return spec, Vocabulary.load(folder / name)
     raise UsageError(f"{path}: has no vocabulary for language {language!r}")
 
 
@@ -290,10 +319,7 @@ class _Preparation:
             if path is None:
                 found.append(Vocabulary([], []) if language == ABSENT else None)
                 continue
-            folder = Path(path)
-            found.append(
-                Vocabulary.load(folder / f"dict.{language}.txt" if folder.is_dir() else folder)
-            )
+            found.append(read_dictionary(path, language)[1])
             self._tell_foreign_words(len(found) - 1, path, found[-1])
         return found
 

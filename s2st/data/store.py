@@ -15,6 +15,7 @@ from s2st.data.array_files import open_array
 from s2st.errors import CheckpointError, InputMissingError
 from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
+from s2st.process.snapshots import check_same, stamp_of, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 
@@ -87,14 +88,22 @@ class ParallelCorpus:
 
 
 class Store:
-    """A store opened for reading. Raises InputMissingError or CheckpointError on opening."""
+    """A store opened for reading. Raises InputMissingError or CheckpointError on opening.
+
+    Opening a split raises CheckpointError if another process has replaced the folder meanwhile.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.manifest = _read_manifest(self.folder)
+        steady(self.folder, self._open)
+
+    def _open(self, place: Path) -> None:
+        """Reads everything except the splits from a folder whose links are resolved."""
+        self._place, self._stamp = place, stamp_of(place)
+        self.manifest = _read_manifest(place)
         self.source_language: str = self.manifest["source_language"]
         self.target_language: str = self.manifest["target_language"]
-        self._files = files_of(self.folder, self.manifest)
+        self._files = files_of(place, self.manifest)
         self.source_vocabulary = self._vocabulary(self.source_language)
         self.target_vocabulary = self._vocabulary(self.target_language)
         self.source_tokenizer: TokenizerSpec = self._tokenizer("source")
@@ -123,6 +132,7 @@ class Store:
         if len(source) != len(target):
             message = f"split {name}: {len(source)} source and {len(target)} target sentences"
             raise CheckpointError(message, str(self.folder))
+        check_same(self._place, self._stamp)
         return ParallelCorpus(source, target)
 
     def verify(self) -> None:
@@ -130,7 +140,8 @@ class Store:
 
         Takes about a second a GB. Opening alone looks at sizes, headers and offsets.
         """
-        verify_files(self.folder, self.manifest)
+        verify_files(self._place, self.manifest)
+        check_same(self._place, self._stamp)
         for name in self.splits:
             corpus = self.split(name)
             for side in (corpus.source, corpus.target):
@@ -139,23 +150,24 @@ class Store:
                     side.check_range(int(part.min()), int(part.max()))
 
     def _side(self, split: str, language: str, vocabulary_size: int) -> Side:
-        ids_path = check_size(self.folder, self._files, f"{split}.{language}.ids.npy")
-        path = check_size(self.folder, self._files, f"{split}.{language}.offsets.npy")
+        ids_path = check_size(self._place, self._files, f"{split}.{language}.ids.npy")
+        path = check_size(self._place, self._files, f"{split}.{language}.offsets.npy")
         ids = open_array(ids_path, np.int32)
         offsets = open_array(path, np.int64)
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(ids):
             raise CheckpointError("the offsets do not fit the ids", str(path))
-        if np.any(offsets[1:] < offsets[:-1]):
+        steps = (offsets[i : i + CHECK_CHUNK + 1] for i in range(0, len(offsets), CHECK_CHUNK))
+        if any(np.any(part[1:] < part[:-1]) for part in steps):
             raise CheckpointError("the offsets go back", str(path))
         return Side(ids, offsets, vocabulary_size, str(ids_path))
 
     def _tokenizer(self, side: str) -> TokenizerSpec:
-        return load_spec(self.manifest["tokenizers"][side], self.folder, self.manifest)
+        return load_spec(self.manifest["tokenizers"][side], self._place, self.manifest)
 
     def _vocabulary(self, language: str) -> Vocabulary:
         name = f"dict.{language}.txt"
-        verify_files(self.folder, self.manifest, [name])
-        return Vocabulary.load(self.folder / name)
+        verify_files(self._place, self.manifest, [name])
+        return Vocabulary.load(self._place / name)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.models.model_files import (
     ModelRecord,
     SavedModel,
-    read_saved,
+    load_saved,
     weights_hash,
     write_manifest,
     write_model_files,
 )
 from s2st.options.config import config_values, shown
 from s2st.process import durable_files
+from s2st.process.snapshots import MOST_TRIES, ReplacedError
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.checkpoint import likely_save_folder, numbered_checkpoints
 
@@ -44,14 +45,40 @@ def average(paths: Sequence[str], weights: Sequence[float], release: str) -> Non
     if os.path.lexists(final):
         raise OutputError(f"{final}: already exists; name a folder that does not")
     shares = _shares(weights, len(paths))
-    saved = [read_saved(path, whole=False) for path in paths]
-    for other in saved[1:]:
-        _check_alike(saved[0], other)
     facts: list[dict[str, Any]] = []
-    mean = _mean(saved, shares, facts)
+    record, mean = _mean(paths, shares, facts)
     with durable_files.new_folder(final) as folder:
-        write_model_files(folder, saved[0].record, mean)
-        write_manifest(folder, saved[0].record, {"mean_of": facts})
+        write_model_files(folder, record, mean)
+        write_manifest(folder, record, {"mean_of": facts})
+
+
+def average_last(save_dir: str, count: int, weights: Sequence[float], release: str) -> list[str]:
+    """Averages the last numbered checkpoints of a training run, which may still be running.
+
+    If the training removes one of them meanwhile, s2st looks for the last ones again.
+
+    Args:
+        save_dir: the run's save folder.
+        count: number of checkpoints to average.
+        weights, release: as in `average`.
+
+    Returns:
+        Paths of the checkpoints that were averaged.
+
+    Raises:
+        S2STError: as `average` and `last_checkpoints`.
+    """
+    for _ in range(MOST_TRIES - 1):
+        paths = last_checkpoints(save_dir, count)
+        try:
+            average(paths, weights, release)
+            return paths
+        except (InputMissingError, ReplacedError):
+            if all(map(os.path.isdir, paths)):
+                raise
+    paths = last_checkpoints(save_dir, count)
+    average(paths, weights, release)
+    return paths
 
 
 def last_checkpoints(save_dir: str, count: int) -> list[str]:
@@ -83,17 +110,24 @@ def _shares(weights: Sequence[float], count: int) -> list[float]:
 
 
 def _mean(
-    saved: Sequence[SavedModel], shares: Sequence[float], facts: list[dict[str, Any]]
-) -> dict[str, torch.Tensor]:
-    """The weighted mean of each tensor, in its own number format; notes of each in `facts`."""
+    paths: Sequence[str], shares: Sequence[float], facts: list[dict[str, Any]]
+) -> tuple[ModelRecord, dict[str, torch.Tensor]]:
+    """The first checkpoint's record, and the weighted mean of each tensor in its own data type.
+
+    Only one model is in memory at a time. Appends the facts of each checkpoint to `facts`.
+    """
+    first: SavedModel | None = None
     sums: dict[str, torch.Tensor] = {}
     kinds: dict[str, torch.dtype] = {}
-    for model, share in zip(saved, shares, strict=True):
-        tensors = model.load(torch.device("cpu")).state_dict()
+    for path, share in zip(paths, shares, strict=True):
+        saved, model = load_saved(path, torch.device("cpu"))
+        first = first or saved
+        _check_alike(first, saved)
+        tensors = model.state_dict()
         facts.append(
             {
-                "checkpoint": str(model.folder.resolve()),
-                "update": model.summary.get("update"),
+                "checkpoint": str(saved.place.resolve()),
+                "update": saved.summary.get("update"),
                 "weight": share,
                 "weights_hash": weights_hash(tensors),
             }
@@ -103,7 +137,9 @@ def _mean(
             sums[name] = sums[name].add_(added) if name in sums else added
             kinds[name] = tensor.dtype
     total = math.fsum(shares)
-    return {name: sums.pop(name).div_(total).to(kinds[name]) for name in list(sums)}
+    assert first is not None
+    mean = {name: sums.pop(name).div_(total).to(kinds[name]) for name in list(sums)}
+    return first.record, mean
 
 
 def _check_alike(first: SavedModel, other: SavedModel) -> None:

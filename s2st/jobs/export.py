@@ -25,13 +25,13 @@ def export(checkpoint: str, release: str) -> None:
     import_torch()
     import torch
 
-    from s2st.models.model_files import read_saved, write_manifest, write_model_files
+    from s2st.models.model_files import load_saved, write_manifest, write_model_files
 
     final = Path(release)
     if os.path.lexists(final):
         raise OutputError(f"{final}: exists already; name a new folder")
-    saved = read_saved(checkpoint)
-    weights = saved.load(torch.device("cpu")).state_dict()
+    saved, model = load_saved(checkpoint, torch.device("cpu"), whole=True)
+    weights = model.state_dict()
     with durable_files.new_folder(final) as folder:
         write_model_files(folder, saved.record, weights)
         write_manifest(folder, saved.record, saved.summary)

@@ -14,14 +14,19 @@ from s2st.options.config import config_values, option
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.input_files import missing
 from s2st.process.manifest import kind_of
+from s2st.process.snapshots import steady
 from s2st.process.torch_import import import_torch
 from s2st.text.tokenizers import ABSENT, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, Vocabulary
 from s2st.training.observer import perplexity_text
 
 if TYPE_CHECKING:
+    from s2st.data.store import ParallelCorpus, Store
     from s2st.models.base import ModelSizes
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_files import ModelRecord, SavedModel
+    from s2st.scoring.ensemble_files import ModelTree
+
+    OpenStore = tuple[Store, dict[str, ParallelCorpus]]
 
 
 @dataclass(frozen=True)
@@ -89,21 +94,33 @@ def _architecture(options: Resolved, config: InspectConfig) -> Iterator[str]:
 
 def _path(path: Path) -> Iterator[str]:
     if path.suffix == ".toml" and path.is_file():
-        yield from _ensemble(path)
+        from s2st.scoring.ensemble_files import read_tree
+
+        yield from _tree(read_tree(path))
     elif not path.exists():
         raise missing(path, "no such file or folder")
-    elif kind_of(path) == "s2st-store":
-        yield from _store(path)
     else:
-        yield from _checkpoint(path)
+        opened = steady(path, lambda place: _opened(place, path))
+        if isinstance(opened, tuple):
+            yield from _store(path, *opened)
+        else:
+            yield from _checkpoint(path, opened)
 
 
-def _checkpoint(path: Path) -> Iterator[str]:
-    from s2st.models.model_files import read_saved
+def _opened(place: Path, path: Path) -> "SavedModel | OpenStore":
+    """Open the folder `place`, which the user calls `path`: a checkpoint, or a store's splits."""
+    from s2st.data.store import Store
+    from s2st.models.model_files import read_at
 
-    saved = read_saved(path)
+    if kind_of(place) != "s2st-store":
+        return read_at(place, folder=path)
+    store = Store(place)
+    return store, {name: store.split(name) for name in store.splits}
+
+
+def _checkpoint(path: Path, saved: "SavedModel") -> Iterator[str]:
     record = saved.record
-    yield f"checkpoint {path.resolve().name}: architecture {record.architecture}"
+    yield f"checkpoint {saved.place.resolve().name}: architecture {record.architecture}"
     yield from _options(record.config)
     yield from _sides(record)
     yield from _parameters(record.architecture, record.config, record.sizes)
@@ -126,30 +143,28 @@ def _side(name: str, spec: TokenizerSpec, vocabulary: Vocabulary) -> str:
     return f"{name} {spec.language}: {words:,} words + {special} special, tokenizer {spec.name}"
 
 
-def _ensemble(path: Path) -> Iterator[str]:
-    from s2st.scoring.load_scorers import read_ensemble
-
-    config = read_ensemble(path)
+def _tree(tree: "ModelTree") -> Iterator[str]:
+    """Describe an ensemble file and everything that it leads to."""
+    config = tree.config
+    if config is None:
+        yield from _path(tree.path)
+        return
     weights = config.weights or (1.0,) * len(config.members)
-    yield f"ensemble {path}: {len(config.members)} members, mode {config.mode}"
-    for member, weight in zip(config.members, weights, strict=False):
+    yield f"ensemble {tree.path}: {len(config.members)} members, mode {config.mode}"
+    for member, weight in zip(tree.members, weights, strict=False):
         yield ""
         yield f"member of weight {weight:g}:"
-        yield from _path(path.parent / member)
+        yield from _tree(member)
 
 
-def _store(path: Path) -> Iterator[str]:
-    from s2st.data.store import Store
-
-    store = Store(path)
+def _store(path: Path, store: "Store", splits: Mapping[str, "ParallelCorpus"]) -> Iterator[str]:
     languages = f"{store.source_language} to {store.target_language}"
     if store.source_language == ABSENT:
         languages = f"{store.target_language} alone"
     yield f"store {path}: {languages}"
     yield _side("source", store.source_tokenizer, store.source_vocabulary)
     yield _side("target", store.target_tokenizer, store.target_vocabulary)
-    for name in store.splits:
-        corpus = store.split(name)
+    for name, corpus in splits.items():
         source, target = len(corpus.source.ids), len(corpus.target.ids)
         counts = f"{len(corpus):,} pairs, {source:,} source and {target:,} target tokens"
         if store.source_language == ABSENT:

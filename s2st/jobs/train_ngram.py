@@ -61,11 +61,9 @@ def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramR
 
 def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:
     """The vocabulary that --dict names, and its tokenizer where --dict is a folder."""
-    from s2st.data.preprocess import dictionary_tokenizer
+    from s2st.data.preprocess import read_dictionary
 
-    if not Path(path).is_dir():
-        return spec, Vocabulary.load(path)
-    if not spec.language:
+    if Path(path).is_dir() and not spec.language:
         raise UsageError(f"--dict {path}: add --lang to choose one of its languages")
-    found = dictionary_tokenizer(path, spec.language)
-    return found or spec, Vocabulary.load(Path(path) / f"dict.{spec.language}.txt")
+    own, vocabulary = read_dictionary(path, spec.language)
+    return own or spec, vocabulary

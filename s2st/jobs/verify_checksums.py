@@ -7,6 +7,7 @@ from typing import Any
 from s2st.errors import CheckpointError, ConfigError
 from s2st.process.input_files import missing
 from s2st.process.manifest import MANIFEST, kind_of, refuse_unlisted_files
+from s2st.process.snapshots import steady
 from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
 
@@ -17,6 +18,10 @@ def verify(folder: Path) -> dict[str, int]:
         InputMissingError: no such folder.
         CheckpointError: a file that is missing, damaged, or not listed; it names the file.
     """
+    return steady(folder, _verify)
+
+
+def _verify(folder: Path) -> dict[str, int]:
     if not folder.is_dir():
         raise missing(folder, "no such folder (a checkpoint or a store is one)")
     if not (folder / MANIFEST).exists():
@@ -45,16 +50,16 @@ def _verify_store(folder: Path) -> Any:
 def _verify_model(folder: Path) -> Any:
     import torch
 
-    from s2st.models.model_files import WEIGHTS, check_finite, load_tensors, read_saved
-    from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run
+    from s2st.models.model_files import WEIGHTS, check_finite, read_at
+    from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run_at
 
-    saved = read_saved(folder)
+    saved = read_at(folder)
     _build_tokenizers(folder, (saved.record.source_tokenizer, saved.record.target_tokenizer))
     model = saved.load(torch.device("cpu"))
     check_finite(model.state_dict(), folder / WEIGHTS)
     if {STATE, OPTIMIZER} & set(saved.manifest["files"]):
-        read_run(folder)
-        tensors = load_tensors(folder / OPTIMIZER)
+        read_run_at(folder)
+        tensors = saved.tensors(OPTIMIZER)
         check_optimizer_tensors(tensors, list(model.parameters()), folder / OPTIMIZER)
         check_finite(tensors, folder / OPTIMIZER)
     return saved.manifest

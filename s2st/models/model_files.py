@@ -18,8 +18,9 @@ from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.options.config import config_values, make_config
 from s2st.process import durable_files
-from s2st.process.input_files import missing
+from s2st.process.input_files import missing, read_regular, unreadable
 from s2st.process.manifest import MANIFEST, files_of, read_manifest, seal, verify_files
+from s2st.process.snapshots import Stamp, check_same, stamp_of, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
 
@@ -53,21 +54,45 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A checkpoint that was read: `summary` is what training noted of itself."""
+    """A checkpoint that was read.
+
+    Attributes:
+        folder: as the user names it; it may be a link.
+        place: the folder itself, whose files are read.
+        summary: what training noted of itself.
+        digest: sha256 of the manifest, which holds those of all other files.
+        stamp: tells this folder from one that takes its place.
+    """
 
     folder: Path
+    place: Path
     record: ModelRecord
     summary: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    digest: str
+    stamp: Stamp | None
 
     def load(self, device: torch.device) -> Seq2SeqModel:
-        """The model with its weights, on the device; raises CheckpointError if they do not fit."""
-        weights = load_tensors(self.folder / WEIGHTS)
+        """The model with its weights, on the device.
+
+        Raises:
+            CheckpointError: they do not fit, or the checkpoint was replaced; `load_saved` would
+                read it again.
+        """
+        weights = self.tensors(WEIGHTS)
         self._check_fit(weights)
         with _Unfilled():
             model = self.record.build()
         model.load_state_dict(weights)
         return model.to(device)
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """The tensors of a file of the checkpoint that was verified; raises CheckpointError."""
+        try:
+            found = load_tensors(self.place / name)
+        finally:
+            check_same(self.place, self.stamp)
+        return found
 
     def _check_fit(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Compares names and shapes before memory is taken: the record may ask for any size."""
@@ -77,12 +102,12 @@ class SavedModel:
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             message = f"no model can have these sizes: {reason}"
-            raise CheckpointError(message, str(self.folder / MANIFEST)) from error
+            raise CheckpointError(message, str(self.place / MANIFEST)) from error
         for name in sorted({*expected, *weights}):
             wanted, found = (_describe(tensors.get(name)) for tensors in (expected, weights))
             if wanted != found:
                 message = f"{name[:80]} is {found}, expected {wanted}"
-                where = str(self.folder / WEIGHTS)
+                where = str(self.place / WEIGHTS)
                 raise CheckpointError(f"the weights do not fit the architecture: {message}", where)
 
 
@@ -154,13 +179,24 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Reads safetensors; raises CheckpointError for a damaged file."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     try:
-        return load_file(path)
+        if _is_utf8(path):
+            return load_file(path)
+        # the library opens only UTF-8 names; the bytes are in memory twice for a moment
+        return load(read_regular(path, path.stat().st_size, CheckpointError))
     except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -237,7 +273,36 @@ def read_saved(folder: str | Path, whole: bool = True) -> SavedModel:
         InputMissingError: no such folder, or one without a manifest.
         CheckpointError: a file that is missing, damaged or of another format.
     """
-    path = Path(folder)
+    return steady(folder, lambda place: read_at(place, whole, Path(folder)))
+
+
+def load_saved(
+    folder: str | Path, device: torch.device, whole: bool = False, pin: bool = False
+) -> tuple[SavedModel, Seq2SeqModel]:
+    """A checkpoint and its model, read from one folder, again where that was replaced meanwhile.
+
+    Args:
+        folder, whole: as in `read_saved`.
+        device: for the model.
+        pin: as in `snapshots.steady`.
+    """
+
+    def read(place: Path) -> tuple[SavedModel, Seq2SeqModel]:
+        saved = read_at(place, whole, Path(folder))
+        return saved, saved.load(device)
+
+    return steady(folder, read, pin)
+
+
+def read_at(path: Path, whole: bool = True, folder: Path | None = None) -> SavedModel:
+    """As `read_saved`, of the folder itself, once.
+
+    Args:
+        path: where the files are.
+        whole: as in `read_saved`.
+        folder: as the user names it, the same where left out.
+    """
+    stamp = stamp_of(path)
     manifest = _checkpoint_manifest(path)
     files = files_of(path, manifest)
     if WEIGHTS not in files:
@@ -266,7 +331,15 @@ def read_saved(folder: str | Path, whole: bool = True) -> SavedModel:
     source, target = (Vocabulary.load(path / f"dict.{spec.language}.txt") for spec in specs)
     record = ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
     summary = manifest.get("summary")
-    return SavedModel(path, record, summary if isinstance(summary, dict) else {}, manifest)
+    return SavedModel(
+        folder=path if folder is None else folder,
+        place=path,
+        record=record,
+        summary=summary if isinstance(summary, dict) else {},
+        manifest=manifest,
+        digest=durable_files.sha256_of(path / MANIFEST),
+        stamp=stamp,
+    )
 
 
 def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
@@ -283,7 +356,7 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
         hint = f"; did you mean {folder / inside[0]}?" if inside else ""
         raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:

@@ -19,7 +19,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from s2st.errors import ConfigError, InputMissingError
+from s2st.errors import ConfigError, DataError
+from s2st.process.input_files import read_bounded, unreadable
+from s2st.process.snapshots import ReplacedError, note_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -243,12 +245,14 @@ def shown(value: Any) -> str:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file into a dict; raise InputMissingError or ConfigError in one line."""
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
+        note_path(path)
+        data = read_bounded(path, MOST_BYTES, "an option file")
     except OSError as error:
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise ConfigError(f"{path}: not an option file: it is larger than {MOST_BYTES} bytes")
+        raise unreadable(path, error) from error
+    except ReplacedError:
+        raise
+    except DataError as error:
+        raise ConfigError(str(error)) from error
     if data.count(b".") > MOST_DOTS:
         raise ConfigError(f"{path}: not an option file: it has more than {MOST_DOTS} dots")
     try:

@@ -7,6 +7,7 @@ before it, so that every changed bit of a folder is found.
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -15,18 +16,22 @@ from typing import Any
 from s2st.errors import CheckpointError, InputMissingError, reason
 from s2st.options.config import load_json, shown
 from s2st.process import durable_files
+from s2st.process.input_files import read_regular
+from s2st.process.snapshots import MANIFEST as MANIFEST
 
-MANIFEST = "manifest.json"
 KINDS = {
     "s2st-store": "a store of `s2st preprocess`",
     "s2st-checkpoint": "a checkpoint of `s2st train`",
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MOST_JSON_BYTES = 1 << 25  # parsed JSON takes up to 20 times as much memory
 
 
 def seal(values: Mapping[str, Any]) -> bytes:
     """Return a manifest with these values as bytes, with its checksum at the end."""
-    body = json.dumps(values, indent=1, ensure_ascii=False).removesuffix("\n}").encode()
+    text = json.dumps(values, indent=1, ensure_ascii=False).removesuffix("\n}")
+    # a surrogate stands for a byte of a file name that is not UTF-8
+    body = _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
     return body + _seal_of(body)
 
 
@@ -58,13 +63,12 @@ def read_sealed(folder: Path) -> dict[str, Any]:
 
 def read_small(path: Path) -> bytes:
     """Read a file of limited size; raise OSError, or CheckpointError if it is too large."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError("not a regular file", str(path))
-    with open(path, "rb") as stream:
-        data = stream.read(MOST_JSON_BYTES + 1)
-    if len(data) > MOST_JSON_BYTES:
-        raise CheckpointError(f"damaged: more than {MOST_JSON_BYTES} bytes", str(path))
-    return data
+    return read_listed(path, MOST_JSON_BYTES)
+
+
+def read_listed(path: Path, most: int) -> bytes:
+    """Read a file that a manifest lists; raise OSError, or CheckpointError above `most` bytes."""
+    return read_regular(path, most, CheckpointError)
 
 
 def parse_json(data: bytes, path: Path) -> Any:

@@ -1,55 +1,24 @@
 """Scorers from what the user names: checkpoint folders, ensemble files and ARPA files."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 
-from s2st.errors import ConfigError, InputMissingError, S2STError, UsageError
-from s2st.models.model_files import ModelRecord, read_saved
+from s2st.errors import UsageError
+from s2st.models.model_files import ModelRecord, load_saved
 from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
-from s2st.options.config import make_config, read_option_file, shown
 from s2st.process import durable_files
-from s2st.process.input_files import missing
+from s2st.process.input_files import unreadable
 from s2st.process.manifest import MANIFEST
+from s2st.process.snapshots import note_path, once, remember, steady
 from s2st.scoring.base import Scorer, TextSide
+from s2st.scoring.ensemble_files import ModelTree, naming, read_trees
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.model_scorer import ModelScorer
 from s2st.scoring.ngram_scorer import NGramScorer
-
-MAX_DEPTH = 4  # of ensemble files that name ensemble files
-MOST_MEMBERS = 200  # of all checkpoints of a command together
-
-
-class _Nesting:
-    """Where a member stands: the ensemble files that lead to it, and how many members there are.
-
-    Attributes:
-        files: the ensemble files, outermost first.
-        count: members so far, shared by all nestings of a command.
-    """
-
-    def __init__(self, files: tuple[Path, ...] = (), count: list[int] | None = None) -> None:
-        self.files = files
-        self.count = [0] if count is None else count
-
-    def enter(self, file: Path) -> "_Nesting":
-        """Go into an ensemble file; raises UsageError where files nest too deep or in a circle."""
-        real = file.resolve()
-        if real in self.files:
-            raise UsageError(f"{file}: this ensemble file is a member of itself")
-        if len(self.files) >= MAX_DEPTH:
-            raise UsageError(f"{file}: ensemble files name each other more than {MAX_DEPTH} deep")
-        return _Nesting((*self.files, real), self.count)
-
-    def add(self, path: Path) -> None:
-        """Count a member; raises UsageError where there are too many."""
-        self.count[0] += 1
-        if self.count[0] > MOST_MEMBERS:
-            raise UsageError(f"{path}: more than {MOST_MEMBERS} members, counting those of members")
 
 
 def load_scorer(
@@ -79,8 +48,8 @@ def load_scorer(
 
 def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
     """One scorer a path; they need not fit together unless they are joined."""
-    nesting = _Nesting()
-    return [_load(Path(path), device, precision, nesting) for path in paths]
+    # read_trees finds wrong paths before a model takes memory
+    return [_load(tree, device, precision) for tree in read_trees(paths)]
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
@@ -89,26 +58,29 @@ def fingerprints(paths: Sequence[str]) -> list[str]:
     Raises:
         InputMissingError, ConfigError: a path that cannot be used.
     """
-    nesting = _Nesting()
-    return [_fingerprint(Path(path), nesting) for path in paths]
+    return [_fingerprint(tree) for tree in read_trees(paths)]
 
 
-def _fingerprint(path: Path, nesting: _Nesting) -> str:
-    nesting.add(path)
-    if path.suffix == ".toml" and not path.is_dir():
-        inside = nesting.enter(path)
-        members = read_ensemble(path).members
+def _fingerprint(tree: ModelTree) -> str:
+    return once("fingerprint", tree.path, lambda: _computed(tree))
+
+
+def _computed(tree: ModelTree) -> str:
+    path = tree.path
+    if tree.config is not None:
         inner = []
-        for member in members:
-            with _named(path, member):
-                inner.append(_fingerprint(path.parent / member, inside))
-        return sha256(" ".join([durable_files.sha256_of(path), *inner]).encode()).hexdigest()
+        for name, member in zip(tree.config.members, tree.members, strict=True):
+            with naming(path, name):
+                inner.append(_fingerprint(member))
+        return sha256(" ".join([tree.digest, *inner]).encode()).hexdigest()
     try:
         if is_arpa(path):
+            note_path(path)
             return durable_files.sha256_of(path)
-        return durable_files.sha256_of(path / MANIFEST)  # which holds the hashes of the other files
+        # the manifest holds the hashes of the other files
+        return steady(path, lambda place: durable_files.sha256_of(place / MANIFEST), pin=True)
     except OSError as error:
-        raise missing(path, f"cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def join(
@@ -147,69 +119,38 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
                 )
 
 
-def read_ensemble(path: Path) -> EnsembleConfig:
-    """The options of an ensemble file; raises ConfigError or InputMissingError."""
-    values = read_option_file(path)
-    if values.pop("arch", "ensemble") != "ensemble":
-        raise ConfigError(f'{path}: arch must be "ensemble" in a file given as a checkpoint')
-    config = make_config(EnsembleConfig, values, str(path))
-    if not config.members:
-        raise ConfigError(f'{path}: members = ["checkpoint", ...] is missing')
-    for member in config.members:
-        if not 0 < len(member) < 1000 or "\0" in member:
-            raise ConfigError(f"{path}: member {shown(member)} is not a path")
-    return config
-
-
-def _load(path: Path, device: torch.device, precision: str, nesting: _Nesting) -> Scorer:
-    nesting.add(path)
+def _load(tree: ModelTree, device: torch.device, precision: str) -> Scorer:
+    if tree.config is not None:
+        return _ensemble(tree, device, precision)
+    path = tree.path
     try:
-        if path.suffix == ".toml" and not path.is_dir():
-            inside = nesting.enter(path)
-            config = read_ensemble(path)
-            return build_ensemble(config, path.parent, device, precision, inside, path)
         if is_arpa(path):
             return NGramScorer(path, device)
-        saved = read_saved(path, whole=False)
+        saved, model = load_saved(path, device, pin=True)
     except OSError as error:  # a name that no file can have
-        raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
+    remember("fingerprint", path, saved.digest)
     source, target = text_sides(saved.record)
-    return ModelScorer(saved.load(device), source, target, precision)
+    return ModelScorer(model, source, target, precision)
+
+
+def _ensemble(tree: ModelTree, device: torch.device, precision: str) -> EnsembleScorer:
+    assert tree.config is not None
+    members = []
+    for name, member in zip(tree.config.members, tree.members, strict=True):
+        with naming(tree.path, name):
+            members.append(_load(member, device, precision))
+    with naming(tree.path):
+        paths = [str(member.path) for member in tree.members]
+        return join(members, paths, tree.config.weights, tree.config.mode)
 
 
 def build_ensemble(
-    config: EnsembleConfig,
-    folder: Path,
-    device: torch.device,
-    precision: str = "float32",
-    nesting: _Nesting | None = None,
-    file: Path | None = None,
+    config: EnsembleConfig, folder: Path, device: torch.device, precision: str = "float32"
 ) -> EnsembleScorer:
-    """The architecture `ensemble`: its members are found from `folder`, where its file is.
-
-    Args:
-        nesting: the ensemble files that lead to this one.
-        file: where the options come from; messages name it.
-    """
-    paths = [folder / member for member in config.members]
-    members = []
-    for member, path in zip(config.members, paths, strict=True):
-        with _named(file, member):
-            members.append(_load(path, device, precision, nesting or _Nesting()))
-    with _named(file):
-        return join(members, [str(path) for path in paths], config.weights, config.mode)
-
-
-@contextmanager
-def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
-    """Errors inside say first which ensemble file, and which member of it, led there."""
-    try:
-        yield
-    except S2STError as error:
-        if file is not None:
-            where = str(file) if member is None else f"{file}, member {shown(member)}"
-            error.args = (f"{where}: {error}",)
-        raise
+    """The architecture `ensemble`: its members are found from `folder`, where its file is."""
+    paths = [str(folder / member) for member in config.members]
+    return join(load_members(paths, device, precision), paths, config.weights, config.mode)
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:

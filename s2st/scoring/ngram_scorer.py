@@ -13,6 +13,7 @@ from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState
 from s2st.ngram.arpa_files import read_arpa, read_model, read_words
 from s2st.ngram.lookup_tables import NGrams
+from s2st.process.snapshots import check_same, stamp_of
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.tokenizers import ABSENT, NoneConfig, TokenizerSpec, absent_side
 from s2st.text.vocabulary import BOS_ID, PAD_ID, UNK_ID, Vocabulary
@@ -52,6 +53,7 @@ class _Tables:
         self.device = device
         self.dtype = dtype
         self.path = path
+        self._stamp = stamp_of(Path(path))
         self.kenlm = kenlm_model(path)
         self._orders: list[_Order] | None = None
         if self.kenlm is not None:
@@ -59,12 +61,14 @@ class _Tables:
         else:
             ngrams, self.tokenizer = read_model(path)
             self.vocabulary, self._orders = ngrams.vocabulary, self._moved(ngrams)
+        check_same(Path(path), self._stamp)
 
     @property
     def orders(self) -> list[_Order]:
         """Single words first."""
         if self._orders is None:
             self._orders = self._moved(read_arpa(self.path))
+            check_same(Path(self.path), self._stamp)  # as kenlm has read it
         return self._orders
 
     def _moved(self, ngrams: NGrams) -> list[_Order]:

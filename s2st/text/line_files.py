@@ -22,8 +22,9 @@ from typing import BinaryIO, TextIO, cast
 
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.process import durable_files
-from s2st.process.input_files import missing
+from s2st.process.input_files import unreadable
 from s2st.process.pipe_output import open_to_write
+from s2st.process.snapshots import note
 from s2st.process.stop_signals import held
 from s2st.text.compressed_input import PIECE, UnpackedStream, Unpacker, suffix_of
 from s2st.text.foreign_encodings import LEAST, foreign
@@ -58,7 +59,8 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
 
     Raises:
         InputMissingError: it cannot be opened.
-        DataError: it is compressed in a way that s2st does not read.
+        DataError: it is compressed in a way that s2st does not read, or it was replaced since
+            the command read it before.
     """
     unpacker = Unpacker(str(path) if name is None else name)
     try:
@@ -67,9 +69,13 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
             return _opened(UnpackedStream(unpacker, buffer.read1, lambda: None))
         raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by who reads
         try:
+            facts = os.fstat(raw.fileno())
+            regular = stat.S_ISREG(facts.st_mode)
+            if regular:
+                note(path, facts)
             while not unpacker.known:
                 unpacker.give(raw.read(PIECE))
-            if unpacker.plain and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            if regular and unpacker.plain:
                 raw.seek(0)
                 return io.BufferedReader(raw)
         except BaseException:
@@ -77,7 +83,7 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
             raise
         return _opened(UnpackedStream(unpacker, raw.read, raw.close))
     except OSError as error:
-        raise missing(path, f"cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def _opened(stream: UnpackedStream) -> BinaryIO:

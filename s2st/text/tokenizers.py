@@ -16,7 +16,7 @@ from s2st.options.config import OptionSpec, config_values, make_config, option, 
 from s2st.options.registry import Registry
 from s2st.process import durable_files
 from s2st.process.input_files import read_bounded
-from s2st.process.manifest import files_of, verify_files
+from s2st.process.manifest import files_of, read_listed, verify_files
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
@@ -298,7 +298,7 @@ def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> Tokeniz
     file_name = model_file_name(language)
     if file_name in files_of(folder, manifest):
         verify_files(folder, manifest, [file_name])
-        model = (folder / file_name).read_bytes()
+        model = read_listed(folder / file_name, MOST_MODEL_BYTES)
     return TokenizerSpec(name, config, language, model)
 
 
@@ -330,5 +330,10 @@ def _outside(spec: OptionSpec, value: Any) -> bool:
 
 
 def read_model(path: str) -> bytes:
-    """Reads a SentencePiece model file that the user named; raises InputMissingError."""
+    """Reads a SentencePiece model file that the user named.
+
+    Raises:
+        InputMissingError: it cannot be read.
+        DataError: it is larger than a model can be.
+    """
     return read_bounded(path, MOST_MODEL_BYTES, "a SentencePiece model")

@@ -22,8 +22,7 @@ from s2st.errors import CheckpointError, DataError, InputMissingError, OutputErr
 from s2st.models.model_files import (
     ModelRecord,
     SavedModel,
-    load_tensors,
-    read_saved,
+    read_at,
     save_tensors,
     write_manifest,
     write_model_files,
@@ -31,6 +30,7 @@ from s2st.models.model_files import (
 from s2st.options.config import MOST_INTEGER
 from s2st.process import durable_files
 from s2st.process.manifest import parse_json, read_small
+from s2st.process.snapshots import steady
 from s2st.training.save_folder_lock import HeldFolder
 
 log = logging.getLogger("s2st")
@@ -314,9 +314,8 @@ class ResumedRun:
     def tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Read and check the weights and the optimizer's tensors, named as `optimizer_tensors`."""
         model = self.saved.load(torch.device("cpu"))
-        path = self.saved.folder / OPTIMIZER
-        tensors = load_tensors(path)
-        check_optimizer_tensors(tensors, list(model.parameters()), path)
+        tensors = self.saved.tensors(OPTIMIZER)
+        check_optimizer_tensors(tensors, list(model.parameters()), self.saved.place / OPTIMIZER)
         return model.state_dict(), tensors
 
 
@@ -327,8 +326,22 @@ def read_run(folder: Path) -> ResumedRun:
         InputMissingError: there is no such folder.
         CheckpointError: the checkpoint is damaged, or has no training state.
     """
-    saved = read_saved(folder)
-    path = folder / STATE
+    return steady(folder, lambda place: read_run_at(place, folder))
+
+
+def read_run_at(place: Path, folder: Path | None = None) -> ResumedRun:
+    """Read a checkpoint with its training state once, from a folder whose links are resolved.
+
+    Args:
+        place: the folder.
+        folder: its path as the user wrote it, by default `place`.
+
+    Raises:
+        S2STError: as `read_run`.
+    """
+    folder = place if folder is None else folder
+    saved = read_at(place, folder=folder)
+    path = place / STATE
     if not {STATE, OPTIMIZER} <= set(saved.manifest["files"]):
         message = "has no training state (it was exported), so training cannot resume from it"
         raise CheckpointError(message, str(folder))

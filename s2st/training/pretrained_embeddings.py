@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from s2st.errors import InputMissingError, UsageError
+from s2st.errors import UsageError
 from s2st.models.base import Seq2SeqModel
 from s2st.process import durable_files
+from s2st.process.input_files import unreadable
+from s2st.process.snapshots import note_path
 from s2st.text.vocabulary import Vocabulary
 from s2st.text.word_vectors import WordVectors, read_vectors, vector_size
 from s2st.training.options import EmbeddingsConfig
@@ -54,9 +56,10 @@ def file_hashes(files: EmbeddingsConfig) -> dict[str, str]:
     for side, path in files.paths().items():
         if Path(path).is_file():
             try:
+                note_path(path)
                 found[f"{side}_embeddings"] = f"sha256:{durable_files.sha256_of(Path(path))}"
             except OSError as error:
-                raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
+                raise unreadable(path, error) from error
     return found
 
 

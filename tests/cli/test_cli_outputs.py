@@ -30,7 +30,7 @@ def unloaded(monkeypatch):
 
     from s2st.scoring import load_scorers
 
-    monkeypatch.setattr(load_scorers, "read_saved", refuse)
+    monkeypatch.setattr(load_scorers, "load_saved", refuse)
 
 
 def rescore(world, folder, *options):

@@ -54,9 +54,9 @@ def test_train_goes_on_from_the_newest_good_checkpoint_with_one_warning(
     assert outcome.code == 0, outcome.err
     warnings = [line for line in outcome.err.splitlines() if "warning" in line]
     assert len(warnings) == 1
-    assert "checkpoint_last/training/state.json" in warnings[0]
-    assert "checkpoint_0" in warnings[0]
-    assert last not in warnings[0]
+    assert f"{last}/training/state.json" in warnings[0]
+    assert "; using " in warnings[0]
+    assert last not in warnings[0].partition("; using ")[2]
     assert (save_dir / last / "weights.safetensors").read_bytes() == straight
     again = s2st(*command, save_dir)
     assert (again.code, "warning" in again.err) == (0, False)

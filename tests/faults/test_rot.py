@@ -100,7 +100,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(run, name, caplo
     assert resumed.state.update == 6
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert str(run.folder / "checkpoint_last" / name) in record.getMessage()
+    assert str(run.folder / "checkpoint_0000009" / name) in record.getMessage()
     assert "checkpoint_0000006" in record.getMessage()
 
 
@@ -121,7 +121,7 @@ def test_a_link_that_is_gone_or_leads_nowhere_falls_back_to_the_newest(run, capl
 def test_without_a_good_one_a_run_is_not_begun_anew(run):
     for path in run.folder.glob("checkpoint_0*"):
         break_file(path / "weights.safetensors")
-    with pytest.raises(CheckpointError, match=r"no checkpoint .*checkpoint_last/weights"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*checkpoint_0000009/weights"):
         run.resume()
     for path in run.folder.glob("checkpoint_0*"):
         shutil.rmtree(path)
