@@ -69,12 +69,12 @@ def _inspect_path(path: Path) -> None:
 
         _inspect_tree(read_tree(path))
         return
-    if not path.exists():
-        raise InputMissingError(f"{path}: {why_not(path)}")
     from s2st.config import config_values
     from s2st.models.saved import read_at
 
     def read(place: Path) -> "SavedModel | OpenStore":
+        if not place.exists():
+            raise InputMissingError(f"{path}: {why_not(path)}")
         return _open_store(place) if kind_of(place) == "s2st-store" else read_at(place, folder=path)
 
     opened = steady(path, read)

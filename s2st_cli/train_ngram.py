@@ -11,6 +11,7 @@ import click
 from s2st.components import CommandSpec, Resolved, Role
 from s2st.errors import UsageError
 from s2st.ngram.config import NGramConfig
+from s2st.snapshots import is_folder
 from s2st.text.lines import check_outputs, read_lines
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -53,7 +54,7 @@ def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabula
     """The words that --dict names, and the tokeniser that goes with them."""
     from s2st.data.prepare import read_dictionary
 
-    if Path(path).is_dir() and not spec.language:
+    if is_folder(path) and not spec.language:
         raise UsageError(f"--dict {path}: --lang must say which of its languages")
     own, vocabulary = read_dictionary(path, spec.language)
     return own or spec, vocabulary

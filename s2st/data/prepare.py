@@ -23,7 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.data.workers import Chunk, growing_index, tokenize_pairs
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.manifest import MANIFEST, read_sealed, seal, verify_files
-from s2st.snapshots import once, steady
+from s2st.snapshots import is_folder, once, steady
 from s2st.text.lines import read_aligned, read_lines
 from s2st.text.packed import FORMATS
 from s2st.text.tokenizers import (
@@ -105,7 +105,7 @@ def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Voc
         InputMissingError, DataError, UsageError: what cannot be used, or lacks the language.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not is_folder(path):
         return None, once("dictionary", path, lambda: Vocabulary.load(folder))
     return once(
         f"dictionary of {language}",
