@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s2st.errors import CheckpointError, DataError, InputMissingError
 from s2st.process.manifest import kind_of
-from s2st.process.snapshots import steady
+from s2st.process.snapshots import is_folder, steady
 from s2st.text.line_files import read_lines, split_words
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -73,7 +73,7 @@ def ranks_of_vocabulary(path: str) -> WordRanks:
         CheckpointError: a folder that is neither store nor checkpoint, or is damaged.
     """
     folder = Path(path)
-    if folder.is_dir():
+    if is_folder(path):
         vocabulary, spec = _source_side(folder)
         split: Callable[[str], list[str]] = spec.build().encode
     else:

@@ -23,7 +23,7 @@ from s2st.data.store import FORMAT, VERSION
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.process import durable_files
 from s2st.process.manifest import MANIFEST, read_sealed, seal, verify_files
-from s2st.process.snapshots import once, steady
+from s2st.process.snapshots import is_folder, once, steady
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
@@ -113,7 +113,7 @@ def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Voc
         UsageError: the folder has no vocabulary for the language.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not is_folder(path):
         return None, once("dictionary", path, lambda: Vocabulary.load(folder))
     return once(
         f"dictionary of {language}",

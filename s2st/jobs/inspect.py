@@ -97,8 +97,6 @@ def _path(path: Path) -> Iterator[str]:
         from s2st.scoring.ensemble_files import read_tree
 
         yield from _tree(read_tree(path))
-    elif not path.exists():
-        raise missing(path, "no such file or folder")
     else:
         opened = steady(path, lambda place: _opened(place, path))
         if isinstance(opened, tuple):
@@ -112,6 +110,8 @@ def _opened(place: Path, path: Path) -> "SavedModel | OpenStore":
     from s2st.data.store import Store
     from s2st.models.model_files import read_at
 
+    if not place.exists():
+        raise missing(path, "no such file or folder")
     if kind_of(place) != "s2st-store":
         return read_at(place, folder=path)
     store = Store(place)

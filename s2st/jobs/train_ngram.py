@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from s2st.errors import UsageError
 from s2st.ngram.options import NGramConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
+from s2st.process.snapshots import is_folder
 from s2st.text.line_files import read_lines
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -63,7 +64,7 @@ def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabula
     """The vocabulary that --dict names, and its tokenizer where --dict is a folder."""
     from s2st.data.preprocess import read_dictionary
 
-    if Path(path).is_dir() and not spec.language:
+    if is_folder(path) and not spec.language:
         raise UsageError(f"--dict {path}: add --lang to choose one of its languages")
     own, vocabulary = read_dictionary(path, spec.language)
     return own or spec, vocabulary

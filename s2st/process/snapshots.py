@@ -117,10 +117,36 @@ def steady(path: str | Path, read: Callable[[Path], T], pin: bool = False) -> T:
 
 
 def _look(path: str | Path) -> tuple[Path, Stamp | None]:
-    if os.path.islink(path) and not os.path.exists(path):
+    """Where a path leads now, and what is there; raises InputMissingError for a dangling link."""
+    for _ in range(MOST_TRIES):
+        before = _link(path)
+        place = resolved(path)
+        stamp = stamp_of(place)
+        if stamp is not None or os.path.exists(place) or _link(path) == before:
+            break  # else the link was moved just then, and what it led to has gone
+    if os.path.islink(path) and not os.path.exists(path) and _link(path) == before:
         raise missing(path, "no such file or folder")
-    place = resolved(path)
-    return place, stamp_of(place)
+    return place, stamp
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path names a folder, also where a link to one is being moved."""
+    for _ in range(MOST_TRIES):
+        before = _link(path)
+        if os.path.isdir(path):
+            return True
+        if _link(path) == before:
+            break
+    return False
+
+
+def _link(path: str | Path) -> tuple[int, int, str] | None:
+    """What tells a link from one that takes its place; None for what is no link."""
+    try:
+        facts = os.lstat(path)
+        return facts.st_ino, facts.st_mtime_ns, os.readlink(path)
+    except (OSError, ValueError):
+        return None
 
 
 def check_same(place: Path, before: Stamp | None) -> None:

@@ -15,7 +15,7 @@ from s2st.models.registry import EnsembleConfig
 from s2st.options.config import make_config, read_option_file, shown
 from s2st.process import durable_files
 from s2st.process.input_files import missing, unreadable
-from s2st.process.snapshots import note_path, once
+from s2st.process.snapshots import is_folder, note_path, once
 
 MAX_DEPTH = 4  # of ensemble files that name ensemble files
 MOST_MEMBERS = 200  # of all checkpoints of a command together
@@ -75,7 +75,7 @@ class _Expansion:
         if self._count > MOST_MEMBERS:
             raise _too_many(path)
         if not is_ensemble(path):
-            if above and not os.path.exists(path):
+            if above and not (is_folder(path) or os.path.exists(path)):
                 raise missing(path, "no such checkpoint folder")
             return ModelTree(path)
         real = path.resolve()

@@ -31,6 +31,7 @@ ROWS = [
     ("flips", "rot:flips"),
     ("truncations", "rot:truncations"),
     ("zero-tails", "rot:zero_tails"),
+    ("replaced", "replaced:read_beside"),
     ("signals-train", "signals:training"),
     ("signals-generate", "signals:generating"),
     ("signals-start", "signals:starting"),
