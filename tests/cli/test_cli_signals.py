@@ -1,4 +1,4 @@
-"""Signals at the program: terminals, `nohup`, a second Ctrl-C, one that comes as it starts."""
+"""Signals to the program: terminals, `nohup`, a second Ctrl-C, a signal during start-up."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Signals that ask to stop wait for the end of what is held, and only for that."""
+"""Stop signals are delayed until the end of a critical section, and no longer."""
 
 import contextlib
 import signal

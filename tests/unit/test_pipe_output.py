@@ -1,4 +1,4 @@
-"""Output to a pipe: all of it once, in order, whatever signals come; and none of it for ever."""
+"""Output to a pipe: every byte once, in order, under any signals; and no write blocks forever."""
 
 import contextlib
 import os
