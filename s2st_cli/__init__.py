@@ -1,1 +1,1 @@
-"""Layer 8: the command line, the only place that knows click or rich."""
+"""The command line: the only package that imports click or rich."""

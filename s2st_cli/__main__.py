@@ -1,4 +1,4 @@
-"""The program `s2st`, also as `python -m s2st_cli`: signals are minded from the first import on."""
+"""The program `s2st`, also run as `python -m s2st_cli`: signal handlers, streams, exit code."""
 
 import contextlib
 import gc
@@ -10,7 +10,7 @@ from s2st_cli import signal_handlers, standard_streams
 
 
 def entry_point() -> None:
-    """The console script."""
+    """Runs the program and exits; installs the signal handlers before the slow imports."""
     try:
         signal_handlers.install()
         standard_streams.guard_streams()
@@ -26,12 +26,12 @@ def entry_point() -> None:
         signal_handlers.finish()
     if os.environ.get("WORLD_SIZE", "1") != "1":
         _leave(code)
-    gc.freeze()  # the interpreter's end need not look for garbage: it would take half a second
+    gc.freeze()  # skips the garbage collection at exit, which takes half a second
     sys.exit(code)
 
 
 def _leave(code: int) -> None:
-    """Ends at once: the other ranks have ended, and nobody would see a process that hangs now."""
+    """Exits without cleanup, because nobody would notice a rank that hangs at exit."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

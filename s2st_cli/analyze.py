@@ -1,4 +1,4 @@
-"""`s2st analyze`: pictures and tables of what a system does; a group of commands."""
+"""`s2st analyze`: a group of commands that describe systems in tables and figures."""
 
 from typing import ClassVar
 
@@ -8,22 +8,22 @@ from s2st_cli.lazy_group import LazyGroup
 
 
 class _Analyses(LazyGroup):
-    """The analyses, each a module s2st_cli/analyze_NAME.py."""
+    """The group; the command NAME is in the module s2st_cli/analyze_NAME.py."""
 
     prefix = "s2st_cli.analyze_"
     lines: ClassVar = {
         "lengths": "BLEU against sentence length",
-        "rarity": "BLEU against how rare a sentence's words are",
-        "attention": "what the words of a translation attend to, as a map",
-        "states": "a model's states of phrases, in two dimensions",
-        "neighbours": "the words whose embeddings are most alike",
+        "rarity": "BLEU against the rarity of a sentence's words",
+        "attention": "the attention map of one sentence",
+        "states": "the encoder states of phrases in two dimensions",
+        "neighbours": "the words with the most similar embeddings",
     }
 
 
 @click.command(name="analyze", cls=_Analyses)
 def command() -> None:
-    """Where a system is good and what its states hold.
+    """Analyze what systems translate well, and what a model's states and embeddings encode.
 
-    Tables go to stdout; --figure NAME draws NAME.svg and NAME.png (needs matplotlib: pip install
-    's2st[analysis]').
+    The commands print tables on stdout. --figure NAME also draws NAME.svg and NAME.png; it needs
+    matplotlib (pip install 's2st[analysis]').
     """

@@ -1,30 +1,24 @@
 """`s2st analyze lengths`: BLEU of systems against the length of the source sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from s2st.options.resolution import CommandSpec, Resolved
-from s2st_cli.analyze_curves import CURVE_OPTIONS, WINDOWS_HELP, show_curves
+from s2st.analysis.analyze_curves import analyze_lengths
+from s2st.analysis.options import LENGTHS_SPEC, CurvesConfig
+from s2st.options.resolution import Resolved
+from s2st_cli.analyze_curves import CURVES_HELP, curve_parameters
 from s2st_cli.click_options import ConfiguredCommand
-from s2st_cli.system_arguments import HYP_HELP
+from s2st_cli.terminal_output import show_lines
 
-HELP = f"""BLEU of each HYP against the number of words of the source sentence.
+HELP = f"""Show BLEU of each HYP against the number of words of the source sentence.
 
-{WINDOWS_HELP.format(key="length")}
-
-{HYP_HELP}
+{CURVES_HELP.format(key="length")}
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Prints the curves."""
-    show_curves(extra, _lengths, "words", "source words")
+    """Calls the job."""
+    show_lines(analyze_lengths(options.config(CurvesConfig), extra["hyp"], extra["source"]))
 
 
-def _lengths(lines: list[str]) -> Sequence[float]:
-    from s2st.text.line_files import split_words
-
-    return [len(split_words(line)) for line in lines]
-
-
-command = ConfiguredCommand("lengths", CommandSpec(fixed=()), run, HELP, extra=CURVE_OPTIONS)
+command = ConfiguredCommand("lengths", LENGTHS_SPEC, run, HELP, extra=curve_parameters())

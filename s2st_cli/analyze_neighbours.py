@@ -1,71 +1,34 @@
 """`s2st analyze neighbours`: the words with the most similar embeddings."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import click
 
-from s2st.errors import UsageError
-from s2st.options.resolution import CommandSpec, Resolved
-from s2st.process.torch_import import import_torch
-from s2st_cli.click_options import ConfiguredCommand, Number, NumberOption
-from s2st_cli.terminal_output import show, show_json
+from s2st.analysis.analyze_neighbors import analyze_neighbors
+from s2st.analysis.options import NEIGHBORS_SPEC, NeighborsConfig
+from s2st.options.resolution import Resolved
+from s2st_cli.click_options import ConfiguredCommand
+from s2st_cli.terminal_output import show_lines
 
-HELP = """The words nearest to each WORD by the cosine similarity of their vectors: the embeddings
-of --checkpoint, or --vectors, a text file of word2vec, GloVe or fastText (all of which is read
-into memory).
+HELP = """Show the nearest neighbors of each WORD by the cosine similarity of their vectors.
 
-Output: a line a neighbour with the word, its neighbour and the similarity, nearest first.
+The vectors are the embeddings of --checkpoint, or those of --vectors, a text file in the format of
+word2vec, GloVe or fastText. s2st reads the whole file into memory.
+
+Each line of output holds the word, a neighbor and their similarity, nearest neighbor first.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Prints to stdout."""
-    checkpoint, file, side = extra["checkpoint"], extra["vectors"], extra["side"]
-    if (checkpoint is None) == (file is None):
-        raise UsageError("give either --checkpoint PATH or --vectors FILE")
-    if file is not None and side is not None:
-        raise UsageError("--side is of a --checkpoint; a file of vectors has none")
-    from s2st.analysis.nearest_words import checkpoint_vectors, default_side, nearest
-    from s2st.text.word_vectors import read_vectors
-
-    if file is not None:
-        vectors, where = read_vectors(file), file
-    else:
-        import_torch()
-        side = side or default_side(checkpoint)
-        vectors, where = checkpoint_vectors(checkpoint, side), f"the {side} side of {checkpoint}"
-    found = nearest(vectors, extra["words"], extra["count"], where)
-    if extra["json"]:
-        for word, neighbors in found.items():
-            show_json({"word": word, "neighbours": [asdict(item) for item in neighbors]})
-        return
-    show("word", "neighbour", "similarity")
-    for word, neighbors in found.items():
-        for item in neighbors:
-            show(word, item.word, f"{round(item.similarity, 4) + 0.0:.4f}")
+    """Calls the job."""
+    show_lines(analyze_neighbors(options.config(NeighborsConfig), extra["words"]))
 
 
 command = ConfiguredCommand(
     "neighbours",
-    CommandSpec(fixed=()),
+    NEIGHBORS_SPEC,
     run,
     HELP,
-    extra=[
-        click.Argument(["words"], metavar="WORD...", nargs=-1, required=True),
-        click.Option(["--checkpoint"], metavar="PATH", help="whose embeddings"),
-        click.Option(
-            ["--vectors"], metavar="FILE", help="text file of word vectors; may be compressed"
-        ),
-        click.Option(
-            ["--side"],
-            type=click.Choice(["source", "target"]),
-            help="whose words of the checkpoint's  [default: source; a language model's target]",
-        ),
-        NumberOption(
-            ["--count"], type=Number(int, 1, 1_000_000), default=10, help="neighbours a word"
-        ),
-        click.Option(["--json"], is_flag=True, help="JSON lines, one a word"),
-    ],
+    extra=[click.Argument(["words"], metavar="WORD...", nargs=-1, required=True)],
 )

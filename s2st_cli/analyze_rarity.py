@@ -1,69 +1,30 @@
 """`s2st analyze rarity`: BLEU of systems against how rare the source sentence's words are."""
 
-import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import click
-
-from s2st.errors import UsageError
-from s2st.options.resolution import CommandSpec, Resolved
-from s2st_cli.analyze_curves import CURVE_OPTIONS, WINDOWS_HELP, show_curves
+from s2st.analysis.analyze_curves import analyze_rarity
+from s2st.analysis.options import RARITY_SPEC, CurvesConfig, RarityConfig
+from s2st.options.resolution import Resolved
+from s2st_cli.analyze_curves import CURVES_HELP, curve_parameters
 from s2st_cli.click_options import ConfiguredCommand
-from s2st_cli.system_arguments import HYP_HELP
+from s2st_cli.terminal_output import show_lines
 
-_logger = logging.getLogger("s2st")
-HELP = f"""BLEU of each HYP against the mean frequency rank of the source sentence's words.
+HELP = f"""Show BLEU of each HYP against the mean frequency rank of the source sentence's words.
 
-The most frequent word has rank 1, unknown ones the rank after the last. Ranks come from
---vocabulary: a dict file (`token count` lines), or a store or checkpoint, whose source dictionary
-and tokeniser are taken; or from the words of --train-source, split at white space.
+The most frequent word has rank 1; unknown words have the rank after the last. The ranks come from
+--vocabulary or from --train-source. --vocabulary names a dict file (`token count` lines), or a
+store or checkpoint, whose source dictionary and tokenizer s2st uses. --train-source names a text
+whose words, split at white space, s2st counts.
 
-{WINDOWS_HELP.format(key="rank")}
-
-{HYP_HELP}
+{CURVES_HELP.format(key="rank")}
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Prints the curves."""
-    given = [path for path in (extra["vocabulary"], extra["train_source"]) if path is not None]
-    if len(given) != 1:
-        raise UsageError("give either --vocabulary PATH or --train-source FILE")
-    if given == ["-"]:
-        raise UsageError("the words to rank cannot come from standard input (-); give a file")
-
-    def mean_ranks(lines: list[str]) -> Sequence[float]:
-        from s2st.analysis.frequency_ranks import ranks_of_text, ranks_of_vocabulary
-
-        if extra["vocabulary"] is None:
-            ranks = ranks_of_text(extra["train_source"])
-        else:
-            ranks = ranks_of_vocabulary(extra["vocabulary"])
-        means = ranks.means(lines)
-        empty = [number for number, mean in enumerate(means, start=1) if math.isnan(mean)]
-        if empty:
-            _logger.warning(
-                "%s: %d lines have no words and are left out, the first is line %d",
-                "standard input" if extra["source"] == "-" else extra["source"],
-                len(empty), empty[0],
-            )  # fmt: skip
-        return means
-
-    show_curves(extra, mean_ranks, "rank", "mean frequency rank of source words", log_x=True)
+    """Calls the job."""
+    curves, rarity = options.config(CurvesConfig), options.config(RarityConfig)
+    show_lines(analyze_rarity(curves, rarity, extra["hyp"], extra["source"]))
 
 
-command = ConfiguredCommand(
-    "rarity",
-    CommandSpec(fixed=()),
-    run,
-    HELP,
-    extra=[
-        *CURVE_OPTIONS,
-        click.Option(
-            ["--vocabulary"], metavar="PATH", help="dict file, store or checkpoint with the ranks"
-        ),
-        click.Option(["--train-source"], metavar="FILE", help="text whose words are counted"),
-    ],
-)
+command = ConfiguredCommand("rarity", RARITY_SPEC, run, HELP, extra=curve_parameters())

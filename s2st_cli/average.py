@@ -1,4 +1,4 @@
-"""`s2st average`: the mean of several checkpoints as a new one."""
+"""`s2st average`: a new checkpoint from the mean of several checkpoints' weights."""
 
 import click
 
@@ -11,27 +11,30 @@ from s2st_cli.terminal_output import say
 
 @click.command(cls=Command)
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
-@click.option("-o", "--output", "release", metavar="FOLDER", required=True, help="the new folder")
+@click.option(
+    "-o", "--output", "release", metavar="FOLDER", required=True, help="the folder to create"
+)
 @click.option(
     "--weight",
     cls=NumberOption,
     type=Number(float, 0, MOST_WEIGHT, open_minimum=True),
     multiple=True,
-    help="one a checkpoint, in order",
+    help="weight of each checkpoint, in order; equal when left out",
 )
 @click.option(
     "--last",
     cls=NumberOption,
     type=Number(int, 1, 1_000_000),
-    help="CHECKPOINT is the save folder of a training: average its last N numbered checkpoints",
+    help="average the last N numbered checkpoints in the save folder CHECKPOINT of a training",
 )
 def command(
     checkpoints: tuple[str, ...], release: str, weight: tuple[float, ...], last: int | None
 ) -> None:
     """Write the mean of the weights of each CHECKPOINT to a new FOLDER.
 
-    They must share architecture, options, vocabularies and tokenisers, as those of one training
-    do. FOLDER is a release as `s2st export` makes it. The mean is made in float64.
+    The checkpoints must have the same architecture, options, vocabularies and tokenizers, as those
+    of one training have. s2st computes the mean in float64. FOLDER holds no training state, like
+    the output of `s2st export`.
     """
     if last is not None and len(checkpoints) > 1:
         raise UsageError("--last takes one save folder")

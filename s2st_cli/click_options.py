@@ -1,12 +1,12 @@
 """Command-line options made from config dataclasses: the one bridge between them and click.
 
-Which options a command has depends on the components chosen (`--arch gru`), so the arguments are
-looked through for those choices before click parses them. Every command is a `Command`, which
-refuses what click would pass over: an option that is given twice, and an empty value.
+The options of a command depend on the chosen components (`--arch gru`), so `ConfiguredCommand`
+searches the arguments for those choices before click parses them. Every command is a `Command`,
+which refuses two things that click accepts silently: an option given twice and an empty value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -17,18 +17,18 @@ from s2st.options.registry import load_plugin
 from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
-from s2st_cli.path_checks import check_paths
+from s2st_cli.path_checks import FIGURES, INPUTS, OUTPUTS, check_paths
 
 COMMAND_LINE = "command line"
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]
-    """A number of a finite range, for options that are no config fields.
+    """A number in a finite range, for options that are not config fields.
 
     Args:
         kind: int or float.
         minimum, maximum: the range.
-        open_minimum: whether the range leaves out `minimum` itself.
+        open_minimum: whether the range excludes `minimum` itself.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | float:
-        """The number; fails with a line that says what is allowed."""
+        """Converts and checks the number; the error message states the allowed range."""
         number = _parsed(self.kind, value, self, param, ctx)
         fault = self.range.fault(number)
         if fault is not None:
@@ -50,7 +50,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """A number as text; its config record checks the range."""
+    """A number whose range the config record checks."""
 
     def __init__(self, kind: type) -> None:
         self.name = "number"
@@ -72,13 +72,13 @@ def _parsed(
     try:
         number: int | float = kind(value)
         return number
-    except ValueError:  # also a whole number of more digits than Python reads
+    except ValueError:  # Python also refuses integers with more than 4300 digits
         what = "a whole number" if kind is int else "a number"
         type_.fail(f"{shown(value)} is not {what}", param, ctx)
 
 
 class NumberOption(click.Option):
-    """A click option of type `Number`, whose range is shown in its help."""
+    """A click option of type `Number`; its help shows the range."""
 
     def __init__(
         self,
@@ -101,34 +101,30 @@ class NumberOption(click.Option):
 
 
 class SpecOption(click.Option):
-    """A click option that stands for a config field, shown under its section."""
+    """A click option made from a config field or a role.
+
+    Attributes:
+        section: heading of the help section that lists the option; empty for the general one.
+    """
 
     section: str = ""
 
 
 class Command(PlainCommand):
-    """A command that refuses an option of one value given twice, an empty value, and outputs that
-    are inputs.
-
-    Attributes:
-        may_be_empty: names of the parameters that take an empty value. Those of config fields are
-            not asked here: `check_value` knows them.
-    """
-
-    may_be_empty: ClassVar[frozenset[str]] = frozenset({"title"})
+    """A command that refuses repeated options, empty values, and outputs that are inputs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses as click does; raises UsageError for what click would pass over."""
+        """Parses the arguments; raises UsageError for repeated options and empty values."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if not any(parameter.is_eager for parameter in order):  # such as --help
             for parameter in order:
-                if _takes_one(parameter) and order.count(parameter) > 1:
+                if order.count(parameter) > 1 and _contradicts_itself(parameter, args):
                     flag = max(parameter.opts, key=len)
                     raise UsageError(f"{flag} is given twice; it takes one value")
         rest = super().parse_args(ctx, args)
         for parameter in self.params:
             name = parameter.name or ""
-            if isinstance(parameter, SpecOption) or name in self.may_be_empty:
+            if isinstance(parameter, SpecOption):  # `check_value` checks config fields
                 continue
             value = ctx.params.get(name)
             if value == "" or (isinstance(value, tuple) and "" in value):
@@ -142,10 +138,17 @@ class Command(PlainCommand):
 
 
 def _takes_one(parameter: click.Parameter) -> bool:
-    """Whether an option has one value, also "yes" or "no" (`--unk/--no-unk`); a plain flag none."""
+    """Whether an option takes one value; the value of `--unk/--no-unk` is yes or no."""
     if not isinstance(parameter, click.Option) or parameter.multiple or parameter.count:
         return False
     return not parameter.is_flag or bool(parameter.secondary_opts)
+
+
+def _contradicts_itself(parameter: click.Parameter, args: Sequence[str]) -> bool:
+    """Whether an option that occurs several times may have several values."""
+    if isinstance(parameter, click.Option) and parameter.is_flag:  # `--unk --unk` has one value
+        return all(not set(args).isdisjoint(p) for p in (parameter.opts, parameter.secondary_opts))
+    return _takes_one(parameter)
 
 
 def _shown_name(parameter: click.Parameter) -> str:
@@ -162,9 +165,8 @@ class ConfiguredCommand(Command):
         spec: config records and roles.
         run: called with the resolved options and the values of `extra`.
         help: its help text.
-        extra: parameters that are not config fields (arguments, files).
-        recipes: named sets of values for `--recipe`, below a config file in rank.
-        short_flags: further spellings of options of the spec, by option name.
+        extra: parameters that are not config fields: arguments and output files.
+        recipes: named sets of option values for `--recipe`; a config file overrides them.
     """
 
     def __init__(
@@ -186,22 +188,25 @@ class ConfiguredCommand(Command):
     def _general_options(self) -> list[click.Option]:
         made = [
             click.Option(
-                ["--config"], metavar="FILE", help="TOML file of options; the command line wins"
+                ["--config"],
+                metavar="FILE",
+                help="TOML file of options; the command line overrides it",
             ),
             click.Option(
                 ["--plugin"],
                 multiple=True,
                 metavar="MODULE",
-                help="import a module that registers more components",
+                help="import a module that registers more components; repeatable",
             ),
         ]
         if self.recipes:
             names = ", ".join(self.recipes)
-            made.append(click.Option(["--recipe"], metavar="NAME", help=f"preset of all: {names}"))
+            help = f"named set of values for all options: {names}"
+            made.append(click.Option(["--recipe"], metavar="NAME", help=help))
         return made
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Finds the chosen components, adds their options, then parses as click does."""
+        """Adds the options of the chosen components, then parses the arguments."""
         for module in _peek_all(args, ["--plugin"]):
             load_plugin(module)
         sources = self._sources(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
@@ -228,10 +233,10 @@ class ConfiguredCommand(Command):
             owner = self._owner(error.option_name)
             if owner is None:
                 raise
-            raise UsageError(f"{error.option_name} is an option of {owner}: add that") from error
+            raise UsageError(f"{error.option_name} needs {owner}") from error
 
     def _owner(self, flag: str) -> str | None:
-        """The choice, not made, that would bring an option, such as "--search sampling"."""
+        """The choice that adds an option, such as "--search sampling"; None for unknown options."""
         for role in self.spec.roles:
             for entry in role.offered():
                 if any(option.flag == flag for option in option_specs(entry.config_type)):
@@ -239,7 +244,7 @@ class ConfiguredCommand(Command):
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Resolves all options, checks the files that they name, and runs the job."""
+        """Resolves all options, checks paths and option effects, then runs the command."""
         names = {parameter.name for parameter in self._fixed_params}
         given = {
             name: value
@@ -264,18 +269,18 @@ class ConfiguredCommand(Command):
             if recipe not in self.recipes:
                 known = ", ".join(self.recipes) or "none"
                 raise UsageError(f"unknown recipe {recipe!r}; known: {known}")
-            # lenient: another architecture than the recipe's may lack some of its options
+            # lenient, because the chosen architecture may lack some of the recipe's options
             sources.append(OptionSource(f"recipe {recipe}", self.recipes[recipe], lenient=True))
         if config is not None:
             sources.append(OptionSource(config, read_option_file(config)))
         return sources
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options by section: general ones first, then those of each chosen component."""
+        """Writes the general options, then a section for each chosen component."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 title = getattr(parameter, "section", "") or "Options"
                 sections.setdefault(title, []).append(record)
         for title, records in sections.items():
@@ -284,7 +289,8 @@ class ConfiguredCommand(Command):
         for role in self.spec.roles:
             names = ", ".join(entry.name for entry in role.offered())
             with formatter.section(f"--{role.name.replace('_', '-')} is one of"):
-                formatter.write_text(names + "; each has options of its own: name it with --help")
+                flag = _role_flags(role)[0]
+                formatter.write_text(f"{names}. `{flag} NAME --help` shows the options of NAME.")
 
 
 def _role_flags(role: Role) -> list[str]:
@@ -326,8 +332,14 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         default=None,
         multiple=spec.repeated,
         help=help,
-        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, "TEXT"),
+        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, _text(spec.name)),
     )
+
+
+def _text(name: str) -> str:
+    """The metavar of an option that takes text."""
+    sets = {"PATH": INPUTS, "FILE": OUTPUTS, "NAME": FIGURES}
+    return next((word for word, names in sets.items() if name in names), "TEXT")
 
 
 def _type(spec: OptionSpec) -> Any:
@@ -337,7 +349,7 @@ def _type(spec: OptionSpec) -> Any:
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """Values of an option in unparsed arguments: `--flag v`, `--flag=v`, `-fv`."""
+    """The values of an option in unparsed arguments: `--flag v`, `--flag=v` or `-fv`."""
     found = []
     for position, argument in enumerate(args):
         if argument == "--":

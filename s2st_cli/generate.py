@@ -11,11 +11,12 @@ from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import JobProgress
 
-HELP = """Translate INPUT (a file, .gz, or standard input) line by line.
+HELP = """Translate INPUT line by line. INPUT is a file, which may be compressed, or - for stdin.
 
-Line i of the output is line i of the input; an empty line stays empty. Several --checkpoint
-options make an ensemble. A language model continues each line, also an empty one. --format moses
-writes n-best lists that `s2st rescore-nbest` reads. Scores are natural-log probabilities.
+Line i of the output translates line i of the input; an empty line stays empty. Several --checkpoint
+options make an ensemble. A language model continues each line instead, including empty lines.
+--format moses writes n-best lists, which `s2st rescore-nbest` reads. Scores are natural logarithms
+of probabilities.
 """
 
 

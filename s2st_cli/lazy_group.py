@@ -1,4 +1,4 @@
-"""Groups of subcommands whose modules are imported only when one is called: a quick `--help`."""
+"""Groups that import the module of a subcommand only when it is called, so `--help` is fast."""
 
 import difflib
 import importlib
@@ -13,13 +13,10 @@ from s2st_cli.terminal_output import show_page
 
 
 class PlainCommand(click.Command):
-    """A command whose help goes to stdout by the way of all that is shown there.
-
-    Every command and group of the program is one.
-    """
+    """A command that prints its help with `show_page`; the base of all commands and groups."""
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """The option `--help`."""
+        """Returns the option `--help`."""
         return click.Option(
             self.get_help_option_names(ctx),
             is_flag=True,
@@ -37,22 +34,22 @@ def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> N
 
 
 class LazyGroup(PlainCommand, click.Group):
-    """A group that knows its subcommands by name and one line of help.
+    """A group that holds a name and one line of help for each subcommand.
 
     Attributes:
-        lines: name -> line of help, in the order of the work.
-        prefix: of the modules: subcommand `some-name` is `command` in `PREFIXsome_name`.
+        lines: name -> line of help, in the order in which users need the commands.
+        prefix: the subcommand `some-name` is `command` in the module `PREFIXsome_name`.
     """
 
     lines: ClassVar[Mapping[str, str]]
     prefix: ClassVar[str] = "s2st_cli."
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the work."""
+        """The names, in the order of `lines`."""
         return list(self.lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Imports and returns the command; raises UsageError for a misspelled name."""
         if cmd_name not in self.lines:
             near = difflib.get_close_matches(cmd_name, self.lines, n=2)
             if near:

@@ -1,6 +1,6 @@
-"""The program `s2st`: a group whose subcommands are imported when they are called.
+"""The program `s2st`: the group of all commands, logging, and errors.
 
-Every error a user can cause ends here as one line on stderr and an exit code.
+This module turns every error that a user can cause into one line on stderr and an exit code.
 """
 
 import contextlib
@@ -34,38 +34,38 @@ COMMANDS = {
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",
     "generate": "translate lines of text",
-    "score": "BLEU of hypotheses, or log-probabilities of given pairs",
+    "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",
     "rescore-nbest": "rescore SMT n-best lists and choose the best hypotheses",
-    "list": "what is registered: architectures, searches, ...",
-    "inspect": "what a checkpoint, store, architecture or preset is",
+    "list": "list the architectures, searches and other components",
+    "inspect": "describe a checkpoint, store, ensemble, architecture or preset",
     "export": "copy a checkpoint without its training state",
-    "average": "the mean of several checkpoints' weights as a new one",
-    "analyze": "where a system is good: by length, by rare words; what its states hold",
-    "compare": "two systems: paired bootstrap and the most changed sentences",
-    "report": "a study or training folder as one HTML file",
-    "demo": "the whole job on a small corpus made on the spot",
+    "average": "average the weights of several checkpoints",
+    "analyze": "show BLEU by length or rarity, attention, states, nearest words",
+    "compare": "compare two systems: paired bootstrap, most changed sentences",
+    "report": "write one HTML file about a study or a training",
+    "demo": "train, translate and rescore on a small corpus that s2st ships",
 }
 EXIT_CLOSED_PIPE = 128 + 13
 
 
 class _Program(LazyGroup):
-    """The whole program: a closed pipe must not reach click, which exits with 1 for it."""
+    """The whole program. It hides closed pipes from click, which would exit with code 1."""
 
     lines = COMMANDS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the program's own options, of which `--help` and `--version` write at once."""
-        with _own_closed_pipe():
+        """Parses the program's own options; `--help` and `--version` write at once."""
+        with _hidden_closed_pipe():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the subcommand."""
-        with _own_closed_pipe():
+        with _hidden_closed_pipe():
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _own_closed_pipe() -> Iterator[None]:
+def _hidden_closed_pipe() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
@@ -88,17 +88,16 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -
     help="Show the version and exit.",
 )  # fmt: skip
 def main() -> None:
-    """Sequence-to-sequence translation: LSTMs, ensembles, SMT n-best rescoring.
+    """Sequence-to-sequence translation: LSTMs, Transformers, ensembles, n-best rescoring.
 
-    Data goes to stdout, everything else to stderr. `s2st COMMAND --help` tells more.
+    Data goes to stdout, everything else to stderr. `s2st COMMAND --help` describes a command.
     """
 
 
 class _StderrHandler(logging.Handler):
-    """Says records on stderr, whatever that is now: a progress bar stands in for it while it is
-    shown.
+    """Prints log records on the current `sys.stderr`, which a progress bar replaces for a while.
 
-    A warning is said once, though a file that is read twice gives it twice.
+    It prints each warning once, because a job that reads a file twice logs its warnings twice.
     """
 
     def __init__(self) -> None:
@@ -128,9 +127,10 @@ def _fail(message: str, code: int) -> int:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs the program and returns its exit code; of what a user can cause it raises Stopped only.
+    """Runs the program and returns its exit code.
 
-    A signal raises that where its handlers are installed.
+    Raises:
+        Stopped: a stop signal arrived; only where `signal_handlers.install` was called.
     """
     _set_up_logging()
     prepare_streams()
@@ -149,7 +149,7 @@ def _run(arguments: list[str] | None) -> int:
     except Stopped:
         flush_or_drop_stdout()
         raise
-    except InterruptedBySignalError as stop:  # no error: the work was saved
+    except InterruptedBySignalError as stop:  # not an error: the work is saved
         if own_ranks().first:
             say(str(stop))
         return stop.exit_code
@@ -164,40 +164,40 @@ def _run(arguments: list[str] | None) -> int:
         return _fail(_on_one_line(error.format_message()) + hint, 2)
     except click.ClickException as error:
         return _fail(_on_one_line(error.format_message()), error.exit_code)
-    except click.Abort as error:  # what click makes of KeyboardInterrupt and EOFError
+    except click.Abort as error:  # click raises it for KeyboardInterrupt and EOFError
         return _fail_unforeseen(error.__cause__ or KeyboardInterrupt())
     except BaseException as error:
         return _fail_unforeseen(error)
 
 
 def _fail_unforeseen(error: BaseException) -> int:
-    """The line and the exit code for what no code of ours raises on purpose."""
+    """Prints one line and returns the exit code for exceptions that s2st does not raise itself."""
     flush_or_drop_stdout()
     if os.environ.get("S2ST_TRACEBACK"):
         raise error
     if is_out_of_memory(error):
-        mend = "lower --batch-size, --max-tokens, --max-rows, --threads or --workers"
+        remedy = "lower --batch-size, --max-tokens, --max-rows, --threads or --workers"
         if isinstance(error, ImportError):
-            mend = "a library cannot be loaded; allow more (ulimit -v)"
-        return _fail(f"out of memory; {mend}", 1)
+            remedy = "a library cannot be loaded; allow more (ulimit -v)"
+        return _fail(f"out of memory; {remedy}", 1)
     place = plugin_place(error)
     if place is not None:
         where = f"plugin {place.module} ({place})"
-        return _fail(f"{where}: {describe_error(error)}; S2ST_TRACEBACK=1 shows more", 1)
+        return _fail(f"{where}: {describe_error(error)}; set S2ST_TRACEBACK=1 for details", 1)
     if isinstance(error, KeyboardInterrupt):
         return _fail("interrupted", 130)
     if isinstance(error, OSError):
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", 74)
     plugins = ", ".join(loaded_plugins())
-    whose = f"s2st or of a plugin ({plugins})" if plugins else "s2st"
+    whose = f"s2st or in a plugin ({plugins})" if plugins else "s2st"
     return _fail(
         f"internal error: {describe_error(error)} "
-        f"(a defect of {whose}; S2ST_TRACEBACK=1 shows where)",
+        f"(a bug in {whose}; set S2ST_TRACEBACK=1 for details)",
         1,
     )
 
 
 def _on_one_line(text: str) -> str:
-    """A message that click lays out on several lines."""
+    """Joins the lines of a message from click."""
     return " ".join(text.split())

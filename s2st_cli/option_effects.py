@@ -1,8 +1,8 @@
-"""Options that have an effect only together with others: alone, each of them is a usage error.
+"""Options that need another option: without it they have no effect, which is a usage error.
 
-Only what stands on the command line is looked at. A file of options (`--config`) and a recipe
-serve several runs, so an option of theirs may lie idle; so may options that say how fast, on which
-device and by how many processes (`--device`, `--threads`, `--rank-timeout`, ...).
+The rules cover only options on the command line. A `--config` file and a recipe serve several
+runs, so they may hold options without effect. Options about speed, device and processes
+(`--device`, `--threads`, `--rank-timeout`, ...) are always allowed.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -23,8 +23,9 @@ class Rule:
     Attributes:
         options: their names, with "_".
         works: whether they have an effect, given the values of all options.
-        needs: what to add, or why there is no effect.
-        role: a choice (such as `tuner`) that is meant too, with the options of what is chosen.
+        needs: the rest of the message after the option's name: what to add, or why the option
+            has no effect.
+        role: a role (such as `tuner`) that the rule covers too, with the options of its entry.
     """
 
     options: tuple[str, ...]
@@ -54,23 +55,23 @@ def check_effects(
             chosen = resolved.entries[rule.role].config_type
             names += [rule.role, *(spec.name for spec in option_specs(chosen))]
         for name in names:
-            # an option that is switched off has no effect to miss
+            # `--no-...` asks for no effect, so it is always allowed
             if name in given and values.get(name) is not False and not rule.works(values):
                 raise UsageError(f"--{name.replace('_', '-')} {rule.needs}")
 
 
 def _is(name: str, value: str) -> Callable[[Values], bool]:
-    """Whether a choice is made; a plugin may have an option of that name without the choice."""
+    """Whether `name` has this value; true where no such option exists, as in a plugin's config."""
     return lambda values: values.get(name, value) == value
 
 
 def _models(values: Values) -> int:
-    """How many models are named."""
+    """The number of checkpoints on the command line."""
     return len(values["checkpoint"]) + (len(values["path"].split(":")) if values["path"] else 0)
 
 
 def _several(values: Values) -> bool:
-    # a wrong number of weights has an error of its own
+    # several weights for one checkpoint: the scorer reports the wrong number
     return _models(values) > 1 or len(values["ensemble_weight"]) > 1
 
 
@@ -85,7 +86,7 @@ def _length_is_seen(values: Values) -> bool:
 
 
 def _one_reference(values: Values) -> bool:
-    """Whether --oracle and --tune do not name different references of the same lists."""
+    """False if --oracle and --tune name different references of the same lists."""
     tune, oracle = set(values["tune"]), set(values["oracle"])
     return not tune or values["dev_nbest"] is not None or tune == oracle
 
@@ -125,11 +126,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _ENSEMBLE,
         Rule(
             ("tokenize", "lowercase", "ter", "samples"), lambda v: bool(v["ref"]),
-            "needs --ref FILE: it is of BLEU and the other figures of text",
+            "needs --ref FILE: it applies to BLEU, chrF and TER",
         ),
         Rule(
             ("samples",), lambda v: len(v["hyp"]) > 1,
-            "needs several HYP files, which the bootstrap compares",
+            "needs several HYP files for the bootstrap to compare",
         ),
         Rule(("precision",), lambda v: _models(v) > 0, "needs --checkpoint"),
     ),
@@ -142,7 +143,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(("folds",), lambda v: bool(v["tune"]), "needs --tune REF", role="tuner"),
         Rule(
             ("max_rows", "precision"), _scores_lists,
-            "needs --checkpoint: the scores of these lists are there already",
+            "needs --checkpoint: without one, s2st uses the scores in the lists",
         ),
         Rule(
             ("length_feature",), _length_is_seen,
@@ -159,21 +160,23 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *_ARCHITECTURE,
         Rule(
             ("nwordssrc", "nwordstgt"), lambda v: v["path"] is None,
-            "goes without PATH, which has sizes of its own", role="arch",
+            "cannot be combined with PATH, which has its own sizes", role="arch",
         ),
     ),
     "lengths": _CURVES,
     "rarity": _CURVES,
     "attention": (
         _ENSEMBLE,
-        Rule((), lambda v: v["target"] is None, "goes without --target: nothing is searched",
-             role="search"),
-        Rule(("nbest",), lambda _: False, "has no effect: the map is of the best translation"),
+        Rule(
+            (), lambda v: v["target"] is None,
+            "cannot be combined with --target, which replaces the search", role="search",
+        ),
+        Rule(("nbest",), lambda _: False, "has no effect: the map shows the best translation"),
     ),
     "states": (
         Rule(
             _ENSEMBLE.options, lambda _: False,
-            "has no effect: the states of several checkpoints are put side by side",
+            "has no effect: the states of several checkpoints are concatenated",
         ),
     ),
 }  # fmt: skip

@@ -1,7 +1,8 @@
-"""Which parameters of the commands name files, and the one check of all of them.
+"""Which parameters of the commands are paths, and the check of all paths of a command.
 
-Every command calls `check_paths` before its work. A parameter whose value is text has to be in one
-of these sets, which a test holds; one of a plugin's that is in none counts as an input.
+Every command calls `check_paths` before its work. Each parameter that takes text belongs to exactly
+one of the sets below; a test enforces that. A parameter of a plugin that is in none of them counts
+as an input.
 """
 
 import contextlib
@@ -23,9 +24,9 @@ INPUTS = frozenset(
         "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
     )
 )  # fmt: skip
-LISTS = frozenset({"path"})  # names with : between
+LISTS = frozenset({"path"})  # paths separated by ":"
 LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
-PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # of PREFIX.LANG
+PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
 OUTPUTS = frozenset({"output_file", "alignments", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
@@ -40,10 +41,10 @@ NO_FILES = frozenset(
 
 
 def check_paths(values: Mapping[str, Any]) -> None:
-    """Refuses outputs that are inputs, or are within one, and inputs that may not be read.
+    """Refuses an output that is an input or lies within one, and an input without read permission.
 
     Args:
-        values: every parameter of the command by name, with its value.
+        values: name -> value of every parameter of the command.
 
     Raises:
         OutputError, UsageError: as `check_destinations`.
@@ -67,7 +68,7 @@ def check_paths(values: Mapping[str, Any]) -> None:
             inputs += _files(name, texts, values)
     if len(streams) > 1:
         other = next(name for name in streams if name != "output_file").replace("_", "-")
-        raise UsageError(f"--{other} needs a file: another output is standard output (-)")
+        raise UsageError(f"--{other} needs a file: another output already uses stdout (-)")
     check_readable(inputs)
     if outputs or folders:
         check_destinations(outputs, folders, inputs)
@@ -82,7 +83,7 @@ def _figure_paths(name: str) -> tuple[Path, Path]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts of a value: itself, or those in a tuple of one of several."""
+    """The strings in a value: the value itself, or those in a tuple or list."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, tuple | list):
@@ -91,9 +92,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _module_files(module: str) -> Iterator[str]:
-    """The file of a plugin, which may not be imported yet."""
+    """The file of a plugin, which need not be imported yet."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None and module.isidentifier():  # to find a package's module would import it
+    if file is None and module.isidentifier():  # find_spec("a.b") would import a
         with contextlib.suppress(ImportError, ValueError):
             spec = importlib.util.find_spec(module)
             file = spec.origin if spec is not None and spec.has_location else None
@@ -102,7 +103,7 @@ def _module_files(module: str) -> Iterator[str]:
 
 
 def _files(name: str, texts: Iterable[str], values: Mapping[str, Any]) -> Iterator[str]:
-    """The files and folders that an input parameter's texts name."""
+    """The files and folders that the strings of an input parameter name."""
     for text in texts:
         if name in LISTS:
             yield from filter(None, text.split(":"))

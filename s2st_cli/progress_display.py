@@ -1,4 +1,4 @@
-"""Training progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
+"""Progress of training and scoring on stderr: a rich bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 1:02:03 or 2:03."""
+    """Formats seconds as 1:02:03 or 2:03."""
     whole = int(seconds)
     hours, minutes = whole // 3600, whole % 3600 // 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 def describe_update(report: UpdateReport) -> str:
-    """One line of figures."""
+    """Formats a training report as one line."""
     speed = f"{report.target_words_per_second:,.0f} words/s"
     if report.source_words_per_second is not None:
         target = report.target_words_per_second
@@ -33,7 +33,7 @@ def describe_update(report: UpdateReport) -> str:
 
 
 def describe_left(report: UpdateReport) -> str:
-    """Time left, and until which end that is; empty where it is unknown."""
+    """The time left and the limit that it counts down to; empty if unknown."""
     if report.seconds_left is None:
         return ""
     most = "at most " if report.may_stop_early else ""
@@ -41,7 +41,7 @@ def describe_left(report: UpdateReport) -> str:
 
 
 def describe_validation(report: ValidationReport) -> str:
-    """One line of a validation."""
+    """Formats a validation report as one line."""
     mark = " (best)" if report.best else ""
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
@@ -50,10 +50,10 @@ def describe_validation(report: ValidationReport) -> str:
 
 
 class LineObserver(Observer):
-    """A line for every report."""
+    """Prints one line for every report."""
 
     def updated(self, report: UpdateReport) -> None:
-        """Prints the figures."""
+        """Prints the report."""
         left = describe_left(report)
         text = describe_update(report) + (f", {left}" if left else "")
         say(text)
@@ -64,14 +64,14 @@ class LineObserver(Observer):
 
 
 class BarObserver(Observer):
-    """A rich progress bar whose text is the newest report; validations stay as lines."""
+    """Shows a rich progress bar with the newest report; validations stay above it as lines."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        one_line = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # what the others leave
+        one_line = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # takes the remaining width
         self.progress = Progress(
             BarColumn(bar_width=10),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -84,17 +84,17 @@ class BarObserver(Observer):
         self._updates: int | None = None
 
     def started(self, update: int, epochs: float | None, updates: int | None) -> None:
-        """Notes the ends of the bar."""
+        """Stores the limits of the training, in epochs and updates."""
         self._epochs, self._updates = epochs, updates
 
     def updated(self, report: UpdateReport) -> None:
-        """Moves the bar to whichever end is nearer."""
+        """Moves the bar towards the limit that is nearer."""
         shares = [0.0]
         if self._epochs:
             shares.append(report.epoch / self._epochs)
         if self._updates:
             shares.append(report.update / self._updates)
-        left = describe_left(report)  # first: a narrow terminal cuts the end off
+        left = describe_left(report)  # first, because a narrow terminal cuts off the end
         text = (f"{left}; " if left else "") + describe_update(report)
         self.progress.update(self._task, total=1.0, completed=max(shares), description=text)
 
@@ -104,13 +104,13 @@ class BarObserver(Observer):
 
 
 class JobProgress(Progress):
-    """Progress of a scoring job: a bar on a terminal, a line every half minute elsewhere."""
+    """Progress of a scoring job: a bar on a terminal, a line every 30 seconds elsewhere."""
 
     def __init__(self) -> None:
         self._bar: RichProgress | None = None
 
     def start(self, label: str, total: int, done: int = 0) -> None:
-        """Shows the bar, where there is a terminal."""
+        """Shows the bar if stderr is a terminal."""
         self.stop(None)
         self._total, self._before = total, done
         self._started = self._reported = time.perf_counter()
@@ -123,7 +123,7 @@ class JobProgress(Progress):
             self._task = self._bar.add_task(label, total=total, completed=done)
 
     def update(self, done: int, text: str) -> None:
-        """Moves the bar, or prints a line now and then."""
+        """Moves the bar, or prints a line if 30 seconds have passed."""
         now = time.perf_counter()
         if self._bar is not None:
             self._bar.update(self._task, completed=done, description=text)
@@ -134,7 +134,7 @@ class JobProgress(Progress):
             say(text)
 
     def stop(self, summary: str | None) -> None:
-        """Takes the bar away, and prints what was done."""
+        """Removes the bar and prints the summary."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""`s2st rescore-nbest`: SMT n-best lists to rescored 1-best text or re-sorted lists."""
+"""`s2st rescore-nbest`: SMT n-best lists to rescored 1-best text or sorted lists."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,19 +11,20 @@ from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import JobProgress
 
-HELP = """Rescore the Moses n-best lists in NBEST (a file, .gz, or - for standard input).
+HELP = """Rescore the Moses n-best lists in NBEST (a file, which may be compressed, or - for stdin).
 
-Each hypothesis gets the log-probability of the checkpoints (together, or with --feature-per
-member each its own) as a feature S2ST0, S2ST1, ...; its new total is the even average of the
-baseline's total and the new features, or as --weight, --weights or --tune say. Line i of 1-best
-output belongs to line i of --source; a sentence without hypotheses gets an empty line.
+s2st adds the log-probability under the checkpoints to each hypothesis as the feature S2ST0. With
+--feature-per member, each checkpoint adds its own feature: S2ST0, S2ST1, and so on. In the new
+total, the baseline's total has weight 0.5, and the new features share the other 0.5. --weight,
+--weights and --tune set other weights. Line i of 1-best output belongs to line i of --source; a
+sentence without hypotheses gets an empty line.
 
-Without --checkpoint, the scores that an earlier run left in the lists (--output nbest) are used:
-other weights, tuning and reports without scoring again.
+Without --checkpoint, s2st uses the scores that an earlier run with --output nbest wrote into the
+lists. This way you can try other weights, tune, and report without scoring again.
 
---tune REF learns weights on development lists (--dev-nbest and --dev-source; NBEST itself where
-they are left out) and says what they gain on lists that they were not learned on. --oracle REF
-reports how much better a choice from the lists could be.
+--tune REF learns weights on the development lists --dev-nbest and --dev-source (default: NBEST
+itself), and reports their cross-validated gain. --oracle REF reports how much a better choice from
+the lists could gain.
 """
 
 
@@ -40,7 +41,10 @@ command = ConfiguredCommand(
     extra=[
         click.Argument(["nbest"]),
         click.Option(
-            ["--source"], required=True, metavar="FILE", help="source lines; id i is line i from 0"
+            ["--source"],
+            required=True,
+            metavar="FILE",
+            help="source lines; list i belongs to line i, from 0",
         ),
         click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="where to write"),
     ],

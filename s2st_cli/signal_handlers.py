@@ -1,4 +1,4 @@
-"""The handlers of signals that ask to stop."""
+"""Handlers for the stop signals SIGTERM, SIGINT and SIGHUP."""
 
 import signal
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from s2st.process import stop_signals
 
 
 def install() -> None:
-    """From now on these signals break off the work."""
+    """Installs the handlers, which stop the running job."""
     for number in _heard():
         signal.signal(number, _handle)
 
 
 def finish() -> None:
-    """The work is done and only the interpreter's end is left: let no signal spoil that."""
+    """Ignores the signals from now on, so that none changes the exit code during exit."""
     for number in _heard():
         signal.signal(number, signal.SIG_IGN)
 
 
 def _heard() -> Iterator[int]:
-    """The signals there are, less those that the shell had us ignore (`nohup`, `&`)."""
+    """The signals that exist, except those that `nohup` or the shell's `&` had us ignore."""
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -28,6 +28,6 @@ def _heard() -> Iterator[int]:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    if number == signal.SIGINT:  # a second Ctrl-C ends the process at once, whatever it does
+    if number == signal.SIGINT:  # a second Ctrl-C ends the process at once
         signal.signal(number, signal.SIG_DFL)
     stop_signals.request(number)

@@ -1,4 +1,4 @@
-"""Standard output and error as all commands use them: their encoding, and blocked readers."""
+"""Encoding of stdout and stderr, and writes that wait for a blocked reader."""
 
 import contextlib
 import io
@@ -9,17 +9,17 @@ from s2st.process.pipe_output import PipeOutput, may_block
 
 
 def guard_streams() -> None:
-    """Lets a signal end a write that waits for the reader of standard output or error."""
+    """Lets a signal interrupt a write to stdout or stderr that waits for its reader."""
     sys.stdout = _guarded(sys.stdout, breaks=True)
     sys.stderr = _guarded(sys.stderr, breaks=False)
 
 
 def prepare_streams() -> None:
-    """Sets what all commands rely on, whatever the environment says.
+    """Sets the encodings, independently of the environment.
 
-    Data is UTF-8, also where the locale or PYTHONIOENCODING is ASCII: so is the input. File names
-    that are no UTF-8 are printed as they are. A message is printed in the encoding of the terminal,
-    with escapes for what that lacks.
+    stdout is UTF-8, like all input, even if the locale or PYTHONIOENCODING is ASCII. File names
+    that are not UTF-8 are printed unchanged. stderr keeps the encoding of the terminal and escapes
+    characters that this encoding lacks.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -28,7 +28,7 @@ def prepare_streams() -> None:
 
 
 def _guarded(stream: TextIO, breaks: bool) -> TextIO:
-    """The stream, over PipeOutput where a write to it can wait."""
+    """The stream; through PipeOutput if a write to it can block."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     with contextlib.suppress(OSError, ValueError):

@@ -1,8 +1,8 @@
-"""All that reaches the terminal: messages on stderr, tables and help on stdout.
+"""Writes everything that people read: messages on stderr, tables and help on stdout.
 
-Text comes from files, plugins and other libraries. What a terminal would obey instead of showing
-(escape sequences, reversed writing, line ends within a message) is shown as an escape. Data such as
-translations do not pass here: they are written as they are, by `s2st.text.line_files.open_output`.
+The text may come from files, plugins and other libraries. This module escapes the characters that
+control a terminal (escape sequences, writing direction, line ends within a message). Data such as
+translations bypass it: `s2st.text.line_files.open_output` writes them unchanged.
 """
 
 import contextlib
@@ -12,20 +12,21 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, TextIO, cast
 
 from s2st.errors import OutputError, UsageError
+from s2st.jobs.report_lines import ReportLine
 from s2st.process.ranks import Ranks, ranks
 
 # C0 and C1 controls, DEL, line separators, controls of writing direction, and lone surrogates
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str, keep: str = "") -> str:
-    """The text with what a terminal would obey as `\\xNN` or `\\uNNNN`, but for characters to keep.
+    """Escapes control characters as `\\xNN` or `\\uNNNN`, except those in `keep`.
 
-    Bytes of a file name that are not UTF-8 are shown as `\\xNN`, too.
+    Bytes of a file name that are not UTF-8 become `\\xNN`, too.
     """
 
     def escape(match: re.Match[str]) -> str:
@@ -36,11 +37,11 @@ def visible(text: str, keep: str = "") -> str:
             number -= 0xDC00
         return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
-    return _OBEYED.sub(escape, text)
+    return _CONTROLS.sub(escape, text)
 
 
 def own_ranks() -> Ranks:
-    """This process among torchrun's; alone where the environment is wrong, which others report."""
+    """This process's rank; a single rank if the environment is invalid, which jobs report."""
     try:
         return ranks()
     except UsageError:
@@ -48,9 +49,9 @@ def own_ranks() -> Ranks:
 
 
 def say(text: str) -> None:
-    """Writes one line to stderr, after the program's name and, if not the first, the rank's.
+    """Writes one line to stderr after the program's name and, except on rank 0, the rank.
 
-    A stderr that is gone is no reason to stop the work.
+    A closed stderr does not stop the job.
     """
     own = own_ranks()
     name = "s2st" if own.first else f"s2st: rank {own.rank}"
@@ -58,7 +59,7 @@ def say(text: str) -> None:
 
 
 def narrate(text: str) -> None:
-    """Writes lines to stderr as they are laid out, without the program's name."""
+    """Writes lines to stderr without the program's name, keeping line ends."""
     if sys.stderr is None:  # print(file=None) would write to stdout
         return
     with contextlib.suppress(OSError, ValueError):
@@ -66,19 +67,28 @@ def narrate(text: str) -> None:
 
 
 def show(*fields: object) -> None:
-    """Writes a line to stdout for people to read: fields with tabs between."""
+    """Writes one line to stdout: the fields, separated by tabs."""
     _write(visible("\t".join(map(str, fields)), keep="\t"))
 
 
 def show_page(text: str) -> None:
-    """Writes lines to stdout as they are laid out."""
+    """Writes lines to stdout, keeping line ends and tabs."""
     _write(visible(text, keep="\n\t"))
 
 
 def show_json(record: Any) -> None:
-    """Writes a JSON value to stdout, on one line; escapes of JSON keep all of its text."""
+    """Writes a JSON value to stdout on one line; JSON escapes replace control characters."""
     text = json.dumps(record, ensure_ascii=False)
-    _write(_OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    _write(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def show_lines(lines: Iterable[ReportLine]) -> None:
+    """Writes a job's report to stdout: text as lines, records as JSON lines."""
+    for line in lines:
+        if isinstance(line, str):
+            show(line)
+        else:
+            show_json(line)
 
 
 def _write(text: str) -> None:
@@ -86,10 +96,11 @@ def _write(text: str) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Writes data to stdout as they are.
+    """Writes bytes to stdout unchanged.
 
     Raises:
-        OutputError: they cannot be written. A closed pipe stays BrokenPipeError.
+        OutputError: stdout cannot be written.
+        BrokenPipeError: the reader closed the pipe.
     """
     with _naming_stdout():
         sys.stdout.buffer.write(data)
@@ -98,7 +109,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def flush_stdout() -> None:
-    """What was written reaches the file or pipe; raises as `write_bytes`."""
+    """Flushes stdout to the file or pipe; raises as `write_bytes`."""
     with _naming_stdout():
         sys.stdout.flush()
 
@@ -115,13 +126,13 @@ def _naming_stdout() -> Iterator[None]:
 
 
 def screen() -> TextIO:
-    """The stdout that rich may draw on, which brings escapes of its own."""
+    """The real stdout for rich, which writes its own escape sequences."""
     out = sys.stdout
     return out.real if isinstance(out, DataOutput) else out
 
 
 class _Closed(io.RawIOBase):
-    """Stdout where the program was started without one (`>&-`)."""
+    """Stands in for stdout if the program starts without one (`>&-`)."""
 
     def writable(self) -> bool:
         return True
@@ -131,59 +142,60 @@ class _Closed(io.RawIOBase):
 
 
 class DataOutput(io.TextIOBase):
-    """Stdout while the program runs: `buffer` is the real one, for data; text goes to stderr.
+    """Replaces `sys.stdout` while the program runs: bytes go to stdout, text to stderr.
 
-    So what plugins and libraries print never gets between the data.
+    s2st writes its data to `buffer`, the real stdout. What plugins and libraries print goes to
+    stderr, so it never mixes with the data.
     """
 
     def __init__(self, real: TextIO) -> None:
         self.real = real
         self.buffer: BinaryIO = real.buffer
         self._made: io.BufferedWriter | None = None
-        if isinstance(real.buffer, io.RawIOBase):  # PYTHONUNBUFFERED: writes may be partial
+        if isinstance(real.buffer, io.RawIOBase):  # PYTHONUNBUFFERED; its writes may be partial
             self._made = io.BufferedWriter(real.buffer)
             self.buffer = cast(BinaryIO, self._made)
 
     def release(self) -> None:
-        """The real one is nobody's but its owner's again."""
+        """Detaches this object from the real stdout."""
         if self._made is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._made.detach()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the real one."""
+        """The encoding of the real stdout."""
         return self.real.encoding
 
     def writable(self) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def write(self, text: str) -> int:
-        """Shows what nobody wrote as data."""
+        """Writes text that is not data to stderr."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(visible(text, keep="\n\t"))
         return len(text)
 
     def flush(self) -> None:
-        """Data reach the file or pipe."""
+        """Flushes the data to the file or pipe."""
         self.buffer.flush()
 
     def fileno(self) -> int:
-        """That of the real one."""
+        """The file descriptor of the real stdout."""
         return self.real.fileno()
 
     def isatty(self) -> bool:
-        """Whether data are read by a person."""
+        """Whether the real stdout is a terminal."""
         return self.real.isatty()
 
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Streams that were closed get a stand-in; stdout is for data alone."""
+    """Replaces closed streams and reserves stdout for data until the context ends."""
     _occupy()
     before = sys.stdout, sys.stderr
-    if sys.stderr is None:  # what others print would go to stdout
+    if sys.stderr is None:  # print(file=None) would write to stdout
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     real = sys.stdout
     if real is None:
@@ -198,7 +210,7 @@ def standard_streams() -> Iterator[None]:
 
 
 def _occupy() -> None:
-    """Numbers 0 to 2 are taken, so that no file that is opened is taken for a standard stream."""
+    """Opens file descriptors 0 to 2 if they are closed, so that no data file gets one of them."""
     number = os.open(os.devnull, os.O_RDWR)
     while number <= 2:
         number = os.open(os.devnull, os.O_RDWR)
@@ -206,7 +218,7 @@ def _occupy() -> None:
 
 
 def drop_stdout() -> None:
-    """Keeps the interpreter's own flush at exit from failing on a stdout that is gone."""
+    """Redirects stdout to /dev/null, so that the flush at exit does not fail on a closed pipe."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -214,7 +226,7 @@ def drop_stdout() -> None:
 
 
 def flush_or_drop_stdout() -> None:
-    """Writes out what stdout still holds, if that is possible."""
+    """Flushes stdout if possible; otherwise drops the rest of its data."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

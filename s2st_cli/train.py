@@ -19,14 +19,14 @@ from s2st_cli.terminal_output import say
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
-With no options: a reversed LSTM sized to the corpus, with dropout, Adam, a learning rate that
-falls when validation gets no better, and early stopping. Running the same command again goes on
-where it stopped. `--recipe sutskever2014` sets everything as the paper does.
+The defaults train a reversed LSTM whose size fits the corpus, with dropout, Adam, a learning rate
+that drops when the validation perplexity stops improving, and early stopping. To resume a stopped
+training, run the same command again. `--recipe sutskever2014` sets all options as in the paper.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Trains and says how it ended."""
+    """Trains with a progress display, and prints the result on the first rank."""
     import_torch()
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())

@@ -1,72 +1,30 @@
 """`s2st train-ngram`: text to an n-gram language model."""
 
 from collections.abc import Mapping
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import click
 
-from s2st.errors import UsageError
-from s2st.ngram.options import NGramConfig
-from s2st.options.resolution import CommandSpec, Resolved, Role
-from s2st.text.line_files import read_lines
-from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
-from s2st.text.vocabulary import Vocabulary
+from s2st.jobs.train_ngram import NGRAM_SPEC, train_ngram
+from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
-from s2st_cli.terminal_output import say
 
-SPEC = CommandSpec(
-    fixed=(NGramConfig,),
-    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
-)
-HELP = """Train an n-gram language model on TEXT files (compressed ones too; - is a pipe), one
-sentence a line: interpolated modified Kneser-Ney, as KenLM's lmplz. It is written as an ARPA file,
-which `score`, `generate` and `rescore-nbest` take for a checkpoint.
+HELP = """Train an n-gram language model on TEXT files, one sentence a line.
+
+The files may be compressed; - is standard input. s2st estimates an interpolated model with modified
+Kneser-Ney smoothing, like KenLM's lmplz, and writes it as an ARPA file. `score`, `generate` and
+`rescore-nbest` take that file as --checkpoint.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Trains, and says on stderr how many n-grams there are."""
-    from s2st.ngram.train import train_ngrams
-
-    config = options.config(NGramConfig)
-    texts: tuple[str, ...] = extra["text"]
-    entry, record = options.entries["tokenizer"], options.configs["tokenizer"]
-    spec = TokenizerSpec(entry.base, record, config.lang)
-    vocabulary = None
-    if config.dict is not None:
-        if config.nwords is not None:
-            raise UsageError("--dict and --nwords do not go together")
-        spec, vocabulary = _dictionary(config.dict, spec)
-    if spec.name == "sentencepiece" and spec.model is None:
-        raise UsageError(
-            "--tokenizer sentencepiece: name a store or checkpoint that has the model with --dict"
-        )
-    lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
-    output = Path(extra["output_file"])
-    report = train_ngrams(lines, output, config, spec, vocabulary)
-    say(f"{report.tokens:,} tokens, <s> and </s> counted")
-    for order, size in enumerate(report.ngrams, start=1):
-        say(f"{size:,} {order}-grams")
-    say(f"wrote {output}")
-
-
-def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:
-    """The words that --dict names, and the tokeniser that goes with them."""
-    from s2st.data.preprocess import dictionary_tokenizer
-
-    if not Path(path).is_dir():
-        return spec, Vocabulary.load(path)
-    if not spec.language:
-        raise UsageError(f"--dict {path}: --lang must say which of its languages")
-    own = dictionary_tokenizer(path, spec.language)
-    return own or spec, Vocabulary.load(Path(path) / f"dict.{spec.language}.txt")
+    """Calls the job."""
+    train_ngram(options, extra["text"], extra["output_file"])
 
 
 command = ConfiguredCommand(
     "train-ngram",
-    SPEC,
+    NGRAM_SPEC,
     run,
     HELP,
     [
@@ -75,7 +33,7 @@ command = ConfiguredCommand(
             ["-o", "--output", "output_file"],
             required=True,
             metavar="FILE",
-            help="the .arpa or .arpa.gz to write",
+            help="the .arpa or .arpa.gz file to write",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Layer 4: criteria (registry): what training minimises."""
+"""Layer 4: criteria (registry): what training minimizes."""

@@ -14,7 +14,7 @@ from s2st.models.softmax.output_layer import Output
 
 @dataclass(frozen=True)
 class CriterionOutput:
-    """Sums over a batch, in nats; the trainer normalises once.
+    """Sums over a batch, in nats; the trainer normalizes once.
 
     Attributes:
         loss_sum: scalar with gradient.

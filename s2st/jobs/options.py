@@ -140,11 +140,30 @@ class RescoreConfig:
     )
 
 
+@dataclass(frozen=True)
+class ScoreConfig:
+    """Texts, metrics and output of `score`."""
+
+    ref: tuple[str, ...] = option((), "reference file; repeatable", flags=("-r",))
+    source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
+    target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
+    resume: bool = option(False, "continue a stopped run that wrote the same --output-file")
+    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    lowercase: bool = option(
+        False, "lowercase both sides for both BLEU scores; chrF stays cased, TER uncased"
+    )
+    ter: bool = option(False, "also compute TER; slow on long files")
+    json: bool = option(False, "write JSON lines")
+    samples: int = option(
+        1000, "number of resamplings of the paired bootstrap", minimum=1, maximum=1_000_000
+    )
+
+
 GENERATE_SPEC = CommandSpec(
     fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
-SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig, RanksConfig))
+SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoreConfig, ScoringDeviceConfig, RanksConfig))
 RESCORE_SPEC = CommandSpec(
     fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),

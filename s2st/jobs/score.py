@@ -13,14 +13,21 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.options import ModelsConfig
+from s2st.jobs.options import ModelsConfig, ScoreConfig
 from s2st.jobs.progress import Progress
-from s2st.jobs.scoring_setup import JobFiles, models_identity, open_queue, require_checkpoints
+from s2st.jobs.scoring_setup import (
+    JobFiles,
+    models_identity,
+    open_queue,
+    refuse_shared_stdin,
+    require_checkpoints,
+)
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
 from s2st.text.line_files import open_output, read_aligned
 from s2st.text.output_destinations import check_destinations
+from s2st.training.observer import perplexity_text
 
 if TYPE_CHECKING:
     from s2st.jobs.pair_scoring_tasks import PairScore
@@ -49,25 +56,23 @@ class PairTotals:
         self.unknown += unknown
         self.log_prob += log_prob
 
+    def summary(self) -> str:
+        """The sums and the perplexity per token, as one line; needs at least one token."""
+        what = "pairs" if self.reads_source else "lines"
+        return (
+            f"{self.pairs:,} {what}, {self.tokens:,} target tokens with EOS "
+            f"({self.unknown:,} unknown), log-probability {self.log_prob:.3f}, perplexity "
+            f"{perplexity_text(-self.log_prob / self.tokens, 4)}"
+        )
 
-def score_pairs(
-    options: Resolved,
-    source: str | None,
-    target: str,
-    output: str,
-    as_json: bool,
-    resume: bool,
-    progress: Progress,
-) -> PairTotals | None:
+
+def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotals | None:
     """Writes log p(target | source) of each pair of lines.
 
     Args:
-        options: of SCORE_SPEC.
-        source, target: paths of the pairs, "-" for standard input; a language model needs no
-            source.
+        options: of SCORE_SPEC. Its `source` and `target` are paths of the pairs, "-" for standard
+            input; a language model needs no source.
         output: path of the output, "-" for standard output.
-        as_json: whether to write each token's log-probability as JSON.
-        resume: whether to go on with a stopped run.
         progress: shows what several ranks have finished.
 
     Returns:
@@ -77,12 +82,17 @@ def score_pairs(
         UsageError: options, models and files that do not go together.
         DataError: files of unequal length, or without lines.
     """
+    config = options.config(ScoreConfig)
     require_checkpoints(options.config(ModelsConfig))
+    source, target = config.source, config.target
+    if target is None:
+        raise UsageError("--checkpoint needs the pairs to score: --source FILE and --target FILE")
     inputs = {} if source is None else {"--source": source}
     files = JobFiles({**inputs, "--target": target}, output)
     paths = list(files.inputs.values())
+    refuse_shared_stdin(*paths)
     check_destinations([output], [], [*paths, *options.config(ModelsConfig).paths()])
-    if resume:
+    if config.resume:
         files.check_resume()
     own = files.join_ranks()
     import_torch()
@@ -95,12 +105,12 @@ def score_pairs(
     device = setup_device(device_config)
     identity = {}
     if files.lasting:
-        identity = {**models_identity(options, device), "--json": as_json}
+        identity = {**models_identity(options, device), "--json": config.json}
     totals = PairTotals()
     with contextlib.ExitStack() as stack:
         count = partial(_count, paths)
         queue = stack.enter_context(
-            open_queue(files, own, options, identity, resume, progress, count)
+            open_queue(files, own, options, identity, config.resume, progress, count)
         )
         scorer = load_scorer(
             models.paths(), device, device_config.precision,
@@ -112,7 +122,7 @@ def score_pairs(
             log.info("the model reads no source: --source is ignored")
         totals.reads_source = not scorer.source.absent
         pairs = (("", *row)[-2:] for row in read_aligned(paths))
-        answers = in_order(plan(scorer, pairs), partial(_answer, as_json=as_json), queue)
+        answers = in_order(plan(scorer, pairs), partial(_answer, as_json=config.json), queue)
         first = next(answers, None)  # what fails before the first line leaves the output as it was
         if not own.first:
             return None

@@ -125,7 +125,7 @@ class Seq2SeqModel(nn.Module, ABC):
     def target_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sums over N rows, in nats, of what training minimises and of -log p(word).
+        """Sums over N rows, in nats, of what training minimizes and of -log p(word).
 
         This plain version holds all logits; a model may have a leaner one.
 

@@ -1,4 +1,4 @@
-"""A model on disk: a folder complete in itself, with weights, config, vocabularies, tokenisers.
+"""A model on disk: a folder complete in itself, with weights, config, vocabularies, tokenizers.
 
 `manifest.json` holds the record and the size and sha256 of every other file; it is written last.
 Training adds files of its own under `training/`; without them the folder is a release.

@@ -131,7 +131,7 @@ class RecurrentConfig(SizedConfig):
         False, "layers from the second on add their input to what they give (Wu et al. 2016)"
     )
     layer_norm: bool = option(
-        False, "layer normalisation in the cells (Ba et al. 2016); trains slower"
+        False, "layer normalization in the cells (Ba et al. 2016); trains slower"
     )
     recurrent_dropout: float = option(
         0.0,
@@ -151,7 +151,7 @@ class RecurrentConfig(SizedConfig):
         "initial weights: torch's defaults, or uniform in +-init-range as in the paper",
         choices=("default", "uniform"),
     )
-    init_range: float = option(0.08, "bound of the uniform initialisation", minimum=0, maximum=100)
+    init_range: float = option(0.08, "bound of the uniform initialization", minimum=0, maximum=100)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class TransformerConfig(ModelConfig):
     attention_dropout: float = option(0.0, "dropout of attention weights", minimum=0, maximum=0.99)
     norm: str = option(
         "pre",
-        "layer normalisation before each sublayer, or after it as published",
+        "layer normalization before each sublayer, or after it as published",
         choices=("pre", "post"),
     )
 
@@ -249,7 +249,7 @@ class EnsembleConfig:
     )
     mode: str = option(
         "probability",
-        "average the members' probabilities, or their log-probabilities (renormalised)",
+        "average the members' probabilities, or their log-probabilities (renormalized)",
         choices=("probability", "log-probability"),
     )
 

@@ -26,6 +26,7 @@ from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocab
 SUFFIXES = (".arpa", ".arpa.gz")  # that are written
 READ = (*SUFFIXES, ".arpa.xz", ".arpa.bz2")
 MISSING_UNK = -100.0  # KenLM's, log10
+MOST_LOG10 = 1e30  # of a number, with its sign; sums of them are finite in single precision
 MOST_ORDERS = 20
 COMMENT = "# s2st tokenizer "
 MOST_COMMENTS = 100  # lines before the data that are looked at
@@ -319,8 +320,8 @@ def _numbers(
         values = tuple(np.fromiter(map(float, texts), float) for texts in (log_probs, backoffs))
     except ValueError:
         return None
-    good = np.isfinite(values[0]).all() and (values[0] <= 0).all() and np.isfinite(values[1]).all()
-    return (words, values[0], values[1]) if good else None
+    finite = all((np.abs(column) <= MOST_LOG10).all() for column in values)  # nan is not
+    return (words, values[0], values[1]) if finite and (values[0] <= 0).all() else None
 
 
 def _fields(line: str, order: int) -> tuple[list[str], str, str] | None:
@@ -336,12 +337,12 @@ def _fields(line: str, order: int) -> tuple[list[str], str, str] | None:
 
 
 def _number(text: str) -> float:
-    """A finite number, or inf where the text is none."""
+    """A number of a model, or inf where the text is none."""
     try:
         value = float(text)
     except ValueError:
         return math.inf
-    return value if math.isfinite(value) else math.inf
+    return value if abs(value) <= MOST_LOG10 else math.inf
 
 
 def _is_count(text: str) -> bool:

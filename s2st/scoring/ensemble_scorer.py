@@ -29,7 +29,7 @@ class EnsembleState(DecoderState):
 class EnsembleScorer(Scorer):
     """The log of the weighted mean of the members' probabilities, at every step.
 
-    With mode "log-probability" it is the weighted mean of log-probabilities, renormalised over
+    With mode "log-probability" it is the weighted mean of log-probabilities, renormalized over
     the vocabulary (a geometric mean). Its source ids are those of the union of the members'
     source vocabularies; its target ids those of the first member, words matched by string.
 
@@ -39,7 +39,7 @@ class EnsembleScorer(Scorer):
         mode: "probability" or "log-probability".
 
     Raises:
-        UsageError: weights that do not fit; members whose target words or tokenisers differ.
+        UsageError: weights that do not fit; members whose target words or tokenizers differ.
     """
 
     def __init__(

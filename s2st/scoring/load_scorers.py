@@ -213,7 +213,7 @@ def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
-    """Tokenisers and vocabularies of a model, ready to use."""
+    """Tokenizers and vocabularies of a model, ready to use."""
     source, target = record.source_tokenizer, record.target_tokenizer
     right_to_left = bool(getattr(record.config, "reverse_target", False))
     return (

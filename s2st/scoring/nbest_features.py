@@ -64,7 +64,7 @@ class ListFeature(ABC):
 
         Args:
             sources: text of each list's source.
-            hypotheses: text of each list's hypotheses, tokenised as the system has it.
+            hypotheses: text of each list's hypotheses, tokenized as the system has it.
             max_rows: rows computed together at most; bounds the memory.
         """
 
@@ -145,7 +145,7 @@ class ChannelFeature(ListFeature):
 def tokens_of(side: TextSide, text: str) -> list[str]:
     """A hypothesis of an SMT system in a model's own tokens.
 
-    Such text is tokenised; a model of tokenised text (`none`, `moses`) takes its words as they
+    Such text is tokenized; a model of tokenized text (`none`, `moses`) takes its words as they
     are, a subword model cuts them.
     """
     if side.tokenizer.subword or side.absent:

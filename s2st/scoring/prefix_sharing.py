@@ -1,7 +1,7 @@
 """Prefix-shared scoring of hypothesis lists: each distinct prefix of a source is stepped once.
 
-Hypotheses, EOS at the end, are sorted, so that those with a common prefix are neighbours; rows
-of one decoding step are then runs of neighbours. Works over any Scorer by `step` and `select`.
+Hypotheses, EOS at the end, are sorted, so that those with a common prefix are neighbors; rows
+of one decoding step are then runs of neighbors. Works over any Scorer by `step` and `select`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -24,7 +24,7 @@ class Hypothesis:
         tokens: ids without EOS.
         token_log_probs: one natural log-probability a word and, last, EOS's.
         log_prob: their sum.
-        score: log_prob after length normalisation; what hypotheses are ranked by.
+        score: log_prob after length normalization; what hypotheses are ranked by.
         finished: False if the length limit forced EOS.
         attention: (T, S) how much each word, EOS last, attended to each position of the source,
             its EOS last; None of a model without attention.

@@ -68,7 +68,7 @@ class _Rows:
 
 
 class BeamSearch(Search):
-    """Vectorised over sentences; only live rows are stepped."""
+    """Vectorized over sentences; only live rows are stepped."""
 
     def __init__(self, config: BeamConfig) -> None:
         self.config = config

@@ -62,7 +62,7 @@ def test_json_holds_vectors_and_the_numbers_of_stderr(s2st, world, phrases):
         assert summary["explained"] == pytest.approx((spread / spread.sum())[:2].tolist())
         assert np.var([row["x"] for row in own]) * 3 == pytest.approx(spread[0])
         share = summary["explained"][0]
-        said = f"{summary['panel']}: 3 phrases, states of 32 numbers; x holds {share:.1%}"
+        said = f"{summary['panel']}: 3 phrases with states of 32 numbers; x holds {share:.1%}"
         assert said in outcome.err
     order = rows[6]["distances"]
     assert order["different"]["count"] == 2
@@ -73,8 +73,8 @@ def test_json_holds_vectors_and_the_numbers_of_stderr(s2st, world, phrases):
     )
     means = [order[f"different{kind}"]["distance"] for kind in ("", "_reordered", "_reworded")]
     assert [float(text) for text in shown.groups()] == pytest.approx(means, abs=1e-4)
-    assert f"order: different meanings are {order['ratio']:.2f} times" in outcome.err
-    assert f"same meaning: {order['neighbors']:.1%} of phrases (by chance 50.0%)" in outcome.err
+    assert f"order: phrases of different meaning are {order['ratio']:.2f} times" in outcome.err
+    assert f"for {order['neighbors']:.1%} of the phrases (by chance 50.0%)" in outcome.err
 
 
 def test_unknown_words_are_named(s2st, world, phrases):
@@ -82,7 +82,7 @@ def test_unknown_words_are_named(s2st, world, phrases):
     unknown = {row["panel"]: row["unknown"] for row in map(json.loads, outcome.lines[6:])}
     assert "zyx" in unknown["voice"]
     assert "zyx" not in unknown["order"]
-    (warning,) = re.findall(r"voice: warning: words unknown .*", outcome.err)
+    (warning,) = re.findall(r"warning: voice: the model does not know .*", outcome.err)
     assert "zyx" in warning
 
 

@@ -106,7 +106,7 @@ def test_lines_without_words_have_no_rank(s2st, files):
         "--train-source", files / "src.en", "--buckets", 1,
     )  # fmt: skip
     assert [row["sentences"] for row in rows(outcome)] == ["4"]
-    assert "gap.en: 2 lines have no words and are left out, the first is line 2" in outcome.err
+    assert "gap.en: 2 lines have no words and are left out; the first is line 2" in outcome.err
 
 
 def test_the_figure(s2st, files):
@@ -144,7 +144,7 @@ def test_labels(s2st, files, monkeypatch):
     assert rows(s2st(*call, "p=-", stdin=(files / "poor.fr").read_bytes()))[0]["system"] == "p"
     for poor in ("=poor.fr", "x="):
         s2st(*call, poor).check_error(2, "give FILE or label=FILE")
-    s2st(*call, "poor.fr", "poor=good.out.fr").check_error(2, "two systems are called poor")
+    s2st(*call, "poor.fr", "poor=good.out.fr").check_error(2, "two systems have the label poor")
     s2st(*call, "x=poor").check_error(66, "poor: cannot be read")
 
 
@@ -169,7 +169,9 @@ def test_wrong_use_is_one_clear_line(s2st, files):
     )
     s2st(*call, *options(files, source="short")).check_error(65, "short, line 2")
     (files / "empty").write_text("")
-    s2st("analyze", "lengths", files / "empty", *options(files)).check_error(65, "empty: empty")
+    s2st("analyze", "lengths", files / "empty", *options(files)).check_error(
+        65, "empty: the file is empty"
+    )
     (files / "bad").write_bytes(b"\xff\n" * 6)
     s2st("analyze", "lengths", files / "bad", *options(files)).check_error(65, "bad, line 1: not")
     rarity = "analyze", "rarity", poor, *options(files)

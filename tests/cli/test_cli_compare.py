@@ -124,7 +124,7 @@ def test_wrong_use_is_one_clear_line(s2st, files):
     s2st("compare", files / "a.fr", files / "b.fr").check_error(2, "--ref FILE")
     s2st("compare", files / "a.fr").check_error(2, "Missing argument 'B'")
     same = s2st("compare", files / "a.fr", files / "a.fr", "--ref", files / "ref.fr")
-    same.check_error(2, "two systems are called a")
+    same.check_error(2, "two systems have the label a")
     s2st(*call(files, "--tokenize", "x")).check_error(2, "unknown sacreBLEU tokenizer")
     (files / "short").write_text("one\n")
     s2st(*call(files, "--source", files / "short")).check_error(65, "short, line 2")

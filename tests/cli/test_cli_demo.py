@@ -20,7 +20,7 @@ def test_sizes_that_the_corpus_does_not_have(s2st, tmp_path, option, size, messa
 
 def test_the_texts_are_the_shipped_pairs(s2st, tmp_path, monkeypatch):
     from s2st.demo_corpus import read_corpus
-    from s2st_cli import demo
+    from s2st.jobs import demo
 
     def stop(self, arguments):
         raise demo.S2STError(arguments)

@@ -316,7 +316,7 @@ def test_an_error_of_s2st_itself_beside_a_plugin_names_both(s2st, world, plugin)
     code = SEARCH.replace("return self.inner(scorer, source)", "return 3")
     outcome = s2st(*generate(world, "--plugin", plugin(code), "--search", "mine"))
     assert outcome.code == 1
-    assert "a defect of s2st or of a plugin (odd_plugin)" in outcome.err
+    assert "a bug in s2st or in a plugin (odd_plugin)" in outcome.err
     assert len(outcome.err.splitlines()) == 1
 
 

@@ -195,7 +195,7 @@ def test_not_finite_totals_are_left_out_of_tuning_and_said(rescore, files, tmp_p
         (["--tuner", "perceptron"], 2, "perceptron"),
         (["--weight", "Basline=1"], 2, "there are Baseline, LM0, TM0, S2ST0"),
         (["--weights", "missing.ini", "--normalize", "list"], 2, "leave --normalize out"),
-        (["--mira-c", "1"], 2, "--tuner mira: add that"),
+        (["--mira-c", "1"], 2, "--mira-c needs --tuner mira"),
         (["--oracle", "missing"], 66, "missing"),
     ],
 )

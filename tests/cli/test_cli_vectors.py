@@ -67,7 +67,7 @@ def test_target_neighbours_as_json_are_numpys(s2st, world):
     [
         (2, "the", "either --checkpoint PATH or --vectors FILE"),
         (2, "the --checkpoint {model} --vectors {vectors}", "either --checkpoint"),
-        (2, "the --vectors {vectors} --side source", "--side is of a --checkpoint"),
+        (2, "the --vectors {vectors} --side source", "--side needs --checkpoint"),
         (2, "qqqqqq --checkpoint {model}", "the source side of {model} has no such word"),
         (2, "qqqqqq --vectors {vectors}", "{vectors} has no such word"),
         (66, "the --vectors none", "none: cannot be read"),

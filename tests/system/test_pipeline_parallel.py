@@ -24,7 +24,7 @@ from s2st.process.ranks import Ranks
 from s2st.training.gradient_accumulation import Gradients, Loss, Share
 from s2st.training.observer import Observer
 from s2st.training.pipeline_parallel import StagedGradients
-from s2st.training.pipeline_schedule import packed, split_batch
+from s2st.training.pipeline_schedule import make_rank_grid, packed, split_batch
 from s2st.training.sparse_embeddings import set_sparse_tables
 
 STAGES, COLUMNS, MICRO_BATCHES = 2, 2, 3

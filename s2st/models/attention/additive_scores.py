@@ -1,7 +1,7 @@
-"""The scores of additive attention, v . tanh(q + k), without keeping the tanh of every pair.
+"""Scores of additive attention, v . tanh(q + k), without a table of every tanh.
 
-There are B x Q x S x H of them, a gigabyte where sentences are long: they are made in blocks that
-fit a cache, and once more for the gradients.
+The table would have B x Q x S x H numbers, a gigabyte for long sentences. Instead blocks that fit
+the cache are computed one by one, and computed again for the gradients.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-CPU_CELLS = 1 << 18  # of a block
+CPU_CELLS = 1 << 18  # numbers in a block
 GPU_CELLS = 1 << 26
 _Block = tuple[slice, slice]  # sentences, queries
 
@@ -17,14 +17,14 @@ _Block = tuple[slice, slice]  # sentences, queries
 def additive_scores(
     queries: torch.Tensor, keys: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """(B, Q, S, K) tanh(q + k) @ weights of every query and key of a sentence.
+    """(B, Q, S, K) tanh(q + k) @ weights for each query and key of a sentence.
 
     Args:
         queries: (B, Q, H).
         keys: (B, S, H).
         weights: (H, K).
     """
-    apply: Any = _AdditiveScores.apply  # typed in some releases of torch only
+    apply: Any = _AdditiveScores.apply  # only some releases of torch have a type here
     scores: torch.Tensor = apply(queries, keys, weights)
     return scores
 
@@ -50,7 +50,7 @@ class _AdditiveScores(torch.autograd.Function):
         wide = torch.promote_types(queries.dtype, torch.float32)
         factor = weights.to(queries.dtype).t()
         of_queries = torch.empty_like(queries)
-        of_keys = torch.zeros_like(keys, dtype=wide)  # sums over blocks, as the next
+        of_keys = torch.zeros_like(keys, dtype=wide)  # a sum over blocks, as is of_weights
         of_weights = torch.zeros_like(weights, dtype=wide)
         for part, some in _blocks(queries, keys):
             values = _tanh(queries[part, some], keys[part])
@@ -72,7 +72,7 @@ def _tanh(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
 
 
 def _blocks(queries: torch.Tensor, keys: torch.Tensor) -> Iterator[_Block]:
-    """All pairs of sentences and queries, in blocks."""
+    """Blocks that cover all pairs of a sentence and a query."""
     cells = CPU_CELLS if queries.device.type == "cpu" else GPU_CELLS
     sentences, count, width = queries.shape
     of_query = max(1, keys.shape[1] * width)

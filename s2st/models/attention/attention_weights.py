@@ -1,7 +1,7 @@
-"""Attention: what decoder states take from the source positions, by three ways of weighing them.
+"""Attention of a recurrent decoder to the source, with three score functions.
 
-Letters: B sentences, Q queries a sentence, N rows of a search, S source positions, H width, K
-heads, each of H / K. For a query s and a source state h the score is (heads: of their parts)
+Letters: B sentences, Q queries per sentence, N rows of a search, S source positions, H width, K
+heads of width H / K. The score of a query s and a source state h is (for each head: of its part)
     dot       s . h
     general   s . (W h)                        (both: Luong et al. 2015, section 3.1)
     additive  v . tanh(U s + W h)              (Bahdanau et al. 2015, section A.1.2)
@@ -22,11 +22,11 @@ from s2st.models.softmax.chunked_loss import at_least_float32
 
 @dataclass(frozen=True)
 class AttendedSource:
-    """What attention reads of B sources.
+    """The tensors of B sources that attention reads.
 
     Attributes:
-        keys: (B, S, H) what queries are compared with.
-        values: (B, S, H) what is taken: the encoder's states.
+        keys: (B, S, H) that queries are compared with.
+        values: (B, S, H) that are averaged: the encoder's states.
         mask: (B, S) True at real positions.
     """
 
@@ -38,7 +38,7 @@ class AttendedSource:
         return len(self.mask)
 
     def select(self, sentences: torch.Tensor) -> "AttendedSource":
-        """Those of some sentences, in a copy."""
+        """A copy with these sentences only."""
         keys = self.keys.index_select(0, sentences)
         same = self.values is self.keys
         values = keys if same else self.values.index_select(0, sentences)
@@ -46,12 +46,12 @@ class AttendedSource:
 
 
 class SourceAttention(nn.Module):
-    """Weighs source positions by a query and takes the weighted mean of their states.
+    """Weights source positions by a query and returns the weighted mean of their states.
 
     Args:
         kind: "additive", "dot" or "general".
         width: H.
-        heads: K; each has its own weights over its own part of the width.
+        heads: K; each head weights the positions by its own part of the width.
 
     Raises:
         UsageError: K does not divide H.
@@ -61,7 +61,7 @@ class SourceAttention(nn.Module):
         super().__init__()
         if width % heads:
             raise UsageError(
-                f"--attention-heads {heads}: they must divide --hidden-size {width} evenly"
+                f"--attention-heads {heads} does not divide --hidden-size {width} evenly"
             )
         self.kind = kind
         self.heads = heads
@@ -70,11 +70,11 @@ class SourceAttention(nn.Module):
         if kind == "additive":
             self.of_query = PreparedLinear(width, width, bias=False)
             self.vector = nn.Parameter(torch.empty(width))
-            bound = (heads / width) ** 0.5  # as nn.Linear's of so many inputs
+            bound = (heads / width) ** 0.5  # the bound of an nn.Linear with width / heads inputs
             nn.init.uniform_(self.vector, -bound, bound)
 
     def source(self, states: torch.Tensor, mask: torch.Tensor) -> AttendedSource:
-        """What there is to attend to, from the encoder's states (B, S, H) and their mask (B, S)."""
+        """The keys and values of the encoder's states (B, S, H) with their mask (B, S)."""
         keys = states if self.kind == "dot" else self.of_state(states)
         return AttendedSource(keys, states, mask)
 
@@ -95,10 +95,10 @@ class SourceAttention(nn.Module):
     def rows(
         self, queries: torch.Tensor, source: AttendedSource, sentences: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Contexts (N, H) and weights (N, S), the heads' mean, of queries (N, H).
+        """Contexts (N, H) and weights (N, S), averaged over the heads, of queries (N, H).
 
         Args:
-            sentences: (N,) the sentence of each row; None where row i is sentence i.
+            sentences: (N,) the sentence of each row; None if row i is sentence i.
         """
         if sentences is None:
             contexts, weights = self(queries.unsqueeze(1), source)
@@ -116,14 +116,14 @@ class SourceAttention(nn.Module):
         return all_contexts, all_weights
 
     def prepare(self, precision: str) -> None:
-        """Lays out for scoring what every step multiplies."""
+        """Packs the weights that every step multiplies."""
         if self.kind == "additive":
             self.of_query.prepare(precision)
 
     def _scores(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """(B, K, Q, S)."""
         if self.kind == "additive":
-            # a matrix (H, K) of which column k holds the part of v that head k has
+            # column k of the matrix (H, K) holds head k's part of v, and zeros elsewhere
             selector = torch.eye(self.heads, dtype=self.vector.dtype, device=self.vector.device)
             selector = selector.repeat_interleave(len(self.vector) // self.heads, dim=0)
             parts = selector * self.vector.unsqueeze(1)
@@ -131,19 +131,19 @@ class SourceAttention(nn.Module):
         return torch.matmul(self._by_head(queries), self._by_head(keys).transpose(2, 3))
 
     def _by_head(self, states: torch.Tensor) -> torch.Tensor:
-        """(B, S, H) as (B, K, S, H / K)."""
+        """View of (B, S, H) as (B, K, S, H / K)."""
         return states.view(*states.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 @dataclass(frozen=True)
 class _Band:
-    """Some rows of a search in a grid of sentences by slots.
+    """Some rows of a search, placed in a grid: one line per sentence, one slot per row.
 
     Attributes:
-        rows: which rows.
-        sentences: those of the grid.
-        places, slots: the line and the column of each row's cell.
-        width: slots a sentence.
+        rows: numbers of the rows.
+        sentences: the sentence of each line of the grid.
+        places, slots: the line and the slot of each row.
+        width: slots per line.
     """
 
     rows: torch.Tensor
@@ -154,10 +154,10 @@ class _Band:
 
 
 def _bands(sentences: torch.Tensor, count: int) -> Iterator[_Band]:
-    """All rows (N,) of `count` sentences, in grids of less than about 3 N + `count` cells.
+    """All rows (N,) of `count` sentences, in grids of fewer than about 3 N + `count` cells.
 
-    A grid multiplies a sentence's rows with its states at once, where copying the states for
-    every row would cost more than the products. The first grid has all sentences.
+    A grid multiplies all rows of a sentence with its states at once. Copying the states for each
+    row would cost more than the products. The first grid has all sentences.
     """
     if not len(sentences):
         return

@@ -1,17 +1,17 @@
 """LSTM and GRU encoder-decoders with attention (Bahdanau et al. 2015, Luong et al. 2015).
 
-The encoder reads in both directions: each of its layers is two, of half the width each, whose
-states stand side by side. Every layer of the decoder starts from the states, hidden and cell, that
-the encoder layer of its height ends with, as Luong's, both directions side by side (Bahdanau:
-tanh(W h) of the backward direction's).
+The encoder reads in both directions by default: each layer has a forward and a backward half of
+half the width, whose states are concatenated. Every decoder layer starts from the last states,
+hidden and cell, of the encoder layer at its height, as in Luong et al. (Bahdanau et al. start from
+tanh(W h) of the backward direction.)
 
-With s_t the decoder's top state and c_t the weighted mean of the encoder's top states, a word is
-predicted from f_t = tanh(W [c_t; s_t]), which is Luong's; Bahdanau has a maxout layer there.
-    without input feeding   s_t reads the words alone and is the query. The recurrence knows
-        nothing of attention, so whole targets are run at once: the fastest. For additive
-        attention this is not Bahdanau's order.
-    dot, general, fed       s_t also reads f_{t-1} (Luong et al., section 3.3).
-    additive, fed           the query is s_{t-1}, and s_t also reads c_t: Bahdanau's order.
+s_t is the decoder's top state and c_t the weighted mean of the encoder's top states. A word is
+predicted from f_t = tanh(W [c_t; s_t]), as in Luong et al. (Bahdanau et al. have a maxout layer.)
+    no input feeding        s_t reads only the words, and is the query. The recurrence does not
+        depend on attention, so training runs whole targets at once, which is fastest. With
+        additive attention this is not Bahdanau's order.
+    input feeding, dot or general   s_t also reads f_{t-1} (Luong et al., section 3.3).
+    input feeding, additive         the query is s_{t-1}, and s_t also reads c_t: Bahdanau's order.
 """
 
 from dataclasses import dataclass
@@ -39,13 +39,13 @@ from s2st.text.vocabulary import PAD_ID
 
 @dataclass(frozen=True)
 class AttentionState(DecoderState):
-    """The decoder's memory, and the sources, which rows of one sentence share.
+    """The decoder's memory, and the sources. Rows of one sentence share its source.
 
     Attributes:
-        memory: (P, N, H), the layers' hidden states, then their cell states.
-        fed: (N, H) the features before, where Luong's input feeding reads them, else None.
-        source: of at least the sentences that rows are of.
-        sentences: (N,) the sentence of each row; None where row i is sentence i.
+        memory: (P, N, H) the layers' hidden states, then their cell states.
+        fed: (N, H) the previous features, which Luong's input feeding reads; otherwise None.
+        source: the sources of these rows, and possibly of others.
+        sentences: (N,) the sentence of each row; None if row i is sentence i.
     """
 
     memory: torch.Tensor
@@ -54,7 +54,7 @@ class AttentionState(DecoderState):
     sentences: torch.Tensor | None
 
     def select(self, rows: torch.Tensor) -> "AttentionState":
-        """Rows of the state; the sources are copied only to forget more than half of them."""
+        """A new state with these rows. Sources are copied only if fewer than half are needed."""
         memory = self.memory.index_select(1, rows)
         fed = None if self.fed is None else self.fed.index_select(0, rows)
         source = self.source
@@ -96,7 +96,7 @@ class AttentionModel(WordModel):
                 table.weight[PAD_ID].zero_()
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
-        """Every position's states, and the encoder's memory after the last."""
+        """The states of every position, and the encoder's memory after the last."""
         inputs = self.source_embedding(source.tokens.t())
         inputs = F.dropout(inputs, self.dropout, self.training)
         states, memory = self.encoder.run_padded(inputs, source.lengths, self.dropout)
@@ -105,7 +105,7 @@ class AttentionModel(WordModel):
         return EncoderOutput((memory,), states.transpose(0, 1), mask)
 
     def initial_state(self, encoder_output: EncoderOutput) -> AttentionState:
-        """The encoder's memory, and its states as what there is to attend to."""
+        """The encoder's memory, and its states as keys and values of the attention."""
         (memory,) = encoder_output.final
         states, mask = encoder_output.states, encoder_output.mask
         assert states is not None
@@ -116,7 +116,7 @@ class AttentionModel(WordModel):
         return AttentionState(memory, fed, source, None)
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
-        """The layers' last hidden states side by side, lowest first, and, for the LSTM, cells."""
+        """Concatenated last hidden states, lowest layer first; for the LSTM also cell states."""
         (memory,) = encoder_output.final
         parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
         return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
@@ -139,7 +139,7 @@ class AttentionModel(WordModel):
     def _decode_fed(
         self, inputs: torch.Tensor, state: AttentionState, source: AttendedSource
     ) -> torch.Tensor:
-        """Features (B, T, H) of inputs (T, B, E), where each step reads what the last attended."""
+        """Features (B, T, H) of inputs (T, B, E) with input feeding, one step at a time."""
         memory, fed = state.memory, state.fed
         tops, contexts, features = [], [], []
         for column in inputs:
@@ -160,14 +160,14 @@ class AttentionModel(WordModel):
         return torch.stack(features, dim=1)
 
     def _features(self, contexts: torch.Tensor, tops: torch.Tensor) -> torch.Tensor:
-        """What words are predicted from."""
+        """The features from which words are predicted."""
         return torch.tanh(self.combine(torch.cat([contexts, tops], dim=-1)))
 
     def _top(self, memory: torch.Tensor) -> torch.Tensor:
         return memory[len(self.decoder.layers) - 1]
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """One token in each row, with the heads' mean attention."""
+        """Reads one token in each row; the attention is the mean over the heads."""
         assert isinstance(state, AttentionState)
         if self._attends_first:
             before = self._top(state.memory)
@@ -184,7 +184,7 @@ class AttentionModel(WordModel):
         return ModelStep(features, after, weights)
 
     def _read(self, tokens: torch.Tensor, state: AttentionState) -> torch.Tensor:
-        """The memory after a token."""
+        """The memory after reading one token in each row."""
         if state.fed is not None:
             inputs = torch.cat([self.target_embedding(tokens), state.fed], dim=1)
             return self.decoder.steps.step(inputs, state.memory)

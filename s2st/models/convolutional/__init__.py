@@ -1,1 +1,1 @@
-"""The convolutional sentence model with a recurrent decoder (RCTM I)."""
+"""RCTM I: a convolutional sentence model with a recurrent decoder."""

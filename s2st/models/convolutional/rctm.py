@@ -1,16 +1,19 @@
 """A convolutional sentence model, then a recurrent decoder: Kalchbrenner & Blunsom (2013), RCTM I.
 
-As in the paper ("Recurrent Continuous Translation Models", EMNLP 2013): the source becomes one
-vector by the cascade of convolutions in `sentence_convolution.py`; the decoder is a plain RNN whose
-every step adds S e, a matrix times that vector, to its input: h_t = tanh(I v(word) + S e + R h).
-(Here v(word) and e stand side by side and I and S are one matrix, which is the same.) The first
-state is zero, and e is all that the decoder knows of the source.
+As in the paper ("Recurrent Continuous Translation Models", EMNLP 2013): a cascade of convolutions
+(`sentence_convolution.py`) turns the source into one vector e. The decoder is a plain RNN. Every
+step adds a matrix times e to its input: h_t = tanh(I v(word) + S e + R h). (Here v(word) and e are
+concatenated, and I and S are one matrix, which is equivalent.) The first state is zero, and e is
+all that the decoder knows of the source.
 
-Not as in the paper: the source ends with EOS, which is a column like any other (so that an empty
-source has one); sources longer than the largest kernels reach repeat the largest; nonlinearities
-are tanh; the softmax is over all words, not over classes of them, and has no bias; there is
-dropout; GRU and LSTM cells and several layers can be had. RCTM II, whose decoder is told the
-target's length and unfolds the source's n-grams into it, is not here.
+Different from the paper:
+- The source ends with EOS, a column like any other, so that an empty source has one column.
+- A source too long for the cascade repeats the largest kernel.
+- The nonlinearities are tanh.
+- The softmax is over words, not over classes of words, and has no bias.
+- There is dropout, and a choice of GRU and LSTM cells and of several layers.
+
+RCTM II is not implemented. Its decoder knows the target's length and unfolds the source's n-grams.
 """
 
 import torch
@@ -64,7 +67,7 @@ class ConvolutionalModel(WordModel):
         return EncoderOutput((self.encoder(inputs, source.lengths),))
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
-        """Zeros, and the sentence vector."""
+        """A zero memory, and the sentence vector."""
         (vector,) = encoder_output.final
         memory = vector.new_zeros(self.decoder.planes, len(vector), self.hidden_size)
         return RecurrentState(memory, vector)
@@ -74,5 +77,5 @@ class ConvolutionalModel(WordModel):
         return run_decoder(self.target_embedding, self.decoder, target_in, state, self.dropout)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """One token in each row."""
+        """Reads one token in each row."""
         return step_decoder(self.target_embedding, self.decoder, tokens, state)

@@ -1,1 +1,1 @@
-"""Weights that are packed once for fast products on CPUs: float32, bfloat16, int8."""
+"""Weights packed once for fast products on CPUs: float32, bfloat16, int8."""

@@ -1,8 +1,8 @@
 """Matrix products with int8 weights and inputs, for scoring and search on CPUs.
 
-Weights are rounded to 127 steps a side, one scale an output; inputs likewise, one scale a row,
-at every call. Products are summed exactly in int32. On a CPU with int8 dot products (VNNI) this is
-several times as fast as float32; what it costs in log-probability the benchmarks print.
+Weights are rounded once to integers from -127 to 127, with one scale per output. Inputs are rounded
+at every call, with one scale per row. Sums are exact int32. On a CPU with int8 dot products (VNNI)
+this is several times as fast as float32. The benchmarks print the change of log-probability.
 """
 
 from functools import cache
@@ -14,14 +14,14 @@ from torch import nn
 from s2st.errors import UsageError
 
 STEPS = 127
-ZERO = 128  # oneDNN's inputs have no sign: this stands for 0
+ZERO = 128  # the zero point: oneDNN's inputs are unsigned
 
 
 class Int8Weight(nn.Module):
     """y = x W^T + b with W in int8.
 
     Args:
-        weight: (out, in) float; it is not kept.
+        weight: (out, in) float; not kept.
         bias: (out,) or None.
     """
 
@@ -39,26 +39,26 @@ class Int8Weight(nn.Module):
         rounded, scale = round_rows(inputs)
         if self._exact:
             result = _product(rounded, self._weight, self._scale)
-        else:  # sums of whole numbers below 2^24 are exact in float32
+        else:  # sums of integers below 2^24 are exact in float32
             result = F.linear(rounded, self._weight).mul_(self._scale)
         result.mul_(scale)
         return result if self._bias is None else result.add_(self._bias)
 
 
 def round_rows(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(whole numbers from -127 to 127, scale (N, 1)) whose product is about values (N, M)."""
+    """Integers from -127 to 127, and scales (N, 1); their product approximates values (N, M)."""
     scale = values.abs().amax(dim=1, keepdim=True).clamp_(min=1e-30).div_(STEPS)
     return (values / scale).round_(), scale
 
 
 def _packed(rounded: torch.Tensor) -> torch.Tensor:
-    """Whole numbers (out, in) as oneDNN reads them."""
+    """Integers (out, in) in oneDNN's packed order."""
     packed: torch.Tensor = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
     return packed
 
 
 def _product(rounded: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """(N, out) float products of whole numbers (N, in) with packed ones, times scale (out,)."""
+    """(N, out) float products of integers (N, in) and packed integers, times scale (out,)."""
     zeros = torch.zeros(len(scale), dtype=torch.int64)
     unsigned = (rounded + ZERO).to(torch.uint8)
     result: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -69,7 +69,7 @@ def _product(rounded: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor) -
 
 @cache
 def has_exact_products() -> bool:
-    """Whether oneDNN's int8 products are there and right here: CPUs without VNNI saturate."""
+    """Whether oneDNN has int8 products that are exact on this CPU: without VNNI they saturate."""
     if not hasattr(torch.ops.onednn, "qlinear_prepack"):
         return False
     with torch.inference_mode():
@@ -83,6 +83,6 @@ def has_exact_products() -> bool:
 
 
 def require_int8(device: torch.device) -> None:
-    """Raises UsageError where int8 products do not exist."""
+    """Raises UsageError unless the device is a CPU."""
     if device.type != "cpu":
-        raise UsageError("--precision int8 is for CPUs; on a GPU bfloat16 is the fast one")
+        raise UsageError("--precision int8 works on CPUs only; on a GPU use --precision bfloat16")

@@ -1,7 +1,7 @@
-"""Matrix products of scoring and search: weights laid out once, for many calls.
+"""Matrix products for scoring and search, whose weights are packed once for many calls.
 
-A product is y = x W^T + b as a module. On CPUs the packed ones hold W in the order in which
-oneDNN's kernels read it, which pays most where there are few rows, as in decoding.
+Each class computes y = x W^T + b. On a CPU a packed product stores W in the order in which oneDNN's
+kernels read it. That saves most time when there are few rows, as in decoding.
 """
 
 import torch
@@ -11,14 +11,14 @@ from torch import nn
 from s2st.models.packed.int8_linear import Int8Weight
 from s2st.process.device import has_bfloat16
 
-PACKED_ROWS = 128  # the number of rows that the order of packed weights is chosen for
+PACKED_ROWS = 128  # number of rows for which oneDNN chooses the packed order
 
 
 class PlainWeight(nn.Module):
-    """The product by torch's own means, on any device and in any number format.
+    """The product by `F.linear`, on any device and in any data type.
 
     Args:
-        weight: (out, in) float; it is shared, not copied.
+        weight: (out, in) float; shared, not copied.
         bias: (out,) or None.
     """
 
@@ -36,12 +36,12 @@ class PlainWeight(nn.Module):
 
 
 class PackedWeight(nn.Module):
-    """The product with a packed copy of W, in float32 or bfloat16 (sums in float32).
+    """The product with a packed copy of W in float32 or bfloat16; sums are float32.
 
     Args:
         weight: (out, in) float32 on the CPU.
         bias: (out,) or None.
-        dtype: of the copy.
+        dtype: data type of the copy.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
@@ -53,7 +53,7 @@ class PackedWeight(nn.Module):
             self._bias = None if bias is None else bias.detach().to(dtype)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(N, out) float32 of inputs (N, in); nothing is kept for a gradient."""
+        """(N, out) float32 of inputs (N, in), without gradients."""
         linear = torch.ops.mkldnn._linear_pointwise
         result: torch.Tensor = linear(
             inputs.to(self.dtype), self._weight, self._bias, "none", [], ""
@@ -62,10 +62,10 @@ class PackedWeight(nn.Module):
 
 
 def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """left (N, K) times right (M, K) transposed, as (N, M); made without a gradient.
+    """left (N, K) times the transpose of right (M, K), as (N, M), without gradients.
 
-    Large float32 products on CPUs go through oneDNN, which packs what it multiplies at each call
-    and still takes less time than torch's own there.
+    Large float32 products on a CPU use oneDNN. It packs the operands at each call, and still takes
+    less time than torch's own product.
     """
     large = len(left) >= PACKED_ROWS and left.dtype == torch.float32
     if large and left.device.type == "cpu" and can_pack():
@@ -76,7 +76,7 @@ def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def make_product(weight: torch.Tensor, bias: torch.Tensor | None, precision: str) -> nn.Module:
-    """The fastest product there is for these weights.
+    """The fastest product for these weights on their device.
 
     Args:
         weight: (out, in).
@@ -92,7 +92,7 @@ def make_product(weight: torch.Tensor, bias: torch.Tensor | None, precision: str
 
 
 class PreparedLinear(nn.Linear):
-    """A linear layer whose weights can be laid out for scoring."""
+    """A linear layer whose weights can be packed for scoring."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
         super().__init__(inputs, outputs, bias)
@@ -106,14 +106,14 @@ class PreparedLinear(nn.Linear):
         return outputs.view(*inputs.shape[:-1], self.out_features)
 
     def prepare(self, precision: str) -> None:
-        """Lays the weights out for scoring on a CPU in this number format, for good."""
+        """Packs the weights for scoring on a CPU in this precision, permanently."""
         self._prepared = make_product(self.weight, self.bias, precision)
 
 
 def can_pack(dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this torch has oneDNN's packed products, and this CPU those of the number format.
+    """Whether this torch has oneDNN's packed products, and this CPU supports the data type.
 
-    Where the CPU has no bfloat16, torch refuses to pack it.
+    torch refuses to pack bfloat16 on a CPU without bfloat16 instructions.
     """
     available: bool = torch.backends.mkldnn.is_available()
     if not available or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):

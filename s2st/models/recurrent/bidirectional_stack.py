@@ -1,4 +1,4 @@
-"""An encoder's recurrent layers that read in both directions.
+"""Bidirectional recurrent layers of an encoder.
 
 Letters: S positions, B sentences, E input width, H width of both directions together, P planes.
 """
@@ -13,11 +13,11 @@ from s2st.models.recurrent.token_steps import top_of
 
 
 class BidirectionalStack(nn.Module):
-    """Layers of two halves, forward and backward, each of H / 2 cells (Schuster & Paliwal 1997).
+    """Layers of a forward and a backward half, each of H / 2 cells (Schuster & Paliwal 1997).
 
-    Every layer reads what both halves of the layer below give at a position, side by side. The
-    memory of a sentence is, likewise, the forward half's after its last token beside the backward
-    half's after its first, so that a stack has the memory of a `Stack` of H cells.
+    At each position a layer reads the concatenated outputs of both halves of the layer below. The
+    memory of a sentence concatenates the forward half's state after the last token and the
+    backward half's state after the first. Its shape is that of a `Stack` of H cells.
 
     Raises:
         UsageError: H is odd.
@@ -34,7 +34,7 @@ class BidirectionalStack(nn.Module):
         super().__init__()
         if hidden_size % 2:
             raise UsageError(
-                f"--bidirectional: each direction has half of the cells; --hidden-size "
+                f"--bidirectional: each direction has half of the cells, so --hidden-size "
                 f"{hidden_size} must be even"
             )
         self.design = design
@@ -53,29 +53,29 @@ class BidirectionalStack(nn.Module):
 
     @property
     def prepared(self) -> bool:
-        """Whether sources are better read by steps."""
+        """Whether the weights are packed, so that `read` is the fastest way to encode sources."""
         return self._halves[0][0].prepared
 
     def prepare(self, precision: str) -> None:
-        """Lays the weights out for steps, for good."""
+        """Packs the weights for token steps, permanently."""
         for halves in self._halves:
             for half in halves:
                 half.prepare(precision)
 
     def top(self, memory: torch.Tensor) -> torch.Tensor:
-        """(B, H) what the top layer gives where each half has read all, of the memory (P, B, H)."""
+        """(B, H) the top layer's output after each half's last step, from the memory (P, B, H)."""
         return top_of(memory, len(self.forwards), self.design.residual)
 
     def run_packed(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> torch.Tensor:
-        """Runs over time-first padded inputs (S, B, E); the memory (P, B, H)."""
+        """Runs over padded inputs (S, B, E), time first; returns the memory (P, B, H)."""
         return self.run_padded(inputs, lengths, dropout)[1]
 
     def run_padded(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `run_packed`, with the top states (S, B, H)."""
+        """Like `run_packed`, but also returns the top states (S, B, H)."""
         index = _reversed_places(lengths, len(inputs)).t().to(inputs.device)
         memories = []
         for level, halves in enumerate(self._halves):
@@ -88,11 +88,11 @@ class BidirectionalStack(nn.Module):
         return inputs, _planes(memories)
 
     def read(self, inputs: torch.Tensor, rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The memory (P, B, H), by steps.
+        """The memory (P, B, H), by token steps.
 
         Args:
             inputs: (U, E) distinct inputs.
-            rows: (B, S) which of them each position of each sentence is.
+            rows: (B, S) the input that each position of each sentence reads.
             lengths: (B,) on the CPU.
         """
         index = _reversed_places(lengths, rows.shape[1]).to(rows.device)
@@ -118,17 +118,17 @@ class BidirectionalStack(nn.Module):
 
 
 def _reversed_places(lengths: torch.Tensor, width: int) -> torch.Tensor:
-    """(B, S) where each position's token stands when the sentence is read backwards."""
+    """(B, S) the position of each token when the sentence is read backwards."""
     places = torch.arange(width).unsqueeze(0)
     ends = lengths.unsqueeze(1)
     return torch.where(places < ends, ends - 1 - places, places)
 
 
 def _picked(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Time-first values (S, B, W) at other positions of each sentence."""
+    """Values (S, B, W), time first, at the positions `index` (S, B) of each sentence."""
     return values.gather(0, index.unsqueeze(2).expand(-1, -1, values.shape[2]))
 
 
 def _planes(memories: list[torch.Tensor]) -> torch.Tensor:
-    """(P, B, H) all layers' hidden states, then their cell states, from each layer's planes."""
+    """(P, B, H) hidden states of all layers, then their cell states, from each layer's memory."""
     return torch.stack(memories, dim=1).flatten(0, 1)

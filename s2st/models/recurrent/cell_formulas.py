@@ -1,15 +1,14 @@
-"""One step of the recurrent cells, from the products of their weights with input and state.
+"""One step of the recurrent cells, given the products of the weights with input and state.
 
-As torch computes them (x_t the layer's input, biases left out):
+The formulas are torch's (x_t is the layer's input; biases are left out here):
     rnn   h_t = tanh(W x_t + U h_{t-1})
     gru   r, z = sigmoid(W x_t + U h_{t-1});  n = tanh(W_n x_t + r * (U_n h_{t-1}))
           h_t = (1 - z) * n + z * h_{t-1}
     lstm  i, f, o = sigmoid(W x_t + U h_{t-1});  g = tanh(W_g x_t + U_g h_{t-1})
           c_t = f * c_{t-1} + i * g;  h_t = o * tanh(c_t)
 
-With layer normalisation (Ba et al. 2016, section 3.1 and equations 20 to 29) each LN has a gain and
-a shift of its own, which stand in for the biases; the GRU's gates r, z are normalised together, n
-apart:
+With layer normalization (Ba et al. 2016, section 3.1 and equations 20 to 29) each LN has its own
+gain, and its own shift, which replaces the bias. One LN covers the GRU's gates r and z, another n:
     rnn   h_t = tanh(LN(W x_t + U h_{t-1}))
     gru   LN(W x_t) and LN(U h_{t-1}) in place of the products
     lstm  likewise, over all four gates together; h_t = o * tanh(LN(c_t))
@@ -23,11 +22,11 @@ from torch import nn
 CELLS: dict[str, Callable[[int, int], nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 Planes = list[torch.Tensor]  # (N, H) each: the hidden state and, for the LSTM, the cell state
 Norm = Callable[[torch.Tensor], torch.Tensor]
-# (W x, U h, state before, state after, norm): writes the state after; it may be the one before
-# itself. The products (N, G x H) belong to the callee. The norm is the LSTM's of its cell state, or
-# the RNN's of its sum.
+# (W x, U h, state before, state after, norm): writes the state after, which may be the same tensors
+# as the state before. The step may overwrite the products (N, G x H). The norm is that of the
+# LSTM's cell state, or of the RNN's sum.
 Step = Callable[[torch.Tensor, torch.Tensor, Planes, Planes, Norm | None], None]
-# (W x, U h, state before, norm): the state after, with gradients
+# (W x, U h, state before, norm) -> the state after, with gradients
 Formula = Callable[[torch.Tensor, torch.Tensor, Planes, Norm | None], Planes]
 
 

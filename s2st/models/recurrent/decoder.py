@@ -1,4 +1,4 @@
-"""Recurrent decoders that read a word and, where there is one, a vector of the source at each step.
+"""Recurrent decoders. Each step reads a word and, in some models, a vector of the source.
 
 Letters: B sentences, N rows being decoded, T target length, E embedding, H width, P planes.
 """
@@ -15,18 +15,18 @@ from s2st.models.recurrent.layer_stack import Stack
 
 @dataclass(frozen=True)
 class RecurrentState(DecoderState):
-    """Hidden and, for the LSTM, cell states.
+    """Hidden states and, for the LSTM, cell states.
 
     Attributes:
-        memory: (P, N, H), the layers' hidden states, then their cell states.
-        context: (N, C) the source's vector where every step reads it, else None.
+        memory: (P, N, H) the layers' hidden states, then their cell states.
+        context: (N, C) the source vector that every step reads, or None.
     """
 
     memory: torch.Tensor
     context: torch.Tensor | None
 
     def select(self, rows: torch.Tensor) -> "RecurrentState":
-        """Rows of the state, in a new one."""
+        """A new state with these rows."""
         context = None if self.context is None else self.context.index_select(0, rows)
         return RecurrentState(self.memory.index_select(1, rows), context)
 
@@ -34,7 +34,7 @@ class RecurrentState(DecoderState):
 def run_decoder(
     words: nn.Embedding, stack: Stack, target_in: torch.Tensor, state: DecoderState, dropout: float
 ) -> torch.Tensor:
-    """What the top layer gives (B, T, H) after each token of target_in (B, T)."""
+    """Outputs of the top layer (B, T, H) after each token of target_in (B, T)."""
     assert isinstance(state, RecurrentState)
     inputs = F.dropout(words(target_in.t()), dropout, stack.training)
     if state.context is not None:
@@ -47,12 +47,12 @@ def run_decoder(
 def step_decoder(
     words: nn.Embedding, stack: Stack, tokens: torch.Tensor, state: DecoderState
 ) -> ModelStep:
-    """One token (N,) in each row."""
+    """Reads one token (N,) in each row."""
     assert isinstance(state, RecurrentState)
     if state.context is not None:
         inputs = torch.cat([words(tokens), state.context], dim=1)
         memory = stack.steps.step(inputs, state.memory)
-    else:  # rows of a beam or list often read the same word
+    else:  # rows of a beam or of an n-best list often read the same word
         distinct, rows = torch.unique(tokens, return_inverse=True)
         memory = stack.steps.step(words(distinct), state.memory, rows)
     return ModelStep(stack.top(memory), RecurrentState(memory, state.context), None)

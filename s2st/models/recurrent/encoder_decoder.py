@@ -1,9 +1,9 @@
 """Vanilla RNN, GRU and LSTM encoder-decoders without attention (Sutskever et al. 2014).
 
-The encoder's final state (every layer) is the decoder's first state; `context="every-step"` also
-feeds the encoder's top hidden state to every decoder step (Cho et al. 2014). The softmax has no
-output bias, as in the paper. With `bidirectional`, each encoder layer has two halves, and what they
-remember is put side by side (`BidirectionalStack`).
+The final states of the encoder's layers are the first states of the decoder's layers. With
+`context="every-step"` every decoder step also reads the encoder's top hidden state (Cho et al.
+2014). The softmax has no output bias, as in the paper. With `bidirectional`, each encoder layer has
+two halves, whose states are concatenated (`BidirectionalStack`).
 """
 
 import torch
@@ -30,7 +30,7 @@ from s2st.text.vocabulary import PAD_ID
 
 
 class RecurrentModel(WordModel):
-    """Encoder and decoder stacks of one cell kind, with embeddings and a softmax matrix.
+    """Encoder and decoder stacks of one kind of cell, with embeddings and a softmax matrix.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -83,37 +83,35 @@ class RecurrentModel(WordModel):
         return EncoderOutput((self.encoder.run_packed(inputs, source.lengths, self.dropout),))
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
-        """The encoder's memory, and its top hidden state where every step reads it."""
+        """The encoder's memory and, with `context="every-step"`, its top hidden state."""
         (memory,) = encoder_output.final
         context = self.encoder.top(memory) if self.config.context == "every-step" else None
         return RecurrentState(memory, context)
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
-        """The layers' hidden states side by side, lowest first, and, for the LSTM, cell states."""
+        """Concatenated hidden states, lowest layer first; for the LSTM also the cell states."""
         (memory,) = encoder_output.final
         parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
         return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
-        """What the top layer gives (B, T, H) after each token of target_in (B, T)."""
+        """Outputs of the top layer (B, T, H) after each token of target_in (B, T)."""
         return run_decoder(self.target_embedding, self.decoder, target_in, state, self.dropout)
 
     def stage(self, index: int, count: int) -> RecurrentStage:
-        """Encoder layers and the decoder layers of the same height."""
+        """Some encoder layers with the decoder layers of the same height."""
         config, layers = self.config, len(self.decoder.layers)
         if config.context == "every-step":
             raise UsageError(
                 "--pipeline-stages: with --context every-step the first decoder layer reads the "
-                "last encoder layer, on another stage; use first-state"
+                "last encoder layer, which is on another stage; use --context first-state"
             )
         for option, given in (
             ("--bidirectional", config.bidirectional),
             ("--residual", config.residual),
         ):
             if given:
-                raise UsageError(
-                    f"--pipeline-stages: layers of a model with {option} stay together"
-                )
+                raise UsageError(f"--pipeline-stages cannot divide a model with {option}")
         assert isinstance(self.encoder, Stack)
         if count > layers:
             raise UsageError(
@@ -127,7 +125,7 @@ class RecurrentModel(WordModel):
         )  # fmt: skip
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """One token in each row."""
+        """Reads one token in each row."""
         return step_decoder(self.target_embedding, self.decoder, tokens, state)
 
 

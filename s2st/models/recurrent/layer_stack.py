@@ -1,4 +1,4 @@
-"""Recurrent layers one above the other, over whole sequences (training) or by steps (search)."""
+"""A stack of recurrent layers. The docstring of the package says which path runs when."""
 
 from dataclasses import dataclass, replace
 
@@ -19,21 +19,21 @@ from s2st.models.recurrent.unfused_layer import (
     run_loop,
 )
 
-State = torch.Tensor | tuple[torch.Tensor, ...]  # as torch's layers take and give it
+State = torch.Tensor | tuple[torch.Tensor, ...]  # the hx of torch's recurrent layers
 
 
 @dataclass(frozen=True)
 class StackDesign:
-    """What a stack has beside plain layers.
+    """Variations of a stack.
 
     Attributes:
-        residual: layers from the second on add their input, as it was before dropout, to what
-            they give (Wu et al. 2016, section 3.1).
-        layer_norm: the cells are layer-normalised (`cells`).
-        recurrent_dropout: share of the hidden state's numbers that a layer's recurrent weights
-            read as 0 in training: one mask for each sentence and layer, the same at all positions
-            and for all gates (Gal & Ghahramani 2016, with tied gates). The LSTM's cell state, and
-            the state that a GRU carries over, are not dropped.
+        residual: layers from the second on add their input (before dropout) to their output
+            (Wu et al. 2016, section 3.1).
+        layer_norm: the cells have layer normalization (see `cell_formulas.py`).
+        recurrent_dropout: probability that the recurrent weights read an element of the hidden
+            state as 0 in training. Each sentence and layer has one mask for all positions and all
+            gates (Gal & Ghahramani 2016, with tied gates). The LSTM's cell state, and the state
+            that a GRU carries over, are not dropped.
     """
 
     residual: bool = False
@@ -45,9 +45,10 @@ PLAIN = StackDesign()
 
 
 class Stack(nn.Module):
-    """Recurrent layers with dropout between them, each an nn.RNNBase of one layer where it can be.
+    """Recurrent layers with dropout between them.
 
-    Single layers keep dropout's random draws torch's own, so that a resumed run repeats them.
+    Each layer is an `nn.RNNBase` of one layer, or a `NormedLayer`. Dropout between them is
+    `F.dropout`: it draws from torch's own generator, so that a resumed run repeats the draws.
     """
 
     def __init__(
@@ -71,8 +72,9 @@ class Stack(nn.Module):
         self._prepared: Steps | None = None
 
     def part(self, first: int, end: int) -> "Stack":
-        """A stack of these layers themselves, from `first` to before `end`; not of residual ones:
-        the first layer of a part does not add its input.
+        """A stack that shares the layers from `first` to before `end`.
+
+        The stack must not be residual: the first layer of a part does not add its input.
         """
         part = Stack(self.cell, 1, 1, 1, replace(self.design, residual=False))
         part.layers = self.layers[first:end]
@@ -80,17 +82,17 @@ class Stack(nn.Module):
 
     @property
     def planes(self) -> int:
-        """First dimension of a state's memory."""
+        """First dimension of a memory: hidden states, then, for the LSTM, cell states."""
         return len(self.layers) * (2 if self.cell == "lstm" else 1)
 
     def top(self, memory: torch.Tensor) -> torch.Tensor:
-        """(N, H) what the top layer gives without dropout, of the memory (P, N, H) after it."""
+        """(N, H) the top layer's output without dropout, computed from the memory (P, N, H)."""
         return top_of(memory, len(self.layers), self.design.residual)
 
     def run(
         self, inputs: torch.Tensor, memory: torch.Tensor | None, dropout: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Runs over time-first inputs (T, B, E); returns top states (T, B, H) and the memory."""
+        """Runs over inputs (T, B, E), time first; returns top states (T, B, H) and the memory."""
         if self._prepared is not None and memory is not None:
             return self._prepared.run(inputs, memory)
         hiddens: list[torch.Tensor] = []
@@ -108,7 +110,7 @@ class Stack(nn.Module):
     def run_packed(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> torch.Tensor:
-        """Runs over time-first padded inputs (S, B, E); the memory after each one's last token."""
+        """Runs over padded inputs (S, B, E); returns the memory after each last token."""
         if self._in_stretches(inputs):
             return self._run_stretches(inputs, lengths, dropout)[1]
         return self._run_sequence(inputs, lengths, dropout)[1]
@@ -116,7 +118,7 @@ class Stack(nn.Module):
     def run_padded(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `run_packed`, with the top states (S, B, H), zero where the input is padding."""
+        """Like `run_packed`, but also returns the top states (S, B, H); padding gets zeros."""
         if not self._in_stretches(inputs):
             packed, memory = self._run_sequence(inputs, lengths, dropout)
             return pad_packed_sequence(packed, total_length=len(inputs))[0], memory
@@ -134,7 +136,7 @@ class Stack(nn.Module):
         lengths: torch.Tensor,
         states: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The memory after the last token of every sentence, by steps: see `Steps.read`."""
+        """The memory after the last token of every sentence, by token steps: see `Steps.read`."""
         width = self.layers[0].get_parameter("weight_hh_l0").shape[1]
         before = inputs.new_zeros(self.planes, len(lengths), width)
         return self.steps.read(inputs, rows, lengths, before, states)
@@ -142,7 +144,7 @@ class Stack(nn.Module):
     def _run_sequence(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> tuple[PackedSequence, torch.Tensor]:
-        """As `run_packed`, by a packed sequence: what cuDNN wants."""
+        """`run_padded` with a packed sequence, which cuDNN runs without padding."""
         packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
@@ -161,10 +163,13 @@ class Stack(nn.Module):
     def _run_stretches(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """As `run_packed`, without packing: torch's fused layer on CPUs does not take it.
+        """`run_padded` in stretches of time: torch's fused CPU layer takes no packed sequence.
 
-        Longest sentence first, each stretch of time in which no sentence ends is run by itself.
-        The stretches' top states come first, in that order.
+        Sentences are sorted, longest first. A stretch is the time between two ends of sentences.
+
+        Returns:
+            The top states of each stretch, with the sorted sentences that are still open; and the
+            memory (P, B, H) in the order of the batch.
         """
         order = _longest_first(lengths)
         inputs = inputs.index_select(1, order.to(inputs.device))
@@ -189,7 +194,7 @@ class Stack(nn.Module):
     def _layer_stretches(
         self, layer: nn.Module, pieces: list[torch.Tensor]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Outputs of one layer, and (1 or 2, B, H) each sentence's last hidden and cell state."""
+        """One layer's outputs, and each sentence's last hidden and cell state (1 or 2, B, H)."""
         outputs, ended = [], []
         memory: torch.Tensor | None = None
         state: State | None = None
@@ -207,16 +212,16 @@ class Stack(nn.Module):
         return outputs, torch.cat(ended[::-1], dim=1)
 
     def _in_stretches(self, inputs: torch.Tensor) -> bool:
-        """Whether sentences are run in stretches of time, or else as a packed sequence."""
+        """Whether sources run in stretches of time; if not, they run as a packed sequence."""
         return inputs.device.type == "cpu" or self.design.layer_norm or self._drops
 
     @property
     def _drops(self) -> bool:
-        """Whether recurrent connections are dropped now."""
+        """Whether recurrent dropout is active."""
         return self.training and self.design.recurrent_dropout > 0
 
     def _mask(self, inputs: torch.Tensor) -> torch.Tensor | None:
-        """(N, H) a mask of a layer's recurrent connections, for inputs (T, N, E); None for all."""
+        """(N, H) a layer's mask of recurrent dropout for inputs (T, N, E); None without dropout."""
         if not self._drops:
             return None
         width = self.layers[0].get_parameter("weight_hh_l0").shape[1]
@@ -229,7 +234,7 @@ class Stack(nn.Module):
         state: State | None,
         mask: torch.Tensor | None,
     ) -> tuple[torch.Tensor, State]:
-        """As torch's layers: outputs and last state, by a loop where they do not do."""
+        """Outputs and last state, by torch's layer or, for what that lacks, by `run_loop`."""
         if mask is None and not self.design.layer_norm:
             fused: tuple[torch.Tensor, State] = layer(inputs, state)
             return fused
@@ -243,17 +248,17 @@ class Stack(nn.Module):
         return outputs, planes if self.cell == "lstm" else planes[0]
 
     def prepare(self, precision: str) -> None:
-        """Lays the weights out for steps, for good; `run` is then a loop over steps."""
+        """Packs the weights for token steps, permanently; `run` is then a loop over token steps."""
         self._prepared = self._steps(lambda weight, bias: make_product(weight, bias, precision))
 
     @property
     def prepared(self) -> bool:
-        """Whether sources are better read by steps."""
+        """Whether the weights are packed, so that `read` is the fastest way to encode sources."""
         return self._prepared is not None
 
     @property
     def steps(self) -> Steps:
-        """Steps by the weights as they are, or as they were prepared."""
+        """Token steps with the packed weights, or with the plain ones if nothing was packed."""
         if self._prepared is not None:
             return self._prepared
         return self._steps(plain_product)
@@ -274,5 +279,5 @@ class Stack(nn.Module):
 
 
 def _longest_first(lengths: torch.Tensor) -> torch.Tensor:
-    """(B,) the order of the sentences in stretches."""
+    """(B,) the rows, longest sentence first."""
     return lengths.argsort(descending=True, stable=True)

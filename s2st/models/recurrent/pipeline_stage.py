@@ -1,7 +1,7 @@
-"""A stage of a recurrent encoder-decoder: encoder layers with the decoder layers of their height.
+"""A stage of a recurrent encoder-decoder: encoder layers and the decoder layers of the same height.
 
-A decoder layer needs nothing of the encoder but the last state of the layer of its own height, so
-both live on one device and only the layers' outputs travel (Sutskever et al. 2014, section 3.5).
+From the encoder, a decoder layer needs only the last state of the layer at its height. So both are
+on one device, and only the layers' outputs are sent (Sutskever et al. 2014, section 3.5).
 """
 
 import torch
@@ -14,13 +14,13 @@ from s2st.models.recurrent.layer_stack import Stack
 
 
 class RecurrentStage(ModelStage):
-    """Some encoder layers, and the decoder layers that start from their last states.
+    """Some encoder layers, and the decoder layers that start from the last states of these.
 
     Args:
         encoder, decoder: the layers.
-        tables: source and target embeddings, on the first stage.
+        tables: source and target embeddings on the first stage, None on the others.
         last: whether these are the top layers.
-        dropout: on what the layers read, between them, and on what the top layers give.
+        dropout: applied to the inputs, between the layers, and to the outputs of the top layers.
         reverse: whether the first stage reverses the source.
     """
 
@@ -47,13 +47,13 @@ class RecurrentStage(ModelStage):
         source_lengths: torch.Tensor,
         target_lengths: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Source first, then target from the encoder's last states."""
+        """Runs the source, then the target from the encoder's last states."""
         if self.tables is not None:
             batch = SourceBatch(source, source_lengths, ())
             tokens = reverse_tokens(batch) if self.reverse else source
             source, target = self.tables[0](tokens.t()), self.tables[1](target.t())
         widths = len(source), len(target)
-        # what is beyond these is padding, there only because all states of a run have one shape
+        # the rest is padding: all states that a pipeline sends have one shape
         longest = int(source_lengths.max()), max(1, int(target_lengths.max()))
         source = F.dropout(source[: longest[0]], self.dropout, self.training)
         target = F.dropout(target[: longest[1]], self.dropout, self.training)
@@ -69,5 +69,5 @@ class RecurrentStage(ModelStage):
 
 
 def _widened(states: torch.Tensor, width: int) -> torch.Tensor:
-    """Time-first states with padding to this many positions."""
+    """States, time first, padded to `width` positions."""
     return F.pad(states, (0, 0, 0, 0, 0, width - len(states)))

@@ -1,4 +1,4 @@
-"""Recurrent layers stepped one token a row at a time: decoding, and reading sources on CPUs.
+"""Recurrent layers one token at a time, without gradients: decoding, and scoring on CPUs.
 
 Letters: N rows, U distinct inputs, E input width, H width, S positions, P planes of a memory (the
 layers' hidden states, then, for the LSTM, their cell states).
@@ -11,19 +11,19 @@ import torch
 
 from s2st.models.recurrent.cell_formulas import STEPS, Norm
 
-STEP_ROWS = 512  # rows whose gates are computed together, so that they stay in a cache
+STEP_ROWS = 512  # rows computed together, few enough for their gates to stay in the cache
 Product = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps of a stack of layers, without dropout.
+    """Token steps of a stack of layers, without dropout.
 
     Attributes:
         cell: "lstm", "gru" or "rnn".
-        products: for each layer, what multiplies its input and what multiplies its state.
-        norms: for each layer, what its cell normalises besides the products (`cells`).
-        residual: whether layers from the second on add their input to what they give.
+        products: for each layer, its product with the input and its product with the state.
+        norms: for each layer, the norm inside its cell (see `cell_formulas.py`), or None.
+        residual: whether layers from the second on add their input to their output.
     """
 
     cell: str
@@ -32,7 +32,7 @@ class Steps:
     residual: bool = False
 
     def top(self, memory: torch.Tensor) -> torch.Tensor:
-        """(N, H) what the top layer gives, of the memory (P, N, H) after a step."""
+        """(N, H) the top layer's output, computed from the memory (P, N, H) after a step."""
         return top_of(memory, len(self.products), self.residual)
 
     def step(
@@ -41,9 +41,9 @@ class Steps:
         """One step of every layer.
 
         Args:
-            inputs: (N, E); with `rows` (U, E), distinct inputs whose products are made once.
+            inputs: (N, E); with `rows`, (U, E) distinct inputs, each multiplied once.
             memory: (P, N, H) before the step.
-            rows: (N,) which of the inputs each row reads.
+            rows: (N,) the input that each row reads.
 
         Returns:
             (P, N, H) the memory after the step.
@@ -53,7 +53,7 @@ class Steps:
         return after
 
     def run(self, inputs: torch.Tensor, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Over inputs (T, N, E): top states (T, N, H) and the memory after the last."""
+        """Top states (T, N, H) of inputs (T, N, E), and the memory after the last input."""
         tops = []
         for column in inputs:
             memory = self.step(column, memory)
@@ -72,10 +72,10 @@ class Steps:
 
         Args:
             inputs: (U, E) distinct inputs.
-            rows: (N, S) which of them each position of each sentence is.
-            lengths: (N,) on the CPU, tokens of each sentence.
-            memory: (P, N, H) before the first.
-            states: (N, S, H) zeros, to be filled with what the top layer gives, where wanted.
+            rows: (N, S) the input that each position of each sentence reads.
+            lengths: (N,) tokens of each sentence, on the CPU.
+            memory: (P, N, H) before the first token.
+            states: (N, S, H) zeros, which `read` fills with the top layer's outputs; or None.
         """
         order = lengths.argsort(descending=True, stable=True)
         rows = rows[order.to(rows.device)].t()
@@ -99,11 +99,11 @@ class Steps:
         before: torch.Tensor,
         after: torch.Tensor,
     ) -> None:
-        """Writes the memory after a step; `after` may be `before` itself.
+        """Writes the memory after a step into `after`, which may be the tensor `before`.
 
         Args:
-            first: the first layer's products with its inputs, (N, G), which may be overwritten,
-                or, with `rows`, (U, G).
+            first: (N, G) the first layer's products with its inputs, which this call may
+                overwrite; with `rows`, (U, G).
         """
         count = before.shape[1]
         for begin in range(0, count, STEP_ROWS):
@@ -113,7 +113,7 @@ class Steps:
 
     def _step_rows(self, gates: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> None:
         count = len(self.products)
-        given: torch.Tensor | None = None  # by the layer below
+        given: torch.Tensor | None = None  # the output of the layer below
         for index, (of_input, of_state) in enumerate(self.products):
             if given is not None:
                 gates = of_input(given)
@@ -131,8 +131,8 @@ class Steps:
 
 
 def top_of(memory: torch.Tensor, layers: int, residual: bool) -> torch.Tensor:
-    """(N, H) what the top of these layers gives without dropout, of their memory (P, N, H).
+    """(N, H) the top layer's output without dropout, computed from the memory (P, N, H).
 
-    With residual layers that is the sum of all hidden states, by unrolling x_l = h_l + x_{l-1}.
+    With residual layers it is the sum of all hidden states: unroll x_l = h_l + x_{l-1}.
     """
     return memory[:layers].sum(dim=0) if residual else memory[layers - 1]

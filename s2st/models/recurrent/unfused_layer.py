@@ -1,7 +1,7 @@
-"""A recurrent layer as a loop over time: what torch's fused layers do not have.
+"""A recurrent layer as a loop over time, for the features that torch's fused layers lack.
 
-That is layer normalisation in the cells, and dropout on the recurrent connections with one mask for
-a whole sentence. The products with a layer's inputs are made for all positions at once.
+These are layer normalization in the cells, and recurrent dropout with one mask for a whole
+sentence. One product multiplies a layer's inputs at all positions before the loop starts.
 
 Letters: T positions, N sentences, E input width, H width, G gates x H.
 """
@@ -16,17 +16,17 @@ from torch import nn
 
 from s2st.models.recurrent.cell_formulas import FORMULAS, Norm
 
-# (weight, bias or None) -> what multiplies by them
+# (weight, bias or None) -> function that multiplies by the weight and adds the bias
 MakeProduct = Callable[[torch.Tensor, torch.Tensor | None], Callable[[torch.Tensor], torch.Tensor]]
-# gates that are normalised together, in widths of the layer
+# number of gates in each norm of a product
 _TOGETHER = {"lstm": (4,), "gru": (2, 1), "rnn": ()}
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
 class NormedLayer(nn.Module):
-    """The weights of one layer whose cells are layer-normalised (`cells`), named as torch's.
+    """The weights of one layer with layer normalization (see `cell_formulas.py`).
 
-    It has no biases but the shifts of its norms.
+    The weights have the names of torch's layers. The only biases are the shifts of the norms.
     """
 
     def __init__(self, cell: str, input_size: int, hidden_size: int) -> None:
@@ -44,11 +44,12 @@ class NormedLayer(nn.Module):
 
 @dataclass(frozen=True)
 class LayerParts:
-    """What a step of a layer is made of.
+    """The functions that a step of a layer calls.
 
     Attributes:
-        of_input, of_state: from (..., E) and (..., H) to (..., G), norms of the products included.
-        norm: what the cell normalises besides, or None.
+        of_input, of_state: products with the input and with the state, from (..., E) and (..., H)
+            to (..., G), with the norms of the products.
+        norm: the norm inside the cell, or None.
     """
 
     of_input: Callable[[torch.Tensor], torch.Tensor]
@@ -57,7 +58,7 @@ class LayerParts:
 
 
 def layer_parts(layer: nn.Module, make: MakeProduct) -> LayerParts:
-    """The parts of one of torch's single layers, or of a `NormedLayer`."""
+    """The parts of a single layer: one of torch's, or a `NormedLayer`."""
     of_input, of_state = (layer.get_parameter(f"weight_{kind}_l0") for kind in ("ih", "hh"))
     if isinstance(layer, NormedLayer):
         first, second = make(of_input, None), make(of_state, None)
@@ -72,7 +73,7 @@ def layer_parts(layer: nn.Module, make: MakeProduct) -> LayerParts:
 def plain_product(
     weight: torch.Tensor, bias: torch.Tensor | None
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The product by the weights as they are, with gradients."""
+    """The product with the unpacked weights, with gradients."""
     return partial(F.linear, weight=weight, bias=bias)
 
 
@@ -95,17 +96,17 @@ def run_loop(
     state: tuple[torch.Tensor, ...],
     mask: torch.Tensor | None,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """A layer over all positions, with gradients.
+    """Runs a layer over all positions, with gradients.
 
     Args:
         cell: "lstm", "gru" or "rnn".
-        parts: the layer's.
+        parts: functions of the layer.
         inputs: (T, N, E).
         state: hidden and, for the LSTM, cell state, (1, N, H) each.
-        mask: (N, H) that the hidden state is multiplied by where the layer's weights read it.
+        mask: (N, H) factor of the hidden state where the recurrent weights read it, or None.
 
     Returns:
-        (T, N, H) hidden states, and the state after the last.
+        (T, N, H) hidden states, and the state after the last position.
     """
     planes = [part[0] for part in state]
     outputs = []

@@ -1,1 +1,1 @@
-"""The output layer: softmax over the vocabulary and its loss."""
+"""The output layer: softmax over the vocabulary, and its loss."""

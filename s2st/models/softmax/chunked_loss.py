@@ -1,7 +1,7 @@
-"""The softmax loss of given words with its gradients, in chunks of rows, and number formats.
+"""The softmax loss and its gradients, computed in chunks of rows.
 
-The gradients are made in the forward pass, while a chunk's logits are there: all logits together
-(gigabytes for a large vocabulary) are never held, and nothing is computed twice.
+The forward pass also computes the gradients, while it holds a chunk's logits. So the logits of all
+rows (gigabytes for a large vocabulary) are never in memory together, and none is computed twice.
 """
 
 from itertools import pairwise
@@ -11,17 +11,17 @@ import torch
 
 from s2st.models.packed.packed_linear import multiply
 
-CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take as much again
-FEWEST_ROWS = 512  # a chunk moves the weights twice and their gradient once: it must be worth it
+CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take the same again
+FEWEST_ROWS = 512  # each chunk reads the weights twice and their gradient once
 
 
 def softmax_loss(
     features: torch.Tensor, weight: torch.Tensor, words: torch.Tensor, smoothing: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums over rows of the smoothed loss, with gradient, and of -log p(word), without, in nats.
+    """Sums over rows, in nats: the smoothed loss, with gradient, and -log p(word), without.
 
     The loss of a row is (1 - smoothing) * -log p(word) + smoothing * mean over V of -log p.
-    Under autocast products are made in its format, all else in float32.
+    Under autocast the products have its data type, and the rest is float32.
 
     Args:
         features: (N, H).
@@ -29,7 +29,7 @@ def softmax_loss(
         words: (N,) int64.
         smoothing: from 0 to 1.
     """
-    apply: Any = _SoftmaxLoss.apply  # typed in some releases of torch only
+    apply: Any = _SoftmaxLoss.apply  # only some releases of torch have a type here
     loss, nll = apply(features, weight, words, smoothing)
     return loss, nll
 
@@ -70,17 +70,17 @@ def _loss_and_gradients(
     dtype: torch.dtype,
     needed: tuple[bool, ...],
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor | None, ...]]:
-    """(loss, nll) and the loss's gradients of features and weight where they are needed."""
+    """(loss, nll), and the gradients of the loss for features and weight if needed."""
     factor = weight.to(dtype)
     wide = torch.promote_types(dtype, torch.float32)
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if needed[0] else None
-    of_weight: torch.Tensor | None = None  # transposed: the faster way round
+    of_weight: torch.Tensor | None = None  # transposed, which is faster
     for rows in row_chunks(len(features), len(weight), weight.element_size()):
         chunk, targets = features[rows].to(dtype), words[rows].unsqueeze(1)
         logits = multiply(chunk, factor).to(wide)
         chosen = logits.gather(1, targets)
-        # the normaliser by way of the largest logit, whose probability is never too small;
+        # log-normalizer = largest logit - log of its probability, which never underflows;
         # logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
         largest = logits.amax(dim=1), probabilities.amax(dim=1)
@@ -103,7 +103,7 @@ def _loss_and_gradients(
 
 
 def row_chunks(rows: int, words: int, number_bytes: int) -> list[slice]:
-    """Slices of near-equal size of rows of logits; one, maybe empty, at least."""
+    """Slices of near-equal size that cover `rows` rows of logits; at least one slice."""
     most = max(FEWEST_ROWS, CHUNK_BYTES // (max(4, number_bytes) * words))
     count = max(1, -(-rows // most))
     edges = [rows * index // count for index in range(count + 1)]
@@ -111,5 +111,5 @@ def row_chunks(rows: int, words: int, number_bytes: int) -> list[slice]:
 
 
 def at_least_float32(values: torch.Tensor) -> torch.Tensor:
-    """bfloat16 as float32; float32 and float64 as they are."""
+    """Converts bfloat16 to float32; leaves float32 and float64 unchanged."""
     return values if values.dtype == torch.float64 else values.float()

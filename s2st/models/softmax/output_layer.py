@@ -1,7 +1,7 @@
-"""The output layer that every architecture has: features to words, and the loss of given words.
+"""The output layer of every architecture: logits of features, and the loss of target words.
 
-Letters: N rows, H width, V words. A word's id is its rank by frequency (the four special tokens
-first), which the adaptive and the sampled softmax rely on.
+Letters: N rows, H width, V words. Word ids are sorted by frequency, after the four special tokens.
+The adaptive and the sampled softmax depend on that order.
 """
 
 import math
@@ -18,27 +18,28 @@ from s2st.models.registry import ModelConfig
 from s2st.models.softmax.chunked_loss import at_least_float32, softmax_loss
 from s2st.text.vocabulary import PAD_ID
 
-NARROWER = 4  # how much narrower each part of an adaptive softmax is than the one before
+NARROWER = 4  # each part of an adaptive softmax has 1 / NARROWER of the width of the one before
 
 
 class Output(nn.Module):
     """A softmax without bias over the target words: full, adaptive or sampled.
 
-    The adaptive one (Grave et al. 2017) is torch's: frequent words first, rare ones in parts of a
-    quarter of the width of the part before. The sampled one trains each position on its own word
-    and on words that are drawn for the batch, with replacement, by a log-uniform law over ids: each
-    stands for as many as its chance to be drawn is small, so that the sum over all words is
-    estimated without bias (Bengio & Senecal 2003; Jean et al. 2015). Scores are those of the full
-    softmax.
+    The adaptive softmax (Grave et al. 2017) is torch's. The first part has the frequent words; each
+    further part has rarer words and a quarter of the width of the part before.
+
+    The sampled softmax trains each position on its target word and on words drawn for the batch,
+    with replacement, from a log-uniform distribution over ids. A drawn word is weighted by the
+    inverse of its probability, so that the estimate of the sum over all words has no bias (Bengio &
+    Senecal 2003; Jean et al. 2015). Scoring uses the full softmax.
 
     Args:
         width: H.
         words: V.
-        config: kind of softmax, and whether its matrix is the target embedding's.
-        embedding: the target embedding, (V, H), used where the config ties.
+        config: the kind of softmax, and whether it shares the target embedding's matrix.
+        embedding: the target embedding (V, H), used if the config ties the weights.
 
     Raises:
-        UsageError: options that do not fit together.
+        UsageError: options contradict each other.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Output(nn.Module):
         self._prepared: nn.Module | None = None
         if self.kind == "adaptive":
             if config.tie_embeddings != "none":
-                raise UsageError("--softmax adaptive cannot share weights: leave --tie-embeddings")
+                raise UsageError(
+                    "--softmax adaptive cannot share weights: use --tie-embeddings none"
+                )
             cutoffs = config.adaptive_cutoffs or default_cutoffs(width, words)
             _check_cutoffs(cutoffs, width, words)
             self.adaptive = nn.AdaptiveLogSoftmaxWithLoss(
@@ -63,30 +66,30 @@ class Output(nn.Module):
             assert embedding is not None
             if embedding.embedding_dim != width:
                 raise UsageError(
-                    f"--tie-embeddings {config.tie_embeddings}: the softmax reads {width} numbers, "
+                    f"--tie-embeddings {config.tie_embeddings}: the softmax has the width {width}, "
                     f"the embeddings have {embedding.embedding_dim}; they must be equally wide"
                 )
             self.tied = (embedding,)
         else:
             self.weight = nn.Parameter(torch.empty(words, width))
-            nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Linear
+            nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # like nn.Linear
 
     def matrix(self) -> torch.Tensor:
-        """(V, H): logits are features @ matrix.T; raises UsageError of an adaptive softmax."""
+        """(V, H): logits are features @ matrix.T; raises UsageError for an adaptive softmax."""
         if self.adaptive is not None:
             raise UsageError("--softmax adaptive has no single matrix; use full or sampled")
         return self.tied[0].weight if self.tied else self.weight
 
     def divisible_matrix(self) -> torch.Tensor:
-        """(V, H) as `matrix`, to be divided over processes.
+        """The matrix (V, H), which the caller divides over processes.
 
         Raises:
-            UsageError: there is none, it is an embedding too, or training is by samples of it.
+            UsageError: the softmax is not full, or it shares its matrix with an embedding.
         """
         if self.tied:
             raise UsageError(
-                "--pipeline-stages and --vocabulary-parts divide the softmax: it cannot share its "
-                "weights (--tie-embeddings none)"
+                "--pipeline-stages and --vocabulary-parts divide the softmax, which then cannot "
+                "share its weights: use --tie-embeddings none"
             )
         if self.kind != "full":
             raise UsageError(
@@ -96,7 +99,7 @@ class Output(nn.Module):
         return self.matrix()
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits (..., V) of features (..., H); of an adaptive softmax they are normalised."""
+        """Logits (..., V) of features (..., H); an adaptive softmax returns log-probabilities."""
         if self.adaptive is not None:
             flat = self.adaptive.log_prob(at_least_float32(features.flatten(0, -2)))
             return flat.view(*features.shape[:-1], self.words)
@@ -110,21 +113,23 @@ class Output(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Sums over N rows of the loss and of -log p(word): see `Seq2SeqModel.target_loss`.
 
-        In training with a sampled softmax both are of the words drawn.
+        In training with a sampled softmax, both sums are over the target and the drawn words.
 
         Raises:
-            UsageError: a sampled softmax is to be smoothed over all words.
+            UsageError: smoothing is asked of a sampled softmax, which has no loss over all words.
         """
         if self.adaptive is not None:
             return self._adaptive_loss(features, words, smoothing)
         if self.kind == "sampled" and self.training:
             if smoothing:
-                raise UsageError("--softmax sampled cannot be smoothed over all words: use full")
+                raise UsageError(
+                    "--softmax sampled cannot be smoothed over all words: use --softmax full"
+                )
             return self._sampled_loss(features, words)
         return softmax_loss(features, self.matrix(), words, smoothing)
 
     def prepare(self, precision: str) -> None:
-        """Lays the weights out for scoring on a CPU in this number format, for good."""
+        """Packs the weights for scoring on a CPU in this precision, permanently."""
         if self.adaptive is None:
             self._prepared = make_product(self.matrix(), None, precision)
             return
@@ -151,8 +156,8 @@ class Output(nn.Module):
     def _sampled_loss(
         self, features: torch.Tensor, words: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        # P(id) = log((id + 2) / (id + 1)) / log(V + 1), drawn by inverting its distribution; on
-        # the CPU, so that a GPU draws the same
+        # P(id) = log((id + 2) / (id + 1)) / log(V + 1), drawn by inverting the distribution
+        # function; on the CPU, so that the draws are the same with and without a GPU
         uniform = torch.rand(self.samples, dtype=torch.float64)
         ids = (torch.exp(uniform * math.log(self.words + 1)) - 1).long().clamp_(max=self.words - 1)
         drawn, times = ids.unique(return_counts=True)
@@ -162,7 +167,7 @@ class Output(nn.Module):
         matrix = self.matrix()
         target_logits = (features * F.embedding(words, matrix)).sum(dim=1, keepdim=True)
         others = at_least_float32(F.linear(features, F.embedding(drawn, matrix))) + stands_for
-        # a row's own word is in the sum already, in full
+        # the sum already has the target word, with weight 1
         others = others.masked_fill(words.unsqueeze(1) == drawn, -torch.inf)
         logits = torch.cat([at_least_float32(target_logits), others], dim=1)
         loss = (logits.logsumexp(dim=1) - logits[:, 0]).sum()
@@ -172,18 +177,18 @@ class Output(nn.Module):
 def _check_cutoffs(cutoffs: tuple[int, ...], width: int, words: int) -> None:
     shown = f"--adaptive-cutoffs {' '.join(map(str, cutoffs))}: "
     if list(cutoffs) != sorted(set(cutoffs)) or not cutoffs or cutoffs[-1] >= words:
-        raise UsageError(f"{shown}rising numbers below the vocabulary's {words} words are needed")
+        raise UsageError(f"{shown}give increasing numbers below the vocabulary's {words} words")
     if width < NARROWER ** len(cutoffs):
         raise UsageError(
-            f"{shown}each part has a {NARROWER}th of the width of the one before, and there are "
-            f"only {width} numbers to begin with; give fewer"
+            f"{shown}each part has 1/{NARROWER} of the width of the one before, and the first has "
+            f"only {width}; give fewer numbers"
         )
 
 
 def default_cutoffs(width: int, words: int) -> tuple[int, ...]:
-    """A sixteenth of the words in the first part, three sixteenths in the second.
+    """First ids of the second and third part: 1/16 and 1/4 of the words.
 
-    There are fewer parts where the width of the features or the words are too few for three.
+    There are fewer parts if the features are too narrow, or the words too few, for three.
     """
     first = max(1, words // 16)
     cutoffs = [first, max(first + 1, words // 4)]
@@ -197,10 +202,10 @@ def default_cutoffs(width: int, words: int) -> tuple[int, ...]:
 def word_tables(
     config: ModelConfig, sizes: ModelSizes, width: int
 ) -> tuple[nn.Embedding, nn.Embedding]:
-    """The source and the target embedding, which are one where the config shares all.
+    """The source and the target embedding; one table with `--tie-embeddings all`.
 
     Raises:
-        UsageError: they are to be one, and the vocabularies are not of one size.
+        UsageError: one table is asked for, but the vocabularies have different sizes.
     """
     if config.tie_embeddings != "all":
         source = nn.Embedding(sizes.source_vocabulary, width, PAD_ID)

@@ -1,7 +1,7 @@
-"""The softmax loss where each rank of a group has some rows of the softmax matrix.
+"""The softmax loss when the ranks of a group divide the rows of the softmax matrix.
 
-Of each row of logits the ranks exchange three numbers: the logarithm of the sum of exponentials,
-the word's own logit, and the sum of logits, for label smoothing.
+For each row of logits the ranks exchange three numbers: the log of the sum of exponentials, the
+logit of the target word, and, for label smoothing, the sum of logits.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from s2st.models.softmax.chunked_loss import row_chunks
 
 
 def word_range(words: int, part: int, parts: int) -> tuple[int, int]:
-    """First word of this part of a vocabulary, and the one after its last; near-equal parts."""
+    """First word of a part of the vocabulary, and the word after its last; near-equal parts."""
     return words * part // parts, words * (part + 1) // parts
 
 
@@ -23,9 +23,9 @@ class DividedLoss:
     """Sums over rows in nats, the same on all ranks, and this rank's share of the gradients.
 
     Attributes:
-        loss, nll: of what training minimises and of -log p(word), in at least float32.
-        of_features: (N, H); the loss's gradient is the sum over the ranks. None if not asked for.
-        of_weight: this rank's rows' whole gradient; None if not asked for.
+        loss, nll: the training loss and -log p(word), in at least float32.
+        of_features: (N, H); the sum over the ranks is the loss's gradient. None if not asked for.
+        of_weight: the loss's gradient for this rank's rows. None if not asked for.
     """
 
     loss: torch.Tensor
@@ -45,20 +45,20 @@ def divided_softmax_loss(
     dtype: torch.dtype | None = None,
     gradients: bool = True,
 ) -> DividedLoss:
-    """As `softmax_loss` of the whole matrix; all ranks of the group call it with the same rows.
+    """Computes `softmax_loss` of the whole matrix; every rank calls it with the same features.
 
-    Rank i of the group has the rows `word_range(vocabulary, i, size)`. The gradients are made at
-    once, chunk by chunk of rows, so that never all logits are held.
+    Rank i of the group has the rows `word_range(vocabulary, i, size)`. The gradients are computed
+    with the loss, in chunks of rows, so that all logits are never in memory together.
 
     Args:
         features: (N, H), the same on all ranks.
-        weight: (W, H) this rank's rows.
+        weight: (W, H) this rank's rows of the matrix.
         words: (N,) int64, the same on all ranks.
         smoothing: from 0 to 1.
         vocabulary: rows of the whole matrix.
-        group: the ranks; None for all.
-        dtype: of the products; None for the weight's.
-        gradients: whether they are wanted.
+        group: the ranks that divide the matrix; None for all.
+        dtype: data type of the products; None for that of the weight.
+        gradients: whether to compute the gradients.
     """
     part, parts = dist.get_rank(group), dist.get_world_size(group)
     first, end = word_range(vocabulary, part, parts)
@@ -67,7 +67,7 @@ def divided_softmax_loss(
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if gradients else None
     of_weight = torch.zeros_like(weight) if gradients else None
-    most_words = -(-vocabulary // parts)  # of any rank: all make the same chunks
+    most_words = -(-vocabulary // parts)  # of any rank, so that all ranks have the same chunks
     for rows in row_chunks(len(features), most_words, weight.element_size()):
         chunk = features[rows].to(factor.dtype)
         logits = multiply(chunk, factor).to(wide)
@@ -75,7 +75,7 @@ def divided_softmax_loss(
         here = (targets >= 0) & (targets < end - first)
         targets = targets.clamp(0, end - first - 1)
         chosen = logits.gather(1, targets).where(here, 0.0).squeeze(1)
-        # by way of the largest logit: logsumexp would take as long as the product
+        # log-normalizer by the largest logit: logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
         normalizer = logits.amax(dim=1) - probabilities.amax(dim=1).log()
         exchanged = _gathered(torch.stack([normalizer, chosen, logits.sum(dim=1)]), group)
@@ -97,7 +97,7 @@ def divided_softmax_loss(
 
 
 def _gathered(values: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
-    """(ranks, ...) what each rank has."""
+    """(ranks, ...) the values of each rank."""
     every = [torch.empty_like(values) for _ in range(dist.get_world_size(group))]
     dist.all_gather(every, values, group)
     return torch.stack(every)

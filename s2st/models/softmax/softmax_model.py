@@ -1,4 +1,4 @@
-"""What models with an output layer over words have in common."""
+"""Base class of models with an output layer over words."""
 
 from typing import ClassVar
 
@@ -9,39 +9,39 @@ from s2st.models.softmax.output_layer import Output
 
 
 class WordModel(Seq2SeqModel):
-    """A model whose target words come from an `Output`, and what follows from that.
+    """A model that predicts target words with an `Output` layer.
 
-    A subclass sets `softmax`, and `source_embedding` and `target_embedding` where it has them.
+    A subclass sets `softmax`, and, if it has them, `source_embedding` and `target_embedding`.
 
     Attributes:
-        prepared_parts: names of the modules that `prepare` lays out for scoring.
+        prepared_parts: names of the modules whose weights `prepare` packs.
     """
 
     prepared_parts: ClassVar[tuple[str, ...]] = ("decoder", "softmax")
     softmax: Output
 
     def embeddings(self) -> Embeddings:
-        """The tables there are."""
+        """The embedding tables; None for a missing one."""
         return Embeddings(
             getattr(self, "source_embedding", None), getattr(self, "target_embedding", None)
         )
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits by the output layer."""
+        """Logits from the output layer."""
         return self.softmax.project(features)
 
     def target_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """By the output layer, in chunks of rows."""
+        """The loss of the output layer, computed in chunks of rows."""
         return self.softmax.loss(features, words, smoothing)
 
     def softmax_weight(self) -> torch.Tensor:
-        """The softmax matrix; raises UsageError where it is also a table, or there is none."""
+        """The softmax matrix; raises UsageError if it is also a table, or not full."""
         return self.softmax.divisible_matrix()
 
     def prepare(self, precision: str) -> None:
-        """Packed or int8 weights on CPUs."""
+        """Packs the weights on a CPU; a GPU uses them as they are."""
         if next(self.parameters()).device.type != "cpu":
             super().prepare(precision)
             return

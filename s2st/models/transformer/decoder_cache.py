@@ -1,11 +1,11 @@
-"""What a Transformer's decoder carries from step to step, and attention to it.
+"""The key-value cache of a Transformer's decoder, and attention to it.
 
-Letters: B sentences, N rows, T words read, S source length, H width, M words kept, G groups of R
-rows. Keys and values lie side by side in one tensor, (..., 2H), called a memory.
+Letters: B sentences, N rows, T words read, S source length, H width, M words cached, G groups of R
+rows. Keys and values are concatenated in one tensor (..., 2H), called a memory.
 
-Words read form a tree: hypotheses with a common beginning share its keys and values, and a row
-knows its words by number. So rows are repeated, reordered and dropped by their numbers alone, and a
-list's shared prefixes take their memory once.
+The cached words form a tree: hypotheses with a common prefix share its keys and values. A row
+stores the numbers of its words in the cache. To repeat, reorder or drop rows, only these numbers
+move, and a shared prefix takes its memory once.
 """
 
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ from s2st.data.row_runs import run_positions
 from s2st.models.base import DecoderState
 
 GROUP_ROWS = 16  # rows of a sentence that read its memory together
-CPU_CELLS = 1 << 19  # numbers of the memories that are gathered together: they fit a cache
+CPU_CELLS = 1 << 19  # numbers of a memory that are gathered at once: they fit the CPU's cache
 GPU_CELLS = 1 << 27
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What rows read of their sources.
+    """Keys and values of the sources that the rows attend to.
 
     Attributes:
         memory: (B, S, 2H) of each layer.
         mask: (B, S) True at real positions.
-        rows: (N,) the sentence of each row; None where each has its own, in order.
+        rows: (N,) the sentence of each row; None if row i is sentence i.
     """
 
     memory: tuple[torch.Tensor, ...]
@@ -36,13 +36,13 @@ class Sources:
     rows: torch.Tensor | None = None
 
     def select(self, rows: torch.Tensor) -> "Sources":
-        """For rows of these rows."""
+        """The sources of these rows."""
         return replace(
             self, rows=rows.clone() if self.rows is None else self.rows.index_select(0, rows)
         )
 
     def by_row(self) -> "Sources":
-        """The same with a memory for each row."""
+        """A copy with one memory per row, in order."""
         if self.rows is None:
             return self
         memory = tuple(part.index_select(0, self.rows) for part in self.memory)
@@ -54,8 +54,8 @@ class TransformerState(DecoderState):
     """The words read so far, and the sources.
 
     Attributes:
-        index: (N, T) which kept words each row has read, in order.
-        memory: (M, 2H) the kept words', of each layer; none before the first step.
+        index: (N, T) numbers of the cached words that each row has read, in order.
+        memory: (M, 2H) of the cached words, for each layer; empty before the first step.
         sources: None in a language model.
     """
 
@@ -64,7 +64,7 @@ class TransformerState(DecoderState):
     sources: Sources | None = None
 
     def select(self, rows: torch.Tensor) -> "TransformerState":
-        """Rows of the state, in a new one, which forgets words of dropped rows now and then."""
+        """A new state with these rows. A cache twice as large as needed is compacted."""
         index, memory = self.index.index_select(0, rows), self.memory
         if memory and len(memory[0]) > 2 * index.numel():
             kept, index = torch.unique(index, return_inverse=True)
@@ -73,7 +73,7 @@ class TransformerState(DecoderState):
         return TransformerState(index, memory, sources)
 
     def longer(self) -> torch.Tensor:
-        """(N, T + 1) the index after a step, whose words are numbered from M in order of rows."""
+        """(N, T + 1) the index after a step. The new word of row i has the number M + i."""
         kept = len(self.memory[0]) if self.memory else 0
         new = torch.arange(kept, kept + len(self.index), device=self.index.device)
         return torch.cat([self.index, new.unsqueeze(1)], dim=1)
@@ -82,13 +82,13 @@ class TransformerState(DecoderState):
 def attend_words(
     query: torch.Tensor, memory: torch.Tensor, index: torch.Tensor, heads: int
 ) -> torch.Tensor:
-    """What each row finds in the words it has read.
+    """Attention of each row to the words that it has read.
 
     Args:
         query: (N, H).
         memory: (M, 2H).
         index: (N, T).
-        heads: attentions side by side.
+        heads: attention heads.
 
     Returns:
         (N, H).
@@ -107,12 +107,12 @@ def attend_words(
 
 @dataclass(frozen=True)
 class RowGroups:
-    """Rows in groups of neighbours of one sentence, which read its memory together.
+    """Groups of neighboring rows of one sentence, which read its memory together.
 
     Attributes:
-        sentences: (G,) of each group; None where they are all sentences in order.
-        width: R, places a group; some stay empty.
-        place: (N,) of each row among G x R.
+        sentences: (G,) the sentence of each group; None if group i is sentence i.
+        width: R, places per group; some may be empty.
+        place: (N,) the place of each row among the G x R places.
         count: G.
     """
 
@@ -122,21 +122,21 @@ class RowGroups:
     count: int
 
     def sources(self, values: torch.Tensor) -> torch.Tensor:
-        """(G, ...) each group's of the sentences' values (B, ...)."""
+        """(G, ...) the values of each group's sentence, from values (B, ...)."""
         return values if self.sentences is None else values.index_select(0, self.sentences)
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor:
-        """(G, R, H) of rows (N, H)."""
+        """Rows (N, H) placed in their groups (G, R, H)."""
         places = rows.new_zeros((self.count * self.width, rows.shape[1]))
         return places.index_copy(0, self.place, rows).view(self.count, self.width, rows.shape[1])
 
     def back(self, places: torch.Tensor) -> torch.Tensor:
-        """(N, H) of the places (G, R, H)."""
+        """The inverse of `spread`: rows (N, H) of the places (G, R, H)."""
         return places.flatten(0, 1).index_select(0, self.place)
 
 
 def group_rows(sources: Sources) -> RowGroups:
-    """The groups of rows that read these sources; each sentence's rows are best side by side."""
+    """Groups of the rows of these sources. Adjacent rows of a sentence share a group."""
     count = len(sources.mask)
     rows = sources.rows
     if rows is None:

@@ -1,7 +1,7 @@
-"""The Transformer (Vaswani et al. 2017), layers normalised before or after each sublayer.
+"""The Transformer (Vaswani et al. 2017) with pre-norm or post-norm layers.
 
-Embeddings are scaled by the root of the width and added to sinusoids, so that a sentence may have
-any length. Decoding keeps the keys and values of words read (`transformer_state`).
+Embeddings are multiplied by the square root of the width and added to sinusoids, so that sentences
+can have any length. Decoding caches the keys and values of the words read (`decoder_cache.py`).
 """
 
 import math
@@ -26,15 +26,15 @@ from s2st.text.vocabulary import PAD_ID
 
 
 class TransformerStack(nn.Module):
-    """Layers one above the other, which begin with words.
+    """Word embeddings and a stack of layers on them.
 
     Args:
         config: every size must be set.
         table: the word embeddings.
-        reads_source: whether its layers attend to a source, as a decoder's do.
+        reads_source: whether the layers have cross-attention.
 
     Raises:
-        UsageError: heads that do not divide the width.
+        UsageError: the heads do not divide the width.
     """
 
     def __init__(self, config: TransformerConfig, table: nn.Embedding, reads_source: bool) -> None:
@@ -57,8 +57,8 @@ class TransformerStack(nn.Module):
 
         Args:
             tokens: ids.
-            mask: (B, T) True at real positions; without one every position sees those before it.
-            sources: what a decoder reads; each row has its own.
+            mask: (B, T) True at real positions; None for causal self-attention.
+            sources: for cross-attention; source i belongs to row i.
         """
         hidden = self._embed(tokens, 0)
         for index, layer in enumerate(self.layers):
@@ -68,7 +68,7 @@ class TransformerStack(nn.Module):
         return result
 
     def step(self, tokens: torch.Tensor, state: TransformerState) -> ModelStep:
-        """One token (N,) in each row; the attention is the top layer's."""
+        """Reads one token (N,) in each row; returns the attention of the top layer."""
         hidden = self._embed(tokens.unsqueeze(1), state.index.shape[1]).squeeze(1)
         index, memory, sources = state.longer(), [], state.sources
         groups = None if sources is None else group_rows(sources)
@@ -87,11 +87,11 @@ class TransformerStack(nn.Module):
         return ModelStep(self.norm(hidden), after, attention)
 
     def source_memory(self, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What each layer reads (B, S, 2H) of the encoder's top states (B, S, H)."""
+        """Each layer's keys and values (B, S, 2H) of the encoder's top states (B, S, H)."""
         return tuple(layer.cross_attention.memory(states) for layer in self._layers())
 
     def prepare(self, precision: str) -> None:
-        """Lays the weights out for scoring on a CPU, for good."""
+        """Packs the weights for scoring on a CPU, permanently."""
         for module in self.modules():
             if isinstance(module, Linear):
                 module.prepare(precision)
@@ -100,15 +100,17 @@ class TransformerStack(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
     def _embed(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
-        """(B, T, H) of ids (B, T) whose first position is `first`."""
+        """Embeddings (B, T, H) of ids (B, T), the first of which is at position `first`."""
         words = self.tables[0](tokens) * math.sqrt(self.width)
         hidden = words + sinusoids(first, tokens.shape[1], self.width, words)
         return F.dropout(hidden, self.dropout, self.training)
 
 
 def initialize_table(table: nn.Embedding) -> None:
-    """Random vectors of about unit length: scaled by the root of the width, as large as the
-    sinusoids; and as a softmax's rows their logits begin near 1. Padding's is 0.
+    """Sets random vectors of about unit length, and zeros for padding.
+
+    Multiplied by the root of the width they are as large as the sinusoids. As the rows of a softmax
+    they give logits near 1.
     """
     nn.init.normal_(table.weight, std=table.embedding_dim**-0.5)
     with torch.no_grad():
@@ -137,13 +139,13 @@ class TransformerModel(WordModel):
         self.softmax = Output(width, sizes.target_vocabulary, config, self.target_embedding)
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
-        """Every position's top state."""
+        """The top state of every position."""
         positions = torch.arange(source.tokens.shape[1])
         mask = moved(positions < source.lengths.unsqueeze(1), source.tokens.device)
         return EncoderOutput((), self.encoder(source.tokens, mask), mask)
 
     def initial_state(self, encoder_output: EncoderOutput) -> TransformerState:
-        """No words yet; keys and values of the sources, which no later step changes."""
+        """No words, and the keys and values of the sources, which no step changes."""
         states, mask = encoder_output.states, encoder_output.mask
         assert states is not None
         assert mask is not None
@@ -151,7 +153,7 @@ class TransformerModel(WordModel):
         return TransformerState(index, (), Sources(self.decoder.source_memory(states), mask))
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
-        """The mean of each source's top states, EOS's among them."""
+        """The mean of the top states of each source, EOS included."""
         states, mask = encoder_output.states, encoder_output.mask
         assert states is not None
         assert mask is not None
@@ -166,6 +168,6 @@ class TransformerModel(WordModel):
         return features
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """One token in each row."""
+        """Reads one token in each row."""
         assert isinstance(state, TransformerState)
         return self.decoder.step(tokens, state)

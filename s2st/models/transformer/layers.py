@@ -1,7 +1,7 @@
-"""Layers of the Transformer (Vaswani et al. 2017), over whole sequences or a word at a time.
+"""Layers of the Transformer (Vaswani et al. 2017), for whole sequences or one word at a time.
 
-Letters: B sentences, N rows being decoded, T and K positions that read and that are read, H width,
-D = H / heads. Keys and values lie side by side in one tensor, (..., 2H), called a memory.
+Letters: B sentences, N rows being decoded, T positions of queries, K positions of keys, H width,
+D = H / heads. Keys and values are concatenated in one tensor (..., 2H), called a memory.
 """
 
 import math
@@ -17,19 +17,19 @@ from s2st.models.transformer.decoder_cache import RowGroups, attend_words
 
 
 class Linear(PreparedLinear):
-    """With a bias, begun as Transformers are."""
+    """A linear layer with a bias and the Transformer's initial weights."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=True)
 
     def reset_parameters(self) -> None:
-        """Glorot's uniform weights, and biases of 0."""
+        """Sets Glorot-uniform weights and zero biases."""
         nn.init.xavier_uniform_(self.weight)
         nn.init.zeros_(self.bias)
 
 
 class MultiHeadAttention(nn.Module):
-    """Several attentions side by side (section 3.2.2), without their softmax."""
+    """Multi-head attention (section 3.2.2)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -38,7 +38,9 @@ class MultiHeadAttention(nn.Module):
         self.memory = Linear(width, 2 * width)
         self.output = Linear(width, width)
         with torch.no_grad():
-            for part in self.memory.weight.view(2, width, width):  # two products, not one
+            for part in self.memory.weight.view(
+                2, width, width
+            ):  # keys and values, each initialized as a matrix of its own
                 nn.init.xavier_uniform_(part)
 
     def forward(
@@ -49,14 +51,14 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         dropout: float = 0.0,
     ) -> torch.Tensor:
-        """What each position finds in a memory.
+        """Attention of each position to a memory.
 
         Args:
             reading: (B, T, H).
             memory: (B, K, 2H).
-            mask: (B, K) True where there is something to be read; all where None.
-            causal: position t reads only up to t.
-            dropout: of attention weights.
+            mask: (B, K) True at positions that may be read; None for all.
+            causal: whether position t reads only positions up to t.
+            dropout: probability of dropping an attention weight.
 
         Returns:
             (B, T, H).
@@ -75,7 +77,7 @@ class MultiHeadAttention(nn.Module):
     def weigh(
         self, reading: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `forward`, with the weights (B, T, K), mean over the heads."""
+        """Like `forward`, but also returns the weights (B, T, K), averaged over the heads."""
         keys, values = memory.chunk(2, dim=-1)
         query = self._split(self.query(reading))
         scores = query @ self._split(keys).transpose(-1, -2) / math.sqrt(query.shape[-1])
@@ -87,7 +89,7 @@ class MultiHeadAttention(nn.Module):
     def read_words(
         self, reading: torch.Tensor, memory: torch.Tensor, index: torch.Tensor
     ) -> torch.Tensor:
-        """(N, H) what rows (N, H) find in their own words index (N, T) of a memory (M, 2H)."""
+        """(N, H) attention of rows (N, H) to their words, numbers (N, T) in a memory (M, 2H)."""
         found = attend_words(self.query(reading), memory, index, self.heads)
         result: torch.Tensor = self.output(found)
         return result
@@ -103,11 +105,11 @@ class MultiHeadAttention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention to its own side, to the source in a decoder of one, and a feed-forward network.
+    """Self-attention, in a decoder also cross-attention, and a feed-forward network.
 
     Args:
         config: every size must be set.
-        reads_source: whether there is attention to the source.
+        reads_source: whether the layer has cross-attention.
     """
 
     def __init__(self, config: TransformerConfig, reads_source: bool) -> None:
@@ -133,9 +135,9 @@ class TransformerLayer(nn.Module):
         """(B, T, H) of hidden (B, T, H).
 
         Args:
-            hidden: one side's states.
-            mask: (B, T) of the encoder's real positions; a decoder, without one, is causal.
-            source: in a decoder that reads a source its memory (B, S, 2H) and mask (B, S).
+            hidden: the states of the side that the layer belongs to.
+            mask: (B, T) True at the encoder's real positions; None in a decoder, which is causal.
+            source: memory (B, S, 2H) and mask (B, S) of the source, for cross-attention.
         """
         dropout = self.attention_dropout if self.training else 0.0
         reading = self._before(self.self_norm, hidden)
@@ -152,12 +154,12 @@ class TransformerLayer(nn.Module):
     def step(
         self, hidden: torch.Tensor, before: torch.Tensor | None, index: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The self-attention of one more word a row.
+        """Self-attention of one more word in each row.
 
         Args:
             hidden: (N, H).
-            before: (M, 2H) the memory of words already read, if any.
-            index: (N, T) each row's words, its last among the N that are new: M, M + 1, ...
+            before: (M, 2H) the memory of the cached words; None before the first step.
+            index: (N, T) numbers of each row's words; the new words are M, M + 1, ...
 
         Returns:
             (N, H), and the memory (M + N, 2H).
@@ -176,16 +178,16 @@ class TransformerLayer(nn.Module):
         mask: torch.Tensor,
         weigh: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The attention to the source of one word a row.
+        """Cross-attention of one word in each row.
 
         Args:
             hidden: (N, H).
-            groups: which sentence each row reads.
-            memory, mask: the sentences', (B, S, 2H) and (B, S).
-            weigh: whether the attention's weights are wanted.
+            groups: the rows in groups by sentence.
+            memory, mask: of the sentences, (B, S, 2H) and (B, S).
+            weigh: whether to return the attention weights.
 
         Returns:
-            (N, H), and the weights (N, S).
+            (N, H), and the weights (N, S) or None.
         """
         reading = groups.spread(self._before(self.cross_norm, hidden))
         memory, mask = groups.sources(memory), groups.sources(mask)
@@ -196,16 +198,16 @@ class TransformerLayer(nn.Module):
         return self._after(self.cross_norm, hidden, groups.back(attended)), groups.back(weights)
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The last sublayer, each position by itself."""
+        """The feed-forward sublayer, which treats each position by itself."""
         reading = self._before(self.inner_norm, hidden)
         return self._after(self.inner_norm, hidden, self.outer(torch.relu(self.inner(reading))))
 
     def _before(self, norm: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-        """What a sublayer reads."""
+        """The input of a sublayer: normalized first in a pre-norm layer."""
         return norm(hidden) if self.pre_norm else hidden
 
     def _after(self, norm: nn.Module, hidden: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
-        """The states with what a sublayer made of them."""
+        """Adds the output of a sublayer; a post-norm layer then normalizes the sum."""
         hidden = hidden + F.dropout(update, self.dropout, self.training)
         return hidden if self.pre_norm else norm(hidden)
 
@@ -214,8 +216,8 @@ def sizes_of(config: TransformerConfig) -> tuple[int, int, float]:
     """Width, width of the feed-forward layers, and dropout.
 
     Raises:
-        UsageError: heads that do not divide the width.
-        ValueError: sizes are not set.
+        UsageError: the heads do not divide the width.
+        ValueError: a size is not set.
     """
     width, dropout = config.hidden_size, config.dropout
     if config.layers is None or width is None or dropout is None:
@@ -226,10 +228,10 @@ def sizes_of(config: TransformerConfig) -> tuple[int, int, float]:
 
 
 def sinusoids(first: int, count: int, width: int, like: torch.Tensor) -> torch.Tensor:
-    """(count, width) the positions from `first` on, from 0 (section 3.5).
+    """(count, width) sinusoids of `count` positions from `first` on (section 3.5).
 
-    PE(p, 2i) = sin(p / 10000^(2i / width)), PE(p, 2i + 1) = cos(the same); in `like`'s format and
-    on its device.
+    PE(p, 2i) = sin(p / 10000^(2i / width)), PE(p, 2i + 1) = cos(p / 10000^(2i / width)), with the
+    data type and the device of `like`.
     """
     positions = torch.arange(first, first + count, dtype=torch.float64, device=like.device)
     even = torch.arange(0, width, 2, dtype=torch.float64, device=like.device)

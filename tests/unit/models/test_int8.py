@@ -64,5 +64,5 @@ def test_a_quantized_model_steps_as_it_decodes_and_stays_close(name):
 
 
 def test_int8_is_for_cpus():
-    with pytest.raises(UsageError, match="int8 is for CPUs"):
+    with pytest.raises(UsageError, match="int8 works on CPUs only"):
         require_int8(torch.device("cuda"))

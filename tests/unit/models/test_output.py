@@ -101,10 +101,10 @@ def test_default_cutoffs_leave_no_part_without_words_or_width(width, words, expe
 @pytest.mark.parametrize(
     ("width", "cutoffs", "shown"),
     [
-        (16, (9, 5), "9 5: rising numbers below the vocabulary's 40 words"),
-        (16, (5, 5), "rising"),
+        (16, (9, 5), "9 5: give increasing numbers below the vocabulary's 40 words"),
+        (16, (5, 5), "increasing"),
         (16, (5, 40), "below the vocabulary's 40"),
-        (15, (5, 9), "only 15 numbers to begin with"),
+        (15, (5, 9), "the first has only 15"),
     ],
 )
 def test_cutoffs_that_cannot_be_are_refused(width, cutoffs, shown):
@@ -300,5 +300,7 @@ def test_a_softmax_that_is_not_its_own_full_matrix_is_not_divided(options, shown
 
 @pytest.mark.parametrize("option", ["bidirectional", "residual"])
 def test_such_layers_are_not_divided(option):
-    with pytest.raises(UsageError, match=f"--pipeline-stages: .* --{option} stay together"):
+    with pytest.raises(
+        UsageError, match=f"--pipeline-stages cannot divide a model with --{option}"
+    ):
         recurrent(layers=2, **{option: True}).stage(0, 2)

@@ -90,6 +90,8 @@ def test_words_without_a_mass_of_unknown_ones(tmp_path):
         ("-0.75\tb", "0.75\tb", "line 11: '0.75' is not a log10 probability"),
         ("-0.75\tb", "nan\tb", "line 11: 'nan' is not a log10 probability"),
         ("-0.75\tb", "-inf\tb", "line 11: '-inf' is not a log10 probability"),
+        ("-0.75\tb", "-1e31\tb", "line 11: '-1e31' is not a log10 probability"),
+        ("b\t-0.125", "b\t-1e308", "line 11: '-1e308' is not a log10 backoff weight"),
         ("-0.75\tb", "x\tb", "line 11: 'x' is not"),
         ("b\t-0.125", "b\tinf", "line 11: 'inf' is not a log10 backoff weight"),
         ("b\t-0.125", "b c d", "line 11: expected a log10 probability and 1 words"),

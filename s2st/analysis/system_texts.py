@@ -1,4 +1,4 @@
-"""The files of systems that are compared: `label=FILE` arguments, references and source."""
+"""Reads the files of the systems to compare: `label=FILE` arguments, references and source."""
 
 import os
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from s2st.errors import DataError, UsageError
 from s2st.jobs.scoring_setup import refuse_shared_stdin
 
 HYP_HELP = (
-    "HYP is FILE or label=FILE (a file of that whole name comes first); the label is otherwise "
-    "the file's name without extensions. One file may be standard input (-)."
+    "HYP is FILE or label=FILE (an existing file of that whole name takes precedence). The default "
+    "label is the file's name without extensions. One file may be standard input (-)."
 )
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What was read; all have the same number of lines, at least one.
+    """Texts with the same number of lines, at least one.
 
     Attributes:
         systems: label and lines of each.
         references: the lines of each reference set.
-        source: the source lines, None if no file was given.
+        source: the source lines; None without a source file.
     """
 
     systems: tuple[tuple[str, list[str]], ...]
@@ -30,12 +30,18 @@ class Texts:
 
 
 def read_texts(hyps: Sequence[str], refs: Sequence[str], source: str | None) -> Texts:
-    """Reads all files whole.
+    """Reads all files into memory.
+
+    Args:
+        hyps: FILE or label=FILE of each system.
+        refs: path of each reference.
+        source: path of the source lines, if any.
 
     Raises:
-        UsageError: no reference, two systems of one label, standard input asked for twice.
-        InputMissingError: a file that cannot be read.
-        DataError: bad bytes, an empty file, line counts that differ.
+        UsageError: there is no reference, two systems have one label, or two inputs are
+            standard input.
+        InputMissingError: a file cannot be read.
+        DataError: a file is not UTF-8 or empty, or numbers of lines differ.
     """
     if not refs:
         raise UsageError("give the reference: --ref FILE")
@@ -43,7 +49,9 @@ def read_texts(hyps: Sequence[str], refs: Sequence[str], source: str | None) -> 
     labels = [label for label, _ in named]
     for label in labels:
         if labels.count(label) > 1:
-            raise UsageError(f"two systems are called {label}: name them, as in label=FILE")
+            raise UsageError(
+                f"two systems have the label {label}: give each its own, as in label=FILE"
+            )
     paths = [path for _, path in named] + list(refs) + ([] if source is None else [source])
     refuse_shared_stdin(*paths)
     texts = [_read(path) for path in paths]
@@ -75,7 +83,7 @@ def _read(path: str) -> list[str]:
 
     lines = list(read_lines(path))
     if not lines:
-        raise DataError("empty: there is no line", path)
+        raise DataError("the file is empty", path)
     return lines
 
 

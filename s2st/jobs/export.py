@@ -1,0 +1,38 @@
+"""The job of `s2st export`: a copy of a checkpoint without optimizer and training state."""
+
+import logging
+import os
+from pathlib import Path
+
+from s2st.errors import OutputError
+from s2st.process import durable_files
+from s2st.process.torch_import import import_torch
+
+log = logging.getLogger("s2st")
+
+
+def export(checkpoint: str, release: str) -> None:
+    """Copies the model files of a checkpoint to a new folder.
+
+    Args:
+        checkpoint: the checkpoint folder.
+        release: the folder to create.
+
+    Raises:
+        CheckpointError, InputMissingError: the checkpoint cannot be used.
+        OutputError: the folder exists or cannot be written.
+    """
+    import_torch()
+    import torch
+
+    from s2st.models.model_files import read_saved, write_manifest, write_model_files
+
+    final = Path(release)
+    if os.path.lexists(final):
+        raise OutputError(f"{final}: exists already; name a new folder")
+    saved = read_saved(checkpoint)
+    weights = saved.load(torch.device("cpu")).state_dict()
+    with durable_files.new_folder(final) as folder:
+        write_model_files(folder, saved.record, weights)
+        write_manifest(folder, saved.record, saved.summary)
+    log.info("wrote %s", final)
