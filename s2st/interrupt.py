@@ -8,9 +8,11 @@ handlers nothing here does anything.
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 _number = 0  # of the first signal; 0: none came
 _holds = 0
+_raised = False  # whether Stopped was raised for it
 
 
 class Stopped(BaseException):
@@ -31,7 +33,22 @@ def request(number: int) -> None:
     if not _number:
         _number = number
         if not _holds:
-            raise Stopped(number)
+            stop()
+
+
+def stop() -> NoReturn:
+    """Raises Stopped for the signal that came."""
+    global _raised
+    _raised = True
+    raise Stopped(_number)
+
+
+def broken_off() -> int:
+    """The number of the signal for which Stopped was raised, 0 where it was not.
+
+    An error after that may be a library's that ate it: safetensors gives one of its own.
+    """
+    return _number if _raised else 0
 
 
 def requested() -> int:
@@ -42,13 +59,13 @@ def requested() -> int:
 def check() -> None:
     """Raises Stopped where a signal came, also where such are only noted: nothing is at stake."""
     if _number:
-        raise Stopped(_number)
+        stop()
 
 
 def check_unless_held() -> None:
     """Raises Stopped where a signal came, unless that has to wait."""
     if _number and not _holds:
-        raise Stopped(_number)
+        stop()
 
 
 @contextlib.contextmanager

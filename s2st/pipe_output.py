@@ -81,7 +81,7 @@ class PipeOutput(io.BufferedIOBase):
             if now >= until:
                 self._given_up = True
                 if self._breaks:
-                    raise interrupt.Stopped(interrupt.requested())
+                    interrupt.stop()
         return False
 
     def writable(self) -> bool:

@@ -13,7 +13,7 @@ import click
 from s2st import __version__
 from s2st.device import is_out_of_memory
 from s2st.errors import InterruptedBySignalError, S2STError, UsageError
-from s2st.interrupt import Stopped
+from s2st.interrupt import Stopped, broken_off
 from s2st.ranks import Ranks, ranks
 from s2st_cli import streams
 from s2st_cli.lazy import LazyGroup
@@ -138,7 +138,7 @@ def run(arguments: list[str] | None = None) -> int:
     _set_up_logging()
     streams.prepare()
     try:
-        result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+        result = _run(arguments)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (BrokenPipeError, _ClosedPipeError):
@@ -179,6 +179,16 @@ def run(arguments: list[str] | None = None) -> int:
             return _fail(f"out of memory; {mend}", 1)
         text = f"internal error: {type(error).__name__}: {error}"
         return _fail(f"{text} (a defect of s2st; S2ST_TRACEBACK=1 shows where)", 1)
+
+
+def _run(arguments: list[str] | None) -> object:
+    """Runs the program; an error that a signal led to, through a library, is that signal's end."""
+    try:
+        return main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+    except Exception as error:
+        if broken_off():
+            raise Stopped(broken_off()) from error
+        raise
 
 
 def _drop_broken_stdout() -> None:

@@ -13,6 +13,7 @@ from s2st.interrupt import Stopped, held, noted, request, requested
 def _fresh(monkeypatch):
     monkeypatch.setattr(interrupt, "_number", 0)
     monkeypatch.setattr(interrupt, "_holds", 0)
+    monkeypatch.setattr(interrupt, "_raised", False)
 
 
 def test_a_request_breaks_off_at_once():
@@ -67,3 +68,13 @@ def test_a_job_that_looks_itself_is_never_broken_off():
         with held():
             pass
         assert number() == signal.SIGHUP
+
+
+def test_it_is_known_whether_a_signal_broke_off_the_work():
+    assert interrupt.broken_off() == 0
+    with noted():
+        request(signal.SIGTERM)
+        assert interrupt.broken_off() == 0
+    with pytest.raises(Stopped), held():
+        pass
+    assert interrupt.broken_off() == signal.SIGTERM

@@ -23,6 +23,7 @@ def pipe():
 def _no_stop(monkeypatch):
     monkeypatch.setattr(interrupt, "_number", 0)
     monkeypatch.setattr(interrupt, "_holds", 0)
+    monkeypatch.setattr(interrupt, "_raised", False)
     monkeypatch.setattr(pipe_output, "GRACE", 0.05)
     monkeypatch.setattr(pipe_output, "STEP", 5)
 
