@@ -16,7 +16,7 @@ from s2st.options.plugin_faults import describe_error, plugin_place
 from s2st.options.registry import loaded_plugins
 from s2st.process.device import is_out_of_memory
 from s2st.process.snapshots import one_run
-from s2st.process.stop_signals import Stopped
+from s2st.process.stop_signals import Stopped, raised_for
 from s2st_cli.lazy_group import LazyGroup
 from s2st_cli.standard_streams import prepare_streams
 from s2st_cli.terminal_output import (
@@ -142,7 +142,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     try:
         with one_run():
-            result = main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+            result = _call(arguments)
         flush_stdout()
         return result if isinstance(result, int) else 0
     except (BrokenPipeError, _ClosedPipeError):
@@ -170,6 +170,16 @@ def _run(arguments: list[str] | None) -> int:
         return _fail_unforeseen(error.__cause__ or KeyboardInterrupt())
     except BaseException as error:
         return _fail_unforeseen(error)
+
+
+def _call(arguments: list[str] | None) -> object:
+    """Calls click. An error that a stop signal led to, through a library, becomes Stopped again."""
+    try:
+        return main.main(args=arguments, prog_name="s2st", standalone_mode=False)
+    except Exception as error:
+        if raised_for():
+            raise Stopped(raised_for()) from error
+        raise
 
 
 def _fail_unforeseen(error: BaseException) -> int:

@@ -189,7 +189,7 @@ def test_nothing_is_swallowed_by_double_star_arguments():
     assert offenders(rule) == []
 
 
-def test_no_room_is_called_helpers():
+def test_no_module_is_called_helpers():
     rooms = {"utils", "util", "helpers", "misc", "common"}
     assert [name for name in FILES if rooms & set(name.split("."))] == []
 

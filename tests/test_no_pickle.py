@@ -1,4 +1,4 @@
-"""Nothing of s2st is pickled, and no text is run as code: in the source, and at run time."""
+"""s2st never unpickles anything and never executes text as code, in the source and at run time."""
 
 import ast
 import os

@@ -81,7 +81,7 @@ class PipeOutput(io.BufferedIOBase):
             if now >= deadline:
                 self._given_up = True
                 if self._breaks:
-                    raise stop_signals.Stopped(stop_signals.requested())
+                    stop_signals.stop()
         return False
 
     def writable(self) -> bool:

@@ -8,9 +8,11 @@ this module has no effect.
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 _number = 0  # of the first signal; 0 if none has arrived
 _holds = 0  # nesting depth of `held` and `noted`
+_raised = False  # whether Stopped was raised for the signal
 
 
 class Stopped(BaseException):
@@ -33,7 +35,23 @@ def request(number: int) -> None:
     if not _number:
         _number = number
         if not _holds:
-            raise Stopped(number)
+            stop()
+
+
+def stop() -> NoReturn:
+    """Raise Stopped for the signal that has arrived."""
+    global _raised
+    _raised = True
+    raise Stopped(_number)
+
+
+def raised_for() -> int:
+    """Return the number of the signal for which Stopped was raised, 0 if it was not raised.
+
+    An error after that may come from a library that swallowed Stopped: safetensors raises an error
+    of its own.
+    """
+    return _number if _raised else 0
 
 
 def requested() -> int:
@@ -44,13 +62,13 @@ def requested() -> int:
 def check() -> None:
     """Raise Stopped if a signal has arrived, even inside `held` or `noted`."""
     if _number:
-        raise Stopped(_number)
+        stop()
 
 
 def check_unless_held() -> None:
     """Raise Stopped if a signal has arrived, unless the stop has to wait."""
     if _number and not _holds:
-        raise Stopped(_number)
+        stop()
 
 
 @contextlib.contextmanager

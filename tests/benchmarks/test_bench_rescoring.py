@@ -1,4 +1,4 @@
-"""benchmarks/rescoring.py at toy size: every way runs, and what it counts is right."""
+"""benchmarks/rescoring.py at toy size: every variant runs, and its counts are correct."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark of scale at toy size: what it says of its corpora and searches is so."""
+"""benchmarks/scale.py at toy size: its statements on corpora and searches are true."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""`s2st average` by the command line: the mean is a checkpoint as any other."""
+"""`s2st average` on the command line: the mean is a checkpoint like any other."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Standard output, standard error or a named pipe that nobody reads: a signal ends the command."""
+"""A signal ends a command that is blocked on a pipe that nobody reads."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The whole way from text to rescored lists, and the commands that look at what it left."""
+"""The whole chain from text to rescored lists, and the commands that inspect its files."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Commands over several processes: the same bytes as one, whoever computes what, and who is killed.
+"""Commands under torchrun: the same bytes as one process, also after a rank is killed.
 
 Most runs here are forks of this process, which know their rank from torchrun's variables as under
 torchrun itself: they start at once. Torchrun does the rest.
@@ -211,7 +211,7 @@ def test_bleu_is_computed_once(s2st, world, forked):
     assert forked(2, "score", world.target, "--ref", world.target) == ["", ""]
 
 
-def test_streams_cannot_be_dealt(s2st, world, text, tmp_path, monkeypatch):
+def test_streams_cannot_be_divided_over_ranks(s2st, world, text, tmp_path, monkeypatch):
     for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
     generate = ["generate", "--checkpoint", world.forward]

@@ -1,4 +1,4 @@
-"""Models that read no source, predict from right to left or translate back, from the shell."""
+"""Language models, right-to-left models and channel models on the command line."""
 
 import json
 
@@ -180,7 +180,7 @@ def test_a_channel_model_of_the_wrong_direction_is_refused(s2st, world, made, fi
         (["--thresholdsrc", "2"], "cut"),
     ],
 )
-def test_only_target_goes_alone(s2st, tmp_path, options, part):
+def test_only_target_cannot_be_combined_with_source_options(s2st, tmp_path, options, part):
     command = [
         "preprocess",
         "--only-target",

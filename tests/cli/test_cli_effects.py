@@ -1,4 +1,4 @@
-"""Options without effect are usage errors that say what they need; harmless ones are not."""
+"""Options without effect are usage errors that name the missing option; harmless ones pass."""
 
 import click
 import pytest

@@ -1,4 +1,4 @@
-"""Numbers and text at the edge of what floating point, recursion and encodings take."""
+"""Numbers and text at the limits of floating point, recursion and encodings."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Text of strangers on the terminal: shown, never obeyed, wherever it comes from."""
+"""Untrusted text on the terminal: control sequences are shown, never executed."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What holds for every option of every command: given once, never empty; and what goes together."""
+"""Rules for every option of every command: given once, never empty, compatible with others."""
 
 import click
 import pytest

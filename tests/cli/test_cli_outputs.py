@@ -1,4 +1,4 @@
-"""Files named by --output-file and its like: checked before the work, synced after it."""
+"""Output files of all commands: checked before the work, synced after it."""
 
 import os
 from pathlib import Path

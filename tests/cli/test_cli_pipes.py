@@ -17,7 +17,7 @@ SHORT = "--max-len-a 0 --max-len-b 6 --threads 1"
 
 
 @pytest.mark.slow
-def test_zcat_generate_score(shell, world, tmp_path):
+def test_a_pipe_of_zcat_generate_and_score(shell, world, tmp_path):
     (tmp_path / "x.gz").write_bytes(gzip.compress(world.source.read_bytes()))
     outcome = shell(
         f"set -o pipefail; zcat $1 | s2st generate --checkpoint $2 {SHORT} | s2st score - --ref $3",

@@ -146,7 +146,7 @@ def test_without_resume_a_run_starts_anew_and_says_so(generate, stopped, tmp_pat
     assert not (tmp_path / "out.parts").exists()
 
 
-def test_what_cannot_be_gone_on_with(generate, tmp_path):
+def test_runs_that_cannot_be_resumed(generate, tmp_path):
     generate("--resume", output="-").check_error(2, "--resume", "--output-file")
     generate("--resume", output="/dev/null").check_error(2, "--resume", "--output-file")
     generate("--resume", text="-").check_error(2, "--resume", "INPUT")

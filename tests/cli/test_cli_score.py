@@ -1,4 +1,4 @@
-"""Tests of `s2st score` in both uses."""
+"""Tests of `s2st score` for text against references and for checkpoints."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""SentencePiece from the command line: the vocabulary is the model's, and all trouble is told."""
+"""SentencePiece on the command line: the vocabulary is that of the model; errors are clear."""
 
 from pathlib import Path
 

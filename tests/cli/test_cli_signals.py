@@ -1,4 +1,4 @@
-"""Signals at the program: terminals, `nohup`, a second Ctrl-C, one that comes as it starts."""
+"""Signals to the program: terminals, `nohup`, a second Ctrl-C, a signal during start-up."""
 
 import fcntl
 import os
@@ -123,3 +123,21 @@ def test_nothing_comes_in_the_way_of_the_end():
             process.send_signal(number)
         out, err = process.communicate(b"\n", timeout=30)
     assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_a_library_that_eats_the_stop_changes_nothing(s2st, world, monkeypatch):
+    """safetensors answers a signal with an error of its own: the weights were "not readable"."""
+    import safetensors.torch
+
+    from s2st.process import stop_signals
+
+    def load_file(path):
+        with pytest.raises(stop_signals.Stopped):
+            stop_signals.request(signal.SIGTERM)
+        raise RuntimeError("could not determine the shape")
+
+    for name, value in (("_number", 0), ("_raised", False)):
+        monkeypatch.setattr(stop_signals, name, value)
+    monkeypatch.setattr(safetensors.torch, "load_file", load_file)
+    with pytest.raises(stop_signals.Stopped, match="SIGTERM"):
+        s2st("generate", "--checkpoint", world.forward, world.source)

@@ -1,4 +1,4 @@
-"""A save folder from somebody else: what bears the names of s2st's own files is left alone."""
+"""A save folder from somebody else: foreign files with names of s2st's files stay unchanged."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Word vectors by the command line: `train` begins with them, `analyze neighbours` looks."""
+"""Word vectors on the command line: `train` initializes embeddings, `analyze neighbours` looks."""
 
 import json
 

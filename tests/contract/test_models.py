@@ -1,4 +1,4 @@
-"""What every architecture must keep as a Seq2SeqModel, whatever it is made of."""
+"""The contract of Seq2SeqModel, tested on every registered architecture."""
 
 from dataclasses import replace
 

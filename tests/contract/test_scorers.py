@@ -1,4 +1,4 @@
-"""What every Scorer must keep: one model of each architecture, and mixed ensembles."""
+"""The contract of Scorer, tested on one model of each architecture and on mixed ensembles."""
 
 import numpy as np
 import pytest

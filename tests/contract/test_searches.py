@@ -1,4 +1,4 @@
-"""What every search must keep over every scorer."""
+"""The contract of Search, tested on every search with every scorer."""
 
 from dataclasses import replace
 from functools import cache

@@ -1,4 +1,4 @@
-"""Hostile files of each kind end in the toolkit's own error, in a GB at most; none is run."""
+"""Hostile files of each kind end in s2st's own error, within 1 GB of memory; none is executed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A sample of `make torture`'s bit rot, and which checkpoint a run goes on from after it."""
+"""A sample of `make torture`'s bit rot, and the checkpoint that a run then resumes from."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Line i out belongs to line i in: random files, and those of which parsers are said to stumble.
+"""Output line i belongs to input line i, on random files and on files that break parsers.
 
 `make fuzz` does the same for as long as it is given.
 """
@@ -66,7 +66,7 @@ def test_a_line_of_ten_megabytes(identity):
     identity.generate_from(b"a\n" + b"x" * 10_000_000 + b"\nb c\n", "strict", [], "json")
 
 
-def test_lines_as_this_test_counts_them(tmp_path):
+def test_the_line_count_of_this_test_is_right(tmp_path):
     """As `wc -l` and a check by eye: the measure must not err with what it measures."""
     assert records_of(b"") == []
     assert records_of(b"\n") == [b""]

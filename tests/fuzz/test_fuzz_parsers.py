@@ -157,7 +157,7 @@ def test_the_first_line_that_breaks_the_grammar_is_named(lines):
 
 
 @pytest.mark.parametrize("part", BAD_IDS)
-def test_what_is_no_id(part):
+def test_texts_that_are_not_ids(part):
     with pytest.raises(DataError, match="x, line 1: id "):
         list(read_nbest([f"{part} ||| a ||| ||| 1"], "x"))
 

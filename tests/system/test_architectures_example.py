@@ -1,4 +1,4 @@
-"""The comparison of architectures at toy size: its table, and that nothing is done twice."""
+"""The comparison of architectures at toy size: its table, and that a second run repeats nothing."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The study of examples/sutskever2014 at its smallest scale: stopped, gone on, and looked at."""
+"""The study of examples/sutskever2014 at its smallest scale: stop, resume, and report."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The torture command in its short form, and the model of a disk that it relies on."""
+"""`make torture` in its short form, and its model of a disk."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from harness import Fault  # noqa: E402
 
 
 @pytest.mark.extensive
-def test_the_short_form_loses_nothing():
+def test_the_short_torture_run_loses_nothing():
     command = [sys.executable, str(HERE / "run.py"), "--short"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout + done.stderr[-9000:]

@@ -1,4 +1,4 @@
-"""Files of s2st's own beside a user's: what is not one of them is neither opened nor changed."""
+"""Auxiliary files (locks, claims): s2st never opens or changes a file that it did not write."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The choice of cases that `make test` runs of a table keeps every combination."""
+"""The subset of test cases that `make test` runs covers every pair of parameter values."""
 
 from itertools import product
 

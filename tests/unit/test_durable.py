@@ -1,4 +1,4 @@
-"""The durable module: the order of its operations, what failures leave, what messages name."""
+"""Durable files: the order of operations, files left after failures, error messages."""
 
 import errno
 import os

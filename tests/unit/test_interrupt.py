@@ -1,4 +1,4 @@
-"""Signals that ask to stop wait for the end of what is held, and only for that."""
+"""Stop signals are delayed until the end of a critical section, and no longer."""
 
 import contextlib
 import signal
@@ -13,6 +13,7 @@ from s2st.process.stop_signals import Stopped, held, noted, request, requested
 def _fresh(monkeypatch):
     monkeypatch.setattr(stop_signals, "_number", 0)
     monkeypatch.setattr(stop_signals, "_holds", 0)
+    monkeypatch.setattr(stop_signals, "_raised", False)
 
 
 def test_a_request_breaks_off_at_once():
@@ -67,3 +68,13 @@ def test_a_job_that_looks_itself_is_never_broken_off():
         with held():
             pass
         assert number() == signal.SIGHUP
+
+
+def test_it_is_known_whether_a_signal_stopped_the_work():
+    assert stop_signals.raised_for() == 0
+    with noted():
+        request(signal.SIGTERM)
+        assert stop_signals.raised_for() == 0
+    with pytest.raises(Stopped), held():
+        pass
+    assert stop_signals.raised_for() == signal.SIGTERM

@@ -1,4 +1,4 @@
-"""Processes find those who live now in a store that remembers the dead."""
+"""Rendezvous: ranks find the living processes in a store that still lists dead ones."""
 
 import signal
 import socket
@@ -34,13 +34,13 @@ def all_of(store, size, first=0.0):
         return list(pool.map(rank_of, range(size)))
 
 
-def test_all_hear_the_same_name():
+def test_all_ranks_agree_on_one_name():
     for size in (2, 5):
         assert len(set(all_of(dist.HashStore(), size))) == 1
 
 
 @pytest.mark.parametrize("first", [0.0, 0.3])
-def test_no_two_attempts_have_one_name(store, first):
+def test_every_attempt_has_its_own_name(store, first):
     """Whoever comes first finds everything that the attempt before left."""
     names = [set(all_of(store, 3, first)) for _ in range(4)]
     assert [len(name) for name in names] == [1] * 4

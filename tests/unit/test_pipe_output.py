@@ -1,4 +1,4 @@
-"""Output to a pipe: all of it once, in order, whatever signals come; and none of it for ever."""
+"""Output to a pipe: every byte once, in order, under any signals; and no write blocks forever."""
 
 import contextlib
 import os
@@ -23,6 +23,7 @@ def pipe():
 def _no_stop(monkeypatch):
     monkeypatch.setattr(stop_signals, "_number", 0)
     monkeypatch.setattr(stop_signals, "_holds", 0)
+    monkeypatch.setattr(stop_signals, "_raised", False)
     monkeypatch.setattr(pipe_output, "GRACE", 0.05)
     monkeypatch.setattr(pipe_output, "STEP", 5)
 

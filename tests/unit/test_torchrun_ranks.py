@@ -1,4 +1,4 @@
-"""Which of torchrun's processes this is, and how an update's batches are dealt to them."""
+"""Rank and world size under torchrun, and the division of an update's batches among ranks."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def test_nonsense_is_one_line(wrong):
     assert len(str(caught.value)) < 400
 
 
-def test_one_rank_joins_nothing(monkeypatch):
+def test_one_rank_needs_no_process_group(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.distributed", None)  # an import would fail
     with process_group(Ranks(), torch.device("cpu"), 1.0):
         pass

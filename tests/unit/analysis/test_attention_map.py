@@ -38,7 +38,7 @@ def test_the_map_of_the_best_translation_is_that_of_reading_it(attending):
     assert found.log_prob == pytest.approx(again.log_prob, abs=1e-6)
 
 
-def test_who_has_no_map(attending):
+def test_requests_without_an_attention_map_are_refused(attending):
     with pytest.raises(UsageError, match="no words"):
         forced_map(attending, "  ", "v")
     with pytest.raises(UsageError, match="no attention"):

@@ -1,4 +1,4 @@
-"""Sentences of two systems side by side, by hand."""
+"""Comparison of two systems sentence by sentence, with results computed by hand."""
 
 import pytest
 from sacrebleu.metrics.bleu import BLEU

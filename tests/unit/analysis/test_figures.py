@@ -141,7 +141,7 @@ def test_settings_of_matplotlib_stay_as_they_are(tmp_path):
     assert "matplotlib.pyplot" not in sys.modules
 
 
-def test_drawing_is_silent(tmp_path, caplog):
+def test_drawing_prints_nothing(tmp_path, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         curves(tmp_path / "figure")

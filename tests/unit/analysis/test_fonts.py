@@ -145,7 +145,7 @@ def test_the_package_that_helps(machine, caplog, text, package):
         assert f"install {package} (" in message
 
 
-def test_fonts_of_boxes_are_no_fonts(machine, tmp_path, caplog):
+def test_fonts_that_draw_only_boxes_are_rejected(machine, tmp_path, caplog):
     """matplotlib brings one that has every character, as a box."""
     machine(square_font(tmp_path / "LastResortHE-Regular.ttf", HANGUL))
     with figure_fonts.fonts_for([HANGUL]) as families:

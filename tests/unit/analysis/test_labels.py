@@ -26,7 +26,7 @@ def test_a_lone_label_stands_right_of_its_point():
     assert place.line_to is None
 
 
-def test_at_the_right_edge_it_goes_left():
+def test_a_label_at_the_right_edge_goes_to_the_left():
     (place,) = place_labels([(390, 100)], [SIZE], FRAME)
     assert (place.x, place.y) == (354, 100)
 

@@ -1,4 +1,4 @@
-"""Tests of tokenising in chunks: numbering, order, pairs that are left out."""
+"""Tests of tokenizing in chunks: numbering, order, excluded pairs."""
 
 import pytest
 

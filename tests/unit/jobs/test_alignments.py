@@ -55,7 +55,7 @@ def attending(seed, **options):
     return scorer("gru-attention", config, seed)
 
 
-def test_who_gives_attention():
+def test_attention_needs_a_scorer_whose_members_all_have_it():
     require_attention(attending(1), "--alignments")
     require_attention(EnsembleScorer([attending(1), attending(2, attention="dot")]), "--alignments")
     for without in (mixed_members()[0], EnsembleScorer([attending(1), mixed_members()[2]])):

@@ -1,4 +1,4 @@
-"""Tests of the evaluation room against the programs it must agree with.
+"""Tests of `s2st score` for text against the programs that it must agree with.
 
 Those are the `sacrebleu` program, run here, and Moses' multi-bleu.perl. The latter is not part of
 this project; its printed lines for small texts are written down, and when the environment

@@ -1,4 +1,4 @@
-"""Whether a training may go on with these options: what must be the same, what was not known."""
+"""Which options may change when a run is resumed, and which must stay the same."""
 
 from dataclasses import replace
 

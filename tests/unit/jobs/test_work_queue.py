@@ -1,4 +1,4 @@
-"""The work queue: each task once, nothing held by the dead, nothing lost or foreign removed."""
+"""The work queue: each task once, no claims of dead processes, no files lost or wrongly removed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Weights prepared for scoring, against plain products and the unprepared model."""
+"""Packed weights against plain matrix products and the unpacked model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Models on disk: what is loaded is what was saved, and what is verified on the way."""
+"""Models on disk: loading returns what was saved, and verifies it."""
 
 from dataclasses import dataclass
 

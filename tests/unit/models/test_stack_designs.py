@@ -1,4 +1,4 @@
-"""Layer-normalised, residual, bidirectional and dropped recurrent layers against other versions."""
+"""Layer norm, residual, bidirectional and dropout variants against other implementations."""
 
 import numpy as np
 import pytest

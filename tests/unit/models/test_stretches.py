@@ -1,4 +1,4 @@
-"""Sentences of different lengths, in stretches of time, against torch's packed sequences."""
+"""Recurrent layers on sentences of different lengths against torch's packed sequences."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""ARPA files: what is read, and what every kind of damage is told as."""
+"""ARPA files: what is read, and the error for every kind of damage."""
 
 import bz2
 import gzip

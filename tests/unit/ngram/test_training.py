@@ -1,4 +1,4 @@
-"""Training equals the formulas, in any memory; what it cannot do it says."""
+"""n-gram training equals the formulas at any memory limit, and refuses impossible requests."""
 
 import gzip
 from collections import Counter

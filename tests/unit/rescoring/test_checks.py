@@ -1,4 +1,4 @@
-"""The advice about text that does not suit a model: given where it is true, and only there."""
+"""Warnings about text that does not suit a model: given when true, and only then."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which features lists have: what has to agree, what may differ, and what the errors name."""
+"""Features of n-best lists: what must agree between lists, what may differ, and the errors."""
 
 import itertools
 import os

@@ -55,7 +55,7 @@ def test_a_right_to_left_model_scores_reversed_words_and_answers_in_the_order_of
     assert_alike(found.tokens, expected)
 
 
-def test_sides_turn_words_round():
+def test_a_right_to_left_side_reverses_words_and_places():
     side = replace(text_side("v w x"), right_to_left=True)
     assert side.ids(["v", "w", "?"]) == [UNK_ID, 5, 4]
     assert side.words(side.ids(["v", "x"])) == ["v", "x"]

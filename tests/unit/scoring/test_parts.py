@@ -1,4 +1,4 @@
-"""Steps by parts of the rows: whatever the parts, they are those of the whole table."""
+"""Scoring steps on groups of rows equal one step on all rows, for any grouping."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tests of the plans: every one is read, refused where it is wrong, and reckoned right."""
+"""Tests of study plans: reading, refusing wrong plans, and estimating costs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests of the study's runner: what is done, what is skipped, and what a stop leaves."""
+"""Tests of the study's runner: which steps run, which are skipped, and stopping."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Tests of chunked reading: nothing lost, nothing waited for."""
+"""Tests of chunked reading: no line is lost, and reading never waits for more lines."""
 
 import logging
 import os

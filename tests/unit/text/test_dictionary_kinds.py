@@ -1,4 +1,4 @@
-"""Files that are no dictionaries are told by kind, and dictionaries are taken for nothing else."""
+"""Files of other kinds given as dictionaries: the error names their kind; dictionaries load."""
 
 import gzip
 import json

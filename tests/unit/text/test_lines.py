@@ -1,4 +1,4 @@
-"""Tests of line reading and writing: which bytes make a line, and what is said of bad ones."""
+"""Tests of line reading and writing: line ends, and the errors for bad bytes."""
 
 import gzip
 import io
@@ -45,7 +45,7 @@ def test_lines_end_at_newline_only(put, data, lines):
     assert list(read_lines(put(data))) == lines
 
 
-def test_crlf_is_said_once(put, caplog):
+def test_crlf_gives_one_warning(put, caplog):
     with caplog.at_level(logging.WARNING, "s2st"):
         assert list(read_lines(put(b"a\nb\r\nc\r\n"))) == ["a", "b", "c"]
     (message,) = [record.getMessage() for record in caplog.records]
@@ -53,7 +53,7 @@ def test_crlf_is_said_once(put, caplog):
     assert "CRLF" in message
 
 
-def test_byte_order_mark_is_said(put, caplog):
+def test_a_byte_order_mark_gives_a_warning(put, caplog):
     with caplog.at_level(logging.WARNING, "s2st"):
         list(read_lines(put(b"\xef\xbb\xbfa\n")))
     assert "byte order mark" in caplog.text

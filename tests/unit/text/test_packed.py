@@ -1,4 +1,4 @@
-"""Compressed inputs and other encodings: known by their first bytes, from files and from pipes."""
+"""Compressed inputs and other encodings, recognized by their first bytes, in files and pipes."""
 
 import bz2
 import gzip

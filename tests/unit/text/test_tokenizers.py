@@ -1,4 +1,4 @@
-"""Tests of the tokenisers."""
+"""Tests of the tokenizers."""
 
 import hashlib
 import re
@@ -68,7 +68,7 @@ def test_every_registered_tokenizer_is_tested_here(every):
     assert set(TOKENIZERS.names()) == {"none", "moses", "sentencepiece", "nothing"}
 
 
-def test_nothing_is_what_it_gives():
+def test_the_tokenizer_of_an_absent_side_gives_no_tokens():
     tokenizer = absent_side().build()
     assert tokenizer.absent
     assert not any(other.absent for other in (make("none", NoneConfig()),))

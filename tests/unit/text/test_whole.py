@@ -1,4 +1,4 @@
-"""Small outputs are whole or not there: full disks, devices, links, what was there before."""
+"""Small outputs are written completely or not at all: full disks, devices, links, old files."""
 
 import gzip
 import os

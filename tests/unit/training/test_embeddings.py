@@ -1,4 +1,4 @@
-"""Word vectors from outside through the job of `s2st train`: rows, coverage, freezing, resume."""
+"""Pretrained word vectors in `s2st train`: rows, coverage, freezing, resume."""
 
 import hashlib
 import json

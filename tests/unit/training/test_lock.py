@@ -1,4 +1,4 @@
-"""One owner of a save folder."""
+"""The lock of a save folder: one process at a time uses it."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def test_a_killed_owner_leaves_no_lock(tmp_path, holder):
         pass
 
 
-def test_of_many_starts_one_at_a_time_owns(tmp_path):
+def test_many_runs_at_once_own_the_folder_one_at_a_time(tmp_path):
     """Fifty processes at once: each that got in wrote its two lines with nobody between them."""
     script = HOLD.replace(
         'print("held", flush=True)\n    time.sleep(60)',

@@ -1,4 +1,4 @@
-"""Going on with a run through the job of `s2st train`: what may change, what may not."""
+"""Resuming a run of `s2st train`: which options may change, and which must not."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The trainer: normalisation, clipping, accumulation, ends, checkpoints, resuming."""
+"""The trainer: normalization, clipping, accumulation, ends, checkpoints, resuming."""
 
 import json
 import math
