@@ -29,7 +29,7 @@ def export(checkpoint: str, release: str) -> None:
 
     final = Path(release)
     if os.path.lexists(final):
-        raise OutputError(f"{final}: exists already; name a new folder")
+        raise OutputError(f"{final}: already exists; name a new folder")
     saved, model = load_saved(checkpoint, torch.device("cpu"), whole=True)
     weights = model.state_dict()
     with durable_files.new_folder(final) as folder:

@@ -103,9 +103,11 @@ def test_finished_tasks_are_not_computed_again(generate, stopped, source, monkey
 
 def test_score_goes_on_to_the_same_bytes_and_sums(s2st, world, stopped, tmp_path, monkeypatch):
     from s2st.data.batch_planner import BatchingConfig
-    from s2st.jobs import pair_scoring
+    from s2st.jobs import pair_scoring_tasks
 
-    monkeypatch.setattr(pair_scoring, "BATCHING", BatchingConfig(batch_size=4, max_tokens=100))
+    monkeypatch.setattr(
+        pair_scoring_tasks, "BATCHING", BatchingConfig(batch_size=4, max_tokens=100)
+    )
     command = [
         "score", "--checkpoint", world.forward, "--source", world.folder / "train.en",
         "--target", world.folder / "train.fr", "--threads", "1", "--json",
