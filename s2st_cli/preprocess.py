@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from s2st.data.preprocess import PrepareReport, dictionary_tokenizer, prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import PreprocessReport, dictionary_tokenizer, preprocess
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, absent_side
@@ -13,7 +13,7 @@ from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.terminal_output import say
 
 SPEC = CommandSpec(
-    fixed=(PrepareConfig,),
+    fixed=(PreprocessConfig,),
     roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
 )
 HELP = """Turn parallel text into a store of ids that `s2st train` reads.
@@ -29,7 +29,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     own = ranks()
     if not own.first:
         return
-    config = options.config(PrepareConfig)
+    config = options.config(PreprocessConfig)
     config = replace(config, workers=max(config.workers, own.local_size))
     if config.only_target:
         sides = [absent_side(), _spec(config.tgtdict, config.target_lang, options)]
@@ -38,7 +38,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
             _spec(config.srcdict, config.source_lang, options),
             _spec(config.tgtdict, config.target_lang, options),
         ]
-    report = prepare(config, sides[0], sides[1])
+    report = preprocess(config, sides[0], sides[1])
     _print(report, config)
 
 
@@ -52,7 +52,7 @@ def _spec(dictionary: str | None, language: str, options: Resolved) -> Tokenizer
     return spec
 
 
-def _print(report: PrepareReport, config: PrepareConfig) -> None:
+def _print(report: PreprocessReport, config: PreprocessConfig) -> None:
     what = "lines" if config.only_target else "pairs"
     empty = "without words" if config.only_target else "with an empty side"
     for split in report.splits:
