@@ -1,4 +1,4 @@
-"""Scorers from what the user names: checkpoint folders, ensemble files and ARPA files."""
+"""Loads scorers from the user's paths: checkpoint folders, ensemble files and ARPA files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.model_scorer import ModelScorer
 from s2st.scoring.ngram_scorer import NGramScorer
 
-MAX_DEPTH = 4  # of ensemble files that name ensemble files
+MAX_DEPTH = 4  # levels of ensemble files that name ensemble files
 
 
 def load_scorer(
@@ -29,17 +29,17 @@ def load_scorer(
     weights: Sequence[float] = (),
     mode: str = "probability",
 ) -> Scorer:
-    """One scorer over all the paths: a plain one for one path, an ensemble for several.
+    """One scorer for all paths: a single model for one path, an ensemble for several.
 
     Args:
         paths: checkpoint folders, TOML files with the options of the architecture `ensemble`, or
             ARPA files of n-gram models.
-        device, precision: where and in which numbers to compute.
-        weights, mode: of the ensemble, where there are several paths.
+        device, precision: device and data type of the computation.
+        weights, mode: options of the ensemble, if there are several paths.
 
     Raises:
-        InputMissingError, CheckpointError, ConfigError: a path that cannot be used.
-        UsageError: members that do not fit together.
+        InputMissingError, CheckpointError, ConfigError: a path cannot be used.
+        UsageError: the members do not fit together.
     """
     members = load_members(paths, device, precision)
     if len(members) == 1 and len(weights) <= 1:
@@ -48,15 +48,15 @@ def load_scorer(
 
 
 def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
-    """One scorer a path; they need not fit together unless they are joined."""
+    """One scorer per path. They must fit together only if `join` is called."""
     return [_load(Path(path), device, precision, 0) for path in paths]
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
-    """For each path a hash of what it computes: of the files of a checkpoint or an ensemble.
+    """For each path a hash of the files of the checkpoint or of the ensemble.
 
     Raises:
-        InputMissingError, ConfigError: a path that cannot be used.
+        InputMissingError, ConfigError: a path cannot be used.
     """
     return [_fingerprint(Path(path), 0) for path in paths]
 
@@ -81,7 +81,7 @@ def _fingerprint(path: Path, depth: int) -> str:
 def join(
     members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
 ) -> EnsembleScorer:
-    """The ensemble of scorers; raises UsageError that names a path whose text does not fit."""
+    """An ensemble of scorers; raises UsageError that names a path that does not fit."""
     named = list(zip(members, paths, strict=True))
     readers = [pair for pair in named if not pair[0].source.absent]
     writers = [pair for pair in named if pair[0].target.language]
@@ -96,11 +96,11 @@ def join(
 
 
 def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
-    """Raises UsageError for a channel model that is not of the other direction."""
+    """Raises UsageError unless the channel model translates in the opposite direction."""
     if scorer.source.absent:
         raise UsageError(
             f"{path}: --channel-checkpoint needs a model of the other direction, "
-            "this one reads no source"
+            "but this one reads no source"
         )
     for other in direct:
         sides = (scorer.source, other.target), (scorer.target, other.source)
@@ -115,7 +115,7 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
 
 
 def read_ensemble(path: Path) -> EnsembleConfig:
-    """The options of an ensemble file; raises ConfigError or InputMissingError."""
+    """Reads the options of an ensemble file; raises ConfigError or InputMissingError."""
     values = read_option_file(path)
     if values.pop("arch", "ensemble") != "ensemble":
         raise ConfigError(f'{path}: arch must be "ensemble" in a file given as a checkpoint')
@@ -137,7 +137,7 @@ def _load(path: Path, device: torch.device, precision: str, depth: int) -> Score
         if is_arpa(path):
             return NGramScorer(path, device)
         saved = read_saved(path, whole=False)
-    except OSError as error:  # a name that no file can have
+    except OSError as error:  # such as a name that no file can have
         raise InputMissingError(f"{path}: cannot be read: {error.strerror}") from error
     source, target = text_sides(saved.record)
     return ModelScorer(saved.load(device), source, target, precision)
@@ -156,11 +156,11 @@ def build_ensemble(
     depth: int = 1,
     file: Path | None = None,
 ) -> EnsembleScorer:
-    """The architecture `ensemble`: its members are found from `folder`, where its file is.
+    """The architecture `ensemble`. Paths of members are relative to `folder`, that of the file.
 
     Args:
-        depth: how many ensemble files lead to this one, to end circles.
-        file: where the options come from; messages name it.
+        depth: number of ensemble files that lead to this one, to stop at a cycle.
+        file: the ensemble file, for messages.
     """
     paths = [folder / member for member in config.members]
     members = []
@@ -173,7 +173,7 @@ def build_ensemble(
 
 @contextmanager
 def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
-    """Errors inside say first which ensemble file, and which member of it, led there."""
+    """Prefixes errors with the ensemble file and the member that led to them."""
     try:
         yield
     except S2STError as error:
@@ -184,7 +184,7 @@ def _named(file: Path | None, member: str | None = None) -> Iterator[None]:
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
-    """Tokenizers and vocabularies of a model, ready to use."""
+    """The source and the target side of a model, with tokenizers ready to use."""
     source, target = record.source_tokenizer, record.target_tokenizer
     right_to_left = bool(getattr(record.config, "reverse_target", False))
     return (
@@ -194,7 +194,7 @@ def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
 
 
 def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, str]) -> None:
-    """Members must cut text alike; their source vocabularies may differ."""
+    """Raises UsageError if two members tokenize differently; source vocabularies may differ."""
     (expected, first_path), (found, path) = first, other
     if expected.language != found.language:
         message = f"{side} language {found.language}, but {first_path} has {expected.language}"
@@ -205,7 +205,7 @@ def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, s
 
 
 def _check_words(first: tuple[Scorer, str], other: tuple[Scorer, str]) -> None:
-    """Members must know the same target words."""
+    """Raises UsageError if two members have different target words."""
     (expected, first_path), (found, path) = first, other
     differing = set(expected.target.vocabulary.tokens) ^ set(found.target.vocabulary.tokens)
     if differing:
