@@ -11,8 +11,8 @@ from fakes import text_side
 from ngram_models import tiny_ngrams
 
 from s2st.data.batch import Batch, SourceBatch, make_batch, make_source
-from s2st.data.preprocess import prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import write_store
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import ParallelCorpus, Side
 from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
@@ -248,7 +248,7 @@ def record(name: str, config: Any) -> ModelRecord:
 
 
 def store(folder: Path, pairs: int = 24, seed: int = 0) -> str:
-    """A store of random pairs written by `prepare`, with a valid split; its path."""
+    """A store of random pairs written by `preprocess`, with a valid split; its path."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for split, count in (("train", pairs), ("valid", 5)):
@@ -260,12 +260,12 @@ def store(folder: Path, pairs: int = 24, seed: int = 0) -> str:
 
 def prepare_again(folder: Path) -> str:
     """A store of the text in the folder; its path."""
-    config = PrepareConfig(
+    config = PreprocessConfig(
         source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
         validpref=(str(folder / "valid"),), destdir=str(folder / "store"),
     )  # fmt: skip
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
-    prepare(config, specs[0], specs[1])
+    write_store(config, specs[0], specs[1])
     return str(folder / "store")
 
 

@@ -1,1 +1,1 @@
-"""Layer 4: criteria (registry): what training minimizes."""
+"""Layer 4: criteria (registry): the losses that training minimizes."""

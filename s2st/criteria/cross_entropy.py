@@ -1,4 +1,4 @@
-"""Negative log-likelihood of the target given the source, plain and label-smoothed."""
+"""Cross entropy of the target given the source, plain and label-smoothed."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from s2st.models.softmax.output_layer import Output
 
 @dataclass(frozen=True)
 class CriterionOutput:
-    """Sums over a batch, in nats; the trainer normalizes once.
+    """Sums over a batch, in nats; the trainer divides them once.
 
     Attributes:
-        loss_sum: scalar with gradient.
-        nll_sum: scalar without gradient: -log p of the targets, whatever the loss is.
-        token_count: real target positions, EOS counted.
-        sentence_count: sentences.
+        loss_sum: scalar, with gradient.
+        nll_sum: scalar, without gradient: -log p of the targets, whatever the loss is.
+        token_count: number of real target positions, including EOS.
+        sentence_count: number of sentences.
     """
 
     loss_sum: torch.Tensor
@@ -33,32 +33,32 @@ class Criterion(ABC):
     """Scores a model on a batch.
 
     Attributes:
-        smoothing: of a loss that is (label-smoothed) cross entropy and nothing else, so that the
-            softmax can be divided over processes; None of others.
+        smoothing: label smoothing of a criterion that is plain cross entropy, so that processes
+            can divide the softmax; None for other criteria.
     """
 
     smoothing: float | None = None
 
     def begin_update(self, update: int) -> None:  # noqa: B027 - most criteria never change
-        """Told the number of an update, from 1, before its batches."""
+        """Called with the number of each update, from 1, before its batches."""
 
     def check(self, model: Seq2SeqModel) -> None:  # noqa: B027 - most criteria train any model
-        """Told of the model before training.
+        """Called with the model before training.
 
         Raises:
-            UsageError: it cannot be trained by this criterion.
+            UsageError: this criterion cannot train the model.
         """
 
     @abstractmethod
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
-        """Sums of loss and counts over the batch."""
+        """Sums of the loss and counts over the batch."""
 
 
 def model_loss(model: Seq2SeqModel, batch: Batch, smoothing: float) -> CriterionOutput:
-    """The model's loss of the real target positions only.
+    """The model's loss at the real target positions.
 
     Raises:
-        DataError: a pair that the model cannot have.
+        DataError: the model gives a pair the probability 0.
     """
     model.check_pairs(batch)
     state = model.initial_state(model.encode(batch.source))
@@ -68,7 +68,7 @@ def model_loss(model: Seq2SeqModel, batch: Batch, smoothing: float) -> Criterion
 def decoded_loss(
     model: Seq2SeqModel, state: DecoderState, batch: Batch, smoothing: float
 ) -> CriterionOutput:
-    """As `model_loss`, from the decoder's first state."""
+    """Like `model_loss`, from the first state of the decoder."""
     places = batch.target_positions()
     features = model.decode(batch.target_in, state).flatten(0, 1)[places]
     words = batch.target_out.flatten()[places]
@@ -77,12 +77,12 @@ def decoded_loss(
 
 
 def check_smoothing(model: Seq2SeqModel, smoothing: float) -> None:
-    """Raises UsageError where a loss over some words is to be smoothed over all."""
+    """Raises UsageError for label smoothing of a sampled softmax."""
     outputs = (module for module in model.modules() if isinstance(module, Output))
     if smoothing and any(output.kind == "sampled" for output in outputs):
         raise UsageError(
             f"--label-smoothing {smoothing:g} is over all words, which --softmax sampled does not "
-            "compute: take --label-smoothing 0 or another softmax"
+            "compute: use --label-smoothing 0 or another softmax"
         )
 
 

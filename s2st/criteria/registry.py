@@ -1,4 +1,4 @@
-"""The criteria registry: configs, importable without torch. A builder takes (config)."""
+"""The registry of criteria: configs, importable without torch. A builder takes (config)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ CRITERIA: Registry["Criterion"] = Registry("criterion", "s2st.criteria.cross_ent
 
 @dataclass(frozen=True)
 class CrossEntropyConfig:
-    """The plain negative log-likelihood has no options."""
+    """Plain cross entropy has no options."""
 
 
 @dataclass(frozen=True)
 class LabelSmoothingConfig:
-    """Options of the smoothed criterion."""
+    """Options of label-smoothed cross entropy."""
 
     label_smoothing: float = option(
         0.1, "probability mass spread over the vocabulary", minimum=0, maximum=0.99
@@ -32,25 +32,31 @@ class ScheduledSamplingConfig:
 
     teacher_forcing: float = option(
         0.75,
-        "share of the decoder's inputs that are the reference's words in the end",
+        "final share of decoder inputs that are words of the reference",
         minimum=0,
         maximum=1,
     )
     teacher_forcing_schedule: str = option(
         "linear",
-        "how that share falls from 1",
+        "how the share falls from 1 to --teacher-forcing",
         choices=("linear", "exponential", "inverse-sigmoid"),
     )
     teacher_forcing_updates: int = option(
-        10000, "updates in which it falls", minimum=1, maximum=1_000_000_000_000
+        10000,
+        "number of updates during which the share falls",
+        minimum=1,
+        maximum=1_000_000_000_000,
     )
     sampled_words: str = option(
         "argmax",
-        "the model's own words: its likeliest, or drawn by its probabilities",
+        "choice of the model's words: the most probable, or drawn from the distribution",
         choices=("argmax", "drawn"),
     )
     sampling_passes: int = option(
-        1, "times that own words are chosen, each after the ones before", minimum=1, maximum=100
+        1,
+        "number of passes that choose the model's words, each given the words of the pass before",
+        minimum=1,
+        maximum=100,
     )
     label_smoothing: float = option(
         0.0, "probability mass spread over the vocabulary", minimum=0, maximum=0.99
@@ -71,5 +77,5 @@ CRITERIA.register(
     "scheduled_sampling",
     ScheduledSamplingConfig,
     "s2st.criteria.scheduled_sampling:ScheduledSampling",
-    "cross entropy where the decoder also reads words of its own",
+    "cross entropy while the decoder also reads words that the model predicted",
 )

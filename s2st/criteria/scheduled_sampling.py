@@ -1,4 +1,4 @@
-"""Scheduled sampling: in training the decoder also reads words of its own (Bengio et al. 2015).
+"""Scheduled sampling: in training the decoder also reads its predictions (Bengio et al. 2015).
 
 Letters: B sentences, T target length, P real target positions, V words.
 """
@@ -21,38 +21,39 @@ from s2st.models.base import DecoderState, Seq2SeqModel
 from s2st.models.softmax.chunked_loss import row_chunks
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
-NEVER_READ = (PAD_ID, BOS_ID, EOS_ID)  # what no position but the first, or none, reads
-STEEPNESS = 10.0  # of the inverse sigmoid, from its first update to its last
+NEVER_READ = (PAD_ID, BOS_ID, EOS_ID)  # ids that no position after the first reads
+STEEPNESS = 10.0  # of the inverse sigmoid between its first and its last update
 
 
 class ScheduledSampling(Criterion):
-    """Cross entropy where each input word but BOS is, with probability 1 - ratio, the model's own.
+    """Cross entropy while the model predicts each input word but BOS with probability 1 - ratio.
 
-    Bengio et al. decode step by step, and each own word follows from the own words before it. Here
-    all positions are decoded at once, whatever the architecture (Mihaylova & Martins 2019;
-    Duckworth et al. 2019): a pass without gradient over the reference gives the model's word at
-    every position, some of which then replace the reference's as inputs of the pass that is
-    trained. So an own word was chosen after the reference's words. Every further `sampling_passes`
-    chooses after the inputs that the pass before made, at the same positions: with as many passes
-    as positions, argmax and no dropout the inputs are those of the step-by-step form.
+    Bengio et al. decode step by step, so that each predicted word depends on the predicted words
+    before it. Here all positions are decoded at once, for every architecture (Mihaylova & Martins
+    2019; Duckworth et al. 2019). A pass without gradient over the reference predicts a word at
+    every position. Some of these words then replace the reference's as inputs of the pass that is
+    trained. So the predictions depend on words of the reference. Each further pass
+    (`sampling_passes`) predicts from the inputs of the pass before, and replaces the same
+    positions. With as many passes as positions, argmax and no dropout, the inputs are those of
+    step-by-step decoding.
 
-    What the model is to predict is the reference, always; in validation so is what it reads.
+    The model always learns to predict the reference. In validation it also reads the reference.
 
     Raises:
-        UsageError: an exponential schedule is to end at 0.
+        UsageError: an exponential schedule has the final ratio 0.
     """
 
     def __init__(self, config: ScheduledSamplingConfig) -> None:
         if config.teacher_forcing_schedule == "exponential" and config.teacher_forcing == 0:
             raise UsageError(
-                "--teacher-forcing-schedule exponential never comes to 0: set --teacher-forcing "
-                "above it, or take linear"
+                "--teacher-forcing-schedule exponential never reaches 0: set --teacher-forcing "
+                "above 0, or use --teacher-forcing-schedule linear"
             )
         self.config = config
         self.ratio = 1.0
 
     def begin_update(self, update: int) -> None:
-        """Sets the ratio for this update."""
+        """Sets the ratio of this update."""
         config = self.config
         self.ratio = teacher_forcing_ratio(
             config.teacher_forcing_schedule,
@@ -61,7 +62,7 @@ class ScheduledSampling(Criterion):
         )
 
     def check(self, model: Seq2SeqModel) -> None:
-        """As the smoothed cross entropy."""
+        """See `check_smoothing`."""
         check_smoothing(model, self.config.label_smoothing)
 
     def __call__(self, model: Seq2SeqModel, batch: Batch) -> CriterionOutput:
@@ -74,9 +75,9 @@ class ScheduledSampling(Criterion):
 
     @torch.no_grad()
     def _mixed(self, model: Seq2SeqModel, state: DecoderState, batch: Batch) -> Batch:
-        """The batch with some of its inputs replaced."""
+        """The batch, with some input words replaced by the model's predictions."""
         reference = batch.target_in
-        # drawn on the CPU, so that a GPU draws the same
+        # drawn on the CPU, so that the draws are the same with and without a GPU
         replaced = moved(torch.rand(reference.shape) >= self.ratio, reference.device)
         replaced &= batch.target_mask()
         replaced[:, 0] = False  # BOS
@@ -87,7 +88,7 @@ class ScheduledSampling(Criterion):
         return replace(batch, target_in=inputs)
 
     def _words(self, model: Seq2SeqModel, state: DecoderState, batch: Batch) -> torch.Tensor:
-        """(B, T) the model's own word for each input, which the position before gave."""
+        """(B, T) the word that the model predicts for each input, from the position before."""
         places = batch.target_positions()
         features = model.decode(batch.target_in, state).flatten(0, 1)[places]
         words = batch.target_in.new_full((batch.target_in.numel(),), PAD_ID)
@@ -95,21 +96,23 @@ class ScheduledSampling(Criterion):
         for rows in row_chunks(len(places), vocabulary, 4):
             logits = model.project(features[rows]).float()
             logits[:, list(NEVER_READ)] = -torch.inf
-            if self.config.sampled_words == "drawn":  # by Gumbel's noise, -log of an exponential
+            if (
+                self.config.sampled_words == "drawn"
+            ):  # with Gumbel noise, the -log of an exponential
                 logits -= torch.empty_like(logits).exponential_().log_()
             words[places[rows]] = logits.argmax(dim=1)
         return words.view_as(batch.target_in).roll(1, dims=1)
 
 
 def teacher_forcing_ratio(schedule: str, last: float, done: float) -> float:
-    """Chance that an input is the reference's word.
+    """Probability that an input is the word of the reference.
 
     Args:
         schedule: "linear"; "exponential", last ** done; or "inverse-sigmoid", Bengio et al.'s
             k / (k + exp(i / k)) of update i with its middle halfway, stretched to go from 1 at
             first to `last` (with k = 148 that takes 1484 updates).
-        last: the ratio in the end.
-        done: share of the fall that is over; 1 or more at its end.
+        last: the final ratio.
+        done: share of the updates of the fall that are over; 1 or more after the fall.
     """
     if done >= 1:
         return last

@@ -1,1 +1,1 @@
-"""Layer 2: text to ids on disk (prepare, store) and ids to batches (batching, loader)."""
+"""Preprocessing of text into a store of word ids, and loading of batches from the store."""

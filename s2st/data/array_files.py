@@ -1,4 +1,4 @@
-"""`.npy` files of ids that grow as they are written, and are read memory-mapped."""
+"""`.npy` array files: written in chunks without knowing the length, read memory-mapped."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ HEADER_SIZE = 128
 
 
 class ArrayWriter:
-    """Writes a one-dimensional array of unknown length to a .npy file, a chunk at a time.
+    """Writes a one-dimensional array of unknown length to a .npy file, chunk by chunk.
 
-    Every method raises OutputError when the disk refuses.
+    Every method raises OutputError if writing fails.
     """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
@@ -25,20 +25,20 @@ class ArrayWriter:
         self._writer.write(b"\0" * HEADER_SIZE)
 
     def append(self, values: npt.ArrayLike) -> None:
-        """Adds values at the end."""
+        """Append values."""
         chunk = np.asarray(values, dtype=self.dtype)
         self._writer.write(chunk.tobytes())
         self.length += len(chunk)
 
     def close(self) -> None:
-        """Writes the header, now that the length is known, syncs and closes the file."""
+        """Write the header, now that the length is known; sync and close the file."""
         self._writer.rewind()
         self._writer.write(_header(self.dtype, self.length))
         self._writer.close()
 
 
 def _header(dtype: np.dtype[Any], length: int) -> bytes:
-    """A version 1.0 .npy header of fixed size (the format pads with spaces to its end)."""
+    """Return a version 1.0 .npy header of fixed size, padded with spaces as the format says."""
     shape = f"({length},)"
     text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
     body = text.ljust(HEADER_SIZE - 11).encode("ascii") + b"\n"
@@ -46,20 +46,20 @@ def _header(dtype: np.dtype[Any], length: int) -> bytes:
 
 
 def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Opens a file of ArrayWriter memory-mapped; raises CheckpointError if it is not one.
+    """Open a file of ArrayWriter memory-mapped; raise CheckpointError if it is not one.
 
-    The header must be the one that the file's size implies, byte for byte.
+    The header must equal the header for the file's size, byte for byte.
     """
-    kind = np.dtype(dtype)
+    dtype = np.dtype(dtype)
     try:
-        length, rest = divmod(path.stat().st_size - HEADER_SIZE, kind.itemsize)
+        length, rest = divmod(path.stat().st_size - HEADER_SIZE, dtype.itemsize)
         with open(path, "rb") as stream:
             header = stream.read(HEADER_SIZE)
-        if rest or length < 0 or header != _header(kind, length):
-            message = f"not a readable array: expected a flat array of {kind} that fills the file"
+        if rest or length < 0 or header != _header(dtype, length):
+            message = f"not a readable array: expected a flat array of {dtype} that fills the file"
             raise CheckpointError(message, str(path))
-        if length == 0:  # nothing cannot be mapped
-            return np.zeros(0, kind)
-        return np.memmap(path, kind, "r", offset=HEADER_SIZE, shape=(length,))
+        if length == 0:  # an empty array cannot be mapped
+            return np.zeros(0, dtype)
+        return np.memmap(path, dtype, "r", offset=HEADER_SIZE, shape=(length,))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"not a readable array: {error}", str(path)) from error

@@ -1,4 +1,7 @@
-"""Batches: right-padded id tensors, batch first. B sentences, S source and T target length."""
+"""Batches of sentences as right-padded id tensors, and functions that build them.
+
+Shapes: B sentences, S source length, T target length; the batch dimension comes first.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +15,13 @@ from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 @dataclass(frozen=True)
 class SourceBatch:
-    """Source sentences.
+    """A batch of source sentences.
 
     Attributes:
         tokens: (B, S) int64 ids, each sentence followed by EOS, then padding.
-        lengths: (B,) int64 on the CPU, EOS counted.
+        lengths: (B,) int64 lengths including EOS, on the CPU.
         line_ids: index of each sentence in its file or split, from 0.
-        prefixes: target ids that each sentence's hypotheses begin with; empty where none has to.
+        prefixes: target ids with which each sentence's hypotheses start; empty without prompts.
     """
 
     tokens: torch.Tensor
@@ -30,28 +33,28 @@ class SourceBatch:
         return self.tokens.shape[0]
 
     def to(self, device: torch.device) -> "SourceBatch":
-        """The batch with its tokens on a device."""
+        """Return the batch with its tokens on a device."""
         return replace(self, tokens=moved(self.tokens, device))
 
     def copied(self) -> "SourceBatch":
-        """The batch with tensors of its own, for code that may write into them."""
+        """Return a batch with copied tensors, for code that may write into them."""
         return replace(self, tokens=self.tokens.clone(), lengths=self.lengths.clone())
 
     def with_absent_source(self) -> "SourceBatch":
-        """As many empty sources: what a language model is given."""
+        """Return a batch of as many empty sources, the input of a language model."""
         tokens = torch.full((len(self), 1), EOS_ID, device=self.tokens.device)
         return replace(self, tokens=tokens, lengths=torch.ones_like(self.lengths))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentence pairs for teacher forcing.
+    """A batch of sentence pairs for teacher forcing.
 
     Attributes:
         source: the source sentences.
         target_in: (B, T) ids from BOS to the last word, then padding.
         target_out: (B, T) ids from the first word to EOS, then padding.
-        target_lengths: (B,) int64 on the CPU, EOS counted.
+        target_lengths: (B,) int64 lengths including EOS, on the CPU.
     """
 
     source: SourceBatch
@@ -64,16 +67,16 @@ class Batch:
 
     @property
     def target_tokens(self) -> int:
-        """Real target positions, EOS counted."""
+        """Number of target tokens, including EOS."""
         return int(self.target_lengths.sum())
 
     @property
     def source_tokens(self) -> int:
-        """Real source positions, EOS counted."""
+        """Number of source tokens, including EOS."""
         return int(self.source.lengths.sum())
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch with its ids on a device."""
+        """Return the batch with its ids on a device."""
         return Batch(
             self.source.to(device),
             moved(self.target_in, device),
@@ -82,7 +85,7 @@ class Batch:
         )
 
     def copied(self) -> "Batch":
-        """The batch with tensors of its own, for code that may write into them."""
+        """Return a batch with copied tensors, for code that may write into them."""
         return Batch(
             self.source.copied(),
             self.target_in.clone(),
@@ -91,15 +94,15 @@ class Batch:
         )
 
     def target_mask(self) -> torch.Tensor:
-        """(B, T) True at real target positions, on the batch's device."""
+        """Return a (B, T) mask that is False at padding, on the batch's device."""
         positions = torch.arange(self.target_out.shape[1])
         mask = positions.unsqueeze(0) < self.target_lengths.unsqueeze(1)
         return moved(mask, self.target_out.device)
 
     def target_positions(self) -> torch.Tensor:
-        """(P,) places of the real target positions in the flattened (B x T), on its device.
+        """Return the (P,) indices of target tokens in the flattened (B x T), on its device.
 
-        They are made on the CPU: to select by a mask, a GPU would have to be waited for.
+        The CPU computes them: selecting by a mask on a GPU would wait for the GPU.
         """
         places = torch.arange(self.target_out.shape[1]).unsqueeze(0)
         real = (places < self.target_lengths.unsqueeze(1)).flatten()
@@ -107,14 +110,14 @@ class Batch:
 
 
 def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on a device; from the CPU to a GPU without waiting for either."""
+    """Return the tensor on a device; copy from CPU to GPU without waiting."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def pad_rows(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, longest) right-padded ids and (B,) lengths."""
+    """Return (B, longest) right-padded ids and (B,) lengths."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     padded = np.full((len(rows), lengths.max(initial=0)), PAD_ID, dtype=np.int64)
     real = np.arange(padded.shape[1]) < lengths[:, np.newaxis]
@@ -123,29 +126,29 @@ def pad_rows(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def make_source(rows: Sequence[Sequence[int]], line_ids: Sequence[int]) -> SourceBatch:
-    """A source batch from sentences of ids without EOS."""
+    """Build a source batch from sentences of ids without EOS."""
     return source_of(*pad_rows(rows), line_ids)
 
 
 def make_batch(
     sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], line_ids: Sequence[int]
 ) -> Batch:
-    """A batch from pairs of ids without BOS or EOS."""
+    """Build a batch from pairs of ids without BOS and EOS."""
     return batch_of(make_source(sources, line_ids), *pad_rows(targets))
 
 
 def source_of(words: torch.Tensor, lengths: torch.Tensor, line_ids: Sequence[int]) -> SourceBatch:
-    """A source batch from (B, W) right-padded ids and (B,) lengths, both without EOS."""
-    return SourceBatch(_ended(words, lengths), lengths + 1, tuple(line_ids))
+    """Build a source batch from (B, W) right-padded ids and (B,) lengths, both without EOS."""
+    return SourceBatch(_with_eos(words, lengths), lengths + 1, tuple(line_ids))
 
 
 def batch_of(source: SourceBatch, words: torch.Tensor, lengths: torch.Tensor) -> Batch:
-    """A batch from sources and (B, W) right-padded target ids and (B,) lengths, without EOS."""
-    begun = torch.nn.functional.pad(words, (1, 0), value=BOS_ID)
-    return Batch(source, begun, _ended(words, lengths), lengths + 1)
+    """Build a batch from sources, (B, W) right-padded target ids and (B,) lengths without EOS."""
+    with_bos = torch.nn.functional.pad(words, (1, 0), value=BOS_ID)
+    return Batch(source, with_bos, _with_eos(words, lengths), lengths + 1)
 
 
-def _ended(words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """(B, W + 1) ids with EOS behind each row's last word."""
+def _with_eos(words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Return (B, W + 1) ids with EOS after the last word of each row."""
     longer = torch.nn.functional.pad(words, (0, 1), value=PAD_ID)
     return longer.scatter_(1, lengths.unsqueeze(1), EOS_ID)

@@ -1,4 +1,4 @@
-"""Ids on their way to disk: the arrays of a side, pieces of them."""
+"""Writing and rereading of a split's id arrays: ids and offsets of one language."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +12,16 @@ REMAP_CHUNK = 1 << 20
 
 
 def ids_path(folder: Path, split: str, language: str) -> Path:
-    """The file of a side's ids."""
+    """Return the path of a language's ids of a split."""
     return folder / f"{split}.{language}.ids.npy"
 
 
 class SideWriter:
-    """The two arrays of one side of a split.
+    """Writes the two arrays of one language of a split.
 
     Args:
-        folder, split, language: where, and of what.
-        ids: the file of the ids, where it is another than `ids_path`.
+        folder, split, language: parts of the file names.
+        ids: file of the ids; default `ids_path`.
     """
 
     def __init__(self, folder: Path, split: str, language: str, ids: Path | None = None) -> None:
@@ -30,18 +30,18 @@ class SideWriter:
         self.offsets.append([0])
 
     def append(self, ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]) -> None:
-        """Adds sentences of these lengths, whose ids stand end to end."""
+        """Append sentences: their concatenated ids, and the lengths of the sentences."""
         self.offsets.append(self.ids.length + np.cumsum(lengths))
         self.ids.append(ids)
 
     def close(self) -> None:
-        """Finishes both files."""
+        """Complete both files."""
         self.ids.close()
         self.offsets.close()
 
 
-def parts_of(path: Path) -> Iterator[npt.NDArray[np.int32]]:
-    """Pieces of an array on disk, one mapped at a time."""
+def read_id_chunks(path: Path) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield chunks of an array on disk; only one of them is mapped at a time."""
     length = len(open_array(path, np.int32))
     for start in range(0, length, REMAP_CHUNK):
         yield open_array(path, np.int32)[start : start + REMAP_CHUNK]

@@ -1,7 +1,8 @@
-"""`preprocess`: parallel text to a store, streaming; memory grows with the words, not the pairs.
+"""Preprocessing: parallel text to a store of word ids, with vocabularies, in bounded memory.
 
-Training text is read once: every new word gets the next provisional id, and when the vocabulary
-is known the ids on disk are rewritten as final ones in chunks.
+Memory grows with the number of distinct words, not with the number of pairs. Training text is read
+once: every new word gets the next provisional id. When the vocabulary is known, the ids on disk are
+rewritten chunk by chunk.
 """
 
 import logging
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.data.array_files import ArrayWriter
-from s2st.data.id_writer import SideWriter, ids_path, parts_of
-from s2st.data.preprocess_options import PrepareConfig, checked, models_given
+from s2st.data.id_writer import SideWriter, ids_path, read_id_chunks
+from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
 from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
 from s2st.errors import DataError, InputMissingError, UsageError
@@ -43,7 +44,7 @@ SPOOL_LINES = 1000
 
 @dataclass(frozen=True)
 class SideCounts:
-    """What one side of a split holds, EOS not counted."""
+    """Number of tokens and of unknown tokens of one side of a split, without EOS."""
 
     tokens: int
     unknown: int
@@ -51,7 +52,7 @@ class SideCounts:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """Counts of one split: pairs kept, and why training pairs were skipped."""
+    """Counts of one split: pairs kept, and training pairs skipped by reason."""
 
     name: str
     pairs: int
@@ -62,8 +63,8 @@ class SplitReport:
 
 
 @dataclass(frozen=True)
-class PrepareReport:
-    """What `prepare` wrote."""
+class PreprocessReport:
+    """Folder, vocabulary sizes and splits of the store that `preprocess` wrote."""
 
     folder: Path
     source_words: int
@@ -71,23 +72,26 @@ class PrepareReport:
     splits: tuple[SplitReport, ...]
 
 
-def prepare(config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec) -> PrepareReport:
-    """Writes the store that `config` asks for.
+def write_store(
+    config: PreprocessConfig, source: TokenizerSpec, target: TokenizerSpec
+) -> PreprocessReport:
+    """Write a store.
 
     Args:
-        config: files, vocabulary limits, destination.
-        source, target: the tokenisers; a sentencepiece one without a model is trained here.
+        config: input files, vocabulary limits, destination.
+        source, target: the tokenizers; a sentencepiece tokenizer without a model is trained first.
 
     Raises:
-        UsageError: options that do not fit together.
-        InputMissingError, DataError: text that is missing, unequal or not UTF-8.
+        UsageError: options contradict each other.
+        InputMissingError: a text is missing.
+        DataError: a text is not UTF-8, or two parallel files have different numbers of lines.
         OutputError: the destination exists or cannot be written.
     """
     config = checked(config)
     final = Path(config.destdir)
-    durable_files.refuse_existing(final)  # before the work, not after it
+    durable_files.refuse_existing(final)  # fail before the work, not after it
     with durable_files.new_folder(final) as folder:
-        report = _Preparation(config, folder, source, target).run()
+        report = _Preprocessing(config, folder, source, target).run()
     return replace(report, folder=final)
 
 
@@ -130,7 +134,7 @@ def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerS
     except OSError as error:
         raise InputMissingError(f"{path}: neither a checkpoint nor a store") from error
     except (KeyError, TypeError) as error:
-        raise DataError("damaged manifest", str(folder / MANIFEST)) from error
+        raise DataError("damaged: no valid tokenizers", str(folder / MANIFEST)) from error
     for spec in sides:
         if spec.language == language:
             name = f"dict.{language}.txt"
@@ -140,17 +144,17 @@ def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerS
 
 
 def text_file(prefix: str, language: str) -> str:
-    """PREFIX.LANG, or where only that exists PREFIX.LANG.gz, .xz or .bz2."""
+    """Return PREFIX.LANG; if only a compressed file exists, PREFIX.LANG.gz, .xz or .bz2."""
     plain = f"{prefix}.{language}"
     names = [plain, *(plain + form.suffix for form in FORMATS if form.suffix)]
     return next((name for name in names if os.path.exists(name)), plain)
 
 
-class _Preparation:
-    """One run of `prepare` within its temporary folder."""
+class _Preprocessing:
+    """One run of `preprocess` in its temporary folder."""
 
     def __init__(
-        self, config: PrepareConfig, folder: Path, source: TokenizerSpec, target: TokenizerSpec
+        self, config: PreprocessConfig, folder: Path, source: TokenizerSpec, target: TokenizerSpec
     ) -> None:
         self.config = config
         self.folder = folder
@@ -159,17 +163,18 @@ class _Preparation:
         self.models_given = models_given(config, source, target)
         self.reports: list[SplitReport] = []
 
-    def run(self) -> PrepareReport:
+    def run(self) -> PreprocessReport:
         config = self.config
         has_training = config.trainpref is not None or config.tsv is not None
         tsv = config.tsv
         if tsv is not None and any(self._needs_model(side) for side in (0, 1)):
-            tsv = self._spool(tsv)  # the text is read twice: a pipe cannot be
+            tsv = self._spool(tsv)  # the text is read twice, which a pipe does not allow
         for side in (0, 1):
             if self.specs[side].name == "sentencepiece" and self.specs[side].model is None:
                 self.specs[side] = self._with_model(side, tsv)
         tokenizers = [spec.build() for spec in self.specs]
-        for remark in dict.fromkeys(one for each in tokenizers for one in each.remarks()):
+        remarks = (remark for tokenizer in tokenizers for remark in tokenizer.remarks())
+        for remark in dict.fromkeys(remarks):
             log.warning(remark)
         self.pieces = [tokenizer.pieces() for tokenizer in tokenizers]
         self.vocabularies = self._given_vocabularies()
@@ -183,18 +188,18 @@ class _Preparation:
             durable_files.remove_file(Path(tsv))
         self._write_manifest()
         sizes = [len(v) - len(SPECIALS) for v in self.vocabularies if v is not None]
-        return PrepareReport(self.folder, sizes[0], sizes[1], tuple(self.reports))
+        return PreprocessReport(self.folder, sizes[0], sizes[1], tuple(self.reports))
 
-    # tokenisers
+    # tokenizers
 
     def _needs_model(self, side: int) -> bool:
-        spec, given = self.specs[side], self.models_given[side]
-        return spec.name == "sentencepiece" and spec.model is None and given is None
+        spec, path = self.specs[side], self.models_given[side]
+        return spec.name == "sentencepiece" and spec.model is None and path is None
 
     def _with_model(self, side: int, tsv: str | None) -> TokenizerSpec:
-        spec, given = self.specs[side], self.models_given[side]
-        if given is not None:
-            return replace(spec, model=read_model(given))
+        spec, path = self.specs[side], self.models_given[side]
+        if path is not None:
+            return replace(spec, model=read_model(path))
         log.info("training SentencePiece for %s", spec.language)
         if self.config.joined_dictionary:
             if side == 1 and self.specs[0].model is not None:
@@ -232,12 +237,12 @@ class _Preparation:
             yield fields[0], fields[1]
 
     def _files(self, prefix: str) -> list[str]:
-        """The files of a split, a side each, or of the one side there is."""
+        """Return the files of a split, one per side; with --only-target just the target's."""
         first = 1 if self.config.only_target else 0
         return [text_file(prefix, language) for language in self.languages[first:]]
 
     def _pairs(self, prefix: str) -> Iterator[tuple[str, ...]]:
-        """The lines of a split's sides; the side that is nothing has empty ones."""
+        """Yield (source, target) lines of a split; lines of an absent source are empty."""
         rows = read_aligned(self._files(prefix), self.config.encoding_errors)
         return (("", *row) for row in rows) if self.config.only_target else rows
 
@@ -268,11 +273,11 @@ class _Preparation:
         if pairs == 0:
             prefix = self.config.trainpref
             name = self._files(prefix)[0] if prefix else tsv
-            skipped = f"{empty} with an empty side and {long} over-long ones were skipped"
-            what = "lines" if self.config.only_target else "pairs"
-            raise DataError(f"no usable training {what} ({skipped})", name)
+            skipped = f"skipped: {empty} with an empty side, {long} too long"
+            unit = "lines" if self.config.only_target else "pairs"
+            raise DataError(f"no usable training {unit} ({skipped})", name)
         provisional = [list(index) for index in words]
-        for side in (0, 1):  # the counts take the place of the ids: a second table costs memory
+        for side in (0, 1):  # counts replace the ids in place: a second table would cost memory
             counts = self._count(side, len(words[side]))
             words[side].update(zip(provisional[side], counts.tolist(), strict=True))
         self._build_vocabularies(words)
@@ -295,15 +300,15 @@ class _Preparation:
         for writer in writers:
             writer.close()
         if pairs == 0:
-            raise DataError("no lines", self._files(prefix)[0])
+            raise DataError("no lines in the file", self._files(prefix)[0])
         source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
         self._report(SplitReport(name, pairs, source, target, 0, 0))
 
     def _report(self, report: SplitReport) -> None:
-        """Keeps a split's counts, and warns where a side is mostly unknown."""
+        """Record the counts of a split, and warn if most of a side's tokens are unknown."""
         self.reports.append(report)
-        given = (self.config.srcdict, self.config.tgtdict)
-        sides = zip(self.languages, (report.source, report.target), given, strict=True)
+        dictionaries = (self.config.srcdict, self.config.tgtdict)
+        sides = zip(self.languages, (report.source, report.target), dictionaries, strict=True)
         for language, side, path in sides:
             text, dictionary = f"{language} tokens", path or "the vocabulary"
             warning = mostly_unknown(side.unknown, side.tokens, text, dictionary)
@@ -313,35 +318,39 @@ class _Preparation:
     # vocabularies
 
     def _given_vocabularies(self) -> list[Vocabulary | None]:
-        given = (self.config.srcdict, self.config.tgtdict)
-        found: list[Vocabulary | None] = []
-        for path, language in zip(given, self.languages, strict=True):
+        """Return the vocabularies that the user gave or that are empty; None for the others."""
+        dictionaries = (self.config.srcdict, self.config.tgtdict)
+        vocabularies: list[Vocabulary | None] = []
+        for path, language in zip(dictionaries, self.languages, strict=True):
             if path is None:
-                found.append(Vocabulary([], []) if language == ABSENT else None)
+                vocabularies.append(Vocabulary([], []) if language == ABSENT else None)
                 continue
-            found.append(read_dictionary(path, language)[1])
-            self._tell_foreign_words(len(found) - 1, path, found[-1])
-        return found
+            vocabularies.append(read_dictionary(path, language)[1])
+            self._warn_foreign_words(len(vocabularies) - 1, path, vocabularies[-1])
+        return vocabularies
 
-    def _tell_foreign_words(self, side: int, path: str, vocabulary: Vocabulary | None) -> None:
-        """Warns of a dict file's words that the side's SentencePiece model never gives."""
+    def _warn_foreign_words(self, side: int, path: str, vocabulary: Vocabulary | None) -> None:
+        """Warn of a dict file's words that the side's SentencePiece model never produces."""
         pieces = self.pieces[side]
         if pieces is None or vocabulary is None or Path(path).is_dir():
             return
         foreign = len(set(vocabulary.tokens[len(SPECIALS) :]).difference(pieces))
         if foreign:
             log.warning(
-                "%s: %s of its %s words are no pieces of the SentencePiece model of %s: no text "
-                "gives them", path, f"{foreign:,}", f"{len(vocabulary) - len(SPECIALS):,}",
-                self.languages[side],
+                "%s: %s of its %s words are not pieces of the SentencePiece model of %s, so no "
+                "text contains them", path, f"{foreign:,}",
+                f"{len(vocabulary) - len(SPECIALS):,}", self.languages[side],
             )  # fmt: skip
 
     def _check_joined(self) -> None:
-        """Raises UsageError where one vocabulary for both sides cannot be."""
+        """Raise UsageError if both sides cannot have one vocabulary."""
         if not self.config.joined_dictionary:
             return
         if self.vocabularies[0] != self.vocabularies[1]:
-            raise UsageError("--joined-dictionary: --srcdict and --tgtdict have different words")
+            raise UsageError(
+                "--joined-dictionary: --srcdict and --tgtdict have different words; give the same "
+                "dictionary for both"
+            )
         if self.vocabularies[0] is None and self.pieces[0] != self.pieces[1]:
             raise UsageError(
                 "--joined-dictionary needs one SentencePiece model: give the same file as "
@@ -349,7 +358,11 @@ class _Preparation:
             )
 
     def _build_vocabularies(self, counts: list[dict[str, int]]) -> None:
-        """Makes what no file gave, emptying `counts`, the occurrences of every word of a side."""
+        """Build the vocabularies that the user did not give.
+
+        Args:
+            counts: frequency of every word of each side; emptied, to free memory.
+        """
         config = self.config
         if config.joined_dictionary:
             joined = counts[0]
@@ -358,34 +371,34 @@ class _Preparation:
             counts[1] = joined
         limits = [config.nwordssrc, config.nwordstgt]
         thresholds = [config.thresholdsrc, config.thresholdtgt]
-        if config.joined_dictionary:  # a limit given for one side holds for the one vocabulary
+        if config.joined_dictionary:  # a limit of either side applies to the joined vocabulary
             limits = [next((limit for limit in limits if limit is not None), None)] * 2
             thresholds = [max(thresholds)] * 2
         for side in (0, 1):
             pieces = self.pieces[side]
-            if pieces is not None:  # those alone, and all of them: rare ones may come in other text
+            if pieces is not None:  # exactly the model's pieces: other text may need the rare ones
                 counts[side] = {piece: counts[side].get(piece, 0) for piece in pieces}
             if self.vocabularies[side] is None:
                 self.vocabularies[side] = Vocabulary.build(
                     counts[side], limits[side], thresholds[side]
                 )
-            counts[side] = {}  # a large one is not kept for nothing
+            counts[side] = {}  # free the memory
 
     def _count(self, side: int, words: int) -> npt.NDArray[np.int64]:
         total = np.zeros(words, dtype=np.int64)
-        for part in parts_of(self._provisional(side)):
-            total += np.bincount(part, minlength=words)
+        for chunk in read_id_chunks(self._provisional(side)):
+            total += np.bincount(chunk, minlength=words)
         return total
 
     def _remap(self, side: int, words: list[str]) -> SideCounts:
-        """Turns the provisional ids of a side into final ones."""
+        """Rewrite the provisional ids of a side as final ids."""
         vocabulary = self.vocabularies[side]
         assert vocabulary is not None
         table = np.array(vocabulary.encode(words), dtype=np.int32)
         writer = ArrayWriter(ids_path(self.folder, "train", self.languages[side]), np.int32)
         unknown = 0
-        for part in parts_of(self._provisional(side)):
-            final = table[part]
+        for chunk in read_id_chunks(self._provisional(side)):
+            final = table[chunk]
             writer.append(final)
             unknown += int(np.count_nonzero(final == UNK_ID))
         writer.close()

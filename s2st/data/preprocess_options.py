@@ -1,4 +1,4 @@
-"""Options of `preprocess`, and which of them go together; importable without numpy."""
+"""Options of `s2st preprocess`, and checks that they fit together; importable without numpy."""
 
 from dataclasses import dataclass, replace
 
@@ -8,71 +8,84 @@ from s2st.text.tokenizers import ABSENT, TokenizerSpec
 
 
 @dataclass(frozen=True)
-class PrepareConfig:
-    """Options of `preprocess`, apart from the tokeniser's own."""
+class PreprocessConfig:
+    """Options of `preprocess`, except those of the tokenizers."""
 
     source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
     target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
-    only_target: bool = option(False, "text of one language, for a language model: no -s")
+    only_target: bool = option(
+        False, "text of one language, for a language model; give -t without -s"
+    )
     trainpref: str | None = option(
         None, "training text: PREFIX.LANG, or PREFIX.LANG.gz, .xz or .bz2"
     )
     validpref: tuple[str, ...] = option((), "validation text; may be repeated")
     testpref: tuple[str, ...] = option((), "test text; may be repeated")
     tsv: str | None = option(
-        None, "training text instead of --trainpref: source TAB target lines, - for a pipe"
+        None,
+        "training text as lines of source TAB target, instead of --trainpref; - is standard input",
     )
-    destdir: str = option("data-bin", "folder to write; must not exist yet")
+    destdir: str = option("data-bin", "folder to write; must not exist")
     nwordssrc: int | None = option(
-        None, "keep this many source words", minimum=0, maximum=100_000_000
+        None, "size of the source vocabulary: most frequent words", minimum=0, maximum=100_000_000
     )
     nwordstgt: int | None = option(
-        None, "keep this many target words", minimum=0, maximum=100_000_000
+        None, "size of the target vocabulary: most frequent words", minimum=0, maximum=100_000_000
     )
     thresholdsrc: int = option(
-        0, "source words seen less often are unknown", minimum=0, maximum=1_000_000_000
+        0, "treat source words of lower frequency as unknown", minimum=0, maximum=1_000_000_000
     )
     thresholdtgt: int = option(
-        0, "target words seen less often are unknown", minimum=0, maximum=1_000_000_000
+        0, "treat target words of lower frequency as unknown", minimum=0, maximum=1_000_000_000
     )
     srcdict: str | None = option(
-        None, "take the source vocabulary from this dict file, checkpoint or store"
+        None, "use the source vocabulary of this dict file, checkpoint or store"
     )
     tgtdict: str | None = option(
-        None, "take the target vocabulary from this dict file, checkpoint or store"
+        None, "use the target vocabulary of this dict file, checkpoint or store"
     )
     joined_dictionary: bool = option(False, "one vocabulary for both sides")
-    source_sentencepiece: str | None = option(None, "use this SentencePiece model, train none")
-    target_sentencepiece: str | None = option(None, "use this SentencePiece model, train none")
+    source_sentencepiece: str | None = option(
+        None, "use this SentencePiece model for the source instead of training one"
+    )
+    target_sentencepiece: str | None = option(
+        None, "use this SentencePiece model for the target instead of training one"
+    )
     max_length: int = option(
         250,
-        "skip training pairs with a side of more tokens than this",
+        "skip training pairs with more tokens than this on either side",
         minimum=1,
         maximum=1_000_000,
     )
-    workers: int = option(1, "processes that tokenise", minimum=1, maximum=256)
+    workers: int = option(1, "number of tokenizer processes", minimum=1, maximum=256)
     encoding_errors: str = option(
-        "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
+        "strict",
+        "for bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
+        choices=("strict", "replace"),
     )
 
 
-def checked(config: PrepareConfig) -> PrepareConfig:
-    """The config, with the name of a source side that is nothing; raises UsageError."""
+def checked(config: PreprocessConfig) -> PreprocessConfig:
+    """Return the config, with the language of an absent source filled in; raise UsageError."""
     if config.only_target:
-        two_sided = ("source_lang", "tsv", "srcdict", "nwordssrc", "source_sentencepiece")
-        for name in two_sided:
+        source_options = ("source_lang", "tsv", "srcdict", "nwordssrc", "source_sentencepiece")
+        for name in source_options:
             if getattr(config, name):
-                raise UsageError(f"--only-target goes without --{name.replace('_', '-')}")
+                flag = name.replace("_", "-")
+                raise UsageError(f"--only-target cannot be combined with --{flag}")
         if config.joined_dictionary or config.thresholdsrc:
-            raise UsageError("--only-target: there is no source vocabulary to join or to cut")
+            flag = "joined-dictionary" if config.joined_dictionary else "thresholdsrc"
+            raise UsageError(
+                f"--only-target cannot be combined with --{flag}: there is no source vocabulary"
+            )
         config = replace(config, source_lang=ABSENT)
     if not config.source_lang or not config.target_lang:
-        raise UsageError("--source-lang and --target-lang are needed")
+        raise UsageError("--source-lang and --target-lang are required")
     if config.source_lang == config.target_lang:
         raise UsageError("--source-lang and --target-lang must differ")
     for language in (config.source_lang, config.target_lang):
         if "/" in language or language.startswith("."):
-            raise UsageError(f"language {language!r}: a plain suffix such as en is needed")
+            raise UsageError(f"language {language!r}: use a plain file suffix such as en")
     if config.trainpref is not None and config.tsv is not None:
         raise UsageError("give --trainpref or --tsv, not both")
     has_training = config.trainpref is not None or config.tsv is not None
@@ -81,9 +94,12 @@ def checked(config: PrepareConfig) -> PrepareConfig:
             "no training text: give --trainpref or --tsv, or both --srcdict and --tgtdict"
         )
     if config.joined_dictionary and (config.srcdict is None) != (config.tgtdict is None):
-        raise UsageError("--joined-dictionary with one dictionary file needs it for both sides")
-    given = {config.nwordssrc, config.nwordstgt} - {None}
-    if config.joined_dictionary and len(given) > 1:
+        raise UsageError(
+            "--joined-dictionary with a dictionary file: give --srcdict and --tgtdict, with the "
+            "same words"
+        )
+    sizes = {config.nwordssrc, config.nwordstgt} - {None}
+    if config.joined_dictionary and len(sizes) > 1:
         raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
     for side, path in (("src", config.srcdict), ("tgt", config.tgtdict)):
         for name in _limits(config, side):
@@ -95,16 +111,16 @@ def checked(config: PrepareConfig) -> PrepareConfig:
 
 
 def models_given(
-    config: PrepareConfig, source: TokenizerSpec, target: TokenizerSpec
+    config: PreprocessConfig, source: TokenizerSpec, target: TokenizerSpec
 ) -> tuple[str | None, str | None]:
-    """The SentencePiece model file that the user gave for each side, if any.
+    """Return the SentencePiece model file that the user gave for each side, if any.
 
     Raises:
-        UsageError: a side has no use for its file, or for a limit of its vocabulary.
+        UsageError: a side cannot use its model file, or a limit of its vocabulary.
     """
-    given = config.source_sentencepiece, config.target_sentencepiece
+    models = config.source_sentencepiece, config.target_sentencepiece
     sides = (("source", "src"), ("target", "tgt"))
-    for path, spec, (side, short) in zip(given, (source, target), sides, strict=True):
+    for path, spec, (side, short) in zip(models, (source, target), sides, strict=True):
         if path is not None and spec.name != "sentencepiece":
             raise UsageError(
                 f"--{side}-sentencepiece needs --tokenizer sentencepiece, but the tokenizer of "
@@ -113,21 +129,21 @@ def models_given(
         if path is not None and spec.model is not None:
             raise UsageError(
                 f"--{side}-sentencepiece cannot be combined with --{short}dict "
-                f"{getattr(config, short + 'dict')}, which brings its own model"
+                f"{getattr(config, short + 'dict')}, which contains a model"
             )
         for name in _limits(config, short):
             if spec.name == "sentencepiece":
                 raise UsageError(
                     f"--{name} cannot be combined with --tokenizer sentencepiece: the vocabulary "
-                    "has all pieces of the model; --sentencepiece-vocab-size sets their number"
+                    "has all pieces of the model; set their number by --sentencepiece-vocab-size"
                 )
     if config.joined_dictionary:  # one vocabulary needs one model
-        return given[0] or given[1], given[1] or given[0]
-    return given
+        return models[0] or models[1], models[1] or models[0]
+    return models
 
 
-def _limits(config: PrepareConfig, side: str) -> list[str]:
-    """The options that limit a side's vocabulary, where they are given; `side` is src or tgt."""
-    words, threshold = f"nwords{side}", f"threshold{side}"
-    given = [words] if getattr(config, words) is not None else []
-    return [*given, threshold] if getattr(config, threshold) else given
+def _limits(config: PreprocessConfig, side: str) -> list[str]:
+    """Return the given options that limit the vocabulary of a side, src or tgt."""
+    size, threshold = f"nwords{side}", f"threshold{side}"
+    options = [size] if getattr(config, size) is not None else []
+    return [*options, threshold] if getattr(config, threshold) else options

@@ -1,7 +1,7 @@
-"""Pairs of lines to numbered words, in this process or in several, in order, in bounded memory.
+"""Parallel tokenization of line pairs for preprocessing, in order and in bounded memory.
 
-Words are numbered within a chunk, so that what a worker sends back is small and the words of the
-whole corpus are looked up once a chunk instead of once a token.
+A chunk numbers its words, so that workers send little data, and the main process looks up each word
+once per chunk instead of once per token.
 """
 
 from collections import defaultdict
@@ -20,18 +20,18 @@ Lines = list[tuple[str, ...]]
 
 
 def growing_index() -> defaultdict[str, int]:
-    """A dict that gives every new word the next number, from 0, when it is looked up."""
+    """Return a dict that assigns the next number, from 0, to each new word that is looked up."""
     return defaultdict(count().__next__)
 
 
 @dataclass(frozen=True)
 class SideTokens:
-    """One side of a chunk, sentence after sentence.
+    """Tokens of one side of a chunk, sentence after sentence.
 
     Attributes:
-        words: the chunk's different words, in the order of their first use.
-        places: of every token, where its word is in `words`.
-        lengths: tokens of every sentence.
+        words: the distinct words of the chunk, in order of first use.
+        places: index in `words` of every token.
+        lengths: number of tokens of every sentence.
     """
 
     words: list[str]
@@ -41,7 +41,11 @@ class SideTokens:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Tokenised pairs, and how many were left out for an empty or an over-long side."""
+    """Tokenized pairs, and how many pairs were skipped.
+
+    Attributes:
+        empty, long: pairs skipped because a side is empty, or is too long.
+    """
 
     source: SideTokens
     target: SideTokens
@@ -59,37 +63,37 @@ def tokenize_pairs(
     workers: int,
     limit: int | None = None,
 ) -> Iterator[Chunk]:
-    """Yields chunks of tokenised (source, target) pairs in the order of the input.
+    """Yield chunks of tokenized (source, target) pairs in the order of the input.
 
-    With more than one worker, a few chunks a worker are in flight (`worker_processes`).
+    Several workers have a few chunks each in flight (`worker_processes.py`).
 
     Args:
-        pairs: lines of text.
-        source, target: the tokenisers.
-        workers: processes; 1 is this one.
-        limit: leave out pairs with an empty side or one of more tokens; None keeps all pairs.
+        pairs: (source, target) lines of text.
+        source, target: the tokenizers.
+        workers: number of processes; 1 means this process.
+        limit: skip pairs with an empty side or a side of more tokens; None keeps all pairs.
     """
     chunks = _chunks(pairs)
     if workers == 1:
-        job = _Job(source, target, limit)
+        tokenizer = _ChunkTokenizer(source, target, limit)
         for chunk in chunks:
-            yield job.do(chunk)
+            yield tokenizer.tokenize(chunk)
         return
     with Workers(workers, _start, (source, target, limit)) as pool:
         yield from pool.map(chunks)
 
 
-class _Job:
-    """What a process does to every chunk."""
+class _ChunkTokenizer:
+    """Tokenizes chunks of pairs in one process."""
 
     def __init__(self, source: TokenizerSpec, target: TokenizerSpec, limit: int | None) -> None:
         self._source: Tokenizer = source.build()
         self._target: Tokenizer = target.build()
         self._limit = limit
 
-    def do(self, lines: Lines) -> Chunk:
+    def tokenize(self, lines: Lines) -> Chunk:
         limit = self._limit
-        source, target = _Side(), _Side()
+        source, target = _SideBuilder(), _SideBuilder()
         empty = long = 0
         for pair in lines:
             first, second = self._source.encode(pair[0]), self._target.encode(pair[1])
@@ -105,8 +109,8 @@ class _Job:
         return Chunk(source.tokens(), target.tokens(), empty, long)
 
 
-class _Side:
-    """One side of a chunk in the making. Words are numbered while they are in the cache."""
+class _SideBuilder:
+    """Collects one side of a chunk; numbers words at once, while they are in the CPU cache."""
 
     def __init__(self) -> None:
         self._index = growing_index()
@@ -125,8 +129,8 @@ class _Side:
 def _start(
     source: TokenizerSpec, target: TokenizerSpec, limit: int | None
 ) -> Callable[[Lines], Chunk]:
-    """What a worker process does to every chunk."""
-    return _Job(source, target, limit).do
+    """Return the function that a worker process applies to every chunk."""
+    return _ChunkTokenizer(source, target, limit).tokenize
 
 
 def _chunks(pairs: Iterable[tuple[str, ...]]) -> Iterator[Lines]:

@@ -1,7 +1,8 @@
-"""The store that `preprocess` writes and `train` reads: vocabularies, manifest, mapped id arrays.
+"""Store: the folder of a preprocessed corpus, with vocabularies, manifest and mapped id arrays.
 
-A split NAME of languages L has `NAME.L.ids.npy` (int32, all sentences end to end, no EOS) and
-`NAME.L.offsets.npy` (int64, one more than sentences): sentence i is ids[offsets[i]:offsets[i+1]].
+For a split NAME and a language L, `NAME.L.ids.npy` (int32) has the ids of all sentences one after
+the other, without EOS. `NAME.L.offsets.npy` (int64) has one more entry than there are sentences:
+sentence i is ids[offsets[i]:offsets[i+1]].
 """
 
 from dataclasses import dataclass, replace
@@ -26,12 +27,13 @@ CHECK_CHUNK = 1 << 20  # ids
 
 @dataclass(frozen=True)
 class Side:
-    """One language of one split. `ids` and `offsets` are memory-mapped.
+    """One language of one split.
 
     Attributes:
-        words: ids are below this, the size of the vocabulary; None leaves them unchecked.
+        ids, offsets: the memory-mapped arrays.
+        words: size of the vocabulary, to check ids; None skips the check.
         path: file of the ids, for messages.
-        backwards: sentences are given from their last word to their first.
+        backwards: whether sentences are returned from the last word to the first.
     """
 
     ids: npt.NDArray[np.int32]
@@ -48,28 +50,28 @@ class Side:
         return words[::-1] if self.backwards else words
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Words of every sentence, without EOS."""
+        """Return the number of words of every sentence, without EOS."""
         return np.diff(self.offsets)
 
     def bounds(
         self, indices: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Where sentences start in `ids`, and their lengths; raises CheckpointError if nowhere."""
+        """Return where sentences start in `ids`, and their lengths; raise CheckpointError."""
         starts, ends = np.asarray(self.offsets[indices]), np.asarray(self.offsets[indices + 1])
-        # checked on opening, but a file may change under a run
+        # checked when the file was opened, but it may change during a run
         if np.any(starts < 0) or np.any(ends < starts) or np.any(ends > len(self.ids)):
-            raise CheckpointError("damaged: offsets that do not fit the ids", self.path)
+            raise CheckpointError("damaged: the offsets do not fit the ids", self.path)
         return starts, ends - starts
 
     def check_range(self, lowest: int, highest: int) -> None:
-        """Raises CheckpointError unless ids from `lowest` to `highest` are in the vocabulary."""
+        """Raise CheckpointError unless ids from `lowest` to `highest` are in the vocabulary."""
         if self.words is not None and (lowest < 0 or highest >= self.words):
-            raise CheckpointError("damaged: ids that are not in the vocabulary", self.path)
+            raise CheckpointError("damaged: some ids are not in the vocabulary", self.path)
 
 
 @dataclass(frozen=True)
 class ParallelCorpus:
-    """A split: sentence i of `source` is the translation of sentence i of `target`."""
+    """A split of sentence pairs: sentence i of `target` translates sentence i of `source`."""
 
     source: Side
     target: Side
@@ -78,11 +80,11 @@ class ParallelCorpus:
         return len(self.source)
 
     def with_targets_reversed(self) -> "ParallelCorpus":
-        """The same pairs, target words from right to left."""
+        """Return the same pairs with target words from right to left."""
         return replace(self, target=replace(self.target, backwards=True))
 
     def with_absent_source(self) -> "ParallelCorpus":
-        """The same targets, each with an empty source."""
+        """Return the same targets, each with an empty source."""
         offsets = np.broadcast_to(np.int64(0), (len(self) + 1,))
         return replace(self, source=Side(np.zeros(0, dtype=np.int32), offsets))
 
@@ -115,7 +117,7 @@ class Store:
         return list(self.manifest["splits"])
 
     def content_hash(self) -> str:
-        """One hash over all arrays and vocabularies, from the manifest's checksums."""
+        """Return one hash of all arrays and vocabularies, from the manifest's checksums."""
         import hashlib
 
         files = self._files
@@ -123,7 +125,7 @@ class Store:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def split(self, name: str) -> ParallelCorpus:
-        """Opens a split; raises InputMissingError if there is none of that name."""
+        """Open a split; raise InputMissingError if there is none of that name."""
         if name not in self.manifest["splits"]:
             known = ", ".join(self.splits) or "none"
             raise InputMissingError(f"{self.folder}: no split {name!r} (it has: {known})")
@@ -136,9 +138,9 @@ class Store:
         return ParallelCorpus(source, target)
 
     def verify(self) -> None:
-        """Reads everything: hashes of all files, ids in range; raises CheckpointError.
+        """Check the hashes of all files and the range of all ids; raise CheckpointError.
 
-        Takes about a second a GB. Opening alone looks at sizes, headers and offsets.
+        This takes about a second per GB. Opening checks only sizes, headers and offsets.
         """
         verify_files(self._place, self.manifest)
         check_same(self._place, self._stamp)
@@ -184,16 +186,16 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(manifest.get(key), dict):
             raise CheckpointError(f"damaged: no {key!r}", str(path))
     if not {"source", "target"} <= set(manifest["tokenizers"]):
-        raise CheckpointError("damaged: no tokenizer of each side", str(path))
+        raise CheckpointError("damaged: a side has no tokenizer", str(path))
     for key in ("source_language", "target_language"):
         value = manifest.get(key)
         if not _is_name(value) or value.startswith("."):
-            raise CheckpointError(f"damaged: no usable {key!r}", str(path))
+            raise CheckpointError(f"damaged: no valid {key!r}", str(path))
     if not all(map(_is_name, manifest["splits"])):
-        raise CheckpointError("damaged: a split without a usable name", str(path))
+        raise CheckpointError("damaged: a split has no valid name", str(path))
     return manifest
 
 
 def _is_name(value: object) -> TypeGuard[str]:
-    """Something that can be a part of a file's name."""
+    """Whether a value can be part of a file name."""
     return isinstance(value, str) and value.isprintable() and "/" not in value and len(value) < 100

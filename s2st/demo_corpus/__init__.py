@@ -1,4 +1,4 @@
-"""The small English-French corpus of ``s2st demo``, as package data."""
+"""The small English-French corpus of `s2st demo`, stored as package data."""
 
 from .pairs import DemoCorpus, Pair, read_corpus
 

@@ -1,7 +1,7 @@
-"""Read the sentence pairs of ``s2st demo``, which are stored beside this file.
+"""Sentence pairs of the demo corpus: English and French, split into train, valid and test.
 
-``english.txt.bz2`` and ``french.txt.bz2`` have one sentence per line; equal line numbers are a
-pair. ``examples/demo_corpus`` has the grammar that generated both files.
+`english.txt.bz2` and `french.txt.bz2` have one sentence per line; lines of equal number form a
+pair. `examples/demo_corpus` has the grammar that generated both files.
 """
 
 import bz2
@@ -31,7 +31,7 @@ def read_corpus(train_size: int = 20000, valid_size: int = 500, test_size: int =
     """Read a parallel corpus, the same for the same sizes.
 
     The first stored pairs are the test set, the next ones the validation set, and training pairs
-    follow: a different ``train_size`` changes neither test nor validation pairs.
+    follow: a different `train_size` changes neither test nor validation pairs.
 
     Args:
         train_size: number of training pairs.

@@ -4,20 +4,25 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from s2st.data.preprocess import PrepareReport, SplitReport, dictionary_tokenizer, prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import (
+    PreprocessReport,
+    SplitReport,
+    dictionary_tokenizer,
+    write_store,
+)
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, absent_side
 
 PREPROCESS_SPEC = CommandSpec(
-    fixed=(PrepareConfig,),
+    fixed=(PreprocessConfig,),
     roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
 )
 log = logging.getLogger("s2st")
 
 
-def preprocess(options: Resolved) -> PrepareReport | None:
+def preprocess(options: Resolved) -> PreprocessReport | None:
     """Writes the store and logs its counts.
 
     The first of several ranks does all the work, with as many worker processes as its machine
@@ -36,13 +41,13 @@ def preprocess(options: Resolved) -> PrepareReport | None:
     own = ranks()
     if not own.first:
         return None
-    config = options.config(PrepareConfig)
+    config = options.config(PreprocessConfig)
     config = replace(config, workers=max(config.workers, own.local_size))
     source = absent_side()
     if not config.only_target:
         source = _tokenizer(config.srcdict, config.source_lang, options)
     target = _tokenizer(config.tgtdict, config.target_lang, options)
-    report = prepare(config, source, target)
+    report = write_store(config, source, target)
     for line in _summary(report, config):
         log.info("%s", line)
     return report
@@ -57,7 +62,7 @@ def _tokenizer(dictionary: str | None, language: str, options: Resolved) -> Toke
     return spec
 
 
-def _summary(report: PrepareReport, config: PrepareConfig) -> Iterator[str]:
+def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str]:
     """The counts of each split, the sizes of the vocabularies, and the folder."""
     for split in report.splits:
         yield from _split_summary(split, config)
@@ -68,7 +73,7 @@ def _summary(report: PrepareReport, config: PrepareConfig) -> Iterator[str]:
     yield f"wrote {report.folder}"
 
 
-def _split_summary(split: SplitReport, config: PrepareConfig) -> Iterator[str]:
+def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str]:
     what = "lines" if config.only_target else "pairs"
     yield f"{split.name}: {split.pairs:,} {what}"
     sides = [(config.target_lang, split.target)]

@@ -1,13 +1,12 @@
-"""The aligned RNN: one target word for each source word, written as soon as that word is read.
+"""The aligned RNN, which writes one target word as soon as it has read one source word.
 
-This is how an RNN maps sequences to sequences where the alignment is known ahead (Sutskever et al.
-2014, section 2): h_t = f(W x_t + U h_{t-1}), y_t by a softmax of h_t. Target word t depends on the
-source's words up to the t-th: neither on later ones, nor on the target words before it, which are
-therefore independent of each other given the source. Nothing can be added or left out, and no word
-can come before its source word has been read.
+An RNN maps sequences to sequences in this way if the alignment is known in advance (Sutskever et
+al. 2014, section 2): h_t = f(W x_t + U h_{t-1}), and y_t is predicted by a softmax of h_t. Target
+word t depends on source words 1 to t only. It does not depend on other target words, so that the
+target words are independent given the source. The model cannot add, drop or reorder words.
 
-A target has exactly as many words as its source: before the source's EOS no EOS may come, at it
-nothing else. p(target | source) is a distribution over the targets of that length.
+A target has as many words as its source. EOS has probability 1 at the source's EOS, and 0 before.
+So p(target | source) is a distribution over the targets of that length.
 
 Letters: B sentences, N rows being decoded, S source and T target length with EOS, H width, V words.
 """
@@ -32,16 +31,16 @@ from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
-INSIDE, AT_END, BEYOND = 0, 1, 2  # where a position is: on a word of the source, its EOS, padding
+INSIDE, AT_END, BEYOND = 0, 1, 2  # a position is at a word of the source, at EOS, at padding
 
 
 @dataclass(frozen=True)
 class AlignedState(DecoderState):
-    """Where the rows are in their sources.
+    """The position of the rows in their sources.
 
     Attributes:
-        features: (B, S + 1, H + 1) of every source position and one beyond, as `decode` gives them.
-        rows: (N,) the source of each row.
+        features: (B, S + 1, H + 1) of every source position and one more; see `decode`.
+        rows: (N,) the sentence of each row.
         position: tokens read so far, the same for all rows.
     """
 
@@ -50,19 +49,19 @@ class AlignedState(DecoderState):
     position: int
 
     def select(self, rows: torch.Tensor) -> "AlignedState":
-        """Rows of the state, in a new one that shares the features."""
+        """A new state with these rows, which shares the features."""
         return replace(self, rows=self.rows.index_select(0, rows))
 
 
 class AlignedModel(WordModel):
-    """The architecture `aligned-rnn`: a stack of recurrent layers between source and target words.
+    """The architecture `aligned-rnn`: recurrent layers between source words and target words.
 
     Args:
         config: sizes; every one must be set.
         sizes: vocabulary sizes.
 
     Raises:
-        UsageError: embeddings are to be shared; the target has none.
+        UsageError: the config ties embeddings, but the target has none.
     """
 
     prepared_parts = ("layers", "softmax")
@@ -79,11 +78,11 @@ class AlignedModel(WordModel):
         with torch.no_grad():
             self.source_embedding.weight[PAD_ID].zero_()
         self.layers = Stack(config.cell, embedding, hidden, layers)
-        # every word but EOS, which is no matter of chance here
+        # without EOS, whose probability is 0 or 1
         self.softmax = Output(hidden, sizes.target_vocabulary - 1, config)
 
     def check_pairs(self, batch: Batch) -> None:
-        """Raises DataError of the first pair whose sides are not equally long."""
+        """Raises DataError for the first pair whose sides differ in length."""
         unequal = (batch.source.lengths != batch.target_lengths).nonzero().flatten().tolist()
         if unequal:
             row = unequal[0]
@@ -91,11 +90,11 @@ class AlignedModel(WordModel):
             raise DataError(
                 f"pair {batch.source.line_ids[row] + 1} has {source} source and {target} target "
                 "tokens; the architecture aligned-rnn writes one target token for each source "
-                "token: leave such pairs out, or take another architecture"
+                "token: remove such pairs, or use another architecture"
             )
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
-        """Every position's top state, which nothing that follows changes, padding neither."""
+        """The top state of every position; neither later words nor padding change a state."""
         inputs = F.dropout(self.source_embedding(source.tokens.t()), self.dropout, self.training)
         before = inputs.new_zeros(self.layers.planes, len(source), self.hidden_size)
         states, _ = self.layers.run(inputs, before, self.dropout)
@@ -118,7 +117,7 @@ class AlignedModel(WordModel):
         return AlignedState(features, rows, 0)
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
-        """Features (B, T, H + 1): top states and, last, whether INSIDE, AT_END or BEYOND."""
+        """Features (B, T, H + 1): top states, then INSIDE, AT_END or BEYOND as a number."""
         assert isinstance(state, AlignedState)
         width = state.features.shape[1]
         positions = torch.arange(state.position, state.position + target_in.shape[1])
@@ -130,7 +129,7 @@ class AlignedModel(WordModel):
         return torch.cat([states, features[..., -1:]], dim=-1)
 
     def project(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits, -inf of EOS inside; of all but EOS at the end, of all but padding beyond it."""
+        """Logits. -inf: EOS if INSIDE, all but EOS if AT_END, all but padding if BEYOND."""
         place = features[..., -1:]
         words = self.softmax.project(features[..., :-1])
         never = torch.full_like(words[..., :1], -torch.inf)
@@ -142,14 +141,14 @@ class AlignedModel(WordModel):
     def target_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of pairs that `check_pairs` lets pass: EOS costs nothing, smoothing leaves it out."""
+        """The loss of pairs that pass `check_pairs`; EOS has no loss and no smoothing."""
         inside = (words != EOS_ID).nonzero().squeeze(1)
         words = words[inside]
         words = words - (words > EOS_ID).long()  # the softmax has no EOS
         return self.softmax.loss(features[inside, :-1], words, smoothing)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """The next source position of each row, which has all attention; tokens do not matter."""
+        """Moves to the next source position, which gets all attention; ignores the tokens."""
         assert isinstance(state, AlignedState)
         width = state.features.shape[1]
         features = state.features[state.rows, min(state.position, width - 1)]

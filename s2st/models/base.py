@@ -1,4 +1,4 @@
-"""The one interface between models and the rest.
+"""The interface between models and the rest of s2st: `Seq2SeqModel` and its records.
 
 Letters: B sentences, N rows being decoded, S source length, T target length with EOS, V target
 vocabulary, H width. Batch first, right-padded.
@@ -16,25 +16,25 @@ from s2st.models.softmax.chunked_loss import at_least_float32
 
 
 class DecoderState(ABC):
-    """What a decoder carries from one step to the next, one row for each of N hypotheses."""
+    """A decoder's state between two steps: one row for each of N hypotheses."""
 
     @abstractmethod
     def select(self, rows: torch.Tensor) -> "DecoderState":
         """A state whose row i is row rows[i] of this one; this one does not change.
 
         Args:
-            rows: (N',) int64; may repeat, reorder and drop rows.
+            rows: (N',) int64; can repeat, reorder and drop rows.
         """
 
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """What the encoder hands to the decoder.
+    """The encoder's results, which the decoder reads.
 
     Attributes:
-        final: the model's own summary of each source; rows in the order of the batch.
-        states: (B, S, H) every position's top state, for attention; None where not kept.
-        mask: (B, S) True at real source positions; None where not kept.
+        final: a summary of each source, whose form each model chooses.
+        states: (B, S, H) the top state of every position, for attention; None if not kept.
+        mask: (B, S) True at real source positions; None if not kept.
     """
 
     final: tuple[torch.Tensor, ...]
@@ -43,9 +43,10 @@ class EncoderOutput:
 
 
 class ModelStage(nn.Module, ABC):
-    """Some layers of a model, so that models larger than a device are trained by several.
+    """Some layers of a model, so that several devices can train a model larger than one device.
 
-    The first stage reads ids, the others what the stage before gave; the last gives the features.
+    The first stage reads ids, each other stage the outputs of the stage before. The last stage
+    returns the features.
     """
 
     @abstractmethod
@@ -56,17 +57,18 @@ class ModelStage(nn.Module, ABC):
         source_lengths: torch.Tensor,
         target_lengths: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Both sides' states, (S, B, H) and (T, B, H); of the last stage the features (B, T, H).
+        """States of both sides, (S, B, H) and (T, B, H); in the last stage the features (B, T, H).
 
         Args:
-            source, target: ids (B, S) and (B, T), target from BOS; else the states before.
-            source_lengths, target_lengths: (B,) int64 on the CPU; a target's may be 0.
+            source, target: in the first stage ids (B, S) and (B, T), the target from BOS; in the
+                others the states from the stage before.
+            source_lengths, target_lengths: (B,) int64 on the CPU; a target's length can be 0.
         """
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A model's tables of word vectors; None where it has none of a side."""
+    """A model's tables of word vectors; None for a side without one."""
 
     source: nn.Embedding | None
     target: nn.Embedding | None
@@ -82,41 +84,42 @@ class ModelStep:
 
 
 class Seq2SeqModel(nn.Module, ABC):
-    """A trainable p(target | source). `project` is apart from `decode` and `step`, so that only
-    real target positions are projected, and as many rows at once as fit a cache; `decode` equals
-    a loop over `step`.
+    """A trainable p(target | source).
+
+    `decode` returns the same features as a loop over `step`. `project` is separate from both, so
+    that the caller projects only real target positions, and as many rows at once as fit the cache.
     """
 
     @abstractmethod
     def encode(self, source: SourceBatch) -> EncoderOutput:
-        """Reads B sources. Reversal of the source, where the config asks for it, happens here."""
+        """Reads B sources. This method also reverses them if the config asks for it."""
 
     @abstractmethod
     def initial_state(self, encoder_output: EncoderOutput) -> DecoderState:
         """The decoder's state before its first step, B rows."""
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
-        """What `final` holds of each source, as vectors (B, D) by the name of the part.
+        """Vectors (B, D) of each source, by the name of the part of the encoder.
 
-        This plain version takes the first dimension of every tensor of `final` for the sentences
-        and puts the rest side by side.
+        This default treats the first dimension of every tensor of `final` as the sentences, and
+        concatenates the rest.
         """
         return {"final": torch.cat([part.flatten(1) for part in encoder_output.final], dim=1)}
 
     def embeddings(self) -> Embeddings:
-        """The tables whose rows are words' vectors."""
+        """The tables of word vectors; this default has none."""
         return Embeddings(None, None)
 
     def check_pairs(self, batch: Batch) -> None:
-        """Told of every batch before its loss is computed.
+        """Called with each batch before the loss is computed.
 
         Raises:
-            DataError: a pair that no such model can have, named.
+            DataError: the model gives a pair the probability 0; the message names the pair.
         """
 
     @abstractmethod
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
-        """Features (B, T, H) of target_in (B, T), teacher forced from the initial state."""
+        """Features (B, T, H) of target_in (B, T), by teacher forcing from the initial state."""
 
     @abstractmethod
     def project(self, features: torch.Tensor) -> torch.Tensor:
@@ -125,9 +128,9 @@ class Seq2SeqModel(nn.Module, ABC):
     def target_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sums over N rows, in nats, of what training minimizes and of -log p(word).
+        """Sums over N rows, in nats, of the training loss and of -log p(word).
 
-        This plain version holds all logits; a model may have a leaner one.
+        This default keeps all logits in memory; a model can override it.
 
         Args:
             features: (N, H).
@@ -145,24 +148,26 @@ class Seq2SeqModel(nn.Module, ABC):
         return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
 
     def prepare(self, precision: str) -> None:
-        """Lays the weights out for scoring in this number format, for good.
+        """Prepares the weights for scoring in this precision, permanently.
 
         Raises:
-            UsageError: int8 is asked for, and the architecture has no int8 weights.
+            UsageError: the precision is int8, and the architecture has no int8 weights.
         """
         if precision == "int8":
             raise UsageError("--precision int8: this architecture has no int8 weights")
 
     def stage(self, index: int, count: int) -> ModelStage:
-        """This model's own layers of one of `count` stages: all but the softmax matrix.
+        """The layers of stage `index` of `count` stages, which share this model's weights.
+
+        Together the stages have all of the model except the softmax matrix.
 
         Raises:
-            UsageError: the model cannot be divided so.
+            UsageError: the model cannot be divided into these stages.
         """
         raise UsageError("--pipeline-stages: this architecture cannot be divided into stages")
 
     def softmax_weight(self) -> torch.Tensor:
-        """(V, H): logits are features @ weight.T, for a model that `stage` divides."""
+        """(V, H) for a model that `stage` divides: logits are features @ weight.T."""
         raise UsageError("--vocabulary-parts: this architecture's softmax cannot be divided")
 
     @abstractmethod
@@ -172,7 +177,7 @@ class Seq2SeqModel(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """Rows of the embedding tables, the four special tokens counted."""
+    """Rows of the embedding tables, including the four special tokens."""
 
     source_vocabulary: int
     target_vocabulary: int
@@ -188,7 +193,7 @@ def reverse_tokens(source: SourceBatch) -> torch.Tensor:
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, tuple[int, int]]:
-    """For each top-level part: (weights, biases), counted apart as the paper counts weights."""
+    """(number of weights, number of biases) of each top-level part; the paper counts weights."""
     parts: dict[str, tuple[int, int]] = {}
     for name, parameter in model.named_parameters():
         part = name.split(".")[0]

@@ -1,4 +1,4 @@
-"""Language models: p(target) by a decoder-only Transformer or an LSTM. The source is not read."""
+"""Language models: p(target) by a decoder-only Transformer or an LSTM, without a source."""
 
 import torch
 from torch import nn
@@ -23,14 +23,14 @@ from s2st.text.vocabulary import PAD_ID
 
 
 class LanguageModel(WordModel):
-    """What both have in common: an embedding table, some layers on it, and a softmax.
+    """Base class: an embedding table, layers on it, and a softmax.
 
-    `--tie-embeddings all` is `output`: there is no source's table to share.
+    `--tie-embeddings all` means `output`, since there is no source table to share.
 
     Args:
-        config: with `tie_embeddings` and the softmax's options.
-        sizes: vocabulary sizes, of which the target's counts.
-        widths: of the embeddings and of the features.
+        config: `tie_embeddings` and the options of the softmax.
+        sizes: vocabulary sizes; only that of the target counts.
+        widths: width of the embeddings and width of the features.
     """
 
     decoder: TransformerStack | Stack
@@ -48,15 +48,11 @@ class LanguageModel(WordModel):
         self.softmax = Output(widths[1], words, config, self.target_embedding)
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
-        """How many sources there are, as an empty tensor (B, 0)."""
+        """An empty tensor (B, 0), which only holds the number of sources."""
         return EncoderOutput((source.tokens[:, :0],))
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
-        """None.
-
-        Raises:
-            UsageError: always.
-        """
+        """Raises UsageError: there is no source."""
         raise UsageError("a language model reads no source, so it has no sentence vectors")
 
 
@@ -65,7 +61,7 @@ class TransformerLM(LanguageModel):
 
     Args:
         config: sizes; every one must be set.
-        sizes: vocabulary sizes, of which the target's counts.
+        sizes: vocabulary sizes; only that of the target counts.
     """
 
     decoder: TransformerStack
@@ -77,7 +73,7 @@ class TransformerLM(LanguageModel):
         self.decoder = TransformerStack(config, self.target_embedding, False)
 
     def initial_state(self, encoder_output: EncoderOutput) -> TransformerState:
-        """No words yet."""
+        """No words."""
         (empty,) = encoder_output.final
         return TransformerState(empty)
 
@@ -87,17 +83,17 @@ class TransformerLM(LanguageModel):
         return features
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """One token in each row."""
+        """Reads one token in each row."""
         assert isinstance(state, TransformerState)
         return self.decoder.step(tokens, state)
 
 
 class RecurrentLM(LanguageModel):
-    """A stack of LSTM layers that begins with zeros.
+    """A stack of LSTM layers whose first state is zero.
 
     Args:
         config: sizes; every one must be set.
-        sizes: vocabulary sizes, of which the target's counts.
+        sizes: vocabulary sizes; only that of the target counts.
     """
 
     decoder: Stack
@@ -113,7 +109,7 @@ class RecurrentLM(LanguageModel):
             self.target_embedding.weight[PAD_ID].zero_()
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
-        """Zeros."""
+        """A zero memory."""
         (empty,) = encoder_output.final
         shape = (self.decoder.planes, len(empty), self.hidden_size)
         return RecurrentState(self.target_embedding.weight.new_zeros(shape), None)
@@ -123,5 +119,5 @@ class RecurrentLM(LanguageModel):
         return run_decoder(self.target_embedding, self.decoder, target_in, state, self.dropout)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
-        """One token in each row; what reads the same word shares its product."""
+        """Reads one token in each row; rows with the same token share its product."""
         return step_decoder(self.target_embedding, self.decoder, tokens, state)

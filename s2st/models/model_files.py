@@ -1,7 +1,7 @@
-"""A model on disk: a folder complete in itself, with weights, config, vocabularies, tokenizers.
+"""Models on disk: a folder with weights, config, vocabularies and tokenizers, complete in itself.
 
-`manifest.json` holds the record and the size and sha256 of every other file; it is written last.
-Training adds files of its own under `training/`; without them the folder is a release.
+`manifest.json` has the record, and the size and sha256 of every other file; it is written last.
+Training adds files under `training/`. Without them the folder is a release.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ from s2st.text.vocabulary import Vocabulary
 FORMAT = "s2st-checkpoint"
 VERSION = 1
 WEIGHTS = "weights.safetensors"
-TRAINING = "training/"  # names of files that only training reads begin so
+TRAINING = "training/"  # prefix of the files that only training reads
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What a model is, apart from its weights. `config` is the architecture's config record."""
+    """A model without its weights. `config` is the config record of the architecture."""
 
     architecture: str
     config: Any
@@ -43,7 +43,7 @@ class ModelRecord:
     plugins: tuple[str, ...] = ()
 
     def build(self) -> Seq2SeqModel:
-        """The model with fresh weights."""
+        """A model with random initial weights."""
         return build_model(self.architecture, self.config, self.sizes)
 
     @property
@@ -95,7 +95,7 @@ class SavedModel:
         return found
 
     def _check_fit(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Compares names and shapes before memory is taken: the record may ask for any size."""
+        """Compares names and shapes before allocating: a damaged record can ask for any size."""
         try:
             record = self.record
             expected = hollow_model(record.architecture, record.config, record.sizes).state_dict()
@@ -112,9 +112,9 @@ class SavedModel:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Inside, `torch.nn.init` leaves tensors as they are: loading fills them right after.
+    """Context in which `torch.nn.init` does nothing, since loading then fills the tensors.
 
-    On the meta device it would also import torch's compiler, which takes longer than all the rest.
+    On the meta device `torch.nn.init` would also import torch's compiler, which is slow.
     """
 
     def __torch_function__(
@@ -138,24 +138,24 @@ def _describe(tensor: torch.Tensor | None) -> str:
 
 
 def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
-    """A model with fresh weights; raises UsageError for an architecture that is not trained."""
+    """A model with random weights; raises UsageError for an architecture without weights."""
     if isinstance(config, EnsembleConfig):
         raise UsageError(
-            "an ensemble has no weights of its own: train its members, then list them in a TOML "
-            "file or repeat --checkpoint"
+            "an ensemble has no weights: train its members, then list them in a TOML file or "
+            "repeat --checkpoint"
         )
     model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
     return model
 
 
 def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
-    """A model of names and shapes alone, without memory for its weights."""
+    """A model on the meta device: names and shapes, no memory for weights."""
     with torch.device("meta"), _Unfilled():
         return build_model(architecture, config, sizes)
 
 
 def planned_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
-    """A hollow model of sizes that a user chose; raises UsageError where no model can have them."""
+    """A hollow model with a user's sizes; raises UsageError if no model can have them."""
     try:
         return hollow_model(architecture, config, sizes)
     except (RuntimeError, OverflowError) as error:
@@ -164,7 +164,7 @@ def planned_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqM
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes named tensors as safetensors, synced; one of several names once for each."""
+    """Writes named tensors as safetensors, synced; a shared tensor is written for each name."""
     from safetensors.torch import save
 
     plain: dict[str, torch.Tensor] = {}
@@ -177,7 +177,7 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Reads safetensors; raises CheckpointError for a damaged file."""
+    """Reads a safetensors file; raises CheckpointError if it is damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load, load_file
 
@@ -238,7 +238,7 @@ def write_model_files(
 
 
 def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]) -> None:
-    """Writes the manifest over all files that are in the folder."""
+    """Writes the manifest of all files in the folder."""
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
@@ -262,16 +262,16 @@ def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]
 
 
 def read_saved(folder: str | Path, whole: bool = True) -> SavedModel:
-    """Reads and verifies a checkpoint, weights not loaded yet.
+    """Reads and verifies a checkpoint without loading the weights.
 
     Args:
-        folder: the checkpoint's.
-        whole: verify the files of training too, which may be twice the size of the weights and
-            are of no account to who only uses the model.
+        folder: folder of the checkpoint.
+        whole: also verify the files of training. They can be twice as large as the weights, and
+            only training reads them.
 
     Raises:
-        InputMissingError: no such folder, or one without a manifest.
-        CheckpointError: a file that is missing, damaged or of another format.
+        InputMissingError: the folder does not exist, or has no manifest.
+        CheckpointError: a file is missing, damaged or of another format.
     """
     return steady(folder, lambda place: read_at(place, whole, Path(folder)))
 
@@ -343,12 +343,12 @@ def read_at(path: Path, whole: bool = True, folder: Path | None = None) -> Saved
 
 
 def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint folder as plain JSON values."""
+    """The manifest of a checkpoint folder, as JSON values."""
     path = folder / MANIFEST
     if not folder.exists():
         raise missing(folder, "no such checkpoint folder")
     if not folder.is_dir():
-        raise CheckpointError("a checkpoint is a folder, this is a file", str(folder))
+        raise CheckpointError("this is a file, but a checkpoint is a folder", str(folder))
     try:
         return read_manifest(folder, FORMAT, VERSION)
     except FileNotFoundError as error:
@@ -360,7 +360,7 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """sha256 over all tensors, by name."""
+    """sha256 of all tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())

@@ -1,7 +1,7 @@
-"""The architectures registry: configs and presets, importable without torch.
+"""The registry of architectures: configs and presets, importable without torch.
 
-A builder takes (config, sizes) and returns a Seq2SeqModel; `ensemble`, which is not trained, is
-built from checkpoints by `s2st.scoring.load_scorers` instead.
+A builder takes (config, sizes) and returns a `Seq2SeqModel`. The exception is `ensemble`, which is
+not trained: `s2st.scoring.load_scorers` builds it from checkpoints.
 """
 
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 ARCHITECTURES: Registry["Seq2SeqModel"] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 UNTRAINED = ("ensemble",)  # they have no weights of their own
 MOST_WORDS = (1 << 31) - 1
-MOST_WIDTH = 100_000  # of a layer: its square takes 40 GB
+MOST_WIDTH = 100_000  # width of a layer; a square matrix then takes 40 GB
 
 
 @dataclass(frozen=True)
 class DefaultSizes:
-    """Sizes of a model for a corpus of up to `tokens` target words."""
+    """Default sizes of a model for a corpus of up to `tokens` target words."""
 
     tokens: float
     layers: int
@@ -30,7 +30,8 @@ class DefaultSizes:
     dropout: float
 
 
-# Found on the demo's corpus and on Multi30k; the larger two follow the paper's width and depth.
+# The first two were found on the demo's corpus and on Multi30k; the others have the paper's width
+# and depth.
 DEFAULT_SIZES = (
     DefaultSizes(3e5, 1, 256, 256, 0.2),
     DefaultSizes(3e6, 1, 512, 256, 0.4),
@@ -38,9 +39,10 @@ DEFAULT_SIZES = (
     DefaultSizes(float("inf"), 4, 1000, 1000, 0.1),
 )
 
-# Published, not found here: on Multi30k's size 4 x 128 is better than wider and deeper (Wu et al.
-# 2021, "Good for Misconceived Reasons"); above 3e6 words the base's width and depth, with more
-# dropout for less text than its corpus. The smallest is a guess, tried by examples/verse only.
+# Published sizes, not tuned here. For a corpus like Multi30k, 4 x 128 is better than wider and
+# deeper models (Wu et al. 2021, "Good for Misconceived Reasons"). Above 3e6 words: width and depth
+# of the base model, with more dropout for a smaller corpus. The first row is a guess; only
+# examples/verse has tried it.
 TRANSFORMER_SIZES = (
     DefaultSizes(3e5, 2, 128, 128, 0.2),
     DefaultSizes(3e6, 4, 128, 128, 0.3),
@@ -51,39 +53,39 @@ TRANSFORMER_SIZES = (
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Options of every architecture: its softmax, and the order of its target words.
+    """Options of every architecture: the softmax, and the order of the target words.
 
     Attributes:
-        reads_source: whether p(target) depends on a source; false of a language model.
-        default_sizes: of models whose sizes are left out, by rising size of the corpus.
+        reads_source: whether p(target) depends on a source; False for a language model.
+        default_sizes: sizes that replace missing ones, in the order of the corpus size.
     """
 
     reads_source: ClassVar[bool] = True
     default_sizes: ClassVar[tuple[DefaultSizes, ...]] = DEFAULT_SIZES
 
     reverse_target: bool = option(
-        False, "predict the target from right to left (text goes in and out as ever)"
+        False, "predict the target from right to left (input and output text do not change)"
     )
     tie_embeddings: str = option(
         "none",
-        "share weights: the softmax's with the target embedding (output), or with the source's "
-        "too (all; needs preprocess --joined-dictionary)",
+        "share weights: output: of the softmax and the target embedding; all: also of the source "
+        "embedding (needs preprocess --joined-dictionary)",
         choices=("none", "output", "all"),
     )
     softmax: str = option(
         "full",
-        "over all words; adaptive, which spends less on rare words; or sampled, over some words "
-        "drawn for each batch in training (scores are over all words)",
+        "full: over all words; adaptive: less computation for rare words; sampled: in training "
+        "over words drawn for each batch, in scoring over all words",
         choices=("full", "adaptive", "sampled"),
     )
     adaptive_cutoffs: tuple[int, ...] = option(
         (),
-        "first word id of each further part of the adaptive softmax; repeatable",
+        "first word id of each further part of the adaptive softmax; can be repeated",
         minimum=1,
         maximum=MOST_WORDS,
     )
     softmax_samples: int = option(
-        1000, "words drawn for the sampled softmax", minimum=1, maximum=MOST_WORDS
+        1000, "words drawn per batch for the sampled softmax", minimum=1, maximum=MOST_WORDS
     )
 
 
@@ -101,7 +103,7 @@ def _dropout(help: str) -> Any:
 
 @dataclass(frozen=True)
 class SizedConfig(ModelConfig):
-    """Sizes that all recurrent architectures have. `train` derives missing sizes from the corpus.
+    """The sizes of the recurrent architectures. `train` derives missing sizes from the corpus.
 
     A subclass repeats a field to give it another help text; the order of the fields stays.
     """
@@ -109,7 +111,9 @@ class SizedConfig(ModelConfig):
     layers: int | None = _layers("layers of encoder and decoder")
     hidden_size: int | None = _width("cells a layer")
     embedding_size: int | None = _width("width of the word embeddings")
-    dropout: float | None = _dropout("dropout on embeddings, between layers and before the output")
+    dropout: float | None = _dropout(
+        "dropout of embeddings, between layers, and before the output layer"
+    )
 
     def sizes(self) -> tuple[int, int, int, float]:
         """Layers, hidden size, embedding size and dropout; raises ValueError if one is missing."""
@@ -125,25 +129,25 @@ class RecurrentConfig(SizedConfig):
 
     reverse_source: bool = option(False, "read the source words in reverse order")
     bidirectional: bool = option(
-        False, "the encoder reads in both directions, with half of the cells for each"
+        False, "the encoder reads in both directions, with half of the cells for each direction"
     )
     residual: bool = option(
-        False, "layers from the second on add their input to what they give (Wu et al. 2016)"
+        False, "layers from the second on add their input to their output (Wu et al. 2016)"
     )
     layer_norm: bool = option(
-        False, "layer normalization in the cells (Ba et al. 2016); trains slower"
+        False, "layer normalization in the cells (Ba et al. 2016); slower training"
     )
     recurrent_dropout: float = option(
         0.0,
-        "dropout on what the recurrent weights read, with one mask for a whole sentence (Gal & "
-        "Ghahramani 2016); trains slower",
+        "dropout of the hidden state that the recurrent weights read, with one mask per sentence "
+        "(Gal & Ghahramani 2016); slower training",
         minimum=0,
         maximum=0.99,
     )
     context: str = option(
         "first-state",
-        "how the decoder is given the encoder's final state: as its first state only, "
-        "or also as an input at every step",
+        "where the decoder reads the encoder's final state: as its first state only, or also as "
+        "an input at every step",
         choices=("first-state", "every-step"),
     )
     init: str = option(
@@ -160,37 +164,37 @@ class AttentionConfig(SizedConfig):
 
     attention: str = option(
         "additive",
-        "how source positions are weighed: additive (Bahdanau et al. 2015), dot or general "
-        "(Luong et al. 2015)",
+        "score function of the attention: additive (Bahdanau et al. 2015), dot or general (Luong "
+        "et al. 2015)",
         choices=("additive", "dot", "general"),
     )
-    attention_heads: int = option(1, "attentions side by side", minimum=1, maximum=1000)
+    attention_heads: int = option(1, "attention heads", minimum=1, maximum=1000)
     bidirectional: bool = option(True, "the encoder reads in both directions")
     input_feeding: bool = option(
-        False, "give the attended features to the next step too (Luong et al. 2015, section 3.3)"
+        False, "the next step also reads the attended features (Luong et al. 2015, section 3.3)"
     )
 
 
 @dataclass(frozen=True)
 class TransformerConfig(ModelConfig):
-    """Options of the Transformer. Sizes left out follow the corpus (see `train`)."""
+    """Options of the Transformer. `train` derives missing sizes from the corpus."""
 
     default_sizes: ClassVar[tuple[DefaultSizes, ...]] = TRANSFORMER_SIZES
 
     layers: int | None = _layers("layers of encoder and decoder")
     hidden_size: int | None = _width("width of the model")
-    heads: int = option(4, "attention heads; they divide the width", minimum=1, maximum=10_000)
+    heads: int = option(4, "attention heads; must divide --hidden-size", minimum=1, maximum=10_000)
     feedforward_size: int | None = option(
         None,
-        "width of the feed-forward layers; 4 x --hidden-size when left out",
+        "width of the feed-forward layers; default: 4 x --hidden-size",
         minimum=1,
         maximum=10 * MOST_WIDTH,
     )
-    dropout: float | None = _dropout("dropout on embeddings and on what each sublayer adds")
+    dropout: float | None = _dropout("dropout of embeddings and of the output of each sublayer")
     attention_dropout: float = option(0.0, "dropout of attention weights", minimum=0, maximum=0.99)
     norm: str = option(
         "pre",
-        "layer normalization before each sublayer, or after it as published",
+        "pre: layer normalization before each sublayer; post: after it, as published",
         choices=("pre", "post"),
     )
 
@@ -221,7 +225,8 @@ class ConvolutionalConfig(SizedConfig):
     decoder_cell: str = option("rnn", "cells of the decoder", choices=("rnn", "gru", "lstm"))
     largest_kernel: int = option(
         10,
-        "words n of the largest convolution; sentences of n (n + 1) / 2 tokens or more repeat it",
+        "width n of the largest convolution in words; sentences of n (n + 1) / 2 tokens or more "
+        "repeat it",
         minimum=2,
         maximum=1000,
     )
@@ -232,24 +237,26 @@ class AlignedConfig(SizedConfig):
     """Options of the aligned RNN: one target word for each source word."""
 
     layers: int | None = _layers("layers")
-    cell: str = option("rnn", "kind of cells", choices=("rnn", "gru", "lstm"))
+    cell: str = option("rnn", "kind of cell", choices=("rnn", "gru", "lstm"))
 
 
 @dataclass(frozen=True)
 class EnsembleConfig:
-    """Options of an ensemble: checkpoints that score together."""
+    """Options of an ensemble: several checkpoints whose scores are averaged."""
 
-    members: tuple[str, ...] = option((), "checkpoint folders, relative to the file's own folder")
+    members: tuple[str, ...] = option(
+        (), "checkpoint folders, relative to the folder of the TOML file"
+    )
     weights: tuple[float, ...] = option(
         (),
-        "one weight a member; equal when left out",
+        "one weight per member; default: equal weights",
         minimum=0,
         maximum=MOST_WEIGHT,
         open_minimum=True,
     )
     mode: str = option(
         "probability",
-        "average the members' probabilities, or their log-probabilities (renormalized)",
+        "average the members' probabilities, or their log-probabilities (then renormalized)",
         choices=("probability", "log-probability"),
     )
 
@@ -268,13 +275,13 @@ ARCHITECTURES.register(
     "rctm",
     ConvolutionalConfig,
     "s2st.models.convolutional.rctm:ConvolutionalModel",
-    "convolutional sentence vector, RNN decoder (Kalchbrenner & Blunsom 2013, RCTM I)",
+    "convolutional sentence encoder, RNN decoder (Kalchbrenner & Blunsom 2013, RCTM I)",
 )
 ARCHITECTURES.register(
     "aligned-rnn",
     AlignedConfig,
     "s2st.models.aligned_rnn:AlignedModel",
-    "RNN that writes one target word for each source word as it reads it",
+    "RNN that writes one target word as it reads each source word",
 )
 _ATTENTION = "s2st.models.attention.encoder_decoder"
 ARCHITECTURES.register(
@@ -312,9 +319,9 @@ ARCHITECTURES.register(
     "ensemble",
     EnsembleConfig,
     "s2st.scoring.load_scorers:build_ensemble",
-    "several checkpoints that score together (from a TOML file; not trained)",
+    "average of several checkpoints (members in a TOML file; not trained)",
 )
-ARCHITECTURES.preset("lstm-forward", "lstm", {"reverse_source": False}, "LSTM, source as it is")
+ARCHITECTURES.preset("lstm-forward", "lstm", {"reverse_source": False}, "LSTM, source not reversed")
 ARCHITECTURES.preset("lstm-reversed", "lstm", {"reverse_source": True}, "LSTM, source reversed")
 ARCHITECTURES.preset(
     "lstm-sutskever2014",
@@ -347,9 +354,9 @@ ARCHITECTURES.preset(
 
 
 def with_default_sizes(config: Any, training_tokens: int) -> Any:
-    """The config with sizes that were left out (None) filled in for a corpus of that many words.
+    """The config with default sizes, for a corpus of that many words, in place of missing ones.
 
-    Works on any architecture's config: only fields of these names that are None are set.
+    Works for the config of any architecture: it sets only fields that are None.
     """
     table = getattr(config, "default_sizes", DEFAULT_SIZES)
     sizes = next(item for item in table if training_tokens <= item.tokens)

@@ -1,1 +1,1 @@
-"""n-gram language models: ARPA files, their tables, and training with modified Kneser-Ney."""
+"""n-gram language models: ARPA files, lookup tables, training with modified Kneser-Ney."""

@@ -1,9 +1,9 @@
-r"""ARPA files, the text form of n-gram models: log10 probabilities and backoff weights.
+r"""Reading of ARPA files, the text format of n-gram models: log10 probabilities and backoffs.
 
-Read as KenLM reads them: `<UNK>` is `<unk>`, a file without it gives it the log10 probability -100,
-backoff weights that are missing are 0, text before `\data\` is passed over. There a comment, which
-KenLM passes over too, tells the tokeniser of our own files. Every n-gram's first
-words must be an n-gram of the section before, as they are in all files that a program wrote.
+Files are read as KenLM reads them: `<UNK>` means `<unk>`, whose log10 probability is -100 if the
+file lacks it; missing backoff weights are 0; text before `\data\` is ignored. s2st writes a comment
+there that records the tokenizer. The first words of every n-gram must be an n-gram of the section
+before, as in every file that a program wrote.
 """
 
 import json
@@ -23,60 +23,65 @@ from s2st.text.line_files import read_lines, split_words
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, recorded_config
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
 
-SUFFIXES = (".arpa", ".arpa.gz")  # that are written
+SUFFIXES = (".arpa", ".arpa.gz")  # of files that s2st writes
 READ = (*SUFFIXES, ".arpa.xz", ".arpa.bz2")
 MISSING_UNK = -100.0  # KenLM's, log10
 MOST_LOG10 = 1e30  # of a number, with its sign; sums of them are finite in single precision
 MOST_ORDERS = 20
 COMMENT = "# s2st tokenizer "
-MOST_COMMENTS = 100  # lines before the data that are looked at
+MOST_COMMENTS = 100  # lines before the data that may contain the comment
 BLOCK = 1 << 14  # lines parsed together
 
 
 def is_arpa(path: str | Path) -> bool:
-    """Whether a path is meant as an ARPA file, by its name; a folder is none."""
+    """Whether a path names an ARPA file, by its suffix; a folder does not."""
     return str(path).endswith(READ) and not Path(path).is_dir()
 
 
 def read_arpa(path: str | Path) -> NGrams:
-    """Reads an ARPA file, plain or compressed.
+    """Read an ARPA file, plain or compressed.
 
     Raises:
         InputMissingError: it cannot be read.
-        DataError: it is damaged, cut short or no ARPA file; names the line.
+        DataError: it is damaged, truncated or not an ARPA file; the message names the line.
     """
     return read_model(path)[0]
 
 
 def read_model(path: str | Path) -> tuple[NGrams, TokenizerSpec]:
-    """An ARPA file's n-grams, and the tokeniser that it tells, without its model.
+    """Read an ARPA file's n-grams and its recorded tokenizer, which is without a trained model.
 
-    The tokeniser is `none` where the file tells nothing. Raises as `read_arpa`.
+    A file without a record has the tokenizer `none`. Raises as `read_arpa`.
     """
     reader = _Reader(str(path))
     return reader.read(), reader.tokenizer
 
 
 def tokenizer_comment(spec: TokenizerSpec) -> str:
-    """The line that tells the tokeniser; none for words between blanks, which all files have."""
+    """Return the line that records the tokenizer; "" for the default, `none`."""
     if spec == TokenizerSpec(spec.name, NoneConfig(), spec.language):
         return ""
     return f"{COMMENT}{json.dumps(spec.record(), ensure_ascii=False)}\n"
 
 
 def read_words(path: str | Path) -> tuple[Vocabulary, TokenizerSpec]:
-    """The words of an ARPA file, as `read_arpa` numbers them, and the tokeniser that it tells.
+    """Read the words of an ARPA file, numbered as by `read_arpa`, and its recorded tokenizer.
 
-    The n-grams are passed over, but to the end of the file, whose checksum is compared.
+    The n-grams are skipped, but the file is read to its end, so that its checksum is verified.
     """
     reader = _Reader(str(path))
     reader.read_single()
-    reader.pass_over()
+    reader.skip_ngrams()
     return reader.vocabulary(), reader.tokenizer
 
 
 class _Reader:
-    """One pass over the file; `line` is the number of the line read last."""
+    """One pass over the file.
+
+    Attributes:
+        line: number of the last line read.
+        tokenizer: the recorded tokenizer, once the header is read.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -91,28 +96,28 @@ class _Reader:
         for order, count in enumerate(counts[1:], start=2):
             self._expect(f"\\{order}-grams:")
             orders.append(self._section(order, count, orders))
-        orders[-1] = replace(orders[-1], backoffs=np.empty(0))  # of the longest n-grams
+        orders[-1] = replace(orders[-1], backoffs=np.empty(0))  # the longest n-grams need none
         self._expect("\\end\\")
-        self._expect_nothing()
+        self._expect_end()
         return NGrams(self.vocabulary(), tuple(orders))
 
     def read_single(self) -> tuple[Order, list[int]]:
-        """The single words, and how many n-grams of each order there shall be."""
+        """Read the single words; return them and the promised number of n-grams by order."""
         counts = self._header()
         self._expect("\\1-grams:")
         return self._words(counts[0]), counts
 
-    def pass_over(self) -> None:
-        """Reads on to the end of the file."""
+    def skip_ngrams(self) -> None:
+        """Read to the end of the file without parsing."""
         for line in self._lines:
             self.line += 1
             if line.strip() == "\\end\\":
-                self._expect_nothing()
+                self._expect_end()
                 return
-        raise self._fail("ends where \\end\\ should come: cut short?")
+        raise self._fail("the file ends before \\end\\: truncated?")
 
     def vocabulary(self) -> Vocabulary:
-        """The words read."""
+        """Return the words read so far."""
         words = [word for word, i in self._index.items() if i >= len(SPECIALS)]
         return Vocabulary(words, [1] * len(words))
 
@@ -125,18 +130,18 @@ class _Reader:
         return DataError(message, self.path, self.line if line is None else line)
 
     def _expect(self, header: str) -> None:
-        """Passes over blank lines to a header."""
+        """Skip blank lines up to a header."""
         while True:
             line = self._next()
             if line is None:
-                raise self._fail(f"ends where {header} should come: cut short?")
+                raise self._fail(f"the file ends before {header}: truncated?")
             if line.strip() == header:
                 return
             if line.strip():
                 raise self._fail(f"expected {header}, not {line[:60]!r}")
 
-    def _expect_nothing(self) -> None:
-        """Reads blank lines to the end of the file, where a checksum may be."""
+    def _expect_end(self) -> None:
+        """Read blank lines to the end of the file, so that its checksum is verified."""
         for line in self._lines:
             self.line += 1
             if line.strip():
@@ -147,9 +152,9 @@ class _Reader:
         while line is not None and line.strip() != "\\data\\":
             line = self._next()
             if line is not None and line.startswith(COMMENT) and self.line <= MOST_COMMENTS:
-                self.tokenizer = self._told(line[len(COMMENT) :])
+                self.tokenizer = self._recorded_tokenizer(line[len(COMMENT) :])
         if line is None:
-            raise DataError("no line \\data\\: not an ARPA file", self.path)
+            raise DataError("not an ARPA file: there is no line \\data\\", self.path)
         counts: list[int] = []
         while True:
             line = self._next()
@@ -162,14 +167,14 @@ class _Reader:
             if not (text.startswith("ngram ") and _is_count(count) and _is_count(order)):
                 raise self._fail(f"expected `ngram N=count`, not {text[:60]!r}")
             if int(order) != len(counts) + 1 or int(order) > MOST_ORDERS:
-                raise self._fail(f"order {order} where {len(counts) + 1} should come")
+                raise self._fail(f"expected order {len(counts) + 1}, not {order}")
             counts.append(int(count))
         if not counts:
             raise self._fail("no counts (ngram 1=...) after \\data\\")
         return counts
 
-    def _told(self, text: str) -> TokenizerSpec:
-        """The tokeniser of a comment."""
+    def _recorded_tokenizer(self, text: str) -> TokenizerSpec:
+        """Parse the comment that records the tokenizer."""
         try:
             record = load_json(text)
             name, options = record["name"], record["options"]
@@ -183,26 +188,26 @@ class _Reader:
             RecursionError,
             S2STError,
         ) as error:
-            raise self._fail("no tokenizer that there is") from error
+            raise self._fail("the comment names no known tokenizer") from error
 
     def _blocks(self, order: int, count: int) -> Iterator[tuple[list[str], int]]:
-        """The lines of a section in blocks, each with the number of its first line."""
+        """Yield the lines of a section in blocks, each with the number of its first line."""
         left = count
         while left:
             first = self.line + 1
             block = list(islice(self._lines, min(left, BLOCK)))
             self.line += len(block)
             if "" in block:
-                at = first + block.index("")
-                found = count - left + block.index("")
-                raise self._fail(f"{found} {order}-grams, but ngram {order}={count}", at)
+                blank = first + block.index("")
+                actual = count - left + block.index("")
+                raise self._fail(f"{actual} {order}-grams, but ngram {order}={count}", blank)
             if not block:
-                raise self._fail(f"ends within the {order}-grams: cut short?")
+                raise self._fail(f"the file ends within the {order}-grams: truncated?")
             left -= len(block)
             yield block, first
 
     def _words(self, count: int) -> Order:
-        """The section of single words, which gives them their ids."""
+        """Read the section of single words, and number the words."""
         words: list[str] = []
         log_probs, backoffs = array("d"), array("d")
         for block, first in self._blocks(1, count):
@@ -212,15 +217,15 @@ class _Reader:
             words += columns[0]
             log_probs.extend(columns[1].tolist())
             backoffs.extend(columns[2].tolist())
-        begin, given = self.line - count + 1, set()
+        begin, seen = self.line - count + 1, set()
         ids = np.empty(count, dtype=np.int64)
         for place, word in enumerate(words):
             ids[place] = number = self._index.setdefault(word, len(self._index) - 1)
-            if number in given:
+            if number in seen:
                 raise self._fail(f"{word[:80]!r} occurs twice", begin + place)
-            given.add(number)
+            seen.add(number)
         for name, number in (("<s>", BOS_ID), ("</s>", EOS_ID)):
-            if number not in given:
+            if number not in seen:
                 raise self._fail(f"{name} is not among the words")
         size = len(self._index) - 1
         values = np.full(size, -np.inf), np.zeros(size)
@@ -230,7 +235,7 @@ class _Reader:
         return Order(np.arange(size), values[0], values[1])
 
     def _section(self, order: int, count: int, shorter: list[Order]) -> Order:
-        """The section of an order above 1."""
+        """Read the section of an order above 1."""
         parts: list[tuple[Keys, Floats, Floats]] = []
         begin = self.line + 1
         for block, first in self._blocks(order, count):
@@ -265,15 +270,15 @@ class _Reader:
         return Order(keys, log_probs[rising], backoffs[rising])
 
     def _find_fault(self, block: list[str], first: int, order: int) -> DataError:
-        """The error of the first bad line of a block."""
+        """Return the error of the first bad line of a block."""
         for number, line in enumerate(block, start=first):
             if line.lstrip().startswith("\\"):
-                return self._fail(f"{line[:40]!r} before the last of the {order}-grams", number)
+                return self._fail(f"{line[:40]!r} comes before the last {order}-gram", number)
             fields = _fields(line, order)
             if fields is None:
                 return self._fail(f"expected a log10 probability and {order} words", number)
             words, log_prob, backoff = fields
-            if _number(log_prob) > 0:  # nan too
+            if _number(log_prob) > 0:  # also true for nan, which reads as inf
                 return self._fail(f"{log_prob[:40]!r} is not a log10 probability", number)
             if not math.isfinite(_number(backoff)):
                 return self._fail(f"{backoff[:40]!r} is not a log10 backoff weight", number)
@@ -284,13 +289,13 @@ class _Reader:
 
 
 def _columns(block: list[str], order: int) -> tuple[list[str], Floats, Floats] | None:
-    """Words (all in one list), log_probs and backoffs of lines; None if any cannot be so."""
+    """Return words (in one list), log_probs and backoffs of lines; None if a line is bad."""
     rows = [line.split("\t") for line in block]
     widths = set(map(len, rows))
     if widths != {2} and widths != {3}:
         return _slow_columns(block, order)
     words = " \n ".join([row[1] for row in rows]).split(" ")
-    between = slice(order, None, order + 1)  # where the line ends must be
+    between = slice(order, None, order + 1)  # required positions of the line ends
     whole = len(words) == len(rows) * (order + 1) - 1
     if not whole or words[between].count("\n") != len(rows) - 1 or "" in words:
         return _slow_columns(block, order)
@@ -300,7 +305,7 @@ def _columns(block: list[str], order: int) -> tuple[list[str], Floats, Floats] |
 
 
 def _slow_columns(block: list[str], order: int) -> tuple[list[str], Floats, Floats] | None:
-    """As `_columns`, of lines that are not cut by tabs and single blanks."""
+    """Like `_columns`, for lines that are not separated by tabs and single spaces."""
     words: list[str] = []
     log_probs, backoffs = [], []
     for line in block:
@@ -325,7 +330,7 @@ def _numbers(
 
 
 def _fields(line: str, order: int) -> tuple[list[str], str, str] | None:
-    """Words, log_prob and backoff of a line; None where they are not so many words."""
+    """Return words, log_prob and backoff of a line; None unless it has `order` words."""
     cells = line.split("\t")
     if 2 <= len(cells) <= 3:
         words = split_words(cells[1])

@@ -1,8 +1,8 @@
-"""Counting n-grams in bounded memory: text to ids on disk, then the distinct n-grams by order.
+"""Counting of n-grams in bounded memory: text to ids on disk, then distinct n-grams by order.
 
-Here an n-gram's number is its place in suffix order (last word first), and the key of w1 .. wk is
-(number of w2 .. wk) x V + w1: one integer, so that sorting keys sorts n-grams, and n-grams that
-extend one by a word to the left are neighbours.
+In this module an n-gram's number is its index in suffix order (last word first). The key of
+w1 .. wk is the integer (number of w2 .. wk) x V + w1, so that sorting keys sorts n-grams, and the
+n-grams that extend an n-gram by one word to the left are neighbors.
 """
 
 import logging
@@ -22,14 +22,14 @@ from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID, Vocabulary, mostly_unknown
 
 log = logging.getLogger("s2st")
-LINES = 2000  # read together
-BYTES_A_POSITION = 80  # while a block of positions is sorted and counted
+LINES = 2000  # lines read together
+BYTES_PER_POSITION = 80  # memory for a position of the text while its block is sorted
 Tokens = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class WordLimits:
-    """Which words a model knows: those of `given`, or the `most` most frequent of the text."""
+    """The words of a model: those of `given`, or else the `most` most frequent of the text."""
 
     given: Vocabulary | None = None
     most: int | None = None
@@ -37,11 +37,11 @@ class WordLimits:
 
 @dataclass(frozen=True)
 class Counted:
-    """The distinct n-grams of one order, in suffix order; of order 1 all words, by id.
+    """The distinct n-grams of one order in suffix order; for order 1, all words by id.
 
     Attributes:
-        keys: rising.
-        counts: how often each occurs in the text.
+        keys: in rising order.
+        counts: number of occurrences of each n-gram in the text.
     """
 
     keys: Keys
@@ -51,12 +51,12 @@ class Counted:
 def read_text(
     lines: Iterable[str], tokenizer: Tokenizer, limits: WordLimits, folder: Path
 ) -> tuple[Tokens, Vocabulary]:
-    """Ids of all sentences, each between BOS and EOS, as one array on disk, and the words.
+    """Return the ids of all sentences, each between BOS and EOS, on disk, and the vocabulary.
 
-    Words that the vocabulary lacks are UNK, as are those that look like a special token.
+    Words that are not in the vocabulary become UNK, and so do words that look like a special token.
 
     Raises:
-        DataError: there are no words.
+        DataError: the text has no words.
     """
     index: defaultdict[str, int] = defaultdict(count(len(SPECIALS)).__next__)
     index.update(dict.fromkeys(SPECIALS, UNK_ID))
@@ -97,31 +97,31 @@ def read_text(
 def count_ngrams(
     tokens: Tokens, words: int, order: int, folder: Path, memory: int
 ) -> list[Counted]:
-    """The distinct n-grams of each order from 1, as arrays on disk.
+    """Count the distinct n-grams of each order from 1; return arrays on disk.
 
     Args:
-        tokens: as `read_text` gives them.
-        words: V, special ones counted.
-        order: of the longest n-grams.
-        folder: for the arrays.
-        memory: bytes for a block at most.
+        tokens: result of `read_text`.
+        words: V, the size of the vocabulary, including special tokens.
+        order: length of the longest n-grams.
+        folder: folder for the arrays.
+        memory: maximal number of bytes for a block.
     """
-    block = max(1, memory // BYTES_A_POSITION)
+    block = max(1, memory // BYTES_PER_POSITION)
     single = np.zeros(words, dtype=np.int64)
     for first in range(0, len(tokens), block):
         single += np.bincount(tokens[first : first + block], minlength=words)
-    found = [Counted(np.arange(words), single)]
+    orders = [Counted(np.arange(words), single)]
     positions = _Positions(tokens, words, folder, block)
     for length in range(2, order + 1):
-        found.append(Counted(*count_keys(positions.keys(length), folder, f"{length}", block)))
+        orders.append(Counted(*count_keys(positions.keys(length), folder, f"{length}", block)))
         if length < order:
-            positions.number(length, found[-1].keys)
+            positions.number(length, orders[-1].keys)
     positions.close()
-    return found
+    return orders
 
 
 class _Positions:
-    """Which n-gram ends at each position of the text: its number, -1 where there is none."""
+    """The number of the n-gram that ends at each position of the text; -1 if there is none."""
 
     def __init__(self, tokens: Tokens, words: int, folder: Path, block: int) -> None:
         self._tokens = tokens
@@ -131,17 +131,22 @@ class _Positions:
         self._numbers = mapped(self._path, "int64", len(tokens))
 
     def keys(self, length: int) -> Iterator[Keys]:
-        """The keys of the n-grams of this length, of a block of positions at a time."""
+        """Yield the keys of the n-grams of this length, one block of positions at a time."""
         for first in range(0, len(self._tokens), self._block):
             keys, real = self._block_keys(length, first)
             yield keys[real]
 
     def number(self, length: int, distinct: Keys) -> None:
-        """Goes on from shorter n-grams to those of this length, whose distinct keys are given."""
+        """Replace the numbers of shorter n-grams by those of this length.
+
+        Args:
+            length: length of the n-grams.
+            distinct: the distinct keys of this length, in rising order.
+        """
         for first in range(0, len(self._tokens), self._block):
             keys, real = self._block_keys(length, first)
             keys = keys[real]
-            rising = keys.argsort()  # in which places are found several times faster
+            rising = keys.argsort()  # searchsorted is several times faster on sorted keys
             numbers = np.empty(len(keys), dtype=np.int64)
             numbers[rising] = np.searchsorted(distinct, keys[rising])
             result = np.full(len(real), -1, dtype=np.int64)
@@ -149,11 +154,14 @@ class _Positions:
             self._numbers[first : first + self._block] = result
 
     def close(self) -> None:
-        """Takes the file away."""
+        """Remove the file."""
         self._path.unlink(missing_ok=True)
 
     def _block_keys(self, length: int, first: int) -> tuple[Keys, npt.NDArray[np.bool_]]:
-        """Keys at the positions from `first`, and where they are real: behind no BOS."""
+        """Return the keys at the positions from `first`, and a mask of those that are n-grams.
+
+        Positions too close to the start of a sentence have no n-gram.
+        """
         last = min(len(self._tokens), first + self._block)
         source = self._tokens if length == 2 else self._numbers
         numbers = source[first:last].astype(np.int64)
@@ -162,7 +170,7 @@ class _Positions:
         return numbers * self._words + self._before(first, last, length - 1), real
 
     def _before(self, first: int, last: int, distance: int) -> Tokens:
-        """The words so far before the positions; BOS where the text begins later."""
+        """Return the words `distance` before the positions; BOS before the start of the text."""
         missing = min(last - first, max(0, distance - first))
         part = self._tokens[max(0, first - distance) : max(0, last - distance)]
         return np.concatenate([np.full(missing, BOS_ID, dtype=np.int32), part])

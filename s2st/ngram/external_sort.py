@@ -1,6 +1,6 @@
-"""Distinct keys and their counts from a stream of keys larger than the memory.
+"""External merge sort that counts distinct keys of a stream larger than memory.
 
-Blocks are sorted and spilled as runs into one file; runs are merged a piece of each at a time.
+Sorted blocks are written as runs into one file; then the runs are merged piece by piece.
 """
 
 import os
@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from s2st.ngram.lookup_tables import Keys
 
-Counted = tuple[Keys, Keys]  # keys, rising and distinct, and how often each occurred
+KeyCounts = tuple[Keys, Keys]  # distinct keys in rising order, and the count of each
 
 
 class Column:
-    """An array on disk, appended to, then read as a memory map.
+    """An array on disk: first appended to, then read as a memory map.
 
     Args:
-        path: of the file.
-        kind: numpy's name of the type.
+        path: the file.
+        kind: name of the numpy type.
     """
 
     def __init__(self, path: Path, kind: str = "int64") -> None:
@@ -31,26 +31,26 @@ class Column:
         self.length = 0
 
     def append(self, values: npt.NDArray[np.generic]) -> None:
-        """Adds values at the end."""
+        """Append values."""
         self._file.write(np.ascontiguousarray(values, dtype=self._kind).data)
         self.length += len(values)
 
     def array(self) -> npt.NDArray[np.generic]:
-        """All of it; nothing is appended afterwards."""
+        """Return the whole array; nothing can be appended afterwards."""
         self._file.close()
         return mapped(self.path, self._kind.name, self.length, "r")
 
     def remove(self) -> None:
-        """Takes the file away."""
+        """Remove the file."""
         self._file.close()
         self.path.unlink()
 
 
 def mapped(path: Path, kind: str, length: int, mode: str = "w+") -> npt.NDArray[np.generic]:
-    """An array of a file, which the kernel keeps in memory as far as there is room."""
-    if not length:  # which cannot be mapped
+    """Map a file as an array; the kernel keeps as much of it in memory as fits."""
+    if not length:  # an empty file cannot be mapped
         return np.empty(0, dtype=kind)
-    if mode == "w+":  # a file with holes would end the process where the disk is full
+    if mode == "w+":  # writing to a sparse file on a full disk would kill the process
         with open(path, "xb") as stream:
             _reserve(stream.fileno(), length * np.dtype(kind).itemsize)
         mode = "r+"
@@ -71,12 +71,12 @@ class _Run:
 
 
 def count_keys(blocks: Iterable[Keys], folder: Path, name: str, piece: int) -> tuple[Keys, Keys]:
-    """Distinct keys, rising, and their counts, as arrays on disk.
+    """Return the distinct keys in rising order, and their counts, as arrays on disk.
 
     Args:
-        blocks: keys in any order; a block is sorted in memory.
-        folder, name: where the arrays lie: NAME.keys and NAME.counts.
-        piece: keys that are merged at once.
+        blocks: keys in any order; each block is sorted in memory.
+        folder, name: the arrays are FOLDER/NAME.keys and FOLDER/NAME.counts.
+        piece: number of keys merged at once.
     """
     runs, spilled = [], (Column(folder / "runs.keys"), Column(folder / "runs.counts"))
     for block in blocks:
@@ -92,16 +92,16 @@ def count_keys(blocks: Iterable[Keys], folder: Path, name: str, piece: int) -> t
     return merged[0].array(), merged[1].array()  # type: ignore[return-value]
 
 
-def _append(columns: tuple[Column, Column], counted: Counted) -> None:
+def _append(columns: tuple[Column, Column], counted: KeyCounts) -> None:
     for column, values in zip(columns, counted, strict=True):
         column.append(values)
 
 
-def _merge(runs: list[_Run], keys: Keys, counts: Keys, piece: int) -> Iterator[Counted]:
-    """Yields what several sorted runs hold, rising; equal keys' counts are summed."""
+def _merge(runs: list[_Run], keys: Keys, counts: Keys, piece: int) -> Iterator[KeyCounts]:
+    """Merge sorted runs: yield keys in rising order, with summed counts of equal keys."""
     share = max(1, piece // max(1, len(runs)))
     while runs:
-        # what is up to the least of the pieces' last keys can be told now
+        # keys up to the smallest last key of the pieces are complete
         bound = min(int(keys[min(run.begin + share, run.end) - 1]) for run in runs)
         taken, left = [], []
         for run in runs:
@@ -115,11 +115,11 @@ def _merge(runs: list[_Run], keys: Keys, counts: Keys, piece: int) -> Iterator[C
         yield _summed([keys[part] for part in taken], [counts[part] for part in taken])
 
 
-def _summed(keys: list[Keys], counts: list[Keys]) -> Counted:
+def _summed(keys: list[Keys], counts: list[Keys]) -> KeyCounts:
     if len(keys) == 1:
         return keys[0], counts[0]
-    together = np.concatenate(keys)
-    rising = together.argsort(kind="stable")
-    together = together[rising]
-    first = np.flatnonzero(np.concatenate([[True], together[1:] != together[:-1]]))
-    return together[first], np.add.reduceat(np.concatenate(counts)[rising], first)
+    all_keys = np.concatenate(keys)
+    rising = all_keys.argsort(kind="stable")
+    all_keys = all_keys[rising]
+    first = np.flatnonzero(np.concatenate([[True], all_keys[1:] != all_keys[:-1]]))
+    return all_keys[first], np.add.reduceat(np.concatenate(counts)[rising], first)

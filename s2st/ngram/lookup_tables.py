@@ -1,7 +1,7 @@
-"""An n-gram model in memory: one sorted array of keys an order, no object an n-gram.
+"""Lookup tables of an n-gram model in memory: one sorted key array per order.
 
-An n-gram's number is its place in its order's arrays; a word's is its id. The key of w1 .. wm is
-(number of w1 .. w(m-1)) x V + wm, so that the state of a text is the numbers of its last words.
+An n-gram's number is its index in the arrays of its order; a word's number is its id. The key of
+w1 .. wm is (number of w1 .. w(m-1)) x V + wm. The state of a text is the numbers of its last words.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Order:
     """The n-grams of one length.
 
     Attributes:
-        keys: rising; for single words their ids, 0 to V - 1.
-        log_probs: log10 of p(last word | those before it).
-        backoffs: log10 of the weight of shorter contexts where these words are the context; empty
-            at the highest order.
+        keys: in rising order; for single words their ids, 0 to V - 1.
+        log_probs: log10 p(last word | words before it).
+        backoffs: log10 of the backoff weight of these words as a context; empty at the highest
+            order.
     """
 
     keys: Keys
@@ -33,11 +33,11 @@ class Order:
 
 @dataclass(frozen=True)
 class NGrams:
-    """An n-gram model as its ARPA file has it, logarithms to base 10.
+    """The n-gram model of an ARPA file, with logarithms to base 10.
 
     Attributes:
-        vocabulary: the words of the file; ids of `<s> </s> <unk>` are s2st's own.
-        orders: single words first.
+        vocabulary: the words of the file; `<s> </s> <unk>` have s2st's fixed ids.
+        orders: n-grams by length, single words first.
     """
 
     vocabulary: Vocabulary
@@ -45,9 +45,9 @@ class NGrams:
 
 
 def find(keys: Keys, wanted: Keys) -> Keys:
-    """The place of each wanted key among the rising keys, -1 where it is not there."""
+    """Return the index of each wanted key among the sorted keys, -1 if it is missing."""
     if not len(keys):
         return np.full(len(wanted), -1, dtype=np.int64)
     places = np.searchsorted(keys, wanted)
-    found = keys[np.minimum(places, len(keys) - 1)] == wanted
-    return np.where(found, places, -1)
+    present = keys[np.minimum(places, len(keys) - 1)] == wanted
+    return np.where(present, places, -1)

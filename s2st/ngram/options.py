@@ -13,39 +13,41 @@ MOST_ORDERS = 9
 
 @dataclass(frozen=True)
 class NGramConfig:
-    """How an n-gram model is trained."""
+    """Options of n-gram training."""
 
-    order: int = option(5, "words of the longest n-grams", minimum=1, maximum=MOST_ORDERS)
+    order: int = option(5, "length of the longest n-grams", minimum=1, maximum=MOST_ORDERS)
     lang: str = option("", "language of the text, for --tokenizer moses and for --dict")
     dict: str | None = option(
         None,
-        "words of the model: a dict file, or a checkpoint or store, whose tokenizer comes along "
+        "words of the model: a dict file, or a checkpoint or store, whose tokenizer is used too "
         "[default: all words of the text]",
     )
     nwords: int | None = option(
-        None, "keep this many words of the text", minimum=1, maximum=100_000_000
+        None, "keep only this many most frequent words", minimum=1, maximum=100_000_000
     )
     prune: str = option(
         "0",
-        "leave out n-grams seen this many times or less, one number an order, rising, the first 0, "
-        "the last for all longer ones: 0,0,1",
+        "leave out n-grams that occur this many times or less: one number per order, rising from "
+        "0; the last one applies to all longer n-grams (example: 0,0,1)",
     )
     discount_fallback: bool = option(
-        False, "discounts 0.5, 1 and 1.5 where the text is too small or odd to tell them"
+        False, "use discounts 0.5, 1 and 1.5 if the text is too small or odd to estimate them"
     )
-    memory: str = option("512M", "of the blocks that are sorted at once; the rest is on disk")
+    memory: str = option("512M", "memory for sorting blocks of n-grams; the rest is on disk")
     temporary_folder: str | None = option(
-        None, "where blocks are kept meanwhile [default: the folder of the output]"
+        None, "folder for temporary files [default: the folder of the output]"
     )
     encoding_errors: str = option(
-        "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
+        "strict",
+        "for bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
+        choices=("strict", "replace"),
     )
 
     def thresholds(self) -> list[int]:
-        """For each order the count up to which its n-grams are left out; raises UsageError."""
+        """Return for each order the count up to which n-grams are pruned; raise UsageError."""
         fields = re.split(r"[, ]+", self.prune.strip())
         if not all(field.isascii() and field.isdigit() and len(field) < 10 for field in fields):
-            raise UsageError(f"--prune {self.prune}: whole numbers such as 0,0,1 are needed")
+            raise UsageError(f"--prune {self.prune}: use whole numbers such as 0,0,1")
         numbers = [int(field) for field in fields]
         if len(numbers) > self.order:
             raise UsageError(f"--prune {self.prune}: more numbers than --order {self.order}")
@@ -54,9 +56,9 @@ class NGramConfig:
         return numbers + numbers[-1:] * (self.order - len(numbers))
 
     def bytes(self) -> int:
-        """The memory as a number; raises UsageError."""
+        """Return --memory in bytes; raise UsageError."""
         match = re.fullmatch(r"(\d{1,9})([KMG]?)", self.memory)
         size = int(match[1]) * UNITS[match[2]] if match else 0
         if size < LEAST_MEMORY:
-            raise UsageError(f"--memory {self.memory}: a size such as 512M is needed, at least 64K")
+            raise UsageError(f"--memory {self.memory}: use a size such as 512M, at least 64K")
         return size

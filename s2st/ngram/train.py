@@ -1,4 +1,4 @@
-"""`train-ngram`: text to an ARPA file, in bounded memory but for the words themselves."""
+"""Training of an n-gram model: text to an ARPA file; memory grows only with distinct words."""
 
 import logging
 import tempfile
@@ -21,12 +21,12 @@ from s2st.text.vocabulary import PAD_ID, Vocabulary
 from s2st.text.whole_files import write_whole
 
 log = logging.getLogger("s2st")
-LINES = 1 << 14  # written together
+LINES = 1 << 14  # lines written together
 
 
 @dataclass(frozen=True)
 class NGramReport:
-    """What was trained: tokens of the text with `<s>` and `</s>`, and the n-grams by order."""
+    """Number of tokens of the text, including `<s>` and `</s>`, and of n-grams by order."""
 
     tokens: int
     ngrams: tuple[int, ...]
@@ -39,18 +39,18 @@ def train_ngrams(
     spec: TokenizerSpec,
     vocabulary: Vocabulary | None = None,
 ) -> NGramReport:
-    """Trains a model and writes its ARPA file, whole or not at all.
+    """Train a model and write its ARPA file atomically.
 
     Args:
-        lines: the text, one sentence a line; read once.
+        lines: the text, one sentence per line; read once.
         output: NAME.arpa or NAME.arpa.gz.
         config: order, pruning, memory.
-        spec: of the tokeniser that cuts the lines into words.
+        spec: the tokenizer that splits lines into words.
         vocabulary: the words of the model; by default those of the text.
 
     Raises:
-        UsageError: an option or the output's name that cannot be.
-        DataError: text that is not UTF-8, or too little of it.
+        UsageError: an invalid option or output name.
+        DataError: the text is not UTF-8, or too small.
         OutputError: a file cannot be written.
     """
     if not output.name.endswith(SUFFIXES):
@@ -60,19 +60,19 @@ def train_ngrams(
     tokenizer = spec.build()
     for remark in tokenizer.remarks():
         log.warning(remark)
-    with _workplace(config.temporary_folder or str(output.parent)) as folder:
-        tokens, known = read_text(lines, tokenizer, limits, folder)
-        counted = count_ngrams(tokens, len(known), config.order, folder, memory)
+    with _temporary_folder(config.temporary_folder or str(output.parent)) as folder:
+        tokens, words = read_text(lines, tokenizer, limits, folder)
+        counted = count_ngrams(tokens, len(words), config.order, folder, memory)
         fallback = config.discount_fallback
         orders = smooth(counted, thresholds, fallback, folder, memory)
         sizes = tuple(_size(order, number) for number, order in enumerate(orders, start=1))
-        write_whole(output, chain([tokenizer_comment(spec)], _arpa(known, orders, sizes)))
+        write_whole(output, chain([tokenizer_comment(spec)], _arpa(words, orders, sizes)))
     return NGramReport(len(tokens), sizes)
 
 
 @contextmanager
-def _workplace(parent: str) -> Iterator[Path]:
-    """A folder for arrays on disk, which goes at the end."""
+def _temporary_folder(parent: str) -> Iterator[Path]:
+    """Yield a folder for arrays on disk, and remove it at the end."""
     try:
         with tempfile.TemporaryDirectory(prefix=".train-ngram.", dir=parent) as folder:
             yield Path(folder)
@@ -82,7 +82,7 @@ def _workplace(parent: str) -> Iterator[Path]:
 
 
 def _size(order: Smoothed, number: int) -> int:
-    """The n-grams that are written; of single words all but <pad>."""
+    """Return the number of n-grams that are written; <pad> is not."""
     if number == 1:
         return len(order.keys) - 1
     return len(order.keys) if order.kept is None else int(order.kept.sum())
@@ -91,14 +91,14 @@ def _size(order: Smoothed, number: int) -> int:
 def _arpa(
     vocabulary: Vocabulary, orders: Sequence[Smoothed], sizes: Sequence[int]
 ) -> Iterator[str]:
-    """The file in pieces."""
+    """Yield the ARPA file in pieces."""
     yield "\\data\\\n" + "".join(f"ngram {n}={size}\n" for n, size in enumerate(sizes, start=1))
-    for index, own in enumerate(orders):
+    for index, order in enumerate(orders):
         yield f"\n\\{index + 1}-grams:\n"
-        for first in range(0, len(own.keys), LINES):
-            places = np.arange(first, min(len(own.keys), first + LINES))
-            if own.kept is not None:
-                places = places[own.kept[places]]
+        for first in range(0, len(order.keys), LINES):
+            places = np.arange(first, min(len(order.keys), first + LINES))
+            if order.kept is not None:
+                places = places[order.kept[places]]
             if index == 0:
                 places = places[places != PAD_ID]
             yield _lines(vocabulary, orders, index, places)
@@ -108,11 +108,11 @@ def _arpa(
 def _lines(
     vocabulary: Vocabulary, orders: Sequence[Smoothed], index: int, places: npt.NDArray[np.int64]
 ) -> str:
-    """The lines of some n-grams of order index + 1."""
-    own, size = orders[index], len(vocabulary)
-    log_probs = np.log10(own.probabilities[places]).tolist()
-    backoffs = np.log10(own.backoffs[places]).tolist() if len(own.backoffs) else None
-    words = []  # of each n-gram: the first of it, then that of the n-gram without it, and so on
+    """Format some n-grams of order index + 1 as lines."""
+    order, size = orders[index], len(vocabulary)
+    log_probs = np.log10(order.probabilities[places]).tolist()
+    backoffs = np.log10(order.backoffs[places]).tolist() if len(order.backoffs) else None
+    words = []  # first words of the n-grams, then their second words, and so on
     for shorter in reversed(orders[: index + 1]):
         keys = shorter.keys[places]
         words.append([vocabulary.tokens[i] for i in (keys % size).tolist()])

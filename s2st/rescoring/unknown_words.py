@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from s2st.text.line_files import split_words
-from s2st.text.tokenizers import BLANK, Tokenizer
+from s2st.text.tokenizers import SPACE_SIGN, Tokenizer
 from s2st.text.vocabulary import SPECIALS, Vocabulary
 
 # Moses' escape-special-chars.perl
@@ -47,7 +47,7 @@ def unescape(word: str) -> str:
 
 def is_ordinary(word: str) -> bool:
     """Whether a word or piece is of the text, not a mark such as <0xE4>, [SEP] or __fr__."""
-    bare = word.strip(BLANK)
+    bare = word.strip(SPACE_SIGN)
     return len(bare) < 3 or bare[0] + bare[-1] not in MARKS
 
 

@@ -1,1 +1,1 @@
-"""Layer 4: scorers, the only thing that search and rescoring see of models."""
+"""Layer 4: scorers, the only view that search and rescoring have of models."""

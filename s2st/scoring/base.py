@@ -1,4 +1,4 @@
-"""The Scorer interface: natural-log probabilities in float32, larger is better.
+"""The `Scorer` interface: natural-log probabilities in float32, larger is better.
 
 Letters: B sentences, N rows being decoded, S source length, T target length with EOS, V words.
 """
@@ -17,12 +17,12 @@ from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import Vocabulary
 
-# of a table of log-probabilities: on a CPU one that stays in a cache
+# numbers in a table of log-probabilities: on a CPU few enough to stay in the cache
 CPU_CELLS = 1 << 22
 GPU_CELLS = 1 << 27
 LEAST_ROWS = 32
 Features: TypeAlias = "torch.Tensor | tuple[Features, ...]"
-# (log-probabilities (n, V) to write into, which rows of a step they are)
+# (log-probabilities (n, V), their rows within the step): sets forbidden words to -inf, in place
 Forbid = Callable[[torch.Tensor, slice], None]
 
 
@@ -30,7 +30,7 @@ Forbid = Callable[[torch.Tensor, slice], None]
 class ScorerStep:
     """One decoding step: log_probs (N, V), the next state, attention (N, S) or None.
 
-    The caller may write into log_probs. The rest is shared with later steps.
+    The caller may write into log_probs, but not into the rest, which later steps share.
     """
 
     log_probs: torch.Tensor
@@ -43,8 +43,8 @@ class Advance:
     """One decoding step before the softmax.
 
     Attributes:
-        features: tensors of N rows each, in tuples; what they are is the scorer's own affair.
-        state: the next one.
+        features: tensors of N rows each, or nested tuples of them; only the scorer reads them.
+        state: the next state.
         attention: (N, S) or None.
     """
 
@@ -55,7 +55,7 @@ class Advance:
 
 @dataclass(frozen=True)
 class WordStep:
-    """One decoding step of which only some words' log-probabilities (K,) were asked for."""
+    """One decoding step with the log-probabilities (K,) of some words only."""
 
     log_probs: torch.Tensor
     state: DecoderState
@@ -63,12 +63,12 @@ class WordStep:
 
 @dataclass(frozen=True)
 class BestStep:
-    """One decoding step of which only the k best words of each row were asked for.
+    """One decoding step with the k best words of each row only.
 
     Attributes:
-        log_probs: (N, k), best first; -inf where fewer words may follow.
-        words: (N, k).
-        state: the next one.
+        log_probs: (N, k), best first; -inf if fewer than k words may follow.
+        words: (N, k) ids of the words.
+        state: the next state.
         attention: (N, S) or None.
     """
 
@@ -80,11 +80,11 @@ class BestStep:
 
 @dataclass(frozen=True)
 class TextSide:
-    """How text of one language becomes ids and back.
+    """Conversion between text of one language and ids.
 
     Attributes:
-        language: its code; "" of a model of words whose language is not known.
-        right_to_left: ids are in the order in which a model predicts them, last word first.
+        language: code of the language; "" if a word-level model does not state it.
+        right_to_left: whether the model predicts the last word first; ids have its order.
     """
 
     language: str
@@ -94,22 +94,22 @@ class TextSide:
 
     @property
     def absent(self) -> bool:
-        """Whether there is never a word: the source side of a language model."""
+        """Whether this side has no text, like the source side of a language model."""
         return self.tokenizer.absent
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of a text's tokens, without EOS, in the model's order."""
+        """Ids of tokens, without EOS, in the model's order."""
         ids = self.vocabulary.encode(tokens)
         return ids[::-1] if self.right_to_left else ids
 
     def words(self, ids: Sequence[int]) -> list[str]:
-        """The tokens, in the order of the text, of ids without EOS in the model's order."""
+        """Tokens in the order of the text, of ids without EOS in the model's order."""
         return self.vocabulary.decode(ids[::-1] if self.right_to_left else ids)
 
     def places(self, count: int) -> list[int]:
-        """For each of `count` positions of a text, EOS last, where the model has it.
+        """For each of `count` positions of a text, EOS last, its position in the model's order.
 
-        There are none where there is not even EOS: a line that no model was asked about.
+        `count` is 0 for a line that no model has scored: it does not even have EOS.
         """
         if not self.right_to_left or not count:
             return list(range(count))
@@ -117,7 +117,7 @@ class TextSide:
 
 
 class Scorer(ABC):
-    """p(target | source) by one model or several. `source` and `target` say what its ids mean."""
+    """p(target | source) by one or several models. `source` and `target` define the ids."""
 
     source: TextSide
     target: TextSide
@@ -125,43 +125,43 @@ class Scorer(ABC):
 
     @abstractmethod
     def start(self, source: SourceBatch) -> DecoderState:
-        """The state before the first step, one row a sentence."""
+        """The state before the first step, with one row per sentence."""
 
     @abstractmethod
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
-        """Reads one token (N,) in each row; BOS first."""
+        """Reads one token (N,) in each row; the first one is BOS."""
 
     def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
-        """What the encoder makes of each source: vectors (B, D) in at least float32, by part.
+        """Vectors (B, D) of each source in at least float32, by the name of the encoder's part.
 
         For a recurrent model the parts are "hidden" and, for the LSTM, "cell".
 
         Raises:
-            UsageError: this scorer has none.
+            UsageError: this scorer has no sentence vectors.
         """
         raise UsageError(f"{type(self).__name__} has no sentence vectors")
 
     def check_pairs(self, batch: Batch) -> None:  # noqa: B027 - most scorers take any pair
-        """Asked about pairs of probability 0.
+        """Explains why a pair has the probability 0.
 
         Raises:
-            DataError: says what about a pair is impossible, naming it.
+            DataError: a pair is impossible; the message names the pair and the reason.
         """
 
     def over(self, target: TextSide) -> "Scorer":
-        """This scorer for target ids of another side, as an ensemble needs it.
+        """This scorer with the target ids of another side, for an ensemble.
 
-        Most scorers are what they are: their own ids are matched with the others' by word.
+        Most scorers return themselves: the ensemble then matches the ids by word.
         """
         return self
 
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
-        """As `step`, but the softmax is left to `log_probs`. This plain version does it all."""
+        """Like `step`, but leaves the softmax to `log_probs`. This default does all the work."""
         result = self.step(tokens, state)
         return Advance(result.log_probs, result.state, result.attention)
 
     def log_probs(self, features: Features) -> torch.Tensor:
-        """(N, V) log-probabilities of features as `advance` made them, or of some of their rows.
+        """(N, V) log-probabilities of the features from `advance`, or of some of their rows.
 
         The caller may write into the result.
         """
@@ -169,26 +169,28 @@ class Scorer(ABC):
         return features.clone()
 
     def probabilities(self, features: Features) -> torch.Tensor:
-        """(N, V) the same as probabilities; those below about 1e-38 may be 0."""
+        """(N, V) probabilities instead; values below about 1e-38 can be 0."""
         return self.log_probs(features).exp_()
 
     def whole_step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
-        """`step` by `advance` and `log_probs`, for scorers that have these two."""
+        """`step` in terms of `advance` and `log_probs`, for scorers that define these."""
         result = self.advance(tokens, state)
         tables = [self.log_probs(_rows(result.features, p)) for p in self._parts(result.features)]
         log_probs = tables[0] if len(tables) == 1 else torch.cat(tables)
         if log_probs.is_inference() and not torch.is_inference_mode_enabled():
-            log_probs = log_probs.clone()  # only here may a copy be written into, as a caller may
+            log_probs = (
+                log_probs.clone()
+            )  # the caller may write into it, and cannot write into an inference tensor
         return ScorerStep(log_probs, result.state, result.attention)
 
     def step_words(
         self, tokens: torch.Tensor, state: DecoderState, rows: torch.Tensor, words: torch.Tensor
     ) -> WordStep:
-        """As `step`, but only for some words, so that a (N, V) table need not be made.
+        """Like `step`, but only for some words, without a table (N, V).
 
         Args:
-            tokens: (N,) read by the rows.
-            rows, words: (K,) pairs of a row, rising, and a word that may come next there.
+            tokens: (N,) token that each row reads.
+            rows, words: (K,) pairs of a row, in ascending order, and a possible next word.
         """
         result = self.advance(tokens, state)
         return WordStep(self.pick(result.features, rows, words), result.state)
@@ -197,12 +199,12 @@ class Scorer(ABC):
     def step_best(
         self, tokens: torch.Tensor, state: DecoderState, count: int, forbid: Forbid
     ) -> BestStep:
-        """As `step`, but only the `count` best words of each row.
+        """Like `step`, but returns only the `count` best words of each row.
 
         Args:
-            tokens: (N,) read by the rows.
-            count: words a row; fewer where the vocabulary is smaller.
-            forbid: sets words that may not follow to -inf.
+            tokens: (N,) token that each row reads.
+            count: words per row; fewer if the vocabulary is smaller.
+            forbid: sets the log-probabilities of forbidden words to -inf.
         """
         result = self.advance(tokens, state)
         found = []
@@ -214,7 +216,7 @@ class Scorer(ABC):
         return BestStep(values, words, result.state, result.attention)
 
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """(K,) the log-probabilities of words (K,) given the features in rows (K,), rising."""
+        """(K,) log-probabilities of words (K,) in rows (K,) of the features; rows ascend."""
         parts = self._parts(features)
         ends = torch.tensor([part.stop for part in parts], device=rows.device)
         found, begin = [], 0
@@ -225,17 +227,17 @@ class Scorer(ABC):
         return torch.cat(found)
 
     def _parts(self, features: Features) -> list[slice]:
-        """Rows whose tables of log-probabilities fit a cache together; at least one part."""
+        """Slices of rows whose table of log-probabilities fits the cache; at least one slice."""
         count = _count(features)
         cells = CPU_CELLS if self.device.type == "cpu" else GPU_CELLS
         size = max(LEAST_ROWS, cells // len(self.target.vocabulary))
         return [slice(i, min(count, i + size)) for i in range(0, max(1, count), size)]
 
     def score(self, batch: Batch) -> torch.Tensor:
-        """Log-probability (B, T) of every target word given those before it; 0 at padding.
+        """Log-probability (B, T) of every target word given the words before; 0 at padding.
 
-        This plain version steps through the target; a subclass may have a faster one that is
-        equal to it.
+        This default steps through the target. A subclass can have a faster version with the same
+        results.
         """
         batch = batch.to(self.device)
         state = self.start(batch.source)
@@ -245,7 +247,7 @@ class Scorer(ABC):
             words = batch.target_out[:, position : position + 1]
             columns.append(result.log_probs.gather(1, words))
             state = result.state
-        # filled, not multiplied: a scorer may give padding the log-probability -inf
+        # masked_fill, since a scorer may give padding the log-probability -inf, and -inf * 0 is NaN
         return torch.cat(columns, dim=1).masked_fill(~batch.target_mask(), 0)
 
 
@@ -256,5 +258,5 @@ def _rows(features: Features, part: slice) -> Features:
 
 
 def _count(features: Features) -> int:
-    """How many rows there are."""
+    """The number of rows."""
     return len(features) if isinstance(features, torch.Tensor) else _count(features[0])

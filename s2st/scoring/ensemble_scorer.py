@@ -1,4 +1,4 @@
-"""Several scorers as one: members may differ in architecture, direction and source vocabulary."""
+"""Ensembles. Members can differ in architecture, source direction and source vocabulary."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from s2st.models.base import DecoderState
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.vocabulary import Vocabulary
 
-LEAST = 1e-36  # probabilities whose logarithm is exact in float32
+LEAST = 1e-36  # above it the logarithm of a probability is exact in float32
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class EnsembleState(DecoderState):
     members: tuple[DecoderState, ...]
 
     def select(self, rows: torch.Tensor) -> "EnsembleState":
-        """Selects in every member."""
+        """Selects the rows in the state of every member."""
         return EnsembleState(tuple(state.select(rows) for state in self.members))
 
 
@@ -30,16 +30,17 @@ class EnsembleScorer(Scorer):
     """The log of the weighted mean of the members' probabilities, at every step.
 
     With mode "log-probability" it is the weighted mean of log-probabilities, renormalized over
-    the vocabulary (a geometric mean). Its source ids are those of the union of the members'
-    source vocabularies; its target ids those of the first member, words matched by string.
+    the vocabulary (a geometric mean). The source ids are those of the union of the members'
+    source vocabularies. The target ids are those of the first member; words match as strings.
 
     Args:
         members: at least one scorer, all on one device.
-        weights: one positive number a member; they are divided by their sum. Equal by default.
+        weights: one positive number per member, equal by default. They are divided by their sum.
         mode: "probability" or "log-probability".
 
     Raises:
-        UsageError: weights that do not fit; members whose target words or tokenizers differ.
+        UsageError: the weights do not fit, or the members have different target words or
+            different directions of the target.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class EnsembleScorer(Scorer):
         return EnsembleState(tuple(member.start(ids) for member, ids in members))
 
     def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
-        """For each part, its members' vectors side by side; the ensemble's weights do not matter.
+        """The members' vectors, concatenated for each part; the ensemble's weights do not matter.
 
-        A part that only some members have is made of these.
+        Members without a part are skipped.
         """
         found: dict[str, list[torch.Tensor]] = {}
         for member, member_source in zip(self.members, self._member_sources(source), strict=True):
@@ -82,14 +83,14 @@ class EnsembleScorer(Scorer):
         return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
 
     def over(self, target: TextSide) -> Scorer:
-        """Of n-gram models, which take any words."""
+        """Used for ensembles of n-gram models, which accept any words."""
         if self.target.language:
             return self
         members = [member.over(target) for member in self.members]
         return EnsembleScorer(members, self.weights, self.mode)
 
     def _member_sources(self, source: SourceBatch) -> list[SourceBatch]:
-        """The sources in each member's ids."""
+        """The sources with the ids of each member."""
         source = source.to(self.device)
         return [
             source.with_absent_source()
@@ -99,7 +100,7 @@ class EnsembleScorer(Scorer):
         ]
 
     def check_pairs(self, batch: Batch) -> None:
-        """The members know."""
+        """Checks the pairs with every member."""
         member_sources = self._member_sources(batch.source)
         for member, member_source, targets in zip(
             self.members, member_sources, self._target_maps, strict=True
@@ -121,7 +122,7 @@ class EnsembleScorer(Scorer):
         return Advance(features, states, self._attention([r.attention for r in results]))
 
     def _attention(self, parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
-        """The weighted mean over the members that read a source, where all of these have some."""
+        """The weighted mean over the members that read a source; None if one of them has none."""
         named = zip(self.members, self.weights, parts, strict=True)
         readers = [(weight, part) for m, weight, part in named if not m.source.absent]
         found = [weight * part for weight, part in readers if part is not None]
@@ -131,12 +132,12 @@ class EnsembleScorer(Scorer):
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:
-        """Averages the members' probabilities, or their logarithms."""
+        """Averages the members' probabilities or log-probabilities."""
         if self.mode == "probability" and len(self.members) > 1:
             mean = self._mean(features)
             if not len(mean) or float(mean.amin()) > LEAST:
                 return mean.log_()
-            # some are too small for a sum of probabilities; slower, but right for all
+            # some probabilities underflow, so average in the log domain, which is slower
         return self._combine(
             [
                 _columns(member.log_probs(member_features), table)
@@ -147,7 +148,7 @@ class EnsembleScorer(Scorer):
         )
 
     def _mean(self, features: Features) -> torch.Tensor:
-        """(N, V) the weighted mean of probabilities, in one table."""
+        """(N, V) the weighted mean of the members' probabilities, in one running sum."""
         members = zip(self.members, features, self._target_maps, self.weights, strict=True)
         total: torch.Tensor | None = None
         for member, member_features, table, weight in members:
@@ -165,7 +166,7 @@ class EnsembleScorer(Scorer):
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> torch.Tensor:
-        """Fast in mode "probability", where each member need only score the given words."""
+        """Fast in mode "probability": each member scores only the given words."""
         if self.mode != "probability":
             return super().score(batch)
         parts = []
@@ -194,15 +195,15 @@ class EnsembleScorer(Scorer):
     def _target_map(self, target: TextSide) -> torch.Tensor | None:
         if self.target.right_to_left != target.right_to_left:
             raise UsageError(
-                "some of the ensemble's members predict from right to left and some from left to "
-                "right: no step of theirs is of the same word; rescore-nbest --feature-per member "
-                "scores with each"
+                "some members of the ensemble predict from right to left and some from left to "
+                "right, so that their steps predict different words; use rescore-nbest "
+                "--feature-per member, which scores with each member"
             )
         vocabulary = self.target.vocabulary
         if set(vocabulary.tokens) != set(target.vocabulary.tokens):
             differing = sorted(set(vocabulary.tokens) ^ set(target.vocabulary.tokens))
             raise UsageError(
-                f"the ensemble's members have different target vocabularies: {len(differing)} "
+                f"the members of the ensemble have different target vocabularies: {len(differing)} "
                 f"words are not in all of them, such as {differing[0]!r}; train them on one store"
             )
         return self._map(vocabulary, target)
@@ -226,17 +227,17 @@ def _union_source(sides: Sequence[TextSide]) -> TextSide:
 
 
 def _member_ids(table: torch.Tensor | None, ids: torch.Tensor) -> torch.Tensor:
-    """Ids of a member: its own of the same words; no table where they are the ensemble's."""
+    """A member's ids of the same words; table is None if its ids are the ensemble's."""
     return ids if table is None else table[ids.to(table.device)]
 
 
 def _columns(table: torch.Tensor, words: torch.Tensor | None) -> torch.Tensor:
-    """A table with its columns in the ensemble's order of words."""
+    """The table with its columns in the order of the ensemble's words."""
     return table if words is None else table[:, words]
 
 
 def _translate(batch: Batch, source: SourceBatch, targets: torch.Tensor | None) -> Batch:
-    """The batch in a member's ids."""
+    """The batch with the ids of a member."""
     target_in, target_out = (
         _member_ids(targets, batch.target_in),
         _member_ids(targets, batch.target_out),

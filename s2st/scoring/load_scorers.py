@@ -1,4 +1,4 @@
-"""Scorers from what the user names: checkpoint folders, ensemble files and ARPA files."""
+"""Loads scorers from the user's paths: checkpoint folders, ensemble files and ARPA files."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -28,17 +28,17 @@ def load_scorer(
     weights: Sequence[float] = (),
     mode: str = "probability",
 ) -> Scorer:
-    """One scorer over all the paths: a plain one for one path, an ensemble for several.
+    """One scorer for all paths: a single model for one path, an ensemble for several.
 
     Args:
         paths: checkpoint folders, TOML files with the options of the architecture `ensemble`, or
             ARPA files of n-gram models.
-        device, precision: where and in which numbers to compute.
-        weights, mode: of the ensemble, where there are several paths.
+        device, precision: device and data type of the computation.
+        weights, mode: options of the ensemble, if there are several paths.
 
     Raises:
-        InputMissingError, CheckpointError, ConfigError: a path that cannot be used.
-        UsageError: members that do not fit together.
+        InputMissingError, CheckpointError, ConfigError: a path cannot be used.
+        UsageError: the members do not fit together.
     """
     members = load_members(paths, device, precision)
     if len(members) == 1 and len(weights) <= 1:
@@ -53,10 +53,10 @@ def load_members(paths: Sequence[str], device: torch.device, precision: str) -> 
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
-    """For each path a hash of what it computes: of the files of a checkpoint or an ensemble.
+    """For each path a hash of the files of the checkpoint or of the ensemble.
 
     Raises:
-        InputMissingError, ConfigError: a path that cannot be used.
+        InputMissingError, ConfigError: a path cannot be used.
     """
     return [_fingerprint(tree) for tree in read_trees(paths)]
 
@@ -86,7 +86,7 @@ def _computed(tree: ModelTree) -> str:
 def join(
     members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
 ) -> EnsembleScorer:
-    """The ensemble of scorers; raises UsageError that names a path whose text does not fit."""
+    """An ensemble of scorers; raises UsageError that names a path that does not fit."""
     named = list(zip(members, paths, strict=True))
     readers = [pair for pair in named if not pair[0].source.absent]
     writers = [pair for pair in named if pair[0].target.language]
@@ -101,11 +101,11 @@ def join(
 
 
 def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
-    """Raises UsageError for a channel model that is not of the other direction."""
+    """Raises UsageError unless the channel model translates in the opposite direction."""
     if scorer.source.absent:
         raise UsageError(
             f"{path}: --channel-checkpoint needs a model of the other direction, "
-            "this one reads no source"
+            "but this one reads no source"
         )
     for other in direct:
         sides = (scorer.source, other.target), (scorer.target, other.source)
@@ -154,7 +154,7 @@ def build_ensemble(
 
 
 def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
-    """Tokenizers and vocabularies of a model, ready to use."""
+    """The source and the target side of a model, with tokenizers ready to use."""
     source, target = record.source_tokenizer, record.target_tokenizer
     right_to_left = bool(getattr(record.config, "reverse_target", False))
     return (
@@ -164,7 +164,7 @@ def text_sides(record: ModelRecord) -> tuple[TextSide, TextSide]:
 
 
 def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, str]) -> None:
-    """Members must cut text alike; their source vocabularies may differ."""
+    """Raises UsageError if two members tokenize differently; source vocabularies may differ."""
     (expected, first_path), (found, path) = first, other
     if expected.language != found.language:
         message = f"{side} language {found.language}, but {first_path} has {expected.language}"
@@ -175,7 +175,7 @@ def _check_side(side: str, first: tuple[TextSide, str], other: tuple[TextSide, s
 
 
 def _check_words(first: tuple[Scorer, str], other: tuple[Scorer, str]) -> None:
-    """Members must know the same target words."""
+    """Raises UsageError if two members have different target words."""
     (expected, first_path), (found, path) = first, other
     differing = set(expected.target.vocabulary.tokens) ^ set(found.target.vocabulary.tokens)
     if differing:

@@ -13,14 +13,14 @@ from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 class ModelScorer(Scorer):
     """Wraps a model in evaluation mode.
 
-    The model is given copies of ids: one of a plugin that writes into its input changes neither
-    what a search goes on with nor what other members of an ensemble read.
+    The model receives copies of ids. So a plugin's model that writes into its input changes neither
+    the search nor the input of the other members of an ensemble.
 
     Args:
-        model: on its device already.
-        source, target: what the ids mean.
-        precision: number format of the matrix products: "float32", "bfloat16" or "int8". The
-            model is prepared for it: later changes of its weights are not seen.
+        model: a model that is already on its device.
+        source, target: the sides that define the ids.
+        precision: data type of the matrix products: "float32", "bfloat16" or "int8". The weights
+            are prepared for it, so that later changes to them have no effect.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class ModelScorer(Scorer):
 
     @torch.inference_mode()
     def sentence_vectors(self, source: SourceBatch) -> dict[str, torch.Tensor]:
-        """The model's."""
+        """The sentence vectors of the model."""
         with autocast(self.device, self._precision):
             encoded = self.model.encode(self._copied(source))
         parts = self.model.sentence_vectors(encoded)
         return {name: at_least_float32(part) for name, part in parts.items()}
 
     def check_pairs(self, batch: Batch) -> None:
-        """The model knows."""
+        """Checks the pairs with the model."""
         self.model.check_pairs(batch.copied())
 
     def _copied(self, source: SourceBatch) -> SourceBatch:
@@ -66,12 +66,12 @@ class ModelScorer(Scorer):
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:
-        """Projection and softmax."""
+        """Projects the features and applies log-softmax."""
         return torch.log_softmax(self._logits(features), dim=-1)
 
     @torch.inference_mode()
     def probabilities(self, features: Features) -> torch.Tensor:
-        """Projection and softmax."""
+        """Projects the features and applies softmax."""
         return torch.softmax(self._logits(features), dim=-1)
 
     def _logits(self, features: Features) -> torch.Tensor:
@@ -85,7 +85,7 @@ class ModelScorer(Scorer):
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> torch.Tensor:
-        """Teacher forced; only real target positions are projected."""
+        """Uses teacher forcing, and projects only real target positions."""
         batch = batch.to(self.device)
         places = batch.target_positions()
         with autocast(self.device, self._precision):

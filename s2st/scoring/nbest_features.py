@@ -1,7 +1,7 @@
-"""What models say of n-best lists: one new feature of every hypothesis, from a scorer each.
+"""Features of n-best lists from models: one scorer gives one new feature of every hypothesis.
 
-A direct model scores the hypothesis given the source, or without it (a language model); a channel
-model of the other direction scores the source given the hypothesis.
+A direct model scores the hypothesis given the source, or without it (a language model). A channel
+model, which translates in the other direction, scores the source given the hypothesis.
 """
 
 from abc import ABC, abstractmethod
@@ -21,12 +21,12 @@ CHANNEL = BatchingConfig(batch_size=512, max_tokens=16384)  # pairs scored toget
 
 @dataclass(frozen=True)
 class FeatureScores:
-    """Log-probabilities of some lists, in nats.
+    """Log-probabilities of lists, in nats.
 
     Attributes:
-        tokens: [list][hypothesis] -> one value a token, in the order of the text, EOS last.
-        rows_stepped: positions that were computed.
-        positions: positions that plain scoring would compute.
+        tokens: [list][hypothesis] -> one value per token, in the order of the text, EOS last.
+        rows_stepped: number of computed positions.
+        positions: number of positions that scoring without sharing would compute.
     """
 
     tokens: list[list[npt.NDArray[np.float32]]]
@@ -35,11 +35,11 @@ class FeatureScores:
 
 
 class ListFeature(ABC):
-    """One new feature of the hypotheses of lists.
+    """One new feature of hypotheses in lists.
 
     Attributes:
-        name: what it is called in the lists.
-        scorer: the model or models behind it.
+        name: name of the feature in the lists.
+        scorer: the model or models that compute the feature.
     """
 
     def __init__(self, name: str, scorer: Scorer) -> None:
@@ -49,12 +49,12 @@ class ListFeature(ABC):
     @property
     @abstractmethod
     def source(self) -> TextSide:
-        """How the model reads the lists' sources."""
+        """The side of the model that reads the sources of the lists."""
 
     @property
     @abstractmethod
     def target(self) -> TextSide:
-        """How the model reads the lists' hypotheses."""
+        """The side of the model that reads the hypotheses of the lists."""
 
     @abstractmethod
     def score(
@@ -64,8 +64,8 @@ class ListFeature(ABC):
 
         Args:
             sources: text of each list's source.
-            hypotheses: text of each list's hypotheses, tokenized as the system has it.
-            max_rows: rows computed together at most; bounds the memory.
+            hypotheses: text of each list's hypotheses, as tokenized by the system.
+            max_rows: maximum number of rows computed together; bounds the memory.
         """
 
 
@@ -85,7 +85,7 @@ class DirectFeature(ListFeature):
     def score(
         self, sources: Sequence[str], hypotheses: Sequence[Sequence[str]], max_rows: int
     ) -> FeatureScores:
-        """Each source encoded once, each distinct prefix of its hypotheses stepped once."""
+        """Encodes each source once, and steps each distinct prefix of its hypotheses once."""
         source, target = self.source, self.target
         rows = [source.ids(source.tokenizer.encode(text)) for text in sources]
         ids = [[target.ids(tokens_of(target, text)) for text in group] for group in hypotheses]
@@ -98,25 +98,25 @@ class DirectFeature(ListFeature):
 
 
 class ChannelFeature(ListFeature):
-    """log p(source | hypothesis) by a model of the other direction: the noisy channel's part.
+    """log p(source | hypothesis) by a model of the other direction, as in a noisy channel.
 
-    The values of a hypothesis' tokens are those of the source's tokens.
+    A hypothesis has one value for each token of the source.
     """
 
     @property
     def source(self) -> TextSide:
-        """The lists' sources are the scorer's targets."""
+        """The target side of the scorer, which predicts the sources of the lists."""
         return self.scorer.target
 
     @property
     def target(self) -> TextSide:
-        """The lists' hypotheses are the scorer's sources."""
+        """The source side of the scorer, which reads the hypotheses of the lists."""
         return self.scorer.source
 
     def score(
         self, sources: Sequence[str], hypotheses: Sequence[Sequence[str]], max_rows: int
     ) -> FeatureScores:
-        """Each distinct hypothesis is encoded once, hypotheses of like length together."""
+        """Encodes each distinct hypothesis once, in batches of similar length."""
         said, read = self.source, self.target
         wanted = [said.ids(said.tokenizer.encode(text)) for text in sources]
         pairs: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -143,10 +143,10 @@ class ChannelFeature(ListFeature):
 
 
 def tokens_of(side: TextSide, text: str) -> list[str]:
-    """A hypothesis of an SMT system in a model's own tokens.
+    """A hypothesis of an SMT system in the tokens of a model.
 
-    Such text is tokenized; a model of tokenized text (`none`, `moses`) takes its words as they
-    are, a subword model cuts them.
+    The text is tokenized. A word model (tokenizer `none` or `moses`) takes the words unchanged; a
+    subword model splits them.
     """
     if side.tokenizer.subword or side.absent:
         return side.tokenizer.encode(text)

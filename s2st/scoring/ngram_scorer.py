@@ -1,4 +1,4 @@
-"""An n-gram model as a Scorer: it reads no source, and its words are those of its ARPA file."""
+"""An n-gram model as a `Scorer`: no source, and the words of its ARPA file."""
 
 import copy
 import logging
@@ -23,23 +23,23 @@ log = logging.getLogger("s2st")
 
 @dataclass(frozen=True)
 class NGramState(DecoderState):
-    """The last words of each row as contexts.
+    """The last words of each row, as contexts.
 
     Attributes:
         contexts: (N, order - 1) int64; column j - 1 is the number of the n-gram of the last j
-            words, -1 where it is none.
+            words, or -1 if there is no such n-gram.
     """
 
     contexts: torch.Tensor
 
     def select(self, rows: torch.Tensor) -> "NGramState":
-        """Selects rows."""
+        """A new state with these rows."""
         return NGramState(self.contexts.index_select(0, rows))
 
 
 @dataclass(frozen=True)
 class _Order:
-    """The n-grams of one length, as in `ngram.tables`, with natural logarithms."""
+    """The n-grams of one length, as in `ngram/lookup_tables.py`, with natural logarithms."""
 
     keys: torch.Tensor
     log_probs: torch.Tensor
@@ -47,7 +47,7 @@ class _Order:
 
 
 class _Tables:
-    """A file's tables on a device; with kenlm they are read only when a whole step is needed."""
+    """Tables of a file on a device; with kenlm they are read only when a step needs them."""
 
     def __init__(self, path: str | Path, device: torch.device, dtype: torch.dtype) -> None:
         self.device = device
@@ -86,9 +86,9 @@ class _Tables:
 
 
 def kenlm_model(path: str | Path) -> Any:
-    """The file as KenLM has it; None where kenlm is not installed, or cannot read the file.
+    """The file loaded by KenLM; None if kenlm is not installed, or cannot read the file.
 
-    Our own reader then says what is wrong with it, or reads what kenlm does not.
+    In that case the reader of s2st reads the file, or reports what is wrong with it.
     """
     try:
         import kenlm
@@ -104,18 +104,18 @@ def kenlm_model(path: str | Path) -> Any:
 
 
 class NGramScorer(Scorer):
-    """p(word | last words) of an n-gram model, on any device; a word it lacks counts as `<unk>`.
+    """p(word | last words) of an n-gram model, on any device. Missing words count as `<unk>`.
 
-    Where kenlm is installed it scores whole sentences (`score`) in float32; the tables, which take
-    several times longer to read, are then read only for steps of a search.
+    If kenlm is installed, it scores whole sentences (`score`) in float32. The tables, which take
+    several times longer to load, are then loaded only for the steps of a search.
 
     Args:
         path: the ARPA file.
-        device: where its tables lie.
-        dtype: of log-probabilities.
+        device: device of the tables.
+        dtype: data type of log-probabilities.
 
     Raises:
-        InputMissingError, DataError: as `ngram.arpa.read_arpa`.
+        InputMissingError, DataError: see `read_arpa` in `ngram/arpa_files.py`.
     """
 
     def __init__(
@@ -130,13 +130,14 @@ class NGramScorer(Scorer):
         tokenizer = self._tables.tokenizer
         if tokenizer.name == "sentencepiece":  # its model is not in the file
             log.warning(
-                "%s: its words are pieces of SentencePiece: beside other checkpoints their model "
-                "cuts the text, alone it has to be cut already", path,
+                "%s: its words are SentencePiece pieces: in an ensemble the other checkpoints' "
+                "SentencePiece model splits the text; alone, it needs text that is split already",
+                path,
             )  # fmt: skip
             tokenizer = TokenizerSpec("none", NoneConfig(), "")
         self._vocabulary = self._tables.vocabulary
         self.target = TextSide("", tokenizer.build(), self._vocabulary)
-        # of the target side's ids: the same word here, and what is added to its log-probability
+        # for each id of the target side: the id of the ARPA file, and a term of the log-probability
         self._id_map: torch.Tensor | None = None
         self._shares: torch.Tensor | None = None
 
@@ -147,9 +148,9 @@ class NGramScorer(Scorer):
     def over(self, target: TextSide) -> "NGramScorer":
         """This model for the ids of another target side.
 
-        The probability of `<unk>` is divided evenly among the side's own `<unk>` and its words that
-        this model lacks, so that probabilities can be averaged with those of other models. That of
-        words that the side lacks is nobody's: a step's probabilities may sum to less than 1.
+        The probability of `<unk>` is divided evenly among `<unk>` and the side's words that this
+        model lacks, so that an ensemble can average probabilities. The probability of words that
+        the side lacks is dropped, so that the probabilities of a step can sum to less than 1.
         """
         mapping = target.vocabulary.mapping_to(self._vocabulary)
         other = copy.copy(self)
@@ -161,7 +162,7 @@ class NGramScorer(Scorer):
         return other
 
     def start(self, source: SourceBatch) -> NGramState:
-        """No words yet, whatever the sources."""
+        """No words; the sources are ignored."""
         shape = (len(source), len(self._orders) - 1)
         return NGramState(torch.full(shape, -1, dtype=torch.int64, device=self.device))
 
@@ -178,7 +179,7 @@ class NGramScorer(Scorer):
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:
-        """All words: single words' probabilities, over them those of ever longer n-grams."""
+        """All words: unigram probabilities, overwritten by those of longer and longer n-grams."""
         assert isinstance(features, torch.Tensor)
         weights = self._weights(features)
         table = self._orders[0].log_probs + weights[:, :1]
@@ -193,7 +194,7 @@ class NGramScorer(Scorer):
 
     @torch.inference_mode()
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """Looks up only the words asked for."""
+        """Looks up only these words."""
         assert isinstance(features, torch.Tensor)
         contexts, ids = features[rows], self._ids(words)
         weights = self._weights(contexts)
@@ -207,12 +208,12 @@ class NGramScorer(Scorer):
         return result if self._shares is None else result + self._shares[words]
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
-        """All words."""
+        """Log-probabilities of all words."""
         return self.whole_step(tokens, state)
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> torch.Tensor:
-        """All positions at once."""
+        """Scores all positions at once."""
         batch = batch.to(self.device)
         if self._tables.kenlm is not None:
             return self._kenlm_score(batch)
@@ -229,7 +230,7 @@ class NGramScorer(Scorer):
         return result.view_as(batch.target_out)
 
     def _kenlm_score(self, batch: Batch) -> torch.Tensor:
-        """`score` by kenlm."""
+        """`score` with kenlm."""
         rows, names = self._ids(batch.target_out).tolist(), self._vocabulary.tokens
         result = torch.zeros(batch.target_out.shape, dtype=self._tables.dtype)
         for index, length in enumerate(batch.target_lengths.tolist()):
@@ -242,12 +243,12 @@ class NGramScorer(Scorer):
         return result + self._shares[batch.target_out].masked_fill(~batch.target_mask(), 0)
 
     def _ids(self, words: torch.Tensor) -> torch.Tensor:
-        """The model's own ids of target ids."""
+        """The ids of the ARPA file for target ids."""
         words = words.to(self.device)
         return words if self._id_map is None else self._id_map[words]
 
     def _find(self, length: int, contexts: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """Numbers of the n-grams of `length` + 1 words, given that of the first and the last."""
+        """Numbers of n-grams of `length` + 1 words, given their contexts and last words."""
         keys = self._orders[length].keys
         if not len(keys):
             return torch.full_like(words, -1)
@@ -256,7 +257,7 @@ class NGramScorer(Scorer):
         return places.masked_fill_((keys[places] != wanted) | (contexts < 0), -1)
 
     def _weights(self, contexts: torch.Tensor) -> torch.Tensor:
-        """(N, order) logarithms of the weights of n-grams of 1, 2, ... words, backed off to."""
+        """(N, order) sums of back-off logarithms that apply to n-grams of 1, 2, ... words."""
         columns = [self._orders[0].log_probs.new_zeros(len(contexts))]
         for length in range(len(self._orders) - 1, 0, -1):
             numbers, backoffs = contexts[:, length - 1], self._orders[length - 1].backoffs
@@ -269,7 +270,7 @@ class NGramScorer(Scorer):
     def _continuations(
         self, length: int, contexts: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Every n-gram of `length` + 1 words that extends a context (N,): its row, its number."""
+        """Row and number of every n-gram of `length` + 1 words that extends a context (N,)."""
         keys, size = self._orders[length].keys, len(self._vocabulary)
         begins = torch.searchsorted(keys, contexts * size)
         counts = torch.searchsorted(keys, (contexts + 1) * size) - begins

@@ -1,7 +1,8 @@
-"""Prefix-shared scoring of hypothesis lists: each distinct prefix of a source is stepped once.
+"""Scores lists of hypotheses with shared prefixes: each distinct prefix is stepped once.
 
-Hypotheses, EOS at the end, are sorted, so that those with a common prefix are neighbors; rows
-of one decoding step are then runs of neighbors. Works over any Scorer by `step` and `select`.
+Hypotheses, with EOS, are sorted, so that those with a common prefix are neighbors. Each row of a
+decoding step stands for a run of neighbors. Every `Scorer` works: only `step_words` and `select`
+are used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ from s2st.models.base import DecoderState
 from s2st.scoring.base import Scorer
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
-MAX_CELLS = 1 << 25  # of a table of words: bounds the memory of very long hypotheses
-MAX_PADDED_SOURCE = 1 << 16  # tokens of sources encoded together: callers put fewer together
+MAX_CELLS = 1 << 25  # cells in a table of words: bounds the memory of very long hypotheses
+MAX_PADDED_SOURCE = 1 << 16  # padded source tokens that callers should encode together at most
 Matrix = npt.NDArray[np.int64]
 
 
@@ -26,9 +27,9 @@ class ListScores:
     """Log-probabilities of the hypotheses of each source.
 
     Attributes:
-        token_log_probs: [source][hypothesis] -> array of one value a word, EOS last (nats).
-        rows_stepped: distinct prefixes that were computed.
-        positions: word positions of all hypotheses, EOS counted: what plain scoring computes.
+        token_log_probs: [source][hypothesis] -> one value per word, EOS last, in nats.
+        rows_stepped: number of distinct prefixes that were computed.
+        positions: words of all hypotheses, EOS included: the work without sharing.
     """
 
     token_log_probs: list[list[npt.NDArray[np.float32]]]
@@ -48,10 +49,10 @@ def score_lists(
         scorer: one model or an ensemble.
         source: B sources; each is encoded once.
         hypotheses: for each source its hypotheses as ids without EOS.
-        max_rows: rows of one step at most; bounds the memory (max_rows x V log-probabilities).
+        max_rows: maximum rows per step; bounds the memory (max_rows x V log-probabilities).
 
     Returns:
-        The scores in the order given; equal hypotheses of a source are computed once.
+        The scores in the given order; equal hypotheses of a source are computed once.
     """
     flat = [(i, hypothesis) for i, group in enumerate(hypotheses) for hypothesis in group]
     if not flat:
@@ -70,7 +71,7 @@ def score_lists(
 
 
 def _parts(lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """All hypotheses together, unless a very long one would make too large a table of them."""
+    """Parts of the hypotheses: one part, unless a very long one makes the table too large."""
     if len(lengths) * (max(lengths) + 2) <= MAX_CELLS:
         yield range(len(lengths))
         return
@@ -89,9 +90,9 @@ def _score_part(
     flat: Sequence[tuple[int, Sequence[int]]],
     max_rows: int,
 ) -> tuple[list[npt.NDArray[np.float32]], int]:
-    """The scores of (source, hypothesis) pairs, in their order, and the prefixes stepped."""
-    # by source, then word by word; numpy's lexsort takes kilobytes a column, of which there may be
-    # a million
+    """Scores of (source, hypothesis) pairs, in their order, and the number of steps' rows."""
+    # by source, then word by word; numpy's lexsort would take kilobytes per column, and there may
+    # be a million columns
     order = sorted(range(len(flat)), key=lambda i: (flat[i][0], tuple(flat[i][1])))
     table, lengths = _table([flat[i] for i in order])
     scores = np.zeros((len(flat), table.shape[1] - 1), dtype=np.float32)
@@ -107,7 +108,7 @@ def _score_part(
 
 
 def _table(flat: Sequence[tuple[int, Sequence[int]]]) -> tuple[Matrix, Matrix]:
-    """Rows `source, words, EOS, -1 ...` and the number of words, EOS counted."""
+    """Rows `source, words, EOS, -1 ...`, and the number of words, EOS included."""
     lengths = np.array([len(hypothesis) + 1 for _, hypothesis in flat], dtype=np.int64)
     table = np.full((len(flat), int(lengths.max()) + 1), -1, dtype=np.int64)
     for row, (index, hypothesis) in enumerate(flat):
@@ -118,22 +119,22 @@ def _table(flat: Sequence[tuple[int, Sequence[int]]]) -> tuple[Matrix, Matrix]:
 
 
 class _Walk:
-    """Breadth first over the prefixes of some sorted rows of the table."""
+    """A breadth-first walk over the prefixes of some sorted rows of the table."""
 
     def __init__(self, scorer: Scorer, table: Matrix, lengths: Matrix) -> None:
         self.scorer = scorer
         self.lengths = lengths
         self.width = int(lengths.max())
         self.table = table[:, : self.width + 1]
-        # column where each row first differs from the one before it: a prefix that ends before
-        # that column is shared. Equal rows differ nowhere.
+        # column in which each row first differs from the row before: the two rows share every
+        # prefix that ends before it. Equal rows get a column after the last.
         differs = self.table[1:] != self.table[:-1]
         first = np.where(differs.any(axis=1), differs.argmax(axis=1), self.width + 1)
         self.first_difference = np.concatenate([[0], first])
 
     @torch.inference_mode()
     def run(self, start: DecoderState) -> tuple[npt.NDArray[np.float32], int]:
-        """(rows, width) log-probabilities, and how many prefixes were stepped."""
+        """(rows, width) log-probabilities, and the number of prefixes that were stepped."""
         device = self.scorer.device
         scores = np.zeros((len(self.table), self.width), dtype=np.float32)
         parent_of_row = self.table[:, 0]  # at depth 0 the parent is the source's own row
@@ -145,7 +146,7 @@ class _Walk:
             leaders = alive[first]
             parents = torch.from_numpy(parent_of_row[leaders]).to(device)
             tokens = np.full(len(leaders), BOS_ID) if depth == 0 else self.table[leaders, depth]
-            # a word that several hypotheses have in common after a prefix is asked for once
+            # a word that follows the same prefix in several hypotheses is looked up once
             asked, pair = self._runs(alive, depth + 1)
             words = self.table[alive[asked], depth + 1]
             result = self.scorer.step_words(
@@ -162,7 +163,7 @@ class _Walk:
         return scores, stepped
 
     def _runs(self, alive: Matrix, length: int) -> tuple[Matrix, Matrix]:
-        """Rows in runs of equal prefixes of `length` words: each run's first, each row's run."""
+        """Runs of rows with equal prefixes of `length` words: their first rows, each row's run."""
         prefix = np.cumsum(self.first_difference <= length)[alive]
         starts = np.concatenate([[True], prefix[1:] != prefix[:-1]])
         return np.flatnonzero(starts), np.cumsum(starts) - 1

@@ -1,19 +1,20 @@
-"""The best words of each row of a table, without sorting the whole row.
+"""The k best words of each row of a table, without sorting the row.
 
-The k best words lie in the k groups of words whose best word is best: only those are looked into.
+Words are divided into groups. The k best words are in the k groups with the highest maxima, so only
+these groups are searched.
 """
 
 import torch
 
-SMALL = 256  # words that are not worth grouping
+SMALL = 256  # vocabulary size below which grouping does not pay
 
 
 def best_words(log_probs: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities and words (N, k) of the `count` best of each row, best first.
+    """Log-probabilities and ids (N, k) of the `count` best words of each row, best first.
 
     Args:
-        log_probs: (N, V); k is V where V is smaller than `count`.
-        count: how many.
+        log_probs: (N, V).
+        count: number of words; k is V if V is smaller.
     """
     words = log_probs.shape[1]
     count = min(count, words)
@@ -41,7 +42,7 @@ def best_words(log_probs: torch.Tensor, count: int) -> tuple[torch.Tensor, torch
 
 
 def _group_size(words: int) -> int:
-    """About the root of the number of words, and best a divisor of it."""
+    """A size near the square root of the number of words, if possible a divisor of it."""
     root = max(1, round(words**0.5))
     return min(
         range(max(1, root // 2), 2 * root), key=lambda size: (words % size, abs(size - root))

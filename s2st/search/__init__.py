@@ -1,1 +1,1 @@
-"""Layer 5: search strategies (registry). They see a Scorer, never a model."""
+"""Layer 5: search strategies (registry). They see a `Scorer`, never a model."""

@@ -1,4 +1,4 @@
-"""The Search interface and what all searches share: records, length limits, banned words."""
+"""The `Search` interface, and what all searches share: records, length limits, forbidden words."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from s2st.scoring.base import Scorer
 from s2st.search.registry import SearchConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
-FREE = -1  # no word is prescribed
+FREE = -1  # any word may come
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Hypothesis:
 
     Attributes:
         tokens: ids without EOS.
-        token_log_probs: one natural log-probability a word and, last, EOS's.
+        token_log_probs: one natural log-probability per word, and last that of EOS.
         log_prob: their sum.
-        score: log_prob after length normalization; what hypotheses are ranked by.
+        score: log_prob after length normalization; hypotheses are ranked by it.
         finished: False if the length limit forced EOS.
-        attention: (T, S) how much each word, EOS last, attended to each position of the source,
-            its EOS last; None of a model without attention.
+        attention: (T, S) attention weights of each word (EOS last) over the source positions (EOS
+            last); None for a model without attention.
     """
 
     tokens: tuple[int, ...]
@@ -42,9 +42,9 @@ class Search(ABC):
     """Finds hypotheses for sources.
 
     Attributes:
-        rows_per_sentence: hypotheses that it may have open at once for each sentence; callers
-            put fewer sentences together where it is large.
-        gives_attention: whether hypotheses have that of a model that has some.
+        rows_per_sentence: maximum number of open hypotheses per sentence; the larger it is, the
+            fewer sentences callers put in a batch.
+        gives_attention: whether hypotheses have the attention of a model with attention.
     """
 
     rows_per_sentence: int = 1
@@ -52,14 +52,14 @@ class Search(ABC):
 
     @abstractmethod
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
-        """For each source at most `nbest` hypotheses, best first; never an empty list."""
+        """At most `nbest` hypotheses per source, best first; never an empty list."""
 
 
 def length_limits(config: SearchConfig, source: SourceBatch) -> torch.Tensor:
-    """(B,) the most words of each hypothesis; after so many only EOS may follow.
+    """(B,) maximum words of a hypothesis; after so many words only EOS may follow.
 
     Raises:
-        UsageError: a limit is below the least length.
+        UsageError: a limit is below `min_len`.
     """
     words = (source.lengths - 1).double()
     limits = (config.max_len_a * words + config.max_len_b).floor().long()
@@ -76,7 +76,7 @@ def length_limits(config: SearchConfig, source: SourceBatch) -> torch.Tensor:
 
 
 def prefix_table(source: SourceBatch, device: torch.device) -> torch.Tensor:
-    """(B, P + 1) the words that hypotheses begin with, then FREE."""
+    """(B, P + 1) the words with which hypotheses must begin, then FREE."""
     prefixes = source.prefixes or ((),) * len(source)
     table = torch.full((len(prefixes), max(map(len, prefixes), default=0) + 1), FREE)
     for row, prefix in enumerate(prefixes):
@@ -85,9 +85,9 @@ def prefix_table(source: SourceBatch, device: torch.device) -> torch.Tensor:
 
 
 def prefix_words(table: torch.Tensor, sentences: torch.Tensor, step: int) -> torch.Tensor | None:
-    """(N,) the word that must come at this step in rows of these sentences, FREE where any may.
+    """(N,) the word that must come at this step in rows of these sentences, or FREE.
 
-    None where it is FREE in all.
+    Returns None if any word may come in all rows.
     """
     if step + 1 >= table.shape[1]:
         return None
@@ -101,14 +101,14 @@ def forbid(
     at_limit: torch.Tensor,
     prefix: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Sets words that may not follow to -inf, in place.
+    """Sets the log-probabilities of forbidden words to -inf, in place.
 
     Args:
-        log_probs: (N, V) of the words at this position.
-        config: min_len and unk.
-        step: words before this position.
-        at_limit: (N,) True where only EOS may follow.
-        prefix: (N,) the one word that may follow, whatever the other rules say, or FREE.
+        log_probs: (N, V) log-probabilities of the next word.
+        config: the options min_len and unk.
+        step: number of words before this position.
+        at_limit: (N,) True in rows in which only EOS may follow.
+        prefix: (N,) the only word that may follow, whatever the other rules say, or FREE.
     """
     held = None
     if prefix is not None:

@@ -1,8 +1,8 @@
 """Beam search by the paper's rule (Sutskever et al. 2014, section 3.2).
 
-Keep B partial hypotheses a sentence; extend each by every word; keep the B best by total
-log-probability; one that takes EOS leaves the beam for the set of complete ones. Rows that can no
-longer win are dropped, so the search of a sentence ends exactly when no open hypothesis can win.
+Keep B partial hypotheses per sentence. Extend each by every word, and keep the B best by total
+log-probability. A hypothesis that takes EOS moves from the beam to the complete ones. Rows that can
+no longer win are dropped, so that the search of a sentence ends when no open hypothesis can win.
 """
 
 import math
@@ -36,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Level:
-    """What one step chose, for tracing hypotheses back: one entry a live row after the step."""
+    """The choices of one step, to trace hypotheses back: one entry per live row after the step."""
 
     parents: Ints
     tokens: Ints
@@ -46,7 +46,7 @@ class _Level:
 
 @dataclass(frozen=True)
 class _Ended:
-    """Hypotheses that took EOS in one step, one entry each; `parents` are rows before it."""
+    """Hypotheses that took EOS in one step; `parents` are their rows before the step."""
 
     step: int
     sentences: Ints
@@ -60,7 +60,7 @@ class _Ended:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The live rows. `sentences`, `slots` and `totals` are (N,), sentences in rising order."""
+    """The live rows. All tensors are (N,); `sentences` are in ascending order."""
 
     sentences: torch.Tensor
     slots: torch.Tensor
@@ -68,7 +68,7 @@ class _Rows:
 
 
 class BeamSearch(Search):
-    """Vectorized over sentences; only live rows are stepped."""
+    """Beam search over a batch of sentences; only live rows are stepped."""
 
     def __init__(self, config: BeamConfig) -> None:
         self.config = config
@@ -76,12 +76,12 @@ class BeamSearch(Search):
 
     @torch.inference_mode()
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
-        """The n best hypotheses that the beam finds for each source."""
+        """The `nbest` best hypotheses that the beam finds for each source."""
         return _Run(self.config, scorer, source).run()
 
 
 class _Run:
-    """One batch in search."""
+    """The search of one batch."""
 
     def __init__(self, config: BeamConfig, scorer: Scorer, source: SourceBatch) -> None:
         self.config = config
@@ -92,7 +92,7 @@ class _Run:
         self.prefixes = prefix_table(source, self.device)
         self.levels: list[_Level] = []
         self.ended: list[_Ended] = []
-        # scores of the nbest best complete hypotheses; an open one has to beat the last of them
+        # scores of the nbest best complete hypotheses; an open one must beat the last of them
         self.best = torch.full(
             (len(source), config.nbest), -torch.inf, dtype=torch.float64, device=self.device
         )
@@ -131,9 +131,9 @@ class _Run:
     def _extend(
         self, rows: _Rows, found: BestStep, at_limit: torch.Tensor, step: int
     ) -> tuple[_Rows, torch.Tensor, torch.Tensor]:
-        """The rows after a step, with the row before it and the word that each comes from."""
+        """The rows after a step, with the parent row and the word of each."""
         beam, width = self.config.beam, found.words.shape[1]
-        # the beam best words of each row, then the beam best of each sentence's beam x width
+        # the best words of each row, then the best of each sentence's beam x width candidates
         totals = rows.totals.unsqueeze(1) + found.log_probs.double()
         live, place = torch.unique_consecutive(rows.sentences, return_inverse=True)
         grid = totals.new_full((len(live), beam, width), -torch.inf)
@@ -200,9 +200,9 @@ class _Run:
     def _can_win(self, sentences: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
         """(N,) whether a row could still beat the nbest-th complete hypothesis.
 
-        Further words only lower the total; the length penalty divides it by at most the longest
-        length ** lenpen. At a given length a row that loses to the bound ranks below every row
-        that does not, so dropping it changes no other row's place in the beam.
+        Further words only lower the total, and the length penalty divides it by at most the longest
+        length ** lenpen. At a given length, a row below the bound ranks below every row above it.
+        So dropping the row does not change the rank of another row in the beam.
         """
         longest = (self.limits[sentences] + 1).double() ** self.config.lenpen
         return totals / longest > self.best[sentences, -1]
@@ -219,7 +219,7 @@ def _trace(
         np.concatenate([getattr(one, name) for one in ended]) for name in names
     )
     lengths = np.repeat([one.step for one in ended], [len(one.scores) for one in ended])
-    order = np.lexsort((-scores, sentences))  # stable: of equal scores, the first one made
+    order = np.lexsort((-scores, sentences))  # stable: among equal scores, the one that ended first
     ranks = run_positions(torch.from_numpy(sentences[order])).numpy()
     chosen = order[ranks < nbest]
     rows, lengths = rows[chosen], lengths[chosen]

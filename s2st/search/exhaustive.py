@@ -1,4 +1,4 @@
-"""Exhaustive search: scores every sequence up to the length limit; the tests' oracle."""
+"""Exhaustive search: scores every sequence up to the length limit. Tests compare with it."""
 
 import math
 from itertools import product
@@ -17,7 +17,7 @@ MOST_HYPOTHESES = 200_000
 
 
 class ExhaustiveSearch(Search):
-    """Enumerates hypotheses and ranks them by `Scorer.score`, not by stepping."""
+    """Enumerates all hypotheses and ranks them with `Scorer.score`, without steps."""
 
     gives_attention = False
 
@@ -26,7 +26,7 @@ class ExhaustiveSearch(Search):
 
     @torch.inference_mode()
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
-        """The true n best of each source; raises UsageError where there are too many."""
+        """The true n best hypotheses of each source; raises UsageError if there are too many."""
         size = len(scorer.target.vocabulary)
         words = range(UNK_ID if self.config.unk else UNK_ID + 1, size)
         limits = length_limits(self.config, source).tolist()
@@ -36,8 +36,8 @@ class ExhaustiveSearch(Search):
             free = limit - len(prefix)
             if len(words) ** free > MOST_HYPOTHESES:
                 raise UsageError(
-                    f"exhaustive search over {len(words)} words and length {free} is out of "
-                    "reach; lower --max-len-a and --max-len-b, or use --search beam"
+                    f"exhaustive search over {len(words)} words and length {free} has too many "
+                    "hypotheses; lower --max-len-a and --max-len-b, or use --search beam"
                 )
             tokens = [
                 prefix + sequence
@@ -54,7 +54,7 @@ class ExhaustiveSearch(Search):
                 hypotheses.append(Hypothesis(sequence, values, total, total, len(sequence) < limit))
             hypotheses = [
                 h for h in hypotheses if h.score != -math.inf
-            ]  # which the scorer rules out
+            ]  # hypotheses that the scorer rules out
             check_finite(hypotheses[0].score if hypotheses else math.nan)
             hypotheses.sort(key=lambda h: -h.score)
             results.append(hypotheses[: self.config.nbest])

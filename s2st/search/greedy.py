@@ -1,4 +1,4 @@
-"""Greedy search: the best word at every step, finished sentences leaving the batch."""
+"""Greedy search: the best word at every step; finished sentences leave the batch."""
 
 from dataclasses import fields
 
@@ -11,17 +11,17 @@ from s2st.search.registry import BeamConfig, GreedyConfig
 
 
 class GreedySearch(Search):
-    """One hypothesis a sentence: beam search with a beam of 1.
+    """One hypothesis per sentence, by beam search with a beam of 1.
 
     Raises:
-        UsageError: more than one is asked for.
+        UsageError: `nbest` is more than 1.
     """
 
     def __init__(self, config: GreedyConfig) -> None:
         if config.nbest > 1:
             raise UsageError(
                 f"--nbest {config.nbest}: greedy search has one hypothesis a sentence; "
-                "beam search and sampling have several"
+                "use --search beam or --search sampling"
             )
         options = {f.name: getattr(config, f.name) for f in fields(GreedyConfig)}
         self._search = BeamSearch(BeamConfig(beam=1, **options))

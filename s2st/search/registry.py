@@ -1,6 +1,6 @@
-"""The searches registry: configs, importable without torch.
+"""The registry of searches: configs, importable without torch.
 
-A builder takes (config) and returns a `Search`, see `s2st.search.base`.
+A builder takes (config) and returns a `Search` (`s2st.search.base`).
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,23 @@ MOST_HYPOTHESES = 100_000  # of a sentence, complete or partial
 class SearchConfig:
     """Options that every search understands. A length counts words without EOS."""
 
-    nbest: int = option(1, "hypotheses a sentence, best first", minimum=1, maximum=MOST_HYPOTHESES)
+    nbest: int = option(
+        1, "hypotheses per sentence, best first", minimum=1, maximum=MOST_HYPOTHESES
+    )
     max_len_a: float = option(
         2.0,
-        "longest output: max-len-a x source length + max-len-b words, after a prompt",
+        "maximum output length in words, without a prompt: max-len-a x source length + max-len-b",
         minimum=0,
         maximum=1000,
     )
     max_len_b: int = option(10, "see --max-len-a", minimum=0, maximum=1_000_000)
     min_len: int = option(
-        0, "shortest output in words, a prompt's counted", minimum=0, maximum=1_000_000
+        0, "minimum output length in words, including a prompt", minimum=0, maximum=1_000_000
     )
     unk: bool = option(True, "let the search choose the unknown word")
 
     def check(self) -> None:
-        """Raises UsageError for a least length that a source of one word cannot have."""
+        """Raises UsageError if `min_len` is above the limit of a source of one word."""
         longest = int(self.max_len_a + self.max_len_b)
         if self.min_len > longest:
             raise UsageError(
@@ -54,7 +56,9 @@ class GreedyConfig(SearchConfig):
 class BeamConfig(SearchConfig):
     """Options of the beam search."""
 
-    beam: int = option(5, "partial hypotheses kept a sentence", minimum=1, maximum=MOST_HYPOTHESES)
+    beam: int = option(
+        5, "partial hypotheses kept per sentence", minimum=1, maximum=MOST_HYPOTHESES
+    )
     lenpen: float = option(
         0.0,
         "divide the log-probability by length ** lenpen; 0 is the paper's rule",
@@ -63,12 +67,12 @@ class BeamConfig(SearchConfig):
     )
 
     def check(self) -> None:
-        """Raises UsageError where more hypotheses are asked for than a beam surely finds."""
+        """Raises UsageError if `nbest` is above the number that the beam surely finds."""
         super().check()
         if self.nbest > self.beam:
             raise UsageError(
-                f"--nbest {self.nbest} is more than --beam {self.beam}: such a beam may find "
-                f"{self.beam} hypotheses only; use --beam {self.nbest}, or lower --nbest"
+                f"--nbest {self.nbest} is more than --beam {self.beam}: this beam may find only "
+                f"{self.beam} hypotheses; use --beam {self.nbest}, or lower --nbest"
             )
 
 
@@ -76,24 +80,26 @@ class BeamConfig(SearchConfig):
 class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
-    temperature: float = option(1.0, "divides the logits; low is greedy", minimum=1e-4, maximum=100)
+    temperature: float = option(
+        1.0, "divides the logits; near 0 it is greedy", minimum=1e-4, maximum=100
+    )
     top_k: int | None = option(
-        None, "draw among this many best words only", minimum=1, maximum=100_000_000
+        None, "draw only from this many best words", minimum=1, maximum=100_000_000
     )
     top_p: float | None = option(
         None,
-        "nucleus: draw among the best words that hold this much probability",
+        "nucleus: draw from the smallest set of best words with this total probability",
         minimum=0,
         maximum=1,
     )
     sampling_seed: int = option(
-        1, "seed of the draws, with the line number", minimum=0, maximum=MOST_INTEGER
+        1, "seed of the draws, combined with the line number", minimum=0, maximum=MOST_INTEGER
     )
 
 
 @dataclass(frozen=True)
 class ExhaustiveConfig(SearchConfig):
-    """Options of the exhaustive search, an oracle for tiny vocabularies."""
+    """Options of the exhaustive search, for tiny vocabularies."""
 
 
 SEARCHES.register(
@@ -106,11 +112,11 @@ SEARCHES.register(
     "sampling",
     SamplingConfig,
     "s2st.search.sampling:SamplingSearch",
-    "draws words at random (temperature, top-k, nucleus)",
+    "random draws of words (temperature, top-k, nucleus)",
 )
 SEARCHES.register(
     "exhaustive",
     ExhaustiveConfig,
     "s2st.search.exhaustive:ExhaustiveSearch",
-    "every hypothesis there is; only for vocabularies of a few words",
+    "all possible hypotheses; only for vocabularies of a few words",
 )

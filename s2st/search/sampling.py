@@ -1,4 +1,4 @@
-"""Sampling: words drawn at random from the model, by temperature, top-k and nucleus."""
+"""Sampling: words drawn at random from the model, with temperature, top-k and nucleus."""
 
 import hashlib
 
@@ -12,10 +12,10 @@ from s2st.search.single_path import walk
 
 
 class SamplingSearch(Search):
-    """Draws `nbest` hypotheses a sentence, best first by the model's own log-probability.
+    """Draws `nbest` hypotheses per sentence, ordered by the model's log-probability.
 
-    Each draw of each sentence has a generator of its own, seeded by (seed, line, draw): results
-    do not depend on which sentences share a batch.
+    Each draw of each sentence has its own generator, seeded by (seed, line, draw). So results do
+    not depend on which sentences share a batch.
     """
 
     def __init__(self, config: SamplingConfig) -> None:
@@ -51,13 +51,13 @@ class SamplingSearch(Search):
 def draw_words(
     log_probs: torch.Tensor, uniform: torch.Tensor, config: SamplingConfig
 ) -> torch.Tensor:
-    """One word a row by inverting the distribution function over words sorted by probability.
+    """Draws one word per row: inverts the distribution function over words sorted by probability.
 
     Args:
-        log_probs: (N, V), -inf where forbidden.
+        log_probs: (N, V); -inf for forbidden words.
         uniform: (N,) float64 draws in [0, 1).
         config: temperature, top_k and top_p (Holtzman et al. 2020: the smallest set of best
-            words whose probability reaches top_p).
+            words whose total probability reaches top_p).
     """
     probabilities = (log_probs.double() / config.temperature).softmax(dim=-1)
     probabilities, words = probabilities.sort(dim=-1, descending=True, stable=True)
@@ -71,6 +71,6 @@ def draw_words(
     cumulative = probabilities.cumsum(dim=-1)
     target = (uniform * cumulative[:, -1]).unsqueeze(1)
     positions = torch.searchsorted(cumulative, target, right=True)
-    # a row of NaN has none; any index does for it, as its score is refused afterwards
+    # a row of NaN has no positive one; its index does not matter: `check_finite` refuses its score
     last = ((probabilities > 0).sum(dim=-1, keepdim=True) - 1).clamp(min=0)
     return words.gather(1, torch.minimum(positions, last)).squeeze(1)

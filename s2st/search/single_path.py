@@ -1,4 +1,4 @@
-"""Following one word a row to the end: what greedy search and sampling share."""
+"""A search that follows one word per row to the end: the loop of sampling."""
 
 import math
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from s2st.search.base import Hypothesis, forbid, length_limits, prefix_table, pr
 from s2st.search.registry import SearchConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
-# (allowed log-probabilities (N, V) with -inf where forbidden, number of each row) -> words (N,)
+# (log-probabilities (N, V), -inf for forbidden words; number of each row) -> words (N,)
 Pick = Callable[[torch.Tensor, list[int]], torch.Tensor]
 
 
 def walk(
     scorer: Scorer, source: SourceBatch, sentences: torch.Tensor, config: SearchConfig, pick: Pick
 ) -> list[Hypothesis]:
-    """Extends every row by the word that `pick` chooses until it takes EOS.
+    """Extends every row by the word that `pick` chooses, until that is EOS.
 
     Args:
-        scorer, source: the models and the sentences.
+        scorer, source: the scorer and the sentences.
         sentences: (R,) the sentence of each row.
-        config: length limits and banned words.
+        config: length limits and forbidden words.
         pick: chooses a word for each row that is still open.
 
     Returns:
-        One hypothesis a row; its log-probabilities are the scorer's own.
+        One hypothesis per row, with the scorer's log-probabilities.
     """
     device = scorer.device
     limits = length_limits(config, source)[sentences].to(device)
@@ -75,9 +75,9 @@ def walk(
 
 
 def check_finite(log_prob: float) -> None:
-    """Raises CheckpointError where a model's chosen word has no finite log-probability."""
+    """Raises CheckpointError unless the log-probability of a chosen word is finite."""
     if not math.isfinite(log_prob):
         raise CheckpointError(
-            "the model gives no finite probability to any allowed word: its weights have gone "
-            "wrong (NaN?), or it cannot keep to --min-len, --max-len-a, --max-len-b or a prefix"
+            "the model gives no finite probability to any allowed word: its weights are damaged "
+            "(NaN?), or it cannot satisfy --min-len, --max-len-a, --max-len-b or a prefix"
         )

@@ -1,1 +1,1 @@
-"""Layer 1: text in and out: lines, tokenisers, vocabularies, Moses n-best lists."""
+"""Text input and output: lines, compression, tokenizers, vocabularies, n-best lists, vectors."""

@@ -1,7 +1,8 @@
-"""Compressed inputs, recognised by their first bytes: gzip, xz and bzip2 are read, others named.
+"""Decompression of inputs, recognized by their first bytes: gzip, xz and bzip2.
 
-A stream is read to its end, so that its checksum is compared; what follows the compressed data and
-is not compressed data is an error. Memory does not grow with what a small file unpacks to.
+Other compression formats are refused with the command that unpacks them. A stream is read to its
+end, so that its checksum is verified; other data after the compressed data are an error. Memory
+does not depend on the size of the unpacked data.
 """
 
 import bz2
@@ -14,31 +15,32 @@ from typing import Any
 
 from s2st.errors import DataError
 
-MOST_DICTIONARY = 1 << 28  # bytes an .xz file may ask for; `xz -9` needs 65 MiB
+MOST_DICTIONARY = 1 << 28  # bytes of memory an .xz file may require; `xz -9` needs 65 MiB
 PIECE = 1 << 16  # compressed bytes read together
-_BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")  # of none: the end
+# first bytes of a block, and of the end of the stream, which follows at once in an empty file
+_BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 
 
 class DamagedError(OSError):
-    """Compressed data that are damaged, cut short or followed by something else."""
+    """Compressed data that are damaged, truncated or followed by other data."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to compress.
+    """A compression or archive format.
 
     Attributes:
-        name: as users know it.
-        starts: first bytes of its files, one of these; none is the beginning of a text.
-        unpack: the command that unpacks a file to standard output.
-        make: makes what unpacks one stream; None where s2st does not read the format.
-        suffix: of its files' names, where a file so named must hold compressed data.
+        name: name for messages.
+        magic: possible first bytes of its files; no text starts with them.
+        unpack: command that unpacks a file to standard output.
+        decompressor: makes an object that decompresses one stream; None if s2st cannot read it.
+        suffix: suffix of file names; a file with this suffix must contain compressed data.
     """
 
     name: str
-    starts: tuple[bytes, ...]
+    magic: tuple[bytes, ...]
     unpack: str
-    make: Callable[[], Any] | None = None
+    decompressor: Callable[[], Any] | None = None
     suffix: str = ""
 
 
@@ -65,76 +67,83 @@ FORMATS = (
 )  # fmt: skip
 
 
-def recognise(head: bytes) -> tuple[Format | None, bool]:
-    """The format of an input that begins so, None for text; and whether more bytes may tell."""
+def recognize(head: bytes) -> tuple[Format | None, bool]:
+    """Return the format of an input with these first bytes, and whether more bytes are needed.
+
+    The format of text is None.
+    """
     for form in FORMATS:
-        if head.startswith(form.starts):
+        if head.startswith(form.magic):
             return form, False
-    more = any(start.startswith(head) for form in FORMATS for start in form.starts)
-    return None, more
+    undecided = any(magic.startswith(head) for form in FORMATS for magic in form.magic)
+    return None, undecided
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a name that says that its content is compressed, else ""."""
+    """Return the suffix of a file name that promises compressed data, else ""."""
     return next((form.suffix for form in FORMATS if form.suffix and name.endswith(form.suffix)), "")
 
 
 class Unpacker:
-    """Turns the bytes of one input into plain ones; those of an input that is plain stay.
+    """Decompresses the bytes of one input; passes on those of a plain input unchanged.
 
-    Bytes go in by `give`, an empty piece being the end, and out by `take`.
+    `feed` takes input bytes, b"" at the end; `read` returns plain bytes.
 
     Args:
-        name: of the input, for messages.
+        name: name of the input, for messages.
+
+    Attributes:
+        ended: whether the end of the input was fed.
+        detected: whether the format of the input is known.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._given = b""
+        self._unread = b""
         self.ended = False
         self._form: Format | None = None
-        self._stream: Any = None  # of the member that is being read
+        self._stream: Any = None  # decompressor of the current member of the file
         self._members = 0
-        self.known = False  # whether it is known if, and how, the input is compressed
+        self.detected = False
 
-    def give(self, data: bytes) -> None:
-        """More of the input, or, where `data` is empty, its end.
+    def feed(self, data: bytes) -> None:
+        """Add input bytes; b"" marks the end of the input.
 
         Raises:
-            DataError: it is compressed in a way that s2st does not read, or not compressed though
-                its name says so.
+            DataError: s2st cannot read the compression format, or the input is not compressed
+                although its name says so.
         """
-        self._given += data
+        self._unread += data
         self.ended = not data
-        if self.known:
+        if self.detected:
             return
-        self._form, more = recognise(self._given)
-        self.known = self.ended or not more
-        if not self.known:
+        self._form, undecided = recognize(self._unread)
+        self.detected = self.ended or not undecided
+        if not self.detected:
             return
         suffix = suffix_of(self._name)
         if self._form is None:
             if suffix:
-                what = "empty" if not self._given else "damaged, or not compressed"
-                raise DataError(f"{what}; its name ends in {suffix}", self._name, 1)
+                problem = "empty" if not self._unread else "damaged, or not compressed"
+                raise DataError(f"{problem}, but its name ends in {suffix}", self._name, 1)
         else:
             _refuse_unreadable(self._form, self._name)
 
     @property
     def plain(self) -> bool:
-        """Whether the input is known to be plain."""
-        return self.known and self._form is None
+        """Whether the input is known not to be compressed."""
+        return self.detected and self._form is None
 
-    def take(self, most: int) -> bytes:
-        """Up to `most` plain bytes; none where more has to be given, or at the end.
+    def read(self, most: int) -> bytes:
+        """Return up to `most` plain bytes; b"" if more input is needed, or at the end.
 
         Raises:
-            DamagedError: damaged or cut short.
+            DamagedError: the compressed data are damaged or truncated.
         """
-        if not self.known:
+        if not self.detected:
             return b""
         if self._form is None:
-            data, self._given = self._given[:most], self._given[most:]
+            data, self._unread = self._unread[:most], self._unread[most:]
             return data
         try:
             return self._unpacked(most)
@@ -144,48 +153,48 @@ class Unpacker:
     def _unpacked(self, most: int) -> bytes:
         form = self._form
         assert form is not None
-        assert form.make is not None
+        assert form.decompressor is not None
         while True:
             if self._stream is None:
                 if self._members:
-                    self._given = self._given.lstrip(b"\0")  # padding, of tapes and of xz
-                if not self._given:
+                    self._unread = self._unread.lstrip(b"\0")  # padding of tapes and of xz
+                if not self._unread:
                     return b""
-                if not any(_alike(self._given, start) for start in form.starts):
+                if not any(_same_start(self._unread, magic) for magic in form.magic):
                     raise DamagedError("other data follow it")
-                self._stream = form.make()
+                self._stream = form.decompressor()
             stream = self._stream
-            data: bytes = stream.decompress(self._given, most)
-            self._given = getattr(stream, "unconsumed_tail", b"")  # of zlib; others keep it
+            data: bytes = stream.decompress(self._unread, most)
+            self._unread = getattr(stream, "unconsumed_tail", b"")  # zlib; others keep the rest
             if stream.eof:
-                self._given, self._stream = stream.unused_data, None
+                self._unread, self._stream = stream.unused_data, None
                 self._members += 1
             if data:
                 return data
             if self._stream is not None and getattr(stream, "needs_input", True):
                 if self.ended:
-                    raise DamagedError("cut short")
+                    raise DamagedError("truncated")
                 return b""
 
 
-def _alike(data: bytes, start: bytes) -> bool:
-    """Whether data begin so, as far as they are there."""
-    return data.startswith(start) or start.startswith(data)
+def _same_start(data: bytes, magic: bytes) -> bool:
+    """Whether the data, which may be shorter than `magic`, start with it."""
+    return data.startswith(magic) or magic.startswith(data)
 
 
 def _refuse_unreadable(form: Format, name: str) -> None:
-    if form.make is None:
+    if form.decompressor is None:
         message = f"{form.name} data, not text; unpack it first: {form.unpack} FILE > TEXT"
         raise DataError(message, name, 1)
 
 
 class UnpackedStream(io.RawIOBase):
-    """The plain bytes of a stream that may be compressed.
+    """A readable stream of the plain bytes of an input that may be compressed.
 
     Args:
-        unpacker: which may have been given the first bytes.
-        read: gives up to so many bytes of the stream, none at its end.
-        close: closes it.
+        unpacker: may already have the first bytes.
+        read: returns up to so many bytes of the input, b"" at its end.
+        close: closes the input.
     """
 
     def __init__(
@@ -195,31 +204,31 @@ class UnpackedStream(io.RawIOBase):
         self._read = read
         self._close = close
 
-    def look(self) -> None:
-        """Reads as much as tells whether it is compressed; raises as `Unpacker.give`."""
-        while not self._unpacker.known:
-            self._unpacker.give(self._read(PIECE))
+    def detect_format(self) -> None:
+        """Read until the format is known; raises as `Unpacker.feed`."""
+        while not self._unpacker.detected:
+            self._unpacker.feed(self._read(PIECE))
 
     @property
-    def packed(self) -> bool:
-        """Whether it is compressed, once that is known."""
-        return self._unpacker.known and not self._unpacker.plain
+    def compressed(self) -> bool:
+        """Whether the input is known to be compressed."""
+        return self._unpacker.detected and not self._unpacker.plain
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True: the stream is for input."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fills a buffer as far as one piece goes; raises DamagedError."""
-        while not (data := self._unpacker.take(len(buffer))):
+        """Fill the buffer from one piece of input; raise DamagedError."""
+        while not (data := self._unpacker.read(len(buffer))):
             if self._unpacker.ended:
                 return 0
-            self._unpacker.give(self._read(PIECE))
+            self._unpacker.feed(self._read(PIECE))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Closes the stream."""
+        """Close the input."""
         if not self.closed:
             self._close()
         super().close()

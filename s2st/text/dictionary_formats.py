@@ -1,4 +1,4 @@
-"""What a file that was given as a dictionary probably is instead, told by its first lines."""
+"""Recognition of other programs' vocabulary formats, for messages about dictionary files."""
 
 import os
 import re
@@ -15,18 +15,18 @@ HEAD_LINES = 50
 SPECIAL_WORDS = {"<unk>", "<pad>", "<s>", "</s>", "<blank>", "<bos>", "<eos>"}
 GIVE_MODEL = (
     "to `s2st preprocess` with --tokenizer sentencepiece as --source-sentencepiece or "
-    "--target-sentencepiece, which brings the vocabulary along"
+    "--target-sentencepiece, which includes the vocabulary"
 )
 REWRITE = "write its words as `token count` lines, most frequent first"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of file.
+    """A file format.
 
     Attributes:
-        name: of the kind, with its article.
-        matches: whether the first lines of a file are of this kind.
+        name: name of the format, with its article.
+        matches: whether the first lines of a file have this format.
         remedy: what to do with such a file.
     """
 
@@ -36,10 +36,10 @@ class Kind:
 
 
 def probable_kind(path: str | Path) -> str | None:
-    """The kind of a file and what to do with it, as a clause; None if nothing is known.
+    """Return the probable format of a file and what to do with it, as a clause; None if unknown.
 
     Args:
-        path: a file; only a regular file is looked at.
+        path: a file; any but a regular file is unknown.
     """
     if not os.path.isfile(path):
         return None
@@ -51,9 +51,9 @@ def probable_kind(path: str | Path) -> str | None:
     if head.startswith(b"\n") and b"<unk>" in head[:64]:
         return f"a SentencePiece model: give it {GIVE_MODEL}"
     lines = head.decode("utf-8", "replace").split("\n")
-    whole = lines if len(head) < HEAD_BYTES else lines[:-1]
-    seen = [line.removesuffix("\r") for line in whole if line.strip()][:HEAD_LINES]
-    kind = next((kind for kind in KINDS if seen and kind.matches(seen)), None)
+    complete = lines if len(head) < HEAD_BYTES else lines[:-1]
+    first = [line.removesuffix("\r") for line in complete if line.strip()][:HEAD_LINES]
+    kind = next((kind for kind in KINDS if first and kind.matches(first)), None)
     if kind is None:
         return None
     model = Path(path).with_suffix(".model")
@@ -72,7 +72,7 @@ def _opens_json(line: str) -> bool:
 
 
 def is_numbered(lines: Sequence[str]) -> bool:
-    """Whether lines are Marian's: `word: number`, the numbers rising from 0."""
+    """Whether lines have Marian's format: `word: number`, with numbers 0, 1, 2, ..."""
     ends = [line.rpartition(": ")[2] for line in lines]
     return len(lines) > 1 and ends == [str(number) for number in range(len(lines))]
 
@@ -83,13 +83,13 @@ def _all(pattern: str) -> Callable[[Sequence[str]], bool]:
 
 
 def _are_vectors(lines: Sequence[str]) -> bool:
-    """A word and its numbers; the first line may be the sizes, as word2vec writes it."""
+    """Whether each line is a word and its numbers; word2vec writes the sizes as first line."""
     rows = lines[1:] if re.fullmatch(r"\d+ \d+", lines[0]) else lines
     return bool(rows) and _all(r"\S+( -?\d+(\.\d+)?(e[-+]?\d+)?){3,} ?")(rows)
 
 
 def _scored(lines: Sequence[str]) -> bool:
-    """Piece TAB score; all scores but those of the special pieces are negative."""
+    """Whether each line is `piece TAB score`; all scores except of special pieces are negative."""
     rows = [line.rpartition("\t") for line in lines]
     number = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
     scores = [score for _, tab, score in rows if tab and number.fullmatch(score)]
@@ -115,11 +115,11 @@ KINDS = (
     Kind("a JSON vocabulary", lambda lines: _opens_json(lines[0]), REWRITE),
     Kind("a Marian vocabulary", is_numbered, REWRITE),
     Kind(
-        "a list of words and counts with a tab between, as OpenNMT-py writes",
+        "a list of words and counts separated by tabs, as OpenNMT-py writes",
         _all(r"[^\t]+\t\d+"),
-        "replace the tabs by blanks",
+        "replace the tabs with spaces",
     ),
-    Kind("parallel text with a tab between", _all(r"[^\t]*\t[^\t]*"), "give it as --tsv"),
+    Kind("parallel text separated by tabs", _all(r"[^\t]*\t[^\t]*"), "give it as --tsv"),
     Kind(
         "a fairseq dictionary that overwrites its special tokens",
         lambda lines: any(line.endswith(" #fairseq:overwrite") for line in lines),
@@ -136,11 +136,11 @@ KINDS = (
     Kind(
         "a vocabulary with its special tokens, as JoeyNMT and OpenNMT write",
         _has_special_words,
-        "delete the lines of <unk>, <pad>, <s>, </s> and the like, which s2st adds itself",
+        "delete the lines of special tokens (<unk>, <pad>, <s>, </s>), which s2st adds itself",
     ),
     Kind(
-        "a text rather than a list of its words",
+        "text, not a list of words",
         _is_text,
-        "leave the dictionary out, and `s2st preprocess` makes one of --trainpref",
+        "leave the dictionary out, so that `s2st preprocess` makes one from --trainpref",
     ),
 )  # fmt: skip

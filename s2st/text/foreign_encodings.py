@@ -1,33 +1,33 @@
-"""What the first bytes of a text say when they are no UTF-8: UTF-16, UTF-32, a tar archive.
+"""Detection of UTF-16, UTF-32 and tar archives by the first bytes of an input.
 
-Without a byte order mark UTF-16 shows in its NUL bytes: of Latin letters, spaces and line ends
-every second byte is one.
+UTF-16 without a byte order mark is recognized by its NUL bytes: every second byte of Latin letters,
+spaces and line ends is NUL.
 """
 
-BOMS = (  # the longer first: that of UTF-16 begins that of UTF-32
+BOMS = (  # UTF-32 first, because its mark starts with that of UTF-16
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
 LEAST = 6  # bytes that can show a pattern of NULs
-_LOOKED_AT = 1 << 12  # bytes of a line
+_INSPECTED = 1 << 12  # bytes of a line
 _TAR = slice(257, 262)
 
 
-def foreign(raw: bytes, before: int = 0) -> str:
-    """What a text with such a line is, as a message says it; "" for one in UTF-8.
+def describe_foreign_encoding(raw: bytes, before: int = 0) -> str:
+    """Return a message that names a foreign encoding and its conversion; "" for UTF-8.
 
     Args:
-        raw: one of the first lines, the bytes up to a newline byte, which may be half a character.
-        before: bytes of the lines before it.
+        raw: one of the first lines, up to a newline byte, which may be half of a character.
+        before: number of bytes before the line.
     """
     if not before and raw[_TAR] == b"ustar":
         return "a tar archive, not text; unpack it first: tar xf FILE"
     for mark, name in BOMS:
         if not before and raw.startswith(mark):
             return _convert(name)
-    content = raw.removesuffix(b"\n").removesuffix(b"\r")[:_LOOKED_AT]
+    content = raw.removesuffix(b"\n").removesuffix(b"\r")[:_INSPECTED]
     name = _by_nuls(content, before) if len(content) >= LEAST and b"\0" in content else ""
     return _convert(name) if name else ""
 
@@ -38,15 +38,15 @@ def _convert(name: str) -> str:
 
 
 def _by_nuls(content: bytes, before: int) -> str:
-    """The encoding that the places of NUL and other control bytes speak for, or ""."""
+    """Return the encoding suggested by the positions of NUL and control bytes, or ""."""
     quarters = [content[(first - before) % 4 :: 4] for first in range(4)]
     nuls = [quarter.count(0) for quarter in quarters]
     share = sum(nuls) / len(content)
-    if 0.6 < share < 0.85:  # three of four
+    if 0.6 < share < 0.85:  # three of four bytes of UTF-32
         return "UTF-32BE" if nuls[0] else "UTF-32LE"
     even, odd = nuls[0] + nuls[2], nuls[1] + nuls[3]
     name, high, low = ("UTF-16LE", 1, 0) if odd > even else ("UTF-16BE", 0, 1)
-    # the high bytes of most alphabets are control codes; no text in UTF-8 has one in every place
+    # in most alphabets the high byte is a control code; UTF-8 text never has one at every position
     if _controls(quarters, high) >= 0.9 and _controls(quarters, low) <= 0.2:
         return name
     if sum(nuls) >= 2 and share >= 1 / 16 and not (even and odd) and not _is_utf8(content):
@@ -55,14 +55,14 @@ def _by_nuls(content: bytes, before: int) -> str:
 
 
 def _controls(quarters: list[bytes], first: int) -> float:
-    """The share of control codes in every second place."""
+    """Return the share of control codes among every second byte."""
     chosen = quarters[first] + quarters[first + 2]
     return sum(byte < 32 for byte in chosen) / max(1, len(chosen))
 
 
 def _is_utf8(content: bytes) -> bool:
     try:
-        content[:-3].decode("utf-8")  # the last character may be cut
+        content[:-3].decode("utf-8")  # the last character may be incomplete
     except UnicodeDecodeError:
         return False
     return True

@@ -1,7 +1,7 @@
-"""Lines in chunks for decoding: as many as are there, without ever waiting for more.
+"""Reading of input lines in chunks, for files and for interactive pipes.
 
-A file is read `size` lines at a time. On a pipe or a terminal a chunk holds the lines that have
-arrived, so that line i is answered before line i + 1 is typed.
+A file is read `size` lines at a time. On a pipe or a terminal, a chunk has the lines that have
+arrived, without waiting for more, so that line i is translated before line i + 1 is typed.
 """
 
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from s2st.errors import DataError
 from s2st.text.compressed_input import Unpacker
-from s2st.text.line_files import MOST_BYTES, LineDecoder, read_lines, standard_input, too_long
+from s2st.text.line_files import MOST_BYTES, LineDecoder, line_too_long, read_lines, standard_input
 
 READ_SIZE = 1 << 16
-GRACE = 0.002  # seconds that a chunk waits for a writer that is in the middle of its lines
+GRACE = 0.002  # seconds that a chunk waits for further lines of a busy writer
 
 
 def read_chunks(path: str | Path, size: int, errors: str = "strict") -> Iterator[list[str]]:
-    """Yields lists of 1 to `size` lines; errors as `read_lines`."""
+    """Yield lists of 1 to `size` lines; `errors` and exceptions as for `read_lines`."""
     if str(path) == "-" and _is_stream():
         yield from _stream_chunks(size, errors)
         return
@@ -37,20 +37,20 @@ def _is_stream() -> bool:
 
 
 class _Pipe:
-    """Standard input, unpacked where it is compressed, without ever waiting for more than asked."""
+    """Standard input, decompressed if necessary, read without waiting longer than asked."""
 
     def __init__(self) -> None:
         self._descriptor = standard_input().fileno()
         self._unpacker = Unpacker("-")
 
     def read(self, wait: float | None) -> bytes | None:
-        """Up to READ_SIZE bytes, b"" at the end; None where none come within `wait` seconds."""
-        while not (data := self._unpacker.take(READ_SIZE)):
+        """Return up to READ_SIZE bytes, b"" at the end; None if none arrive in `wait` seconds."""
+        while not (data := self._unpacker.read(READ_SIZE)):
             if self._unpacker.ended:
                 return b""
             if not select.select([self._descriptor], [], [], wait)[0]:
                 return None
-            self._unpacker.give(os.read(self._descriptor, READ_SIZE))
+            self._unpacker.feed(os.read(self._descriptor, READ_SIZE))
         return data
 
 
@@ -58,17 +58,17 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
     pipe = _Pipe()
     decoder = LineDecoder("-", errors)
     lines: list[bytes] = []
-    rest: list[bytes] = []  # pieces of a line that has not ended yet,
-    waiting = 0  # and their bytes
+    rest: list[bytes] = []  # pieces of an incomplete line
+    waiting = 0  # bytes of these pieces
     ended = False
     while not ended:
-        # with lines in hand, take only what is there already
+        # once there is a line, read only what has already arrived
         data = None
         if len(lines) < size:
             try:
                 data = pipe.read(GRACE if lines else None)
             except OSError as error:
-                message = f"cannot be read further: {error}"
+                message = f"reading failed: {error}"
                 raise DataError(message, "-", decoder.line + len(lines) + 1) from error
         if data is not None:
             ended = not data
@@ -76,7 +76,7 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
             rest.append(first)
             waiting += len(first)
             if waiting > MOST_BYTES:
-                raise too_long("-", decoder.line + len(lines) + 1)
+                raise line_too_long("-", decoder.line + len(lines) + 1)
             if newline:
                 lines.append(b"".join(rest) + b"\n")
                 *whole, last = more.split(b"\n")
@@ -86,8 +86,8 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
         yield [decoder.decode(line) for line in lines[:size]]
         lines = lines[size:]
     if b"".join(rest):
-        lines.append(b"".join(rest))  # the last line, without a newline
+        lines.append(b"".join(rest))  # the last line has no newline
     while lines:
         yield [decoder.decode(line) for line in lines[:size]]
         lines = lines[size:]
-    decoder.tell_replaced()
+    decoder.warn_replaced()

@@ -1,9 +1,10 @@
-r"""Lines in and out of files and pipes: line i of the output is line i of the input, always.
+r"""Reading and writing of lines of UTF-8 text: files, .gz files, standard input and output.
 
-Input is read as bytes and split at `\n` only (never at U+2028, a lone `\r` or a form feed); a
-`\r` before `\n` is stripped with one warning a file, as is a byte order mark at the start.
-Compressed input is recognised by its first bytes (`text/packed.py`), whatever its name; output is
-compressed where its name ends in `.gz`. "-" is standard input or output.
+Line i of an output belongs to line i of the input. Input is read as bytes and split at `\n` only
+(never at U+2028, a lone `\r` or a form feed). A `\r` before `\n` and a byte order mark at the
+start are removed, with one warning per file. Compressed input is recognized by its first bytes,
+not by its name (`compressed_input.py`); output is compressed if its name ends in `.gz`. "-" is
+standard input or output.
 """
 
 import contextlib
@@ -27,35 +28,35 @@ from s2st.process.pipe_output import open_to_write
 from s2st.process.snapshots import note
 from s2st.process.stop_signals import held
 from s2st.text.compressed_input import PIECE, UnpackedStream, Unpacker, suffix_of
-from s2st.text.foreign_encodings import LEAST, foreign
+from s2st.text.foreign_encodings import LEAST, describe_foreign_encoding
 
 log = logging.getLogger("s2st")
 BOM = b"\xef\xbb\xbf"
-MOST_BYTES = 1 << 26  # of a line: a small .gz file can hold one that fills the memory
+MOST_BYTES = 1 << 26  # of a line: a line of a small .gz file could fill the memory
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 def split_words(text: str) -> list[str]:
-    """Words between ASCII white space only, as Moses and multi-bleu.perl split."""
-    # printable text has no white space but blanks, and `split` takes a third of the time
+    """Split at ASCII white space only, as Moses and multi-bleu.perl do."""
+    # printable text has no other white space than spaces, and `split` takes a third of the time
     return text.split() if text.isprintable() else _WORD.findall(text)
 
 
 def standard_input() -> BinaryIO:
-    """Standard input as bytes; raises InputMissingError where it is closed."""
-    if sys.stdin is None:  # started with it closed (`<&-`)
+    """Return standard input as bytes; raise InputMissingError if it is closed."""
+    if sys.stdin is None:  # the program was started with `<&-`
         raise InputMissingError("standard input is closed")
     return sys.stdin.buffer
 
 
 def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
-    """Opens a file or "-" for reading plain bytes, unpacked where they are compressed.
+    """Open a file or "-" for reading bytes; decompress it if necessary.
 
-    Closing it leaves standard input open.
+    Closing the result leaves standard input open.
 
     Args:
         path: the input.
-        name: what messages call it, by default its path.
+        name: its name in messages, by default the path.
 
     Raises:
         InputMissingError: it cannot be opened.
@@ -66,37 +67,38 @@ def open_input(path: str | Path, name: str | None = None) -> BinaryIO:
     try:
         if str(path) == "-":
             buffer = cast(io.BufferedReader, standard_input())
-            return _opened(UnpackedStream(unpacker, buffer.read1, lambda: None))
-        raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by who reads
+            return _buffered(UnpackedStream(unpacker, buffer.read1, lambda: None))
+        raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by the caller
         try:
             facts = os.fstat(raw.fileno())
             regular = stat.S_ISREG(facts.st_mode)
             if regular:
                 note(path, facts)
-            while not unpacker.known:
-                unpacker.give(raw.read(PIECE))
+            while not unpacker.detected:
+                unpacker.feed(raw.read(PIECE))
             if regular and unpacker.plain:
                 raw.seek(0)
                 return io.BufferedReader(raw)
         except BaseException:
             raw.close()
             raise
-        return _opened(UnpackedStream(unpacker, raw.read, raw.close))
+        return _buffered(UnpackedStream(unpacker, raw.read, raw.close))
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def _opened(stream: UnpackedStream) -> BinaryIO:
-    stream.look()
+def _buffered(stream: UnpackedStream) -> BinaryIO:
+    stream.detect_format()
     return io.BufferedReader(stream, PIECE)
 
 
 class LineDecoder:
-    """Turns raw lines of one input into text, one at a time, counting them.
+    """Decodes the raw lines of one input, in order, and counts them.
 
     Args:
         path: name of the input for messages, "-" for standard input.
-        errors: "strict" makes a bad byte an error that names the line, "replace" counts it.
+        errors: for bytes that are not UTF-8, "strict" raises an error that names the line;
+            "replace" puts U+FFFD and counts the line.
     """
 
     def __init__(self, path: str | Path, errors: str = "strict") -> None:
@@ -106,20 +108,20 @@ class LineDecoder:
         self.line = 0
         self.replaced_lines = 0
         self._warned_cr = False
-        self._looked = False  # at enough bytes to know that the text is no UTF-16
-        self._before = 0  # bytes that were looked at
+        self._checked_encoding = False  # whether enough bytes were seen to exclude UTF-16
+        self._before = 0  # bytes seen by the check
 
     def decode(self, raw: bytes) -> str:
-        r"""The text of a raw line, without its `\n` or `\r\n`; raises DataError."""
+        r"""Return the text of a raw line, without its `\n` or `\r\n`; raise DataError."""
         self.line += 1
-        if not self._looked:
-            self._look(raw)
+        if not self._checked_encoding:
+            self._check_encoding(raw)
         if self.line == 1 and raw.startswith(BOM):
-            log.warning("%s: a byte order mark at the start was left out", self._shown)
+            log.warning("%s: removed a byte order mark at the start", self._shown)
             raw = raw[len(BOM) :]
         if raw.endswith(b"\r\n"):
             if not self._warned_cr:
-                log.warning("%s, line %d: CRLF line ends were stripped", self._shown, self.line)
+                log.warning("%s, line %d: removed CR from CRLF line ends", self._shown, self.line)
                 self._warned_cr = True
             raw = raw[:-2]
         elif raw.endswith(b"\n"):
@@ -131,50 +133,59 @@ class LineDecoder:
                 self.replaced_lines += 1
                 return raw.decode("utf-8", "replace")
             raise DataError(
-                f"not UTF-8 at byte {error.start + 1} of the line; convert a file of another "
-                "encoding with iconv (--encoding-errors replace puts U+FFFD for bad bytes)",
+                f"not UTF-8 at byte {error.start + 1} of the line; convert the file with iconv, or "
+                "use --encoding-errors replace to read bad bytes as U+FFFD",
                 self.path,
                 self.line,
             ) from error
 
-    def _look(self, raw: bytes) -> None:
-        """Raises DataError where the first lines are UTF-16 or the like, whatever `errors` is."""
-        what = foreign(raw, self._before)
-        if what:
-            raise DataError(what, self.path, self.line)
+    def _check_encoding(self, raw: bytes) -> None:
+        """Raise DataError if the first lines are UTF-16, UTF-32 or tar, whatever `errors` is."""
+        message = describe_foreign_encoding(raw, self._before)
+        if message:
+            raise DataError(message, self.path, self.line)
         self._before += len(raw)
-        self._looked = len(raw) > LEAST
+        self._checked_encoding = len(raw) > LEAST
 
-    def tell_replaced(self) -> None:
-        """Warns, at the end of the input, if bad bytes were replaced."""
+    def warn_replaced(self) -> None:
+        """Warn at the end of the input if bad bytes were replaced."""
         if self.replaced_lines:
-            log.warning("%s: bad bytes replaced in %d lines", self._shown, self.replaced_lines)
+            log.warning(
+                "%s: bytes that are not UTF-8 were read as U+FFFD in %d lines",
+                self._shown,
+                self.replaced_lines,
+            )
 
 
-def too_long(path: str, line: int) -> DataError:
-    """The error of a line, numbered from 1, of more than MOST_BYTES."""
-    return DataError(f"a line of more than {MOST_BYTES} bytes", path, line)
+def line_too_long(path: str, line: int) -> DataError:
+    """Return the error for a line of more than MOST_BYTES; `line` is its number from 1."""
+    return DataError(f"the line has more than {MOST_BYTES} bytes", path, line)
 
 
 def read_lines(path: str | Path, errors: str = "strict", name: str | None = None) -> Iterator[str]:
-    """Yields the lines of a file, lazily; messages call it `name`, where that is given.
+    """Yield the lines of a file, lazily.
+
+    Args:
+        path: the file, "-" for standard input.
+        errors: see LineDecoder.
+        name: its name in messages, by default the path.
 
     Raises:
         InputMissingError: the file cannot be opened.
         DataError: bytes that are not UTF-8 (with errors="strict"), a line of more than MOST_BYTES,
-            or compressed data that are damaged or cut short.
+            or compressed data that are damaged or truncated.
     """
     decoder = LineDecoder(path if name is None else name, errors)
     with open_input(path, name) as stream:
         yield from _decoded(stream, decoder)
-    decoder.tell_replaced()
+    decoder.warn_replaced()
 
 
 def _decoded(stream: BinaryIO, decoder: LineDecoder) -> Iterator[str]:
-    """The lines of a stream; raises DataError."""
+    """Yield the lines of a stream; raise DataError."""
     while raw := _read(stream.readline, MOST_BYTES + 1, decoder):
         if len(raw) > MOST_BYTES:
-            raise too_long(decoder.path, decoder.line + 1)
+            raise line_too_long(decoder.path, decoder.line + 1)
         yield decoder.decode(raw)
 
 
@@ -182,27 +193,27 @@ def _read(read: Callable[[int], bytes], most: int, decoder: LineDecoder) -> byte
     try:
         return read(most)
     except OSError as error:
-        message = f"cannot be read further: {error}"
+        message = f"reading failed: {error}"
         raise DataError(message, decoder.path, decoder.line + 1) from error
 
 
 def read_line(path: str | Path, number: int) -> str | None:
-    """Line `number` of a file, from 1, None where it has fewer; raises as `read_lines`.
+    """Return line `number` (from 1) of a file, None if it has fewer; raises as `read_lines`.
 
-    What follows it is read only where it is compressed, so that its checksum is compared.
+    The rest of a compressed file is read too, so that its checksum is verified.
     """
     decoder = LineDecoder(path)
     with open_input(path) as stream:
-        found = next(islice(_decoded(stream, decoder), number - 1, None), None)
+        line = next(islice(_decoded(stream, decoder), number - 1, None), None)
         raw = cast(io.BufferedReader, stream).raw
-        if isinstance(raw, UnpackedStream) and raw.packed:
+        if isinstance(raw, UnpackedStream) and raw.compressed:
             while _read(stream.read, PIECE, decoder):
                 pass
-    return found
+    return line
 
 
 def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterator[tuple[str, ...]]:
-    """Yields line i of every file together; raises DataError where one ends before the others."""
+    """Yield line i of every file together; raise DataError if one ends before the others."""
     names = [str(path) for path in paths]
     streams = [read_lines(name, errors) for name in names]
     for number, row in enumerate(zip_longest(*streams), start=1):
@@ -210,8 +221,8 @@ def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterato
             short = names[row.index(None)]
             longer = next(name for name, item in zip(names, row, strict=True) if item is not None)
             raise DataError(
-                f"ends after {number - 1} lines but {longer} goes on; "
-                "parallel files need equal line counts",
+                f"ends after {number - 1} lines, but {longer} has more; "
+                "parallel files need the same number of lines",
                 short,
                 number,
             )
@@ -219,11 +230,11 @@ def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterato
 
 
 class LineWriter:
-    """Writes lines to a stream, each whole even where a signal asks to stop.
+    """Writes complete lines to a stream, even if a stop signal arrives.
 
     Args:
         stream: takes bytes; it stays open.
-        flushed: whether `flush` is heeded; compressed lines had better stay together.
+        flushed: whether `flush` has an effect; flushing compressed lines would enlarge the file.
     """
 
     def __init__(self, stream: BinaryIO, flushed: bool = True) -> None:
@@ -231,12 +242,12 @@ class LineWriter:
         self._flushed = flushed
 
     def __call__(self, line: str) -> None:
-        """Writes one line, given without its newline; several, where it has newlines within."""
+        """Write one line, given without its final newline; it may contain newlines."""
         with held():
             self._stream.write(line.encode("utf-8") + b"\n")
 
     def flush(self) -> None:
-        """What was written reaches the file or pipe."""
+        """Flush the written lines to the file or pipe."""
         if self._flushed:
             with held():
                 self._stream.flush()
@@ -244,14 +255,14 @@ class LineWriter:
 
 @contextlib.contextmanager
 def open_output(path: str | Path) -> Iterator[LineWriter]:
-    """Yields what writes lines to a file, .gz file or "-"; at the end a regular file is synced.
+    """Yield a writer of lines to a file, a .gz file or "-"; sync a regular file at the end.
 
-    A regular file is emptied once it is locked: no two processes write the same file. The log
-    says at the end that it was written.
+    A regular file is locked, then emptied, so that no two processes write the same file. At the
+    end the log says that it was written.
 
     Raises:
-        OutputError: the file cannot be opened or written, or another process writes it. A closed
-            pipe stays BrokenPipeError.
+        OutputError: the file cannot be opened or written, or another process is writing to it. For
+            a closed pipe, BrokenPipeError.
     """
     is_stdout = str(path) == "-"
     with contextlib.ExitStack() as stack:
@@ -279,7 +290,7 @@ def open_output(path: str | Path) -> Iterator[LineWriter]:
 
 
 def _open_file(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
-    """An empty file for writing, compressed by name; `stack` closes it."""
+    """Open an empty file for writing, compressed if its name says so; `stack` closes it."""
     _refuse_suffix(str(path))
     if path.exists() and not path.is_file():
         stream = stack.enter_context(open_to_write(path))
@@ -287,7 +298,9 @@ def _open_file(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         stream = cast(BinaryIO, stack.enter_context(os.fdopen(descriptor, "wb")))
         if not durable_files.lock(descriptor):
-            raise OutputError(f"{path}: another process writes it; stop it, or name another file")
+            raise OutputError(
+                f"{path}: another process is writing to it; stop it, or name another file"
+            )
         stream.truncate(0)
     if not path.name.endswith(".gz"):
         return stream
@@ -296,15 +309,14 @@ def _open_file(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
 
 
 def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
-    """Finds, before the work, what would fail at its end; nothing is opened or changed.
+    """Check outputs before the work, so that writing does not fail at its end; open no file.
 
     Args:
-        outputs, inputs: files, or "-"; None where there is none.
+        outputs, inputs: files or "-"; None is skipped.
 
     Raises:
-        OutputError: an output is a folder, in no folder, or must not be written.
-        UsageError: an output is one of the inputs, or another output, or its name ends in .xz
-            or .bz2.
+        OutputError: an output is a folder, its folder does not exist, or it is not writable.
+        UsageError: an output is also an input or another output, or its name ends in .xz or .bz2.
     """
     seen = {_identity(path, sys.stdin): path for path in inputs if path is not None}
     for path in outputs:
@@ -321,24 +333,27 @@ def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -
 
 
 def _identity(path: str, standard: TextIO) -> tuple[int, int] | str | None:
-    """Equal for two names of one regular file, also one that is to be made; else None."""
+    """Return a key that is equal for two names of one regular file, which may not exist yet.
+
+    The key of any other file is None.
+    """
     try:
         info = os.fstat(standard.fileno()) if path == "-" else os.stat(path)
     except FileNotFoundError:
         return os.path.realpath(path)
-    except (OSError, ValueError, AttributeError):  # closed, or a test's stand-in
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by a test
         return None
     return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) else None
 
 
 def _refuse_suffix(path: str) -> None:
-    """Raises UsageError for a name whose content would be taken for compressed, and is not."""
+    """Raise UsageError for a name that promises a compression that s2st cannot write."""
     suffix = suffix_of(path)
     if suffix not in ("", ".gz"):
         program = {".xz": "xz", ".bz2": "bzip2"}[suffix]
         raise UsageError(
-            f"{path}: only .gz is compressed on the way out; write to standard output and pipe it "
-            f"into `{program} -c`, or name another file"
+            f"{path}: s2st compresses .gz outputs only; write to standard output and pipe it into "
+            f"`{program} -c`, or use another name"
         )
 
 

@@ -1,4 +1,7 @@
-"""Moses n-best lists: `id ||| hypothesis ||| Name= v v Name= v ||| total [||| more]`, streamed."""
+"""Moses n-best lists, parsed and written line by line.
+
+A line is `id ||| hypothesis ||| Name= v v Name= v ||| total [||| more]`.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +12,7 @@ from s2st.text.line_files import split_words
 
 SEPARATOR = " ||| "
 ASCII_SPACE = " \t\n\r\f\v"
-MOST_MEMORY = 1 << 27  # of one list: its characters, and ENTRY_MEMORY for each hypothesis
+MOST_MEMORY = 1 << 27  # of one list: its characters, plus ENTRY_MEMORY per hypothesis
 ENTRY_MEMORY = 1000
 VALUE_MEMORY = 40  # of a feature's value, beside its characters
 # characters of a line's fields, whose words take some 50 bytes each; real lists have thousands
@@ -20,14 +23,15 @@ MOST_FIELDS = 100
 
 @dataclass(frozen=True)
 class NBestEntry:
-    """One line of a list. `total` is the system's own score, larger is better.
+    """One line of an n-best list.
 
     Attributes:
         id: sentence number from 0.
-        hypothesis: the words, single spaces between them, none at the ends.
+        hypothesis: the words, separated by single spaces, without spaces at the ends.
         features: (name without "=", values) in the order of the line.
-        total: weighted sum of the features as the system computed it; may be nan or infinite.
-        extra: further fields as they stand (alignments and the like).
+        total: weighted sum of the features, computed by the system that wrote the list; larger is
+            better; may be nan or infinite.
+        extra: further fields, unchanged (alignments, for example).
         line: line number in the file, from 1.
     """
 
@@ -44,7 +48,7 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
     fields = text.split("|||", MOST_FIELDS)
     if len(fields) < 4:
         raise DataError(
-            f"{len(fields)} fields between '|||', a Moses n-best line has at least 4 "
+            f"{len(fields)} fields separated by '|||'; a Moses n-best line has at least 4 "
             "(id, hypothesis, features, total)",
             path,
             line,
@@ -60,7 +64,7 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
         raise DataError(f"more than {MOST_FIELDS} fields between '|||'", path, line)
     identifier = fields[0].strip(ASCII_SPACE)
     if not _is_id(identifier):
-        raise DataError(f"id {identifier[:40]!r} is not a whole number from 0", path, line)
+        raise DataError(f"id {identifier[:40]!r} is not a whole number of at least 0", path, line)
     total = fields[3].strip(ASCII_SPACE)
     number = _parse_number(total)
     if number is None:
@@ -76,7 +80,7 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
 
 
 def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """(name, values) of each feature in `Name= v v Name= v`; raises DataError."""
+    """Yield (name, values) of each feature in `Name= v v Name= v`; raise DataError."""
     name: str | None = None
     values: list[float] = []
     for word in split_words(text):
@@ -85,7 +89,7 @@ def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple
                 yield name, tuple(values)
             name, values = word[:-1], []
             if not name:
-                raise DataError("a feature without a name ('=')", path, line)
+                raise DataError("a feature has no name before '='", path, line)
             continue
         if name is None:
             raise DataError(f"feature value {word[:40]!r} before any 'Name='", path, line)
@@ -98,7 +102,7 @@ def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple
 
 
 def _parse_number(text: str) -> float | None:
-    """A float as C prints it; Python's own spellings, "1_000" and other digits, are refused."""
+    """Parse a float as C prints it; return None for Python's "1_000" and non-ASCII digits."""
     try:
         return None if "_" in text or not text.isascii() else float(text)
     except ValueError:
@@ -106,14 +110,14 @@ def _parse_number(text: str) -> float | None:
 
 
 def format_number(value: float) -> str:
-    """A score as Moses prints it: six significant digits."""
+    """Format a score as Moses prints it: six significant digits."""
     return f"{value:.6g}" if math.isfinite(value) else str(value)
 
 
 def format_entry(entry: NBestEntry) -> str:
-    """The line of an entry, without its newline.
+    """Format an entry as a line without newline.
 
-    A "|||" within the hypothesis, which would split the field, is escaped as Moses escapes "|".
+    A "|||" in the hypothesis would split the field; it is escaped as Moses escapes "|".
     """
     features = " ".join(
         " ".join([f"{name}=", *map(format_number, values)]) for name, values in entry.features
@@ -126,15 +130,15 @@ def format_entry(entry: NBestEntry) -> str:
 def read_nbest(
     lines: Iterable[str], path: str, wanted: Callable[[int], bool] | None = None
 ) -> Iterator[list[NBestEntry]]:
-    """Yields the lists of a file, one in memory at a time; ids may have gaps.
+    """Yield the lists of a file, one in memory at a time; ids may have gaps.
 
     Args:
-        lines, path: of the file.
-        wanted: whether the list of an id is wanted; lines of others are not parsed. It is called
-            for each line, in the order of the file.
+        lines: the lines of the file.
+        path: name of the file, for messages.
+        wanted: whether to parse the list with an id; called for each line, in order.
 
     Raises:
-        DataError: a malformed line; an id that is lower than one before it; a list of more than
+        DataError: a malformed line; ids that are not in rising order; a list that takes more than
             MOST_MEMORY, about 100,000 hypotheses.
     """
     current: list[NBestEntry] = []
@@ -145,7 +149,7 @@ def read_nbest(
         entry = parse_entry(text, path, number)
         if current and entry.id != current[0].id:
             if entry.id < current[0].id:
-                message = f"id {entry.id} after id {current[0].id}; ids must not go back"
+                message = f"id {entry.id} after id {current[0].id}; sort the lists by id"
                 raise DataError(message, path, number)
             yield current
             current, room = [], MOST_MEMORY
@@ -153,17 +157,17 @@ def read_nbest(
         values = sum(len(numbers) for _, numbers in entry.features)
         room -= len(text) + ENTRY_MEMORY + VALUE_MEMORY * values
         if room < 0:
-            raise DataError(f"list {entry.id} does not fit into memory", path, number)
+            raise DataError(f"list {entry.id} is too large for memory", path, number)
     if current:
         yield current
 
 
 def _is_wanted(text: str, wanted: Callable[[int], bool]) -> bool:
-    """False for a well-formed id that is not wanted; a malformed one is reported by the parser."""
+    """Whether to parse the line; true also for a malformed id, which the parser reports."""
     identifier = text.split("|||", 1)[0].strip(ASCII_SPACE)
     return not _is_id(identifier) or wanted(int(identifier))
 
 
 def _is_id(text: str) -> bool:
-    """A whole number from 0, of a size that no corpus exceeds."""
+    """Whether the text is a whole number of at least 0 with fewer than 16 digits."""
     return text.isascii() and text.isdigit() and len(text) < 16

@@ -1,4 +1,4 @@
-"""Where a command may write: never to an input, nor into a folder that it reads."""
+"""Checks that no output of a command is one of its inputs or lies in a folder that it reads."""
 
 import errno
 import os
@@ -11,25 +11,25 @@ from s2st.options.config import read_toml
 from s2st.process.manifest import MANIFEST
 from s2st.text.line_files import check_outputs
 
-MOST_MEMBERS = 1000  # ensemble files and members that are looked at
+MOST_MEMBERS = 1000  # ensemble files and members that are checked
 _FIGURES = (".svg", ".png")
 
 
 def check_destinations(
     outputs: Sequence[str], folders: Sequence[str], inputs: Iterable[str]
 ) -> None:
-    """Finds, before the work, what would overwrite an input; nothing is opened or changed.
+    """Check, before the work, that no output would overwrite an input; open and change nothing.
 
     Args:
         outputs: files that will be written, or "-".
-        folders: folders that will be made or added to.
-        inputs: files and folders that are read, or "-". Of a checkpoint or store everything is
-            an input; of another folder what reports and averages read of it; of an ensemble file
-            its members.
+        folders: folders that will be created or extended.
+        inputs: files and folders that are read, or "-". All files of a checkpoint or store are
+            inputs, and so are the members of an ensemble file. Of another folder, only the files
+            that reports and averages read are inputs.
 
     Raises:
-        OutputError: an output is a folder, in no folder, or must not be written.
-        UsageError: an output is an input, within one, or another output.
+        OutputError: an output is a folder, its folder does not exist, or it is not writable.
+        UsageError: an output is an input, lies in one, or is another output.
     """
     files, sealed = _files_and_folders(inputs)
     check_outputs(outputs, files)
@@ -39,16 +39,16 @@ def check_destinations(
         place = os.path.realpath(path)
         for folder, name in sealed.items():
             if place == folder or place.startswith(folder + os.sep):
-                where = "is" if place == folder else "lies within"
+                relation = "is" if place == folder else "is inside"
                 raise UsageError(
-                    f"{path}: {where} {name}, which this command reads; name another place"
+                    f"{path}: {relation} {name}, which this command reads; choose another path"
                 )
 
 
 def check_readable(inputs: Iterable[str]) -> None:
-    """Raises InputMissingError for an input in a folder that may not be entered, or a link loop.
+    """Raise InputMissingError for an input in a forbidden folder or behind a loop of links.
 
-    What is not there at all is said by whoever reads it.
+    A missing input is no error here: the code that reads it reports that.
     """
     for path in inputs:
         try:
@@ -58,12 +58,12 @@ def check_readable(inputs: Iterable[str]) -> None:
         except OSError as error:
             if error.errno in (errno.EACCES, errno.ELOOP):
                 raise InputMissingError(f"{path}: cannot be read: {reason(error)}") from error
-        except ValueError:  # a name that no file can have
+        except ValueError:  # no file can have this name
             continue
 
 
 def _files_and_folders(inputs: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """All files that are read, and each checkpoint or store by its real path."""
+    """Return all input files, and the checkpoints and stores by real path."""
     files: list[str] = []
     sealed: dict[str, str] = {}
     waiting, seen = list(inputs), set[str]()
@@ -89,10 +89,10 @@ def _is_sealed(folder: str) -> bool:
 
 
 def _sealed_below(folder: str) -> list[str]:
-    """The checkpoints of a save folder, its links among them."""
+    """Return the checkpoints of a save folder, including links to checkpoints."""
     try:
         inner = sorted(os.path.join(folder, name) for name in os.listdir(folder))
-    except OSError:  # said by who reads it
+    except OSError:  # the code that reads the folder reports it
         return []
     return [path for path in inner if _is_sealed(path)]
 
@@ -103,15 +103,15 @@ def _all_files(folder: str) -> Iterator[str]:
 
 
 def _files_of_report(folder: str) -> list[str]:
-    """What `s2st report` reads of a study's folder: its description, and figures."""
-    found = [os.path.join(folder, "report.json")]
-    if os.path.exists(found[0]):
-        found += [path for path in _all_files(folder) if path.endswith(_FIGURES)]
-    return found
+    """Return the files of a study's folder that `s2st report` reads: report.json and figures."""
+    files = [os.path.join(folder, "report.json")]
+    if os.path.exists(files[0]):
+        files += [path for path in _all_files(folder) if path.endswith(_FIGURES)]
+    return files
 
 
 def _members(path: str) -> list[str]:
-    """The files that an ensemble file names; none where it is another file, or damaged."""
+    """Return the members of an ensemble file; none if it is damaged or another kind of file."""
     try:
         members = read_toml(path).get("members")
     except S2STError:

@@ -1,4 +1,4 @@
-"""The text of a language model: a prompt as it was given, and the continuation beside it."""
+"""Output text of a prompted language model: the unchanged prompt joined with its continuation."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,34 @@ from s2st.text.tokenizers import Tokenizer
 
 
 def with_prompt(
-    tokenizer: Tokenizer, prompt: str, own: Sequence[str], new: Sequence[str], before: bool = False
+    tokenizer: Tokenizer,
+    prompt: str,
+    prompt_tokens: Sequence[str],
+    new_tokens: Sequence[str],
+    before: bool = False,
 ) -> str:
-    """A prompt, unchanged, and the text of the tokens that continue it.
+    """Return the unchanged prompt joined with the text of the tokens that continue it.
 
-    Tokenizers change text: they join blanks, lower-case it, or do not know a character. So only the
-    continuation is made from tokens. Where it begins is seen in the text of all tokens, since a
-    comma or the rest of a word stands without a blank.
+    Tokenizers change text: they merge spaces, lower-case it, or lack a character. So only the
+    continuation is made from tokens. It is cut from the text of all tokens, because only that text
+    shows whether a space separates it from the prompt: none precedes a comma or the rest of a word.
 
     Args:
-        tokenizer: of the model.
-        prompt: the line that was given.
-        own: its tokens.
-        new: the tokens of the continuation.
-        before: the continuation stands before the prompt, as a model from right to left makes it.
+        tokenizer: the model's tokenizer.
+        prompt: the input line.
+        prompt_tokens: the tokens of the prompt.
+        new_tokens: the tokens of the continuation.
+        before: whether the continuation precedes the prompt (right-to-left model).
     """
-    if not new:
+    if not new_tokens:
         return prompt
-    whole = tokenizer.decode([*new, *own] if before else [*own, *new])
-    alone = tokenizer.decode(own)
+    tokens = [*new_tokens, *prompt_tokens] if before else [*prompt_tokens, *new_tokens]
+    text = tokenizer.decode(tokens)
+    prompt_text = tokenizer.decode(prompt_tokens)
     if before:
-        fits = whole.endswith(alone)
-        rest = whole[: len(whole) - len(alone)] if fits else tokenizer.decode(new) + " "
+        fits = text.endswith(prompt_text)
+        rest = text[: len(text) - len(prompt_text)] if fits else tokenizer.decode(new_tokens) + " "
         return (rest.rstrip(" ") if prompt[:1].isspace() else rest) + prompt
-    rest = whole[len(alone) :] if whole.startswith(alone) else " " + tokenizer.decode(new)
+    fits = text.startswith(prompt_text)
+    rest = text[len(prompt_text) :] if fits else " " + tokenizer.decode(new_tokens)
     return prompt + (rest.lstrip(" ") if prompt[-1:].isspace() else rest)

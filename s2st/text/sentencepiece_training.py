@@ -1,4 +1,4 @@
-"""Training of SentencePiece models; what the library reports is said in the options of s2st."""
+"""Training of SentencePiece models, with the library's errors expressed in s2st's options."""
 
 import io
 import logging
@@ -9,27 +9,27 @@ from s2st.errors import ConfigError, DataError
 from s2st.text.tokenizers import SentencePieceConfig
 
 log = logging.getLogger("s2st")
-MOST_BYTES = 4192  # of a line that SentencePiece trains on, its own default
+MOST_BYTES = 4192  # of a line that SentencePiece trains on; its default
 MOST_LINES = 1_000_000
-RESERVED = "\u2585"  # SentencePiece trains on no line that has this character
+RESERVED = "\u2585"  # SentencePiece ignores lines that contain this character
 
 
 def train_sentencepiece(
     lines: Iterable[str], config: SentencePieceConfig, language: str = "the text"
 ) -> bytes:
-    """Trains a model on lines, at most a million of them drawn at random.
+    """Train a model on at most a million lines, drawn at random.
 
     Args:
-        lines: the text; what reading it raises is raised here.
-        config: size, kind and coverage of the model.
-        language: of the text, for messages.
+        lines: the text; errors of the iterator are raised unchanged.
+        config: size, type and coverage of the model.
+        language: language of the text, for messages.
 
     Returns:
-        The model's file.
+        The content of the model file.
 
     Raises:
-        ConfigError: the options do not suit the text.
-        DataError: no text is left to train on.
+        ConfigError: the options do not fit the text.
+        DataError: there is no text to train on.
     """
     import sentencepiece
 
@@ -48,32 +48,32 @@ def train_sentencepiece(
             shuffle_input_sentence=True,
             hard_vocab_limit=False,
             num_threads=2,
-            minloglevel=3,  # its log on stderr would name its own options
+            minloglevel=3,  # its log on stderr would name the library's options
         )
     except (RuntimeError, ValueError, OverflowError) as error:
         failure = error
-    if text.error is not None:  # the library makes a RuntimeError of whatever its input raises
+    if text.error is not None:  # the library turns every error of its input into a RuntimeError
         raise text.error
-    text.tell_left_out(language)
+    text.warn_skipped(language)
     if failure is not None:
         raise _explained(str(failure), text, config, language) from failure
     model = output.getvalue()
     size = sentencepiece.SentencePieceProcessor(model_proto=model).get_piece_size()
     if size < config.sentencepiece_vocab_size:
         log.warning(
-            "%s: SentencePiece made %s pieces, not --sentencepiece-vocab-size %s: the text has no "
-            "more", language, f"{size:,}", config.sentencepiece_vocab_size,
+            "%s: SentencePiece made %s pieces, not --sentencepiece-vocab-size %s: the text does "
+            "not have more", language, f"{size:,}", config.sentencepiece_vocab_size,
         )  # fmt: skip
     return model
 
 
 class _Text:
-    """The lines that SentencePiece trains on, and counts of those that it would drop in silence.
+    """The lines that SentencePiece trains on, with counts of lines that it would drop silently.
 
     Attributes:
-        kept: lines that it gets.
-        long, reserved: lines left out, for their length and for a reserved character.
-        error: what reading the lines raised.
+        kept: number of lines passed to SentencePiece.
+        long, reserved: number of lines skipped for their length or for the reserved character.
+        error: the error raised while reading the lines.
     """
 
     def __init__(self, lines: Iterable[str], lowercase: bool) -> None:
@@ -101,8 +101,8 @@ class _Text:
             self.error = error
             raise
 
-    def tell_left_out(self, language: str) -> None:
-        """Warns of lines that the model was not trained on."""
+    def warn_skipped(self, language: str) -> None:
+        """Warn of lines that the model was not trained on."""
         reasons = []
         if self.long:
             reasons.append(f"{self.long:,} of more than {MOST_BYTES:,} bytes")
@@ -110,7 +110,7 @@ class _Text:
             reasons.append(f"{self.reserved:,} with the character U+{ord(RESERVED):04X}")
         if reasons:
             log.warning(
-                "%s: the training of SentencePiece left out lines: %s",
+                "%s: SentencePiece training skipped lines: %s",
                 language,
                 ", ".join(reasons),
             )
@@ -119,13 +119,13 @@ class _Text:
 def _explained(
     message: str, text: _Text, config: SentencePieceConfig, language: str
 ) -> ConfigError | DataError:
-    """The error that a message of the library stands for."""
+    """Translate an error message of the library into an error about s2st's options."""
     needed = re.search(r"required_chars\. \d+ vs (\d+)", message)
     size, kind = config.sentencepiece_vocab_size, config.sentencepiece_model_type
     if needed:
         return ConfigError(
             f"--sentencepiece-vocab-size {size} is too small for {language}: its characters alone "
-            f"take {int(needed[1]):,} pieces; raise it to more than that, or lower "
+            f"take {int(needed[1]):,} pieces; use a larger number than that, or lower "
             f"--sentencepiece-coverage {config.sentencepiece_coverage} to leave out rare characters"
         )
     if not text.kept or "[!sentences_.empty()]" in message or "all_chars_count" in message:

@@ -1,7 +1,7 @@
-"""Tokenisers (registry): a line of text to words or pieces and back.
+"""Tokenizers and their registry: white space, Moses, SentencePiece, and none for an absent side.
 
-A tokeniser is named with its options in a store's manifest and in a checkpoint; a trained one
-(SentencePiece) keeps its model file beside it.
+The manifest of a store or checkpoint records a tokenizer's name and options. The model file of a
+trained tokenizer (SentencePiece) is stored in the same folder.
 """
 
 import re
@@ -21,18 +21,18 @@ from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
 MOST_MODEL_BYTES = 1 << 28  # of a SentencePiece model
-BLANK = "\u2581"  # how SentencePiece writes a blank within a piece
-WITHOUT_BLANKS = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
+SPACE_SIGN = "\u2581"  # SentencePiece's sign for a space in a piece
+WITHOUT_SPACES = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 
 class Tokenizer(ABC):
-    """Splits lines of one language and joins them again.
+    """Interface of a tokenizer: split lines of one language into tokens and join them again.
 
     Attributes:
-        model: the trained file, if the tokeniser has one.
-        subword: its tokens are pieces, which mean nothing to other programs.
-        absent: the side has no text: there are no tokens, whatever the line.
+        model: content of the trained model file, if the tokenizer has one.
+        subword: whether tokens are subword pieces, which mean nothing to other programs.
+        absent: whether the side has no text, so that every line has no tokens.
     """
 
     model: bytes | None = None
@@ -41,61 +41,61 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, line: str) -> list[str]:
-        """Tokens of a line, none of which is empty or holds ASCII white space."""
+        """Return the tokens of a line; no token is empty or contains ASCII white space."""
 
     @abstractmethod
     def decode(self, tokens: Sequence[str]) -> str:
-        """The text of tokens, as a reader wants it; never holds a newline."""
+        """Return the detokenized text, without newlines."""
 
     def pieces(self) -> list[str] | None:
-        """All tokens that it knows, where training fixed them; None where text decides."""
+        """Return all tokens of a trained tokenizer; None if the text determines the tokens."""
         return None
 
     def remarks(self) -> list[str]:
-        """What the user had better know about this tokenizer and its language, one line each."""
+        """Return warnings for the user about this tokenizer and its language, one line each."""
         return []
 
 
 @dataclass(frozen=True)
 class NoneConfig:
-    """Options of the tokeniser `none`."""
+    """Options of the tokenizer `none`."""
 
     lowercase: bool = option(False, "lower-case the text first")
 
 
 @dataclass(frozen=True)
 class AbsentConfig:
-    """The tokeniser `nothing` has no options."""
+    """The tokenizer `nothing` has no options."""
 
 
 @dataclass(frozen=True)
 class MosesConfig:
-    """Options of the tokeniser `moses`."""
+    """Options of the tokenizer `moses`."""
 
     lowercase: bool = option(False, "lower-case the text first")
     moses_escape: bool = option(True, "escape special characters (&apos; and so on) as Moses does")
-    moses_aggressive_dashes: bool = option(False, "split dashes within words as @-@")
+    moses_aggressive_dashes: bool = option(False, "split words at hyphens, written as @-@")
 
 
 @dataclass(frozen=True)
 class SentencePieceConfig:
-    """Options of the tokeniser `sentencepiece`; the last three only matter when it trains."""
+    """Options of the tokenizer `sentencepiece`; training alone uses the last three."""
 
     lowercase: bool = option(False, "lower-case the text first")
     sentencepiece_vocab_size: int = option(
-        8000, "pieces a side (training)", minimum=8, maximum=1_000_000
+        8000, "number of pieces per side (training)", minimum=8, maximum=1_000_000
     )
     sentencepiece_model_type: str = option(
-        "unigram", "kind of model to train", choices=("unigram", "bpe", "char", "word")
+        "unigram", "type of the model (training)", choices=("unigram", "bpe", "char", "word")
     )
     sentencepiece_coverage: float = option(
-        0.9995, "share of characters covered (training)", minimum=0.98, maximum=1.0
+        0.9995, "share of characters covered by the model (training)", minimum=0.98, maximum=1.0
     )
 
 
 @dataclass(frozen=True)
 class TokenizerSpec:
-    """What rebuilds a tokeniser: its name, options and language, and its trained model if any."""
+    """Name, options, language and trained model (if any) from which a tokenizer is built."""
 
     name: str
     config: Any
@@ -103,11 +103,11 @@ class TokenizerSpec:
     model: bytes | None = None
 
     def build(self) -> Tokenizer:
-        """The tokeniser; raises ConfigError if it needs a model that is missing or broken."""
+        """Build the tokenizer; raise ConfigError if its model is missing or damaged."""
         return TOKENIZERS.get(self.name).build(self)
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON values, without the model."""
+        """Return the spec as plain JSON values, without the model."""
         options = config_values(self.config)
         return {"name": self.name, "language": self.language, "options": options}
 
@@ -116,22 +116,22 @@ TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer", "s2st.text.tokenizers:To
 
 
 class WhitespaceTokenizer(Tokenizer):
-    """Words between ASCII white space; for text that is tokenised already."""
+    """Splits at ASCII white space; for text that is already tokenized."""
 
     def __init__(self, spec: TokenizerSpec) -> None:
         self._lowercase = spec.config.lowercase
 
     def encode(self, line: str) -> list[str]:
-        """Words of the line."""
+        """Return the words of the line."""
         return split_words(line.lower() if self._lowercase else line)
 
     def decode(self, tokens: Sequence[str]) -> str:
-        """The words with a space between."""
+        """Return the words, separated by spaces."""
         return " ".join(tokens)
 
 
 class AbsentTokenizer(Tokenizer):
-    """No tokens at all: the source side of a language model."""
+    """Returns no tokens; stands for the source side of a language model."""
 
     absent = True
 
@@ -139,16 +139,16 @@ class AbsentTokenizer(Tokenizer):
         pass
 
     def encode(self, line: str) -> list[str]:
-        """No tokens."""
+        """Return no tokens."""
         return []
 
     def decode(self, tokens: Sequence[str]) -> str:
-        """No text."""
+        """Return no text."""
         return ""
 
 
 class MosesTokenizer(Tokenizer):
-    """The Moses tokenizer and detokenizer of sacremoses; the guide says where they differ."""
+    """The Moses tokenizer of sacremoses; docs/guide.md lists differences from Moses."""
 
     def __init__(self, spec: TokenizerSpec) -> None:
         import sacremoses
@@ -159,7 +159,7 @@ class MosesTokenizer(Tokenizer):
         self._detokenizer = sacremoses.MosesDetokenizer(lang=spec.language)
 
     def encode(self, line: str) -> list[str]:
-        """Moses tokens of the line."""
+        """Return the Moses tokens of the line."""
         text = self._tokenizer.tokenize(
             line.lower() if self._config.lowercase else line,
             escape=self._config.moses_escape,
@@ -169,38 +169,38 @@ class MosesTokenizer(Tokenizer):
         return split_words(text)
 
     def decode(self, tokens: Sequence[str]) -> str:
-        """Detokenised text."""
+        """Return the detokenized text."""
         joined: str = self._detokenizer.detokenize(list(tokens), unescape=True)
         return " ".join(joined.split("\n"))
 
     def remarks(self) -> list[str]:
-        """Languages that sacremoses takes for English, and those whose words it cannot find."""
+        """Warn of languages without Moses rules and of languages without spaces between words."""
         from sacremoses.corpus import NonbreakingPrefixes
 
         language = self._language
-        found = []
-        if language in WITHOUT_BLANKS:
-            found.append(
+        warnings = []
+        if language in WITHOUT_SPACES:
+            warnings.append(
                 f"--tokenizer moses does not find the words of language {language!r}: segment the "
-                "text before, or take --tokenizer sentencepiece"
+                "text first, or use --tokenizer sentencepiece"
             )
         known = {*NonbreakingPrefixes().available_langs.values(), "ja", "ko"}
         if language not in known:
             parts = [*re.split("[^a-z]+", language.lower()), language[:2].lower()]
             near = next((part for part in parts if part in known), None)
             hint = f"; did you mean {near}?" if near else ""
-            found.append(
-                f"--tokenizer moses has no rules for language {language!r}: it takes those of "
+            warnings.append(
+                f"--tokenizer moses has no rules for language {language!r}: it uses those of "
                 f"English{hint}"
             )
-        return found
+        return warnings
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Subword pieces of a SentencePiece model.
+    """Splits text into the subword pieces of a SentencePiece model.
 
-    Characters that the model lacks stay in the text's own spelling: `encode` gives each run of them
-    as one token, which is none of `pieces` and hence unknown, and `decode` gives it back.
+    `encode` returns each run of characters that the model lacks as one token in the spelling of the
+    text. Such a token is not in `pieces`, hence unknown; `decode` returns it unchanged.
     """
 
     subword = True
@@ -209,50 +209,52 @@ class SentencePieceTokenizer(Tokenizer):
         import sentencepiece
 
         if spec.model is None:
-            raise ConfigError("the sentencepiece tokenizer needs a model; none was given")
+            raise ConfigError("the sentencepiece tokenizer needs a model, but none was given")
         self.model = spec.model
         self._lowercase = spec.config.lowercase
         try:
-            if not spec.model:  # the library takes an empty model for none at all
+            if not spec.model:  # the library treats an empty model like no model
                 raise RuntimeError("empty")
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=spec.model)
             self._processor.get_piece_size()
         except RuntimeError as error:
-            raise ConfigError("not a SentencePiece model, or a damaged one") from error
+            raise ConfigError("not a SentencePiece model, or damaged") from error
 
     def encode(self, line: str) -> list[str]:
-        """Pieces of the line, and runs of characters that the model lacks."""
+        """Return the pieces of the line, and runs of characters that the model lacks."""
         text = line.lower() if self._lowercase else line
         pieces: list[str] = self._processor.encode(text, out_type=str)
         return [_without_space(piece) for piece in pieces]
 
     def decode(self, tokens: Sequence[str]) -> str:
-        """The text that the pieces spell."""
+        """Return the text of the pieces."""
         text: str = self._processor.decode_pieces(list(tokens))
-        # of tokens that are no pieces the library leaves the signs of blanks, the first one too
-        return " ".join(text.removeprefix(BLANK).split("\n")).replace(BLANK, " ")
+        # the library keeps the space signs, even a leading one, of tokens that are not pieces
+        return " ".join(text.removeprefix(SPACE_SIGN).split("\n")).replace(SPACE_SIGN, " ")
 
     def pieces(self) -> list[str]:
-        """The model's pieces that text can consist of, without `<unk>`, `<s>` and `</s>`."""
-        own = self._processor
-        never = (own.is_unknown, own.is_control, own.is_unused)
-        found = (
-            _without_space(own.id_to_piece(index))
-            for index in range(own.get_piece_size())
-            if not any(check(index) for check in never)
+        """Return the pieces that text can consist of, without `<unk>`, `<s>` and `</s>`."""
+        processor = self._processor
+        excluded = (processor.is_unknown, processor.is_control, processor.is_unused)
+        pieces = (
+            _without_space(processor.id_to_piece(index))
+            for index in range(processor.get_piece_size())
+            if not any(check(index) for check in excluded)
         )
-        return list(dict.fromkeys(piece for piece in found if piece))
+        return list(dict.fromkeys(piece for piece in pieces if piece))
 
 
 def _without_space(piece: str) -> str:
-    """A piece as the dictionary can hold it; some models have pieces such as a tab."""
-    return piece if piece.isprintable() and " " not in piece else _ASCII_SPACE.sub(BLANK, piece)
+    """Replace white space in a piece, for the dictionary; some models have a tab as piece."""
+    if piece.isprintable() and " " not in piece:
+        return piece
+    return _ASCII_SPACE.sub(SPACE_SIGN, piece)
 
 
 TOKENIZERS.register("none", NoneConfig, WhitespaceTokenizer, "split at white space only")
-TOKENIZERS.register("moses", MosesConfig, MosesTokenizer, "Moses tokeniser (sacremoses)")
+TOKENIZERS.register("moses", MosesConfig, MosesTokenizer, "Moses tokenizer (sacremoses)")
 TOKENIZERS.register(
-    "sentencepiece", SentencePieceConfig, SentencePieceTokenizer, "SentencePiece pieces"
+    "sentencepiece", SentencePieceConfig, SentencePieceTokenizer, "SentencePiece subword pieces"
 )
 TOKENIZERS.register(
     ABSENT, AbsentConfig, AbsentTokenizer, "no tokens: the source side of a language model"
@@ -260,17 +262,17 @@ TOKENIZERS.register(
 
 
 def absent_side() -> TokenizerSpec:
-    """The source side of a language model; its language has the same name."""
+    """Return the spec of a language model's source side; its language has the same name."""
     return TokenizerSpec(ABSENT, AbsentConfig(), ABSENT)
 
 
 def model_file_name(language: str) -> str:
-    """Name of a side's trained model file in a store or checkpoint."""
+    """Return the name of a language's SentencePiece model file in a store or checkpoint."""
     return f"sentencepiece.{language}.model"
 
 
 def save_models(folder: Path, specs: Iterable[TokenizerSpec]) -> list[str]:
-    """Writes the trained models of the specs into a folder; returns the file names."""
+    """Write the trained models of the specs into a folder; return the file names."""
     names = []
     for spec in specs:
         if spec.model is not None:
@@ -280,19 +282,21 @@ def save_models(folder: Path, specs: Iterable[TokenizerSpec]) -> list[str]:
 
 
 def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> TokenizerSpec:
-    """Rebuilds a spec from its record; its model is read if the folder's manifest lists it.
+    """Rebuild a spec from its record; read its model if the folder's manifest lists one.
 
     Raises:
-        CheckpointError: a damaged record, or a model that is not the manifest's.
-        UsageError: an unknown tokeniser or option.
+        CheckpointError: a damaged record, or a model file that differs from the manifest.
+        UsageError: an unknown tokenizer or option.
     """
     try:
         name, language, options = record["name"], record["language"], record["options"]
     except (TypeError, KeyError) as error:
-        raise CheckpointError("the record of the tokenizer is damaged", str(folder)) from error
+        raise CheckpointError(
+            "damaged: the record of the tokenizer is malformed", str(folder)
+        ) from error
     texts = isinstance(name, str) and isinstance(language, str) and isinstance(options, dict)
     if not texts or not language.isprintable() or "/" in language or language.startswith("."):
-        raise CheckpointError("the record of the tokenizer is damaged", str(folder))
+        raise CheckpointError("damaged: the record of the tokenizer is malformed", str(folder))
     config = recorded_config(name, options, f"{folder}: tokenizer {name}")
     model = None
     file_name = model_file_name(language)
@@ -303,13 +307,13 @@ def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> Tokeniz
 
 
 def recorded_config(name: str, options: Mapping[str, Any], where: str) -> Any:
-    """The config of a tokenizer from its record in a file.
+    """Return the config of a tokenizer from its record in a file.
 
-    A number outside the limits becomes the default: earlier versions had wider limits for options
-    that only the training of a model reads.
+    A number outside its range becomes the default: earlier versions had wider ranges for options
+    that only training uses.
 
     Raises:
-        UsageError: an unknown tokenizer or option, or a value of another type.
+        UsageError: an unknown tokenizer or option, or a value of the wrong type.
     """
     config_type = TOKENIZERS.get(name).config_type
     specs = {spec.name: spec for spec in option_specs(config_type)}
@@ -323,7 +327,7 @@ def recorded_config(name: str, options: Mapping[str, Any], where: str) -> Any:
 
 
 def _outside(spec: OptionSpec, value: Any) -> bool:
-    """Whether a value is a number beyond an option's limits."""
+    """Whether a value is a number outside an option's range."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return spec.range.fault(value) is not None

@@ -1,7 +1,7 @@
-"""The vocabulary: target or source words and their ids, and the `dict.LANG.txt` file.
+"""Vocabulary: words and their ids, and the dictionary file `dict.LANG.txt`.
 
-Ids 0 to 3 are `<pad> <s> </s> <unk>`; the file holds the other words, one `token count` line
-each, most frequent first, so that line i (from 0) is id i + 4.
+Ids 0 to 3 are `<pad> <s> </s> <unk>`. The file has one `token count` line for each other word, most
+frequent first, so that line i (from 0) has id i + 4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,15 +18,15 @@ from s2st.text.line_files import read_lines, split_words
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
-MOST_CHARACTERS = 10_000  # of a word; a longer one is no word, but a file of another kind
+MOST_CHARACTERS = 10_000  # of a word; a longer one means that the file has another format
 
 
 class Vocabulary:
-    """Words with ids. Words that look like a special token are never words: they map to unk.
+    """Words and their ids. A word of the text that looks like a special token maps to unk.
 
     Args:
         words: the words in order of id, from id 4.
-        counts: how often each occurred in training, same length.
+        counts: frequency of each word in the training text; same length.
     """
 
     def __init__(self, words: Sequence[str], counts: Sequence[int]) -> None:
@@ -51,20 +51,20 @@ class Vocabulary:
         return token in self._ids
 
     def id(self, token: str) -> int:
-        """The id of a word, unk_id if it is unknown."""
+        """Return the id of a word, UNK_ID if it is unknown."""
         return self._ids.get(token, UNK_ID)
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of words, without EOS."""
+        """Return the ids of words, without EOS."""
         get = self._ids.get
         return [get(token, UNK_ID) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Words of ids; pad, BOS and EOS are left out, unknown words read `<unk>`."""
+        """Return the words of ids, without pad, BOS and EOS; unknown words become `<unk>`."""
         return [self.tokens[i] for i in ids if i not in (PAD_ID, BOS_ID, EOS_ID)]
 
     def mapping_to(self, other: "Vocabulary") -> npt.NDArray[np.int64]:
-        """For each id here the id of the same word in `other` (unk_id where it has none)."""
+        """Return, for each id, the id of the same word in `other`, or UNK_ID."""
         specials = list(range(4))
         return np.array(specials + [other.id(token) for token in self.tokens[4:]], dtype=np.int64)
 
@@ -72,11 +72,15 @@ class Vocabulary:
     def build(
         cls, counts: Mapping[str, int], max_words: int | None = None, threshold: int = 0
     ) -> "Vocabulary":
-        """The `max_words` most frequent words that occur at least `threshold` times.
+        """Build a vocabulary of the most frequent words.
 
-        Words of more than MOST_CHARACTERS are left out, hence unknown.
-        Ties are broken by code point order, so that the result does not depend on the order of
-        counting. `max_words` does not count the four special tokens.
+        Words of equal frequency are sorted by code points, so that the result does not depend on
+        the order of counting. Words of more than MOST_CHARACTERS are left out, hence unknown.
+
+        Args:
+            counts: frequency of each word.
+            max_words: number of words to keep, without the four special tokens; None keeps all.
+            threshold: lowest frequency of a word to keep.
         """
         items = [
             (word, count)
@@ -88,8 +92,8 @@ class Vocabulary:
         return cls([word for word, _ in kept], [count for _, count in kept])
 
     def save(self, path: str | Path) -> None:
-        """Writes the `token count` lines, synced; raises OutputError."""
-        # reading takes one byte order mark away: a first word that begins with U+FEFF needs two
+        """Write the `token count` lines and sync the file; raise OutputError."""
+        # `load` removes one byte order mark, so a first word that starts with U+FEFF needs two
         text = "\ufeff" if "".join(self.tokens[4:5]).startswith("\ufeff") else ""
         pairs = zip(self.tokens[4:], self.counts[4:], strict=True)
         text += "".join(f"{token} {count}\n" for token, count in pairs)
@@ -97,12 +101,12 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
-        """Reads a file of `token count` lines; a missing count reads as 1.
+        """Read a file of `token count` lines; a missing count means 1.
 
         Raises:
-            InputMissingError: no such file.
-            DataError: a line that is empty, a count that is no number, a word that has white space,
-                is too long or there twice; says what kind of file it probably is.
+            InputMissingError: the file does not exist.
+            DataError: an empty line, a count that is not a number, or a word that contains white
+                space, is too long or occurs twice. The message names the probable file format.
         """
         words: dict[str, int] = {}
         first = last = ""
@@ -132,23 +136,29 @@ class Vocabulary:
 
 
 def mostly_unknown(unknown: int, tokens: int, text: str, dictionary: str) -> str | None:
-    """A warning of a text of which more than half of the tokens are unknown; else None."""
+    """Return a warning if more than half of the tokens are unknown, else None.
+
+    Args:
+        unknown, tokens: number of unknown tokens and of all tokens.
+        text: the tokens, for the message.
+        dictionary: name of the vocabulary, for the message.
+    """
     if unknown <= tokens / 2:
         return None
     return (
-        f"{unknown / tokens:.1%} of the {text} are not in {dictionary}: is the text of the same "
-        "language, tokenized and cased in the same way?"
+        f"{unknown / tokens:.1%} of the {text} are not in {dictionary}: does the text have the "
+        "same language, tokenization and casing?"
     )
 
 
 def _problem(word: str, count: str, words: Mapping[str, int]) -> str | None:
-    """What is wrong with a line of a dictionary, after other `words`; None if nothing is."""
+    """Return what is wrong with a line of a dictionary that follows `words`, else None."""
     if not word:
         return "expected `token count`, but there is no word"
     if split_words(word) != [word]:
-        return f"expected `token count`, but there is white space in the word {shown(word)}"
+        return f"expected `token count`, but the word {shown(word)} contains white space"
     if len(word) > MOST_CHARACTERS:
-        return f"a word of {len(word)} characters; the most is {MOST_CHARACTERS}"
+        return f"the word has {len(word)} characters; the maximum is {MOST_CHARACTERS}"
     if not (count.isascii() and count.isdigit() and len(count) < 19):
         return f"count {count[:40]!r} is not a whole number"
     if word in SPECIALS:

@@ -1,4 +1,4 @@
-"""Small text outputs (weights, ARPA models, pages), which are whole or not there at all."""
+"""Atomic writing of text outputs (weights, ARPA models, reports), compressed if named .gz."""
 
 import sys
 import zlib
@@ -13,15 +13,15 @@ GZIP = 31  # zlib's window bits for a gzip header, which then holds no time and 
 
 
 def write_whole(path: str | Path, pieces: Iterable[str | bytes]) -> None:
-    """Writes an output under its name when it is whole; until then an old file stays.
+    """Write an output atomically; an old file stays until the new one is complete.
 
     Args:
-        path: the file, compressed where it ends in .gz; "-" is standard output. A link stays one,
-            and a device or pipe is written to as it is.
-        pieces: what to write, text as UTF-8.
+        path: the file, compressed if its name ends in .gz; "-" is standard output. A link is
+            followed; a device or pipe is written to in place.
+        pieces: the content in pieces; text is encoded as UTF-8.
 
     Raises:
-        OutputError: it cannot be written. A closed pipe stays BrokenPipeError.
+        OutputError: the output cannot be written. A closed pipe raises BrokenPipeError.
     """
     encoded = (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
     if str(path) == "-":

@@ -1,7 +1,7 @@
-"""Word vectors from outside, as text: a word and its numbers a line.
+"""Pretrained word vectors in the text format of word2vec, fastText and GloVe.
 
-word2vec and fastText put a line `WORDS NUMBERS` of two whole numbers before, GloVe nothing. Lines
-end at newlines only, fields at single spaces.
+Each line has a word and its numbers, separated by single spaces. word2vec and fastText write a
+first line `WORDS NUMBERS` of two whole numbers; GloVe does not. Only newlines end a line.
 """
 
 from collections.abc import Container, Iterator
@@ -20,46 +20,45 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class WordVectors:
-    """Words, each once, and the (words, numbers) table of their vectors, in one order."""
+    """Distinct words, and the (words, numbers) table of their vectors, in the same order."""
 
     words: tuple[str, ...]
     table: Floats
 
 
 def read_vectors(path: str | Path, wanted: Container[str] | None = None) -> WordVectors:
-    """The vectors of a file, line by line; of a word that comes twice the first.
+    """Read the vectors of a file; the first vector counts for a word that occurs twice.
 
     Args:
         path: the file.
-        wanted: the words to keep, all when left out; only theirs take memory.
+        wanted: the words to keep, all by default; other vectors take no memory.
 
     Raises:
         InputMissingError: the file cannot be opened.
-        DataError: a line that is no word with its numbers, named, or fewer or more lines than the
-            file's first one says.
+        DataError: a malformed line, or a number of lines that differs from the first line.
     """
-    found: dict[str, Floats] = {}
+    vectors: dict[str, Floats] = {}
     size, words, lines = _begin(path)
     count = 0
     for number, line in lines:
         count += 1
         word, text = _divided(line.rstrip(" "), size, path, number)
-        if word not in found and (wanted is None or word in wanted):
-            found[word] = _numbers(text, path, number)
+        if word not in vectors and (wanted is None or word in wanted):
+            vectors[word] = _numbers(text, path, number)
     if words not in (None, count):
-        message = f"the first line says {words:,} words, {count:,} lines follow"
+        message = f"the first line promises {words:,} words, but {count:,} lines follow"
         raise DataError(message, str(path))
-    table = np.stack(list(found.values())) if found else np.zeros((0, size), np.float32)
-    return WordVectors(tuple(found), table)
+    table = np.stack(list(vectors.values())) if vectors else np.zeros((0, size), np.float32)
+    return WordVectors(tuple(vectors), table)
 
 
 def vector_size(path: str | Path) -> int:
-    """How many numbers a word has, from the file's first line; raises as `read_vectors`."""
+    """Return the size of the vectors, from the file's first line; raises as `read_vectors`."""
     return _begin(path)[0]
 
 
 def _begin(path: str | Path) -> tuple[int, int | None, Iterator[tuple[int, str]]]:
-    """Numbers a word; how many words, where the file says so; their lines with line numbers."""
+    """Return the vector size, the promised number of words or None, and the numbered lines."""
     lines: Iterator[tuple[int, str]] = enumerate(read_lines(path, errors="replace"), start=1)
     _, first = next(lines, (1, ""))
     fields = first.rstrip(" ").split(" ")
@@ -75,14 +74,14 @@ def _begin(path: str | Path) -> tuple[int, int | None, Iterator[tuple[int, str]]
 
 
 def _divided(line: str, size: int, path: str | Path, number: int) -> tuple[str, str]:
-    """The word and the text of its numbers. A word may hold spaces (GloVe's `. . .`)."""
+    """Split a line into word and numbers. A word may contain spaces (GloVe's `. . .`)."""
     spaces = line.count(" ")
     if spaces == size:
         word, _, text = line.partition(" ")
         return word, text
     word, *rest = line.split(" ")
     if spaces < size or all(map(_is_number, rest[:-size])):
-        message = f"expected a word and {size} numbers, found {spaces} fields after the word"
+        message = f"expected a word and {size} numbers, but {spaces} fields follow the word"
         raise DataError(message, str(path), number)
     return " ".join([word, *rest[:-size]]), " ".join(rest[-size:])
 
@@ -95,7 +94,7 @@ def _numbers(text: str, path: str | Path, number: int) -> Floats:
         wrong = next(field for field in text.split(" ") if not _is_number(field))
         raise DataError(f"{wrong[:40]!r} is not a number", str(path), number) from error
     if not np.isfinite(values).all():
-        raise DataError("a number that is not finite", str(path), number)
+        raise DataError("a number is not finite", str(path), number)
     return values
 
 

@@ -56,7 +56,7 @@ def test_a_comment_that_nests_without_end_is_a_damaged_comment(s2st, tmp_path):
     model.write_text(f"# s2st tokenizer {'[' * 100_000}\n{ARPA}")
     command = ("score", "--checkpoint", model, "--target", tmp_path / "text")
     (tmp_path / "text").write_text("the\n")
-    s2st(*command).check_error(65, f"{model}, line 1: no tokenizer that there is")
+    s2st(*command).check_error(65, f"{model}, line 1: the comment names no known tokenizer")
 
 
 def test_a_journal_that_nests_without_end_is_no_journal(s2st, world, tmp_path):

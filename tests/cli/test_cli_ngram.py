@@ -126,7 +126,7 @@ def test_mistakes(s2st, text, tmp_path):
     arpa.write_text("\\data\\\nngram 1=1\n")
     (tmp_path / "t").write_text("a\n")
     outcome = s2st("score", "--checkpoint", arpa, "--target", tmp_path / "t")
-    outcome.check_error(65, "m.arpa", "line", "cut short")
+    outcome.check_error(65, "m.arpa", "line", "truncated")
     s2st("score", "--checkpoint", tmp_path / "no.arpa", "--target", tmp_path / "t").check_error(66)
     assert {path.name for path in tmp_path.iterdir()} == {"small", "m.arpa", "t"}
 

@@ -32,5 +32,5 @@ def test_a_second_writer_is_refused(s2st, world, tmp_path, held, name):
         ["rescore-nbest", *model, tmp_path / "nbest", "--source", world.source],
     ):
         outcome = s2st(*command, "-o", output, stdin=b"the cat\n")
-        outcome.check_error(74, f"{output}: another process writes it", "name another")
+        outcome.check_error(74, f"{output}: another process is writing to it", "name another")
     assert held.read_text() == "theirs\n"

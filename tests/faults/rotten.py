@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from s2st.data.preprocess import prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import write_store
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
 from s2st.models.model_files import ModelRecord, build_model
 from s2st.models.registry import ARCHITECTURES
@@ -32,13 +32,13 @@ def make_store(folder: Path) -> Path:
                 " ".join(draw.choices(words.split(), k=draw.randint(1, 5))) for _ in range(count)
             ]
             Path(folder, f"{split}.{language}").write_text("\n".join(lines) + "\n")
-    config = PrepareConfig(
+    config = PreprocessConfig(
         "en", "fr", trainpref=str(folder / "train"), validpref=(str(folder / "valid"),),
         destdir=str(folder / "store"),
     )  # fmt: skip
     pieces = SentencePieceConfig(sentencepiece_vocab_size=14, sentencepiece_coverage=1.0)
     specs = TokenizerSpec("none", NoneConfig(), "en"), TokenizerSpec("sentencepiece", pieces, "fr")
-    return prepare(config, *specs).folder
+    return write_store(config, *specs).folder
 
 
 def make_run(folder: Path, store: Path, updates: tuple[int, ...] = (3,)) -> Path:

@@ -93,7 +93,7 @@ def test_the_inverse_sigmoid_is_bengios_stretched():
 
 def test_an_exponential_fall_to_nothing_is_refused():
     config = ScheduledSamplingConfig(teacher_forcing=0.0, teacher_forcing_schedule="exponential")
-    with pytest.raises(UsageError, match="never comes to 0"):
+    with pytest.raises(UsageError, match="never reaches 0"):
         ScheduledSampling(config)
 
 

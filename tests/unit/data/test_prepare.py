@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2st.data import preprocess_workers
-from s2st.data.preprocess import PrepareReport, dictionary_tokenizer, prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import PreprocessReport, dictionary_tokenizer, write_store
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
 from s2st.text.line_files import split_words
@@ -38,10 +38,10 @@ def write_pair(folder: Path, name: str, source: list[str], target: list[str]) ->
     return str(folder / name)
 
 
-def run(folder: Path, **options: object) -> PrepareReport:
+def run(folder: Path, **options: object) -> PreprocessReport:
     """Prepares en to fr into `folder/store`."""
     values = {"source_lang": "en", "target_lang": "fr", "destdir": str(folder / "store"), **options}
-    return prepare(PrepareConfig(**values), spec("en"), spec("fr"))
+    return write_store(PreprocessConfig(**values), spec("en"), spec("fr"))
 
 
 def texts(store: Store, split: str) -> list[tuple[str, str]]:
@@ -244,7 +244,7 @@ def test_tsv_from_a_pipe_equals_two_files(tmp_path, monkeypatch, tokenizer):
         monkeypatch.setattr(sys, "stdin", stdin)
         for name, options in (("files", {"trainpref": prefix}), ("pipe", {"tsv": "-"})):
             values = {"source_lang": "en", "target_lang": "fr", "destdir": str(tmp_path / name)}
-            prepare(PrepareConfig(**values, **options), *specs)
+            write_store(PreprocessConfig(**values, **options), *specs)
     assert_same_data(tmp_path / "pipe", tmp_path / "files")
 
 
@@ -277,8 +277,8 @@ def test_gz_text_is_found_by_the_plain_name(tmp_path):
 
 def test_tokenizer_options_reach_the_store(tmp_path):
     prefix = write_pair(tmp_path, "t", ["A b"], ["X"])
-    config = PrepareConfig("en", "fr", trainpref=prefix, destdir=str(tmp_path / "store"))
-    prepare(config, spec("en", lowercase=True), spec("fr"))
+    config = PreprocessConfig("en", "fr", trainpref=prefix, destdir=str(tmp_path / "store"))
+    write_store(config, spec("en", lowercase=True), spec("fr"))
     store = Store(tmp_path / "store")
     assert texts(store, "train") == [("a b", "X")]
     assert store.source_tokenizer == spec("en", lowercase=True)
@@ -298,7 +298,7 @@ def test_unequal_line_counts(tmp_path, train, split, count, short):
     options = (
         {"trainpref": prefix} if split == "train" else {"trainpref": train, "validpref": (prefix,)}
     )
-    with pytest.raises(DataError, match="equal line counts") as caught:
+    with pytest.raises(DataError, match="the same number of lines") as caught:
         run(tmp_path, **options)
     assert caught.value.path == f"{prefix}.{short}"
     assert caught.value.line == min(count, 4) + 1
@@ -405,9 +405,9 @@ def test_limits_of_a_given_vocabulary_are_refused(tmp_path, train, limit):
 
 
 def test_a_language_that_moses_does_not_know_is_told_once(tmp_path, train, caplog):
-    config = PrepareConfig("en", "fr", trainpref=train, destdir=str(tmp_path / "store"))
+    config = PreprocessConfig("en", "fr", trainpref=train, destdir=str(tmp_path / "store"))
     sides = [TokenizerSpec("moses", MosesConfig(), language) for language in ("fre", "kor")]
-    prepare(config, *sides)
+    write_store(config, *sides)
     messages = [record.getMessage() for record in caplog.records]
     assert [("fre" in message, "kor" in message) for message in messages] == [
         (True, False),
@@ -428,11 +428,11 @@ def test_a_joined_dictionary_of_two_files_is_refused(tmp_path, train):
 
 GENERATE_AND_PREPARE = """
 import resource, sys
-from s2st.data.preprocess import prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import write_store
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
-prepare(
-    PrepareConfig("en", "fr", tsv="-", destdir=sys.argv[1]),
+write_store(
+    PreprocessConfig("en", "fr", tsv="-", destdir=sys.argv[1]),
     TokenizerSpec("none", NoneConfig(), "en"),
     TokenizerSpec("none", NoneConfig(), "fr"),
 )

@@ -10,8 +10,8 @@ from tampering import reseal
 
 from s2st.data.array_files import ArrayWriter
 from s2st.data.batch_loader import load_batch
-from s2st.data.preprocess import prepare
-from s2st.data.preprocess_options import PrepareConfig
+from s2st.data.preprocess import write_store
+from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import MANIFEST, Store
 from s2st.errors import CheckpointError, InputMissingError, S2STError
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
@@ -22,8 +22,10 @@ def folder(tmp_path: Path) -> Path:
     """A store of three pairs."""
     (tmp_path / "t.tsv").write_text("a b\tx\nb\ty y\nc c c\tz\n")
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
-    config = PrepareConfig("en", "fr", tsv=str(tmp_path / "t.tsv"), destdir=str(tmp_path / "store"))
-    return prepare(config, *specs).folder
+    config = PreprocessConfig(
+        "en", "fr", tsv=str(tmp_path / "t.tsv"), destdir=str(tmp_path / "store")
+    )
+    return write_store(config, *specs).folder
 
 
 def write_array(path: Path, values: object, dtype: type) -> None:
@@ -65,9 +67,9 @@ def test_equal_content_has_an_equal_hash(folder, tmp_path):
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
     first = Store(folder).content_hash()
     again, other = tmp_path / "again", tmp_path / "other"
-    prepare(PrepareConfig(**config, tsv=str(tmp_path / "t.tsv"), destdir=str(again)), *specs)
+    write_store(PreprocessConfig(**config, tsv=str(tmp_path / "t.tsv"), destdir=str(again)), *specs)
     (tmp_path / "u.tsv").write_text("a b\tx\nb\ty y\nc c b\tz\n")
-    prepare(PrepareConfig(**config, tsv=str(tmp_path / "u.tsv"), destdir=str(other)), *specs)
+    write_store(PreprocessConfig(**config, tsv=str(tmp_path / "u.tsv"), destdir=str(other)), *specs)
     assert Store(again).content_hash() == first
     assert Store(other).content_hash() != first
 
@@ -104,7 +106,7 @@ def test_a_checkpoint_is_called_one(folder):
 
 def test_a_store_of_the_future(folder):
     change_manifest(folder, version=2)
-    with pytest.raises(CheckpointError, match="version 2, this s2st reads 1"):
+    with pytest.raises(CheckpointError, match="version 2; this s2st reads 1"):
         Store(folder)
 
 

@@ -168,7 +168,7 @@ def test_a_pair_of_unequal_lengths_is_named():
         tiny.check_pairs(make_batch([[4], [4, 5], [4]], [[4], [4], []], [7, 41, 3]))
     message = str(caught.value)
     assert "pair 42 has 2 source and 1 target tokens" in message
-    assert "leave such pairs out" in message
+    assert "remove such pairs" in message
 
 
 def test_shared_embeddings_are_refused():

@@ -102,10 +102,10 @@ def test_words_without_a_mass_of_unknown_ones(tmp_path):
         ("-0.25\ta b", "-0.25\ta b b b", "line 16: expected a log10 probability and 2 words"),
         ("-0.25\ta b", "-0.25\tb </s>", "line 17: this n-gram occurs twice"),
         ("-0.125\t<s> a b", "-0.125\tb a b", "line 20: its first words 'b a' are not"),
-        ("-2\tb </s>\n", "\\3-grams:\n", "line 17: .* before the last of the 2-grams"),
+        ("-2\tb </s>\n", "\\3-grams:\n", "line 17: .* comes before the last 2-gram"),
         ("\\3-grams:", "\\4-grams:", r"line 19: expected .3-grams:"),
-        ("\\end\\\n", "", "ends where .end. should come"),
-        ("-0.125\t<s> a b\n\n\\end\\\n", "", "ends within the 3-grams: cut short"),
+        ("\\end\\\n", "", "the file ends before .end."),
+        ("-0.125\t<s> a b\n\n\\end\\\n", "", "ends within the 3-grams: truncated"),
         (SMALL[SMALL.index("ngram 1") :], "", "no counts"),
         ("\\2-grams:", "-1\ta c\n\\2-grams:", r"line 14: expected .2-grams:"),
     ],
@@ -184,7 +184,7 @@ def test_no_flipped_bit_and_no_cut_of_a_compressed_file_gives_other_scores(tmp_p
         assert scores(data[:cut], tmp_path, "m.arpa.gz") is None
     path = tmp_path / "m.arpa.gz"
     path.write_bytes(data[:-1])
-    with pytest.raises(DataError, match="cut short"):
+    with pytest.raises(DataError, match="truncated"):
         read_words(path)  # which looks at the words alone
 
 

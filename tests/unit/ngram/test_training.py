@@ -113,7 +113,7 @@ def test_the_most_frequent_words_are_kept(tmp_path):
 
 
 def test_text_that_allows_no_discounts(tmp_path):
-    with pytest.raises(DataError, match=r"1-grams allow no.*--discount-fallback"):
+    with pytest.raises(DataError, match=r"discounts of the 1-grams cannot.*--discount-fallback"):
         train(tmp_path, ["a b c"], order=2)
     assert list(tmp_path.iterdir()) == []
     path = train(tmp_path, ["a b c"], order=2, discount_fallback=True)

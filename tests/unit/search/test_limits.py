@@ -100,5 +100,5 @@ def test_exhaustive_search_out_of_reach_is_one_clear_error():
     from fakes import FakeScorer, random_table
 
     scorer = FakeScorer({4: random_table(1, 4)}, "v w x y")
-    with pytest.raises(UsageError, match="out of reach"):
+    with pytest.raises(UsageError, match="too many hypotheses"):
         ExhaustiveSearch(ExhaustiveConfig())(scorer, SOURCE)

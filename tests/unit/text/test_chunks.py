@@ -139,7 +139,7 @@ def test_bad_utf8_on_a_pipe_is_counted_when_replaced(pipe, caplog):
     with caplog.at_level(logging.WARNING, "s2st"):
         lines = [line for chunk in read_chunks("-", 2, "replace") for line in chunk]
     assert lines == ["a", "\ufffd", "\ufffd"]
-    assert "bad bytes replaced in 2 lines" in caplog.text
+    assert "read as U+FFFD in 2 lines" in caplog.text
 
 
 def test_standard_input_from_a_file_comes_in_full_chunks(tmp_path: Path):

@@ -52,7 +52,7 @@ FOREIGN = {
         "--source-embeddings",
     ),
     "GloVe": ("".join(f"{word} 0.1 -0.25 0.5 2\n" for word in WORDS), "word vectors", "embeddings"),
-    "text": ("".join(f"{line}\n" for line in TEXT), "a text", "--trainpref"),
+    "text": ("".join(f"{line}\n" for line in TEXT), "like text, not", "--trainpref"),
     "parallel text": ("".join(f"{line}\t{line}\n" for line in TEXT), "parallel text", "--tsv"),
     "ARPA": ("\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<unk>\n", "ARPA", "--checkpoint"),
 }  # fmt: skip
@@ -87,7 +87,7 @@ def test_files_of_sentencepiece(tmp_path, kind):
         assert message.startswith(f"{tmp_path / name}, line ")
         assert f"this looks like {kind}" in message
         assert "--target-sentencepiece" in message
-    assert "white space in the word '<unk>\\t0'" in message
+    assert "the word '<unk>\\t0'" in message
     assert f"give {tmp_path / 'm.model'} to" in message
     (tmp_path / "m.model").unlink()
     with pytest.raises(DataError, match=r"give its \.model file"):
@@ -117,7 +117,7 @@ def test_dictionaries_are_not_taken_for_other_files(tmp_path, name, broken):
     if not broken:
         assert len(Vocabulary.load(path)) == 4 + text.count("\n")
         return
-    with pytest.raises(DataError, match="white space in the word 'New York'") as caught:
+    with pytest.raises(DataError, match="the word 'New York' contains white space") as caught:
         Vocabulary.load(path)
     assert "looks like" not in str(caught.value)
     assert caught.value.line == text.count("\n") + 1

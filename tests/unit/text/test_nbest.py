@@ -121,8 +121,8 @@ def test_numbers_have_six_digits():
         ("1 ||| a ||| -3 A= 1 ||| 1", "before any 'Name='"),
         ("1 ||| a ||| A= x ||| 1", "feature A: 'x'"),
         ("1 ||| a ||| A= 1_0 ||| 1", "feature A"),
-        ("1 ||| a ||| = 1 ||| 1", "without a name"),
-        ("0 ||| a ||| ||| 1", "must not go back"),
+        ("1 ||| a ||| = 1 ||| 1", "has no name"),
+        ("0 ||| a ||| ||| 1", "sort the lists by id"),
     ],
 )
 def test_malformed_lines_name_file_and_line(text, message):

@@ -90,7 +90,7 @@ def test_every_cut_and_every_tail_of_compressed_text_is_found(reads, way, name):
     data = PACKERS[name](TEXT)
     whole = [data[:cut] for cut in range(11, len(data))] + [data + b"x", data + TEXT]
     for damaged in whole[:: 1 if way == "x.txt" else 9]:
-        with pytest.raises(DataError, match="cannot be read further") as caught:
+        with pytest.raises(DataError, match="reading failed") as caught:
             reads(way, damaged, "replace")
         assert caught.value.line is not None
 
@@ -201,5 +201,5 @@ def test_a_single_line_of_a_compressed_file_is_given_after_its_checksum(put, nam
     data = PACKERS[name](TEXT * 20_000)
     assert read_line(put(data), 1) == "été"
     assert read_line(put(data), 60_001) is None
-    with pytest.raises(DataError, match="cut short"):
+    with pytest.raises(DataError, match="truncated"):
         read_line(put(data[:-1]), 1)

@@ -228,7 +228,7 @@ def test_sentencepiece_loses_nothing_but_what_it_normalizes(model, text):
         ("kor", ["rules for language 'kor'", "did you mean ko?"]),
         ("ko_KR", ["rules for language 'ko_KR'", "did you mean ko?"]),
         ("tok.fr", ["rules for language 'tok.fr'", "did you mean fr?"]),
-        ("xx", ["rules for language 'xx': it takes those of English"]),
+        ("xx", ["rules for language 'xx': it uses those of English"]),
         ("", ["rules for language ''"]),
     ],
 )

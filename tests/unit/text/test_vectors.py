@@ -72,9 +72,9 @@ def test_bytes_that_are_no_text_spoil_their_word_only(tmp_path):
         ("the\n", 1, "expected a word and its numbers"),
         ("the 1 x 2\n", 1, "expected a word and its numbers"),
         ("4 0\n", 1, "expected a word and its numbers"),
-        ("a 1 2\nb 1\n", 2, "a word and 2 numbers, found 1 fields"),
+        ("a 1 2\nb 1\n", 2, "a word and 2 numbers, but 1 fields follow"),
         ("a 1 2\n\nb 1 2\n", 2, "a word and 2 numbers"),
-        ("2 2\na 1 2\nb 1 2 3\n", 3, "a word and 2 numbers, found 3 fields"),
+        ("2 2\na 1 2\nb 1 2 3\n", 3, "a word and 2 numbers, but 3 fields follow"),
         ("a 1 2\nb 1 zwei\n", 2, "'zwei' is not a number"),
         ("a 1 2\nb 1  2\n", 2, "a word and 2 numbers"),
         ("a 1 2\nb 1 nan\n", 2, "not finite"),
@@ -92,7 +92,7 @@ def test_a_malformed_line_is_named(tmp_path, text, line, message):
 @pytest.mark.parametrize(("rows", "follow"), [(2, 3), (4, 3)])
 def test_a_file_that_is_cut_off_is_told_by_its_first_line(tmp_path, rows, follow):
     path = write(tmp_path / "v", f"{rows} 2\n" + "a 1 2\n" * follow)
-    with pytest.raises(DataError, match=f"says {rows} words, {follow} lines follow"):
+    with pytest.raises(DataError, match=f"promises {rows} words, but {follow} lines follow"):
         read_vectors(path, {"a"})
 
 
@@ -101,5 +101,5 @@ def test_a_missing_file_and_a_damaged_archive_are_said(tmp_path):
         read_vectors(tmp_path / "none")
     path = write(tmp_path / "v.gz", GLOVE * 100)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match="cannot be read further"):
+    with pytest.raises(DataError, match="reading failed"):
         read_vectors(path)

@@ -77,7 +77,7 @@ def test_two_half_batches_equal_one_whole(tmp_path, normalization):
         tmp_path, config=STILL, dtype=torch.float64, batch_size=2, update_freq=2, max_update=1,
         normalization=normalization,
     )  # fmt: skip
-    plan = TrainingLoader(TRAIN, run.batching, 1, together=2).plan(0)
+    plan = TrainingLoader(TRAIN, run.batching, 1, batches_per_update=2).plan(0)
     whole = load_batch(TRAIN, [*plan[0], *plan[1]])
     divisor = 4 if normalization == "sentences" else whole.target_tokens
     assert len(whole) == 4
@@ -91,7 +91,7 @@ def test_an_odd_last_group_of_batches_is_normalised_by_its_own_size(tmp_path):
     run = trainer(
         tmp_path, config=STILL, dtype=torch.float64, batch_size=8, update_freq=2, max_epoch=1.0
     )
-    plan = TrainingLoader(TRAIN, run.batching, 1, together=2).plan(0)
+    plan = TrainingLoader(TRAIN, run.batching, 1, batches_per_update=2).plan(0)
     assert len(plan) == 3
     twin = trainer(tmp_path, config=STILL, dtype=torch.float64)
     for group in ([*plan[0], *plan[1]], list(plan[2])):
