@@ -97,8 +97,7 @@ entry_point()
 """
 BODIES = {
     "show": (
-        "from s2st_cli.terminal_output import show\\n"
-        "    for i in range(100_000): show('x' * 50)"
+        "from s2st_cli.terminal_output import show\\n    for i in range(100_000): show('x' * 50)"
     ),
     "one piece": "from s2st_cli.terminal_output import show\\n    show('x' * 10_000_000)",
     "buffer": "sys.stdout.buffer.write(b'x' * 10_000_000)",
