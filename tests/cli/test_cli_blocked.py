@@ -96,10 +96,15 @@ main._Program.get_command = lambda self, ctx, name: flood
 entry_point()
 """
 BODIES = {
-    "print": "for i in range(100_000): print('x' * 50)",
-    "one piece": "print('x' * 10_000_000)",
+    "show": (
+        "from s2st_cli.terminal_output import show\\n    for i in range(100_000): show('x' * 50)"
+    ),
+    "one piece": "from s2st_cli.terminal_output import show\\n    show('x' * 10_000_000)",
     "buffer": "sys.stdout.buffer.write(b'x' * 10_000_000)",
-    "flushed": "for i in range(100_000): print('x' * 50, flush=True)",
+    "flushed": (
+        "from s2st_cli.terminal_output import flush_stdout, show\\n"
+        "    for i in range(100_000): show('x' * 50); flush_stdout()"
+    ),
     "held": (
         "from s2st.text.line_files import open_output\\n"
         "    with open_output('-') as write:\\n"

@@ -177,7 +177,7 @@ def test_a_channel_model_of_the_wrong_direction_is_refused(s2st, world, made, fi
     [
         (["-s", "en"], "--source-lang"),
         (["--joined-dictionary"], "join"),
-        (["--thresholdsrc", "2"], "cut"),
+        (["--thresholdsrc", "2"], "no source vocabulary"),
     ],
 )
 def test_only_target_cannot_be_combined_with_source_options(s2st, tmp_path, options, part):

@@ -59,12 +59,13 @@ def test_a_comment_that_nests_without_end_is_a_damaged_comment(s2st, tmp_path):
     s2st(*command).check_error(65, f"{model}, line 1: the comment names no known tokenizer")
 
 
-def test_a_journal_that_nests_without_end_is_no_journal(s2st, world, tmp_path):
+def test_a_job_that_nests_without_end_is_damaged(s2st, world, tmp_path):
     lists, out = tmp_path / "lists", tmp_path / "out"
     lists.write_text("0 ||| le ||| A= 1 ||| -1\n")
     command = ("rescore-nbest", lists, "--source", world.source, "--checkpoint", world.forward)
-    (tmp_path / "out.scores").write_bytes(b"[" * 100_000 + b"\n")
-    s2st(*command, "-o", out, "--resume").check_error(2, "out.scores", "first line is damaged")
+    (tmp_path / "out.parts").mkdir()
+    (tmp_path / "out.parts" / "job").write_bytes(b"s2st work queue\n" + b"[" * 100_000)
+    s2st(*command, "-o", out, "--resume").check_error(2, "out.parts", "its job, which is damaged")
 
 
 def test_json_that_nests_without_end_is_a_value_error():

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from options_of import without
 
 LIST = "0 ||| le chat ||| A= 1 ||| -1\n0 ||| le ||| A= 2 ||| -2\n"
 
@@ -87,9 +88,11 @@ LEFT = re.compile(r"words/s, (at most )?[0-9:]+ left to (.+)")
 )
 def test_time_left_names_the_end_it_counts_to(s2st, world, tiny, tmp_path, options, early, end):
     """And that validation may stop the training before, which makes the figure jump."""
+    given = without(tiny, *(flag for flag in options if flag.startswith("--")))
     outcome = s2st(
-        "train", world.store, *tiny, *options, "--log-interval", "2", "--save-dir", tmp_path / "new"
-    )
+        "train", world.store, *given, *options, "--log-interval", "2", "--save-dir",
+        tmp_path / "new",
+    )  # fmt: skip
     assert outcome.code == 0, outcome.err
     found = [match for line in outcome.err.splitlines() if (match := LEFT.search(line))]
     assert len(found) > 2

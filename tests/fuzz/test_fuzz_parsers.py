@@ -176,7 +176,7 @@ NAME = st.text(
     min_size=1,
     max_size=6,
 )
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+FLOATS = st.floats(-1e9, 1e9, allow_nan=False)  # the range of weights
 
 
 @fixed(150)

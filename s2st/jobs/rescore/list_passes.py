@@ -325,6 +325,7 @@ class RescoringJob:
         log.info("weights: %s", "  ".join(shown))
         if self.config.weights_out is not None:
             write_weights(self.config.weights_out, weights)
+            log.info("wrote %s", self.config.weights_out)
 
     def _save_report(
         self,
