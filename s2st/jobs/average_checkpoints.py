@@ -1,6 +1,6 @@
-"""The job of `s2st average`: the mean of several checkpoints' weights as a new release.
+"""The job of `s2st average`: the mean of several checkpoints' weights as a new checkpoint.
 
-Averaging the last checkpoints of a run steadies what single ones owe to their last batches
+The mean of a run's last checkpoints depends less on the last batches than each of them
 (Junczys-Dowmunt et al. 2016; Vaswani et al. 2017, section 6.1).
 """
 
@@ -28,86 +28,98 @@ from s2st.training.checkpoint import likely_save_folder, numbered_checkpoints
 
 
 def average(paths: Sequence[str], weights: Sequence[float], release: str) -> None:
-    """Writes the mean of checkpoints' weights, summed in float64, to a new folder.
+    """Write the mean of the checkpoints' weights, computed in float64, to a new folder.
 
     Args:
         paths: the checkpoints, read one after the other.
-        weights: one a checkpoint; equal when empty.
+        weights: one weight per checkpoint; empty for equal weights.
         release: the new folder.
 
     Raises:
-        UsageError: weights that do not fit, or checkpoints that are not of one kind.
-        CheckpointError, InputMissingError: a checkpoint that cannot be used.
+        UsageError: the weights are wrong, or the checkpoints are of different models.
+        CheckpointError, InputMissingError: a checkpoint cannot be used.
         OutputError: the folder exists or cannot be written.
     """
     final = Path(release)
     if os.path.lexists(final):
-        raise OutputError(f"{final}: exists already; name a folder that does not")
-    shares = _shares(weights, len(paths))
+        raise OutputError(f"{final}: exists already; name a new folder")
+    factors = _factors(weights, len(paths))
     saved = [read_saved(path, whole=False) for path in paths]
     for other in saved[1:]:
         _check_alike(saved[0], other)
     facts: list[dict[str, Any]] = []
-    mean = _mean(saved, shares, facts)
+    mean = _mean(saved, factors, facts)
     with durable_files.new_folder(final) as folder:
         write_model_files(folder, saved[0].record, mean)
         write_manifest(folder, saved[0].record, {"mean_of": facts})
 
 
 def last_checkpoints(save_dir: str, count: int) -> list[str]:
-    """The last `count` numbered checkpoints of a training, oldest first.
+    """Return the last `count` numbered checkpoints of a save folder, oldest first.
 
     Raises:
-        InputMissingError: there are fewer.
+        InputMissingError: the folder has fewer.
     """
     found = numbered_checkpoints(Path(save_dir))
-    names = dict(reversed(found))  # of two saves of an update the one with the plain name
+    names = dict(reversed(found))  # of two saves of one update, take the one without "+"
     if len(names) < count:
         raise InputMissingError(
-            f"{save_dir}: holds {len(names)} numbered checkpoints, not {count}; `s2st train "
-            f"--keep-last {count}` keeps so many{likely_save_folder(Path(save_dir))}"
+            f"{save_dir}: contains {len(names)} numbered checkpoints, not {count}; `s2st train "
+            f"--keep-last {count}` keeps {count}{likely_save_folder(Path(save_dir))}"
         )
     return [str(names[update]) for update in sorted(names)[-count:]]
 
 
-def _shares(weights: Sequence[float], count: int) -> list[float]:
-    """What each checkpoint's weights are multiplied by; they are divided by the sum in the end."""
+def _factors(weights: Sequence[float], count: int) -> list[float]:
+    """Return the factor of each checkpoint; the caller divides by the sum of the factors."""
     if not weights:
         return [1.0] * count
     if len(weights) != count:
-        raise UsageError(f"{len(weights)} times --weight for {count} checkpoints: give one each")
+        raise UsageError(
+            f"{len(weights)} times --weight for {count} checkpoints: give one for each"
+        )
     for weight in weights:
         if not (math.isfinite(weight) and weight > 0):
-            raise UsageError(f"--weight {weight:g}: a weight is a number above 0")
+            raise UsageError(f"--weight {weight:g}: give a number above 0")
     return list(weights)
 
 
 def _mean(
-    saved: Sequence[SavedModel], shares: Sequence[float], facts: list[dict[str, Any]]
+    saved: Sequence[SavedModel], factors: Sequence[float], facts: list[dict[str, Any]]
 ) -> dict[str, torch.Tensor]:
-    """The weighted mean of each tensor, in its own number format; notes of each in `facts`."""
+    """Return the weighted mean of each tensor, in the tensor's data type.
+
+    Args:
+        saved: the checkpoints.
+        factors: one factor per checkpoint.
+        facts: receives one record of each checkpoint for the manifest.
+    """
     sums: dict[str, torch.Tensor] = {}
     kinds: dict[str, torch.dtype] = {}
-    for model, share in zip(saved, shares, strict=True):
+    for model, factor in zip(saved, factors, strict=True):
         tensors = model.load(torch.device("cpu")).state_dict()
         facts.append(
             {
                 "checkpoint": str(model.folder.resolve()),
                 "update": model.summary.get("update"),
-                "weight": share,
+                "weight": factor,
                 "weights_hash": weights_hash(tensors),
             }
         )
         for name, tensor in tensors.items():
-            added = tensor.double().mul_(share)
-            sums[name] = sums[name].add_(added) if name in sums else added
+            scaled = tensor.double().mul_(factor)
+            sums[name] = sums[name].add_(scaled) if name in sums else scaled
             kinds[name] = tensor.dtype
-    total = math.fsum(shares)
+    total = math.fsum(factors)
     return {name: sums.pop(name).div_(total).to(kinds[name]) for name in list(sums)}
 
 
 def _check_alike(first: SavedModel, other: SavedModel) -> None:
-    """Raises UsageError that names the first difference and both checkpoints."""
+    """Check that two checkpoints are of one model.
+
+    Raises:
+        UsageError: they are not; the message names the first difference and both checkpoints.
+    """
     found = next(_differences(first.record, other.record), None)
     if found is not None:
         text, left, right = found
@@ -118,7 +130,7 @@ def _check_alike(first: SavedModel, other: SavedModel) -> None:
 
 
 def _differences(first: ModelRecord, other: ModelRecord) -> Iterator[tuple[str, str, str]]:
-    """(what, of the first, of the other) wherever two records differ."""
+    """Yield (what differs, value in the first, value in the other) for two records."""
     if first.architecture != other.architecture:
         yield "the architecture", first.architecture, other.architecture
         return

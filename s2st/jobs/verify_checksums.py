@@ -1,4 +1,4 @@
-"""The job of `s2st inspect --verify`: reads every byte of a checkpoint or a store and checks it."""
+"""The job of `s2st inspect --verify`: check every byte of a checkpoint or store."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,14 +10,17 @@ from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
 
 def verify(folder: Path) -> dict[str, int]:
-    """Name -> size of every file of a good checkpoint or store, the manifest first.
+    """Check all files of a checkpoint or store.
+
+    Returns:
+        Size of each file by name, the manifest first.
 
     Raises:
-        InputMissingError: no such folder.
-        CheckpointError: a file that is missing, damaged, or not listed; it names the file.
+        InputMissingError: there is no such folder.
+        CheckpointError: a file is missing, damaged, or not in the manifest; the message names it.
     """
     if not folder.is_dir():
-        raise InputMissingError(f"{folder}: no such folder (a checkpoint or a store is one)")
+        raise InputMissingError(f"{folder}: no such folder; give a checkpoint or a store")
     if not (folder / MANIFEST).exists():
         message = "missing: without it this is neither a checkpoint nor a store"
         raise CheckpointError(message, str(folder / MANIFEST))
@@ -35,7 +38,7 @@ def _verify_store(folder: Path) -> Any:
     for name in store.splits:
         facts = store.manifest["splits"][name]
         if not isinstance(facts, dict) or facts.get("pairs") != len(store.split(name)):
-            message = f"damaged: its number of pairs of split {name[:80]} is not the arrays'"
+            message = f"damaged: the arrays have another number of pairs for split {name[:80]}"
             raise CheckpointError(message, str(folder / MANIFEST))
     _build_tokenizers(folder, (store.source_tokenizer, store.target_tokenizer))
     return store.manifest
@@ -62,7 +65,7 @@ def _verify_model(folder: Path) -> Any:
 def _check_finite(tensors: Any, path: Path) -> None:
     for name, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
-            raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
+            raise CheckpointError(f"{name[:80]} contains numbers that are not finite", str(path))
 
 
 def _build_tokenizers(folder: Path, specs: Iterable[TokenizerSpec]) -> None:

@@ -146,7 +146,7 @@ def test_generate(s2st, world, text, forked, tmp_path, mode):
 @pytest.mark.parametrize(("sources", "form"), [("own", ["--json"]), ("shared", [])])
 def test_score(s2st, world, forked, tmp_path, monkeypatch, form, sources):
     from s2st.data.batch_planner import BatchingConfig
-    from s2st.jobs import pair_scoring as score
+    from s2st.jobs import pair_scoring_tasks as score
 
     monkeypatch.setattr(score, "BATCHING", BatchingConfig(batch_size=8, max_tokens=200))
     monkeypatch.setattr(score, "SOURCES", BatchingConfig(batch_size=2, max_tokens=200))

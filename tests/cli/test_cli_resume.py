@@ -103,9 +103,10 @@ def test_finished_tasks_are_not_computed_again(generate, stopped, source, monkey
 
 def test_score_goes_on_to_the_same_bytes_and_sums(s2st, world, stopped, tmp_path, monkeypatch):
     from s2st.data.batch_planner import BatchingConfig
-    from s2st.jobs import pair_scoring
+    from s2st.jobs import pair_scoring_tasks
 
-    monkeypatch.setattr(pair_scoring, "BATCHING", BatchingConfig(batch_size=4, max_tokens=100))
+    batching = BatchingConfig(batch_size=4, max_tokens=100)
+    monkeypatch.setattr(pair_scoring_tasks, "BATCHING", batching)
     command = [
         "score", "--checkpoint", world.forward, "--source", world.folder / "train.en",
         "--target", world.folder / "train.fr", "--threads", "1", "--json",
@@ -141,7 +142,7 @@ def test_without_resume_a_run_starts_anew_and_says_so(generate, stopped, tmp_pat
     stopped(generate, 4)
     outcome = generate(model=world.other)
     assert outcome.code == 0
-    assert "out.parts: left by a stopped run; --resume would go on with it" in outcome.err
+    assert "out.parts: results of a stopped run are removed; --resume would" in outcome.err
     assert (tmp_path / "out").read_bytes() == straight
     assert not (tmp_path / "out.parts").exists()
 

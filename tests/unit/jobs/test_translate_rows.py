@@ -3,7 +3,7 @@
 import pytest
 from builders import mixed_members
 
-from s2st.jobs import translate as job
+from s2st.jobs import translation_tasks as job
 from s2st.jobs.translation_tasks import translate
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig, SamplingConfig
