@@ -23,7 +23,7 @@ from typing import Any
 from machine import alternate, facts, median, write_results
 
 RATE = re.compile(r"([\d,]+) source \+ ([\d,]+) target words/s")
-SENT = re.compile(r"([\d,]+) bytes an update")
+SENT = re.compile(r"([\d,]+) bytes per update")
 
 # The paper's model and text (Sutskever et al. 2014, section 3)
 PAIRS = 12e6
@@ -132,7 +132,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     base = median(runs["one process, two threads"])
     for name, values in runs.items():
         shown = ", ".join(f"{value:,.0f}" for value in values)
-        more = f", {sent[name]:,} bytes an update" if name in sent else ""
+        more = f", {sent[name]:,} bytes per update" if name in sent else ""
         print(
             f"{name}: {median(values):,.0f} words/s ({shown}), {median(values) / base:.2f} x{more}"
         )

@@ -1,1 +1,1 @@
-"""Layer 7: one file a job: train, translate, score, rescore, evaluate."""
+"""Layer 7: the jobs of the commands, callable from Python, and the work queue that they share."""

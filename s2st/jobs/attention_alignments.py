@@ -1,7 +1,7 @@
-"""What attention says of words: alignments in Pharaoh's format, and unknown words replaced.
+"""Word alignments from attention: Pharaoh format, and replacement of unknown words.
 
-A target word is aligned with the source word that it attends to most. Ends of sentences are left
-out on both sides. Words are the model's tokens, counted from 0.
+A target word is aligned with the source word of its largest attention weight. EOS is left out on
+both sides. Words are the model's tokens, counted from 0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,31 +23,40 @@ Links = tuple[tuple[int, int], ...]  # (source word, target word)
 
 
 class WriteLine(Protocol):
-    """Takes one line, without its newline."""
+    """A function that writes one line."""
 
     def __call__(self, line: str) -> None:
-        """Writes it."""
+        """Write a line; `line` has no newline."""
 
 
-def require_attention(scorer: Scorer, asked: str, search: Search | None = None) -> None:
-    """Raises UsageError, which names what was asked for, where there will be no attention."""
+def require_attention(scorer: Scorer, option: str, search: Search | None = None) -> None:
+    """Check that model and search give attention.
+
+    Args:
+        scorer: the model or ensemble.
+        option: the option that needs attention, for messages.
+        search: the search, where there is one.
+
+    Raises:
+        UsageError: there will be no attention.
+    """
     if search is not None and not search.gives_attention:
-        raise UsageError(f"{asked} needs a search that goes word by word, such as beam")
+        raise UsageError(f"{option} needs a search that gives attention, such as beam")
     if scorer.source.absent:
-        raise UsageError(f"{asked} needs a model that reads a source; this is a language model")
+        raise UsageError(f"{option} needs a model with a source; this is a language model")
     state = scorer.start(make_source([[UNK_ID]], [0]))
     begin = torch.tensor([BOS_ID], device=scorer.device)
     if scorer.advance(begin, state).attention is None:
         raise UsageError(
-            f"{asked} needs a model with attention, such as lstm-attention (in an ensemble, all "
-            "members that read a source need it)"
+            f"{option} needs a model with attention, such as lstm-attention (in an ensemble, all "
+            "members with a source need it)"
         )
 
 
 def links_of(attention: npt.NDArray[np.float32]) -> Links:
-    """The alignment by attention (T, S), of which the last row and column are the ends'.
+    """Return the alignment for attention weights (T, S), whose last row and column are EOS.
 
-    Of source words that are attended to equally, the first one counts.
+    Of source words with equal weights, the first one counts.
     """
     words = attention[:-1, :-1]
     if not words.size:
@@ -56,7 +65,7 @@ def links_of(attention: npt.NDArray[np.float32]) -> Links:
 
 
 def format_links(links: Links) -> str:
-    """Pharaoh's format: `source-target` pairs."""
+    """Return the links in Pharaoh format: `source-target` pairs."""
     return " ".join(f"{source}-{target}" for source, target in links)
 
 
@@ -67,45 +76,48 @@ def replace_unknown(
     source: Sequence[str],
     dictionary: Mapping[str, str],
 ) -> list[str]:
-    """The words, each unknown one as the translation of the source word it is aligned with.
+    """Replace each unknown word by the translation of the source word it is aligned with.
 
     Args:
-        ids, words: of the target; an id of an unknown word is UNK_ID.
+        ids, words: ids and words of the target; the id of an unknown word is UNK_ID.
         links: one for each target word, in order.
         source: the source words.
-        dictionary: translations; a source word that it lacks is copied.
+        dictionary: translations; a source word without one is copied.
     """
-    made = list(words)
+    replaced = list(words)
     for origin, target in links:
         if ids[target] == UNK_ID:
-            made[target] = dictionary.get(source[origin], source[origin])
-    return made
+            replaced[target] = dictionary.get(source[origin], source[origin])
+    return replaced
 
 
 def read_dictionary(path: str | None) -> dict[str, str]:
-    """Source words to target words, from lines `source target`; nothing where there is no path.
+    """Read a dictionary from lines `source target`; return {} without a path.
 
-    The first line of a source word counts, so that a lexicon sorted by probability may be given.
+    The first line of a source word counts, so a lexicon sorted by probability works too.
 
     Raises:
         InputMissingError: the file cannot be read.
-        DataError: a line that is not two words.
+        DataError: a line does not have two words.
     """
-    made: dict[str, str] = {}
+    dictionary: dict[str, str] = {}
     if path is None:
-        return made
+        return dictionary
     for number, line in enumerate(read_lines(path), start=1):
         words = split_words(line)
         if len(words) != 2:
-            message = f"{len(words)} words; expected `source target`, with a blank or tab between"
+            message = f"{len(words)} words; expected `source target`, separated by a blank or tab"
             raise DataError(message, path, number)
-        made.setdefault(words[0], words[1])
-    return made
+        dictionary.setdefault(words[0], words[1])
+    return dictionary
 
 
 @contextmanager
 def open_alignments(path: str | None) -> Iterator[WriteLine]:
-    """Yields what writes a line there at once; where there is no path, what does nothing."""
+    """Open a file of alignments; yield a function that writes a line and flushes it.
+
+    Without a path, the function does nothing.
+    """
     if path is None:
         yield lambda line: None
         return

@@ -1,8 +1,8 @@
-"""A work queue whose finished tasks last: files in the folder OUTPUT.parts/.
+"""A work queue on disk: each finished task is a file in the folder OUTPUT.parts/.
 
-`--resume` computes only the tasks that are missing there, and torchrun's ranks share the folder.
-A claim is a lock on one byte of one file, which the kernel releases when its process ends. Two
-ranks that compute the same task write the same bytes, so results never depend on the locks.
+`--resume` computes only the missing tasks, and torchrun's ranks share the folder. A claim is a lock
+on one byte of a file, which the kernel releases when the process ends. Two ranks that compute the
+same task write the same bytes, so results never depend on the locks.
 """
 
 import contextlib
@@ -28,28 +28,32 @@ log = logging.getLogger("s2st")
 SUFFIX = ".parts"
 JOB = "job"
 CLAIMS = "claims"
-HEAD = "s2st work queue\n"  # begins the job file; the identity as JSON follows
+HEAD = "s2st work queue\n"  # start of the job file; the identity follows as JSON
 REMEDY = "name another --output-file"
-OPENING = (1 << 62) - 1  # byte of the claims file that is locked while the folder is opened
-PRESENT = OPENING - 1  # byte that every process of the job locks until it ends
-PROGRESS_INTERVAL = 0.5  # seconds between two counts of what all ranks have finished
+OPENING = (1 << 62) - 1  # byte of the claims file, locked while a process opens the folder
+PRESENT = OPENING - 1  # byte that each process of the job locks until it ends
+PROGRESS_INTERVAL = 0.5  # seconds between two counts of the finished tasks of all ranks
 _TASK_FILE = re.compile(r"\d+\+\d+")
 
 
 class FolderQueue(WorkQueue):
-    """The folder OUTPUT.parts/ of one job, as one process sees it.
+    """The folder OUTPUT.parts/ of one job, opened by one process.
 
     Args:
         output: the file that the job writes.
-        identity: what the results depend on (models, options, content of the inputs, ...).
-        resume: whether to go on with the results of an earlier run.
-        ranks: the processes that share the job.
+        identity: everything that the results depend on (models, options, content of inputs, ...).
+        resume: whether to use the finished tasks of an earlier run.
+        ranks: this process among the ranks of the job.
         rank_timeout: seconds that an idle rank waits for the others.
-        progress: receives the number of lines that all ranks have finished, now and then.
+        progress: called from time to time with the number of lines that all ranks have finished.
+
+    Attributes:
+        group: the process group of ranks that have met; closing it leaves the group.
 
     Raises:
-        UsageError: the folder holds a job with another identity, and `resume` is set.
-        OutputError: the folder cannot be written, is not s2st's, or another process has it.
+        UsageError: `resume` is set, and the folder belongs to a job with another identity.
+        OutputError: the folder cannot be written, s2st did not create it, or another process
+            uses it.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class FolderQueue(WorkQueue):
     ) -> None:
         super().__init__(ranks)
         self.path = output.with_name(output.name + SUFFIX)
-        self.group = contextlib.ExitStack()  # the ranks that have met stay joined until it closes
+        self.group = contextlib.ExitStack()
         self._timeout = rank_timeout
         self._progress = progress
         self._reported = 0.0
@@ -80,17 +84,21 @@ class FolderQueue(WorkQueue):
             raise
 
     def claim(self, number: int) -> bool:
-        """Reserves tasks until this process ends; False where another process has them."""
-        mine = self._lock(number)
+        """Reserve tasks until this process ends; return False if another process has them."""
+        claimed = self._lock(number)
         self._report()
-        return mine
+        return claimed
 
     def finished(self, task: TaskName) -> bool:
-        """Whether the result of a task is in the folder."""
+        """Whether the folder has the result of a task."""
         return (self.path / task.file).exists()
 
     def read(self, task: TaskName) -> Any:
-        """The result of a finished task, None where the task is not finished."""
+        """Return the result of a task, None if the task is not finished.
+
+        Raises:
+            InputMissingError: the file is damaged or cannot be read.
+        """
         try:
             data = (self.path / task.file).read_bytes()
         except FileNotFoundError:
@@ -104,18 +112,22 @@ class FolderQueue(WorkQueue):
         return result
 
     def publish(self, task: TaskName, result: Any) -> None:
-        """Keeps a result, whole or not at all; raises OutputError."""
+        """Write a result, completely or not at all.
+
+        Raises:
+            OutputError: the result cannot be written.
+        """
         with held():
             durable_files.publish_file(self.path / task.file, _encode(result))
         self._report()
 
     def meet(self) -> None:
-        """Waits until every rank is here: all tasks are finished then.
+        """Wait until every rank has called this method; all tasks are then finished.
 
-        The ranks stay joined until the job is done.
+        The process group stays open until `group` closes.
 
         Raises:
-            LostRankError: a rank ended, or needs longer than the time-out for its last tasks.
+            LostRankError: a rank ended, or exceeded the timeout.
         """
         import torch
 
@@ -123,10 +135,10 @@ class FolderQueue(WorkQueue):
         self._report(now=True)
 
     def close(self, finished: bool) -> None:
-        """Releases the locks, and removes the folder where nothing in it is needed any more.
+        """Release the locks, and remove the folder if no later run needs it.
 
         Args:
-            finished: whether the output is whole.
+            finished: whether the output is complete.
         """
         empty = self.ranks.size == 1 and not self._tasks()
         if self.ranks.first and (finished or empty):
@@ -134,20 +146,20 @@ class FolderQueue(WorkQueue):
         self._claims.close()
 
     def _check_folder(self) -> None:
-        """Refuses a folder that s2st did not make, since its content is removed at the end."""
+        """Refuse a folder that s2st did not create, because the job removes it at the end."""
         if not os.path.lexists(self.path):
             return
         if self.path.is_symlink() or not self.path.is_dir():
             raise OutputError(
-                f"{self.path}: not a folder of a stopped run of s2st; move it, or {REMEDY}"
+                f"{self.path}: not the folder of a stopped run of s2st; move it, or {REMEDY}"
             )
         for name in os.listdir(self.path):
             if name not in (JOB, CLAIMS) and not _TASK_FILE.fullmatch(name) and name[0] != ".":
-                message = f"{self.path}: holds {name!r}, which is not of a stopped run of s2st"
+                message = f"{self.path}: contains {name!r}, which no run of s2st wrote"
                 raise OutputError(f"{message}; move it, or {REMEDY}")
 
     def _open(self, job: str, resume: bool) -> None:
-        """Joins the other ranks in the folder; the first process there decides what is kept."""
+        """Open the folder; the first process of the job decides which results it keeps."""
         alone = self._lock(PRESENT)
         if not alone and self.ranks.size == 1:
             raise OutputError(
@@ -164,23 +176,26 @@ class FolderQueue(WorkQueue):
             if not found.startswith(HEAD):
                 raise OutputError(f"{path}: s2st did not write it; move it, or {REMEDY}")
         restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-        go_on = resume or restarted or not alone or not self._locks
-        if found and go_on and found != job:
-            what = differences(found, job) or "its job, which is damaged"
+        keep = resume or restarted or not alone or not self._locks
+        if found and keep and found != job:
+            what = differences(found, job) or "its job file, which is damaged"
             raise UsageError(
                 f"{self.path}: left by a run that differs in {what}; run without --resume, or "
                 "name another --output-file"
             )
-        if found and go_on:
+        if found and keep:
             if alone:
                 self._drop_damaged()
             self.resumed = sum(task.lines for task in self._tasks())
         elif alone:
             tasks = self._tasks()
             if tasks:
-                log.warning("%s: left by a stopped run; --resume would go on with it", self.path)
+                log.warning(
+                    "%s: results of a stopped run are removed; --resume would have used them",
+                    self.path,
+                )
             elif resume:
-                log.info("%s: nothing to resume, starting at the beginning", self.path)
+                log.info("%s: nothing to resume, starting from the beginning", self.path)
             for task in tasks:
                 durable_files.remove_file(self.path / task.file)
             durable_files.publish_file(path, job.encode())
@@ -195,21 +210,21 @@ class FolderQueue(WorkQueue):
         for task in self._tasks():
             path = self.path / task.file
             if path.is_symlink() or not path.is_file() or _decode(path.read_bytes()) is None:
-                log.warning("%s: damaged, computed again", path)
+                log.warning("%s: damaged, is computed again", path)
                 durable_files.remove_file(path)
 
     def _remove(self) -> None:
         for name in sorted(os.listdir(self.path)):
             if name in (JOB, CLAIMS) or _TASK_FILE.fullmatch(name) or name[0] == ".":
                 durable_files.remove_file(self.path / name)
-        with contextlib.suppress(OSError):  # somebody else put a file there
+        with contextlib.suppress(OSError):  # another program put a file there
             self.path.rmdir()
 
     def _lock(self, byte: int, wait: bool = False, shared: bool = False) -> bool:
-        """Locks a byte of the claims; False where another process has it."""
+        """Lock a byte of the claims file; return False if another process holds it."""
         try:
             import fcntl
-        except ImportError:  # Windows: every rank computes what is not finished
+        except ImportError:  # Windows: every rank computes all unfinished tasks
             return True
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
@@ -219,7 +234,10 @@ class FolderQueue(WorkQueue):
         except OSError as error:
             if self._locks:
                 self._locks = False
-                log.warning("%s: no locks here (%s): ranks repeat work", self.path, error.strerror)
+                log.warning(
+                    "%s: the file system has no locks (%s), so ranks repeat work",
+                    self.path, error.strerror,
+                )  # fmt: skip
         return True
 
     def _unlock(self, byte: int) -> None:
@@ -236,7 +254,7 @@ class FolderQueue(WorkQueue):
 
 
 def differences(found: str, wanted: str) -> str:
-    """The names of what differs between two job files; empty where one is damaged."""
+    """Return the names of the values that differ between two job files, "" if one is damaged."""
     try:
         before, now = (load_json(text.removeprefix(HEAD)) for text in (found, wanted))
         names = sorted(before.keys() | now.keys())
@@ -246,13 +264,13 @@ def differences(found: str, wanted: str) -> str:
 
 
 def _encode(result: Any) -> bytes:
-    """A result with its checksum in the first line, which finds a torn or damaged file."""
+    """Return a result as JSON after a checksum line, which reveals incomplete or damaged files."""
     data = json.dumps(result).encode()
     return blake2b(data, digest_size=16).hexdigest().encode() + b"\n" + data
 
 
 def _decode(data: bytes) -> Any:
-    """The result in the bytes of a file, None where they are damaged."""
+    """Return the result in the bytes of a file, None if they are damaged."""
     checksum, _, body = data.partition(b"\n")
     if blake2b(body, digest_size=16).hexdigest().encode() != checksum:
         return None

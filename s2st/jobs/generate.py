@@ -1,9 +1,9 @@
-"""The job of `s2st generate`: from options, an input and an output to written translations.
+"""The job of `s2st generate`: translate a file or stream line by line.
 
-The way of a line: `read_chunks` -> `translate.plan` (tokens, ids, batches) -> the search over a
-scorer -> `translation_formats` -> the output. The work queue holds what is finished.
+A line passes through `read_chunks`, `translation_tasks.plan` (tokens, ids, batches), the search
+over a scorer, and `translation_formats` to the output. The work queue keeps finished tasks.
 
-Importable without torch, so that wrong options are reported at once.
+The module imports torch late, so that wrong options are reported at once.
 """
 
 import contextlib
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
 
 def generate(options: Resolved, source: str, output: str, progress: Progress) -> None:
-    """Translates a file or stream line by line.
+    """Translate a file or stream line by line.
 
     Args:
-        options: of GENERATE_SPEC.
+        options: resolved options of GENERATE_SPEC.
         source: path of the input, "-" for standard input.
         output: path of the output, "-" for standard output.
-        progress: shows what several ranks have finished.
+        progress: receives the progress of all ranks if there are several.
 
     Raises:
-        UsageError: options, models, input and output that do not go together.
-        S2STError: as reading, loading and writing raise.
+        UsageError: options, models, input and output are incompatible.
+        S2STError: reading, loading or writing fails.
     """
     config = options.config(TranslateConfig)
     require_checkpoints(options.config(ModelsConfig))
@@ -58,7 +58,7 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
         inputs["--unk-dictionary"] = config.unk_dictionary
     files = JobFiles(inputs, output)
     _check(options, files)
-    own = files.join_ranks()
+    ranks = files.join_ranks()
     import_torch()
     from s2st.jobs.attention_alignments import open_alignments, read_dictionary
     from s2st.jobs.translation_formats import FORMATS
@@ -74,19 +74,19 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     count = partial(count_lines, source, config.encoding_errors)
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(
-            open_queue(files, own, options, identity, config.resume, progress, count)
+            open_queue(files, ranks, options, identity, config.resume, progress, count)
         )
         scorer = _load(options, device, search)
         detokenize = config.detokenize and not _keeps_tokens(config, scorer)
         tasks = plan(scorer, search, chunks, config.batch_size, detokenize, dictionary)
         records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)
-        first = next(records, None)  # what fails before the first line leaves the output as it was
-        if not own.first:
+        first = next(records, None)  # an error in the first line must leave the output unchanged
+        if not ranks.first:
             return
         align = stack.enter_context(open_alignments(config.alignments))
         write = stack.enter_context(open_output(output))
         for record, alignment in chain([] if first is None else [first], records):
-            align(alignment)  # first, so that every line of the output has its own
+            align(alignment)  # first: a stopped job has an alignment for every line of the output
             write(record)
             write.flush()
 
@@ -94,9 +94,11 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
 def _check(options: Resolved, files: JobFiles) -> None:
     config = options.config(TranslateConfig)
     if config.format == "text" and options.configs["search"].nbest > 1:
-        raise UsageError("--nbest needs --format moses or json; text is one line for each line")
+        raise UsageError(
+            "--nbest needs --format moses or json: --format text writes one line per input line"
+        )
     if config.alignments == "-":
-        raise UsageError("--alignments needs a file: standard output has the translations")
+        raise UsageError("--alignments needs a file: translations go to standard output")
     if config.unk_dictionary is not None and not config.replace_unk:
         raise UsageError("--unk-dictionary needs --replace-unk")
     outputs = [files.output, *([] if config.alignments is None else [config.alignments])]
@@ -107,7 +109,7 @@ def _check(options: Resolved, files: JobFiles) -> None:
 
 
 def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
-    """The input; of a file the first lines are read now, before models are loaded."""
+    """Return the input in chunks; read a file's first chunk now, before models are loaded."""
     from s2st.text.line_chunks import read_chunks
 
     chunks = read_chunks(source, config.buffer_size, config.encoding_errors)
@@ -115,7 +117,7 @@ def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
 
 
 def _load(options: Resolved, device: "torch.device", search: "Search") -> "Scorer":
-    """The models, with attention where the options need it."""
+    """Load the models, and check that they give attention if the options need it."""
     from s2st.jobs.attention_alignments import require_attention
     from s2st.scoring.load_scorers import load_scorer
 
@@ -129,12 +131,12 @@ def _load(options: Resolved, device: "torch.device", search: "Search") -> "Score
 
 
 def _keeps_tokens(config: TranslateConfig, scorer: "Scorer") -> bool:
-    """Moses' tools expect tokens in n-best lists, but subword pieces mean nothing to them."""
+    """Whether n-best lists keep tokens: Moses' tools expect words, but not subword pieces."""
     return config.format == "moses" and not scorer.target.tokenizer.subword
 
 
 def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
-    """What the translations of an input depend on."""
+    """Return everything that the translations depend on besides the content of the input."""
     config = asdict(replace(options.config(TranslateConfig), resume=False))
     config |= asdict(options.configs["search"])
     flags = {f"--{name.replace('_', '-')}": value for name, value in config.items()}
@@ -143,7 +145,7 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
 
 
 def _record(make_record: "MakeRecord", translation: "Translation") -> tuple[str, str]:
-    """What is written of a line: its record, and its alignment."""
+    """Return the record and the alignment of an input line, as they are written."""
     from s2st.jobs.translation_formats import alignment
 
     return make_record(translation), alignment(translation)

@@ -1,4 +1,4 @@
-"""Options of the jobs that use checkpoints, importable without torch."""
+"""Options of the jobs generate, score and rescore-nbest, importable without torch."""
 
 from dataclasses import dataclass
 
@@ -13,26 +13,30 @@ from s2st.search.registry import SEARCHES
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """Which checkpoints, and how they score together."""
+    """The checkpoints, and how an ensemble combines them."""
 
     checkpoint: tuple[str, ...] = option(
-        (), "checkpoint folder, ARPA file, or TOML file of an ensemble; repeat it for an ensemble"
+        (),
+        "checkpoint folder, ARPA file, or TOML file of an ensemble; repeat the option for an "
+        "ensemble",
     )
-    path: str | None = option(None, "checkpoints with : between, as another way to name several")
+    path: str | None = option(
+        None, "several checkpoints separated by ':'; same as repeating --checkpoint"
+    )
     ensemble_weight: tuple[float, ...] = option(
         (), "weight of each checkpoint, in order", minimum=0, maximum=MOST_WEIGHT, open_minimum=True
     )
     ensemble_mode: str = option(
         "probability",
-        "average the members' probabilities, or their log-probabilities (renormalised)",
+        "average the members' probabilities, or their log-probabilities (renormalized)",
         choices=("probability", "log-probability"),
     )
 
     def paths(self) -> list[str]:
-        """All checkpoints, in order; raises UsageError for an empty name in `path`."""
+        """Return all checkpoints in order; raise UsageError for an empty name in `path`."""
         more = self.path.split(":") if self.path else []
         if not all(more):
-            raise UsageError(f"--path {self.path}: an empty name; give names with : between")
+            raise UsageError(f"--path {self.path}: an empty name; separate names by one ':'")
         return [*self.checkpoint, *more]
 
 
@@ -42,36 +46,36 @@ class TranslateConfig:
 
     batch_size: int | None = option(
         None,
-        "sentences decoded together; left out, as many as make about 2,000 hypotheses",
+        "sentences per batch; default: as many as give about 2,000 hypotheses",
         minimum=1,
         maximum=1_000_000,
     )
     buffer_size: int = option(
         4096,
-        "lines read ahead and sorted by length; a pipe is answered as soon as it can be",
+        "lines to read ahead and sort by length; lines from a pipe are answered without waiting",
         minimum=1,
         maximum=10_000_000,
     )
     format: str = option(
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
     )
-    detokenize: bool = option(True, "join tokens to text by the checkpoint's tokeniser")
+    detokenize: bool = option(True, "detokenize the output with the checkpoint's tokenizer")
     alignments: str | None = option(
         None,
-        "write each best hypothesis' alignment by attention to this file: source-target pairs of "
-        "words, from 0",
+        "write the attention-based word alignment of each best hypothesis to this file, as "
+        "source-target pairs counted from 0",
     )
     replace_unk: bool = option(
-        False, "replace each <unk> by the source word that it attends to most"
+        False, "replace each <unk> by the source word with the largest attention weight"
     )
     unk_dictionary: str | None = option(
-        None, "lines `source target`: with --replace-unk, translations of source words"
+        None, "with --replace-unk: file of translations of source words, lines `source target`"
     )
     resume: bool = option(
-        False, "go on after the last whole line (or list) of the --output-file of a stopped run"
+        False, "continue a stopped run: use the results that are beside its --output-file"
     )
     encoding_errors: str = option(
-        "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
+        "strict", "for bad UTF-8: stop, or replace it by U+FFFD", choices=("strict", "replace")
     )
 
 
@@ -81,62 +85,62 @@ class RescoreConfig:
 
     feature_per: str = option(
         "ensemble",
-        "one new feature for all checkpoints together, or one for each member",
+        "one new feature for the whole ensemble, or one for each member",
         choices=("ensemble", "member"),
     )
     baseline_features: str = option(
         "total",
-        "the baseline as one feature, its total, or as its own features apart",
+        "weigh the baseline's total as one feature, or each of the baseline's own features",
         choices=("total", "own"),
     )
     channel_checkpoint: tuple[str, ...] = option(
         (),
-        "checkpoint of the other direction: log p(source | hypothesis) is a feature, S2STChannel0 "
-        "and so on; repeatable",
+        "checkpoint of the opposite direction: log p(source | hypothesis) becomes feature "
+        "S2STChannel0, S2STChannel1, ...; repeatable",
     )
     length_feature: bool = option(False, "add the number of words as a feature")
     normalize: str = option(
         "none",
-        "list: divide each feature by its spread within the lists before weighting",
+        "list: divide each feature by its standard deviation within the lists before weighting",
         choices=("none", "list"),
     )
     weight: tuple[str, ...] = option(
         (),
         "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength; "
-        "left out, the baseline and the models' mean have equal weight",
+        "default: equal weight for the baseline and the mean of the models",
     )
-    weights: str | None = option(None, "weights from a Moses weights file")
-    weights_out: str | None = option(None, "write the weights that were used to this file")
+    weights: str | None = option(None, "read weights from this Moses weights file")
+    weights_out: str | None = option(None, "write the final weights to this file")
     tune: tuple[str, ...] = option(
-        (), "reference of the development lists: learn the weights on them; may be repeated"
+        (), "tune the weights on the development lists; REF is their reference; repeatable"
     )
-    dev_nbest: str | None = option(None, "development lists; NBEST itself when left out")
+    dev_nbest: str | None = option(None, "development lists; default: NBEST")
     dev_source: str | None = option(None, "source lines of the development lists")
     folds: int = option(
         5, "folds of the cross-validated gain that tuning reports", minimum=2, maximum=10_000
     )
     oracle: tuple[str, ...] = option(
-        (), "reference of NBEST: report the headroom (oracle, worst, curve); may be repeated"
+        (), "reference of NBEST: report the headroom (oracle, worst, curve); repeatable"
     )
-    report: str | None = option(None, "write the reports as JSON to this file")
+    report: str | None = option(None, "write the reports to this JSON file")
     output: str = option(
         "1best",
         "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",
         choices=("1best", "nbest", "words"),
     )
     resume: bool = option(
-        False, "go on where a stopped run with this --output-file was (its scores are beside it)"
+        False, "continue a stopped run: use the scores that are beside its --output-file"
     )
     shard: str | None = option(
         None,
-        "I/N: only the I-th of N parts of the lists; the parts' outputs, joined by cat, are those "
-        "of one run",
+        "I/N: rescore only part I of N of the lists; the concatenated outputs of all parts equal "
+        "those of one run",
     )
     max_rows: int = option(
-        2048, "prefixes stepped together; bounds the memory", minimum=1, maximum=1_000_000
+        2048, "hypotheses per decoder step; limits the memory", minimum=1, maximum=1_000_000
     )
     encoding_errors: str = option(
-        "strict", "bad UTF-8: stop, or go on with U+FFFD", choices=("strict", "replace")
+        "strict", "for bad UTF-8: stop, or replace it by U+FFFD", choices=("strict", "replace")
     )
 
 

@@ -1,4 +1,4 @@
-"""Log-probabilities of given pairs of lines under a scorer, as tasks of a work queue."""
+"""Log-probabilities of pairs of lines under a scorer, as tasks of the work queue."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,11 +28,11 @@ class PairScore:
     """log p(target | source) of one pair of lines, in nats.
 
     Attributes:
-        line: index from 0.
-        tokens: the target's tokens, EOS not among them.
-        token_log_probs: one value a token and, last, EOS's.
+        line: index of the pair from 0.
+        tokens: the target's tokens, without EOS.
+        token_log_probs: log-probability of each token and, last, of EOS.
         log_prob: their sum.
-        unknown: target tokens that are not in the vocabulary.
+        unknown: number of target tokens that are not in the vocabulary.
     """
 
     line: int
@@ -43,15 +43,16 @@ class PairScore:
 
 
 def score_pairs(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[PairScore]:
-    """Yields one score a (source, target) pair of lines, in order; see `plan`."""
+    """Yield the score of each (source, target) pair of lines, in order; see `plan`."""
     return in_order(plan(scorer, pairs), lambda pair: pair, WorkQueue())
 
 
 def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[Task[PairScore]]]:
-    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines,
-    or DataError of a pair that the model cannot have.
+    """Yield the tasks of each chunk of pairs; a task is one batch.
 
-    Where most pairs of a chunk share a source that there is, prefixes of targets are shared too.
+    If most pairs of a chunk share their source with another pair, targets share prefixes as well.
+    Computing a task raises OutOfMemoryError, which names the lines, or DataError for a pair that
+    the model cannot score.
     """
     iterator = iter(pairs)
     first = 0
@@ -71,11 +72,13 @@ def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Pairs of which batches are made; `first` is the line of the first one.
+    """A chunk of pairs, tokenized.
 
     Attributes:
+        scorer: the model or ensemble.
+        first: index of the first pair in the input.
         sources, targets: ids of each pair.
-        words: of the targets.
+        words: tokens of each target.
     """
 
     scorer: Scorer
@@ -96,7 +99,7 @@ class _Chunk:
         return [Task(self._lines(batch), partial(self._score, batch)) for batch in batches]
 
     def _shared(self, groups: Sequence[Sequence[int]]) -> Sequence[Task[PairScore]]:
-        """Tasks of whole groups, each of pairs that have one source."""
+        """Return tasks of whole groups; the pairs of a group have the same source."""
         lengths = np.array([len(self.sources[group[0]]) for group in groups], dtype=np.int64)
         tasks = []
         for batch in plan_in_order(lengths, SOURCES):

@@ -1,4 +1,4 @@
-"""Progress of the scoring jobs: what a job reports, and the rates that it reports with it."""
+"""Progress of the jobs generate, score and rescore-nbest: the interface, counts and rates."""
 
 import time
 from collections.abc import Iterator
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Receives the progress of a job; this one shows nothing."""
+    """Receives the progress of a job; this base class shows nothing."""
 
     def start(self, label: str, total: int, done: int = 0) -> None:
-        """Begins to count.
+        """Start counting.
 
         Args:
-            label: what is counted, such as "lists".
-            total: how many there will be.
-            done: how many an earlier run finished.
+            label: name of the things counted, such as "lists".
+            total: their final number.
+            done: number that an earlier run finished.
         """
 
     def update(self, done: int, text: str) -> None:
-        """So many are finished; `text` is their name and rate."""
+        """Receive the number finished so far; `text` has the label and the rate."""
 
     def stop(self, summary: str | None) -> None:
-        """Ends; `summary` says what was done, None where an error ended the job."""
+        """Stop counting; `summary` is the final line, None if an error ended the job."""
 
 
 class LineMeter:
-    """Lines that all ranks of a job have answered.
+    """Counts the lines that all ranks of a job have finished.
 
     Args:
-        ranks: the processes of the job.
-        progress: of rank 0.
+        ranks: this process among the ranks of the job.
+        progress: receives the counts; used on rank 0.
     """
 
     def __init__(self, ranks: Ranks, progress: Progress) -> None:
@@ -44,24 +44,24 @@ class LineMeter:
         self._before = self._lines = 0
 
     def start(self, total: int, before: int) -> None:
-        """Begins to count.
+        """Start counting.
 
         Args:
             total: lines of the input.
-            before: lines that earlier runs answered.
+            before: lines that earlier runs finished.
         """
         self._before = self._lines = before
         self._progress.start(self._text(), total, before)
 
     def update(self, lines: int) -> None:
-        """So many lines are answered, those of earlier runs among them."""
+        """Set the number of finished lines, including those of earlier runs."""
         self._lines = lines
         self._progress.update(lines, self._text())
 
     def summary(self) -> str:
-        """What was done, and at which rate."""
-        kept = f" ({self._before:,} of them before)" if self._before else ""
-        return f"{self._lines:,} {self._text()}{kept}"
+        """Return the number of lines and the rate as text."""
+        earlier = f" ({self._before:,} of them by an earlier run)" if self._before else ""
+        return f"{self._lines:,} {self._text()}{earlier}"
 
     def _text(self) -> str:
         seconds = max(1e-9, time.perf_counter() - self._started)
@@ -70,7 +70,7 @@ class LineMeter:
 
 
 class _ListMeter:
-    """n-best lists that were scored, and how much work shared prefixes saved."""
+    """Counts scored n-best lists, and the positions that shared prefixes saved."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -91,23 +91,24 @@ class _ListMeter:
 
     def summary(self) -> str:
         done = f"{self._hypotheses:,} hypotheses in {self.lists:,} {self.text()}"
-        if not self._positions:  # the scores were in the lists already
+        if not self._positions:  # the scores came from the lists
             return done
         return (
             f"{done}; "
-            f"{self._stepped:,} of {self._positions:,} positions computed (shared prefixes once)"
+            f"{self._stepped:,} of {self._positions:,} positions computed (shared prefixes only "
+            "once)"
         )
 
 
 def watched(
     lists: "Iterator[ScoredList]", label: str, total: int, progress: Progress
 ) -> "Iterator[ScoredList]":
-    """Yields the same lists, and counts them.
+    """Yield the same lists, and report their number to `progress`.
 
     Args:
         lists: scored lists.
         label: their name, such as "development lists".
-        total: how many there will be.
+        total: their final number.
         progress: receives the counts.
     """
     meter = _ListMeter(label)

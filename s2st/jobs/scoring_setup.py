@@ -1,6 +1,6 @@
-"""What the scoring jobs share: their ranks, their identity, and the work queue that fits both.
+"""Setup shared by the jobs generate, score and rescore-nbest: files, ranks, identity, work queue.
 
-Importable without torch.
+The module does not import torch at its top.
 """
 
 import contextlib
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobFiles:
-    """The files of a scoring job.
+    """The files of a job.
 
     Attributes:
-        inputs: option or argument -> file, "-" for standard input; their content is part of the
-            job's identity.
-        output: the file that the job writes, or "-".
+        inputs: option or argument -> file, "-" for standard input. The content of the files is
+            part of the job's identity.
+        output: the file that the job writes, "-" for standard output.
     """
 
     inputs: Mapping[str, str]
@@ -47,53 +47,53 @@ class JobFiles:
         return output and not any(map(_is_special, self.inputs.values()))
 
     def check_resume(self) -> None:
-        """Raises UsageError where `--resume` cannot work with these files."""
+        """Check that `--resume` is possible with these files; raise UsageError if not."""
         if self.output == "-" or _is_special(self.output):
-            raise UsageError("--resume needs an --output-file that is a file")
+            raise UsageError("--resume needs an --output-file that is a regular file")
         for name, path in self.inputs.items():
             if _is_special(path):
-                raise UsageError(f"--resume needs an {name} that can be read again from its start")
+                raise UsageError(f"--resume needs a regular file as {name}, to read it again")
 
     def join_ranks(self) -> Ranks:
-        """This process among those of the job; only one of them warns about the input.
+        """Return this process among the ranks of the job; ranks above 0 stop logging warnings.
 
         Raises:
-            UsageError: there are several, and an input or the output is no file.
+            UsageError: there are several ranks, and an input or the output is not a regular file.
         """
-        own = ranks()
-        if own.size > 1:
+        job_ranks = ranks()
+        if job_ranks.size > 1:
             special = any(map(_is_special, [*self.inputs.values(), self.output]))
             if special:
                 raise UsageError(
-                    f"{own.size} processes need files, INPUT and --output-file: they cannot share "
-                    "standard input and output"
+                    f"{job_ranks.size} processes need regular files as INPUT and --output-file: "
+                    "they cannot share standard input and output"
                 )
-            if not own.first:  # every rank reads all of the input, and would warn of the same
+            if not job_ranks.first:  # every rank reads the whole input and has the same warnings
                 logging.getLogger("s2st").setLevel(logging.ERROR)
-        return own
+        return job_ranks
 
 
 def refuse_shared_stdin(*paths: str) -> None:
-    """Raises UsageError if more than one of the inputs is "-"."""
+    """Raise UsageError if more than one of the inputs is "-"."""
     if paths.count("-") > 1:
         raise UsageError("only one input can be standard input (-)")
 
 
 def _is_special(path: str) -> bool:
-    """Whether a path is a stream or device rather than a file, or the name of a new file."""
+    """Whether a path is a stream or device, and neither a regular file nor a new name."""
     return path == "-" or (os.path.exists(path) and not os.path.isfile(path))
 
 
 def require_checkpoints(models: ModelsConfig) -> list[str]:
-    """The checkpoints named; raises UsageError if there is none."""
+    """Return the checkpoints that the options name; raise UsageError if there is none."""
     paths = models.paths()
     if not paths:
-        raise UsageError("no model: --checkpoint FOLDER is needed")
+        raise UsageError("no model: give --checkpoint FOLDER")
     return paths
 
 
 def models_identity(options: Resolved, device: "torch.device") -> dict[str, Any]:
-    """What the scores of a job's models depend on, beside their input."""
+    """Return everything that the models' scores depend on besides their input."""
     from s2st.scoring.load_scorers import fingerprints
 
     models = options.config(ModelsConfig)
@@ -107,49 +107,49 @@ def models_identity(options: Resolved, device: "torch.device") -> dict[str, Any]
 
 
 def count_lines(path: str, errors: str = "strict") -> int:
-    """Lines of a file."""
+    """Return the number of lines of a file; `errors` says how to treat bad UTF-8."""
     return sum(1 for _ in read_lines(path, errors))
 
 
 @contextlib.contextmanager
 def open_queue(
     files: JobFiles,
-    own: Ranks,
+    ranks: Ranks,
     options: Resolved,
     identity: Mapping[str, Any],
     resume: bool,
     progress: "Progress",
     count: Callable[[], int],
 ) -> Iterator["WorkQueue"]:
-    """The work queue of a job; its folder is removed where the context ends well.
+    """Open the work queue of a job; remove its folder if the context ends without an error.
 
     Ranks that have met wait for each other at the end of the context.
 
     Args:
-        files: of the job.
-        own: this rank.
-        options: of the job; they hold `--rank-timeout`.
-        identity: what the results depend on, beside the content of the inputs.
-        resume: whether to go on with the results of a stopped run.
-        progress: shows the lines that several ranks have finished.
-        count: returns the lines that the job will answer.
+        files: the files of the job.
+        ranks: this process among the ranks of the job.
+        options: the options of the job, with `--rank-timeout`.
+        identity: everything that the results depend on besides the content of the inputs.
+        resume: whether to use the results of a stopped run.
+        progress: receives the progress of all ranks if there are several.
+        count: returns the number of lines of the job.
 
     Raises:
-        UsageError, OutputError: as `FolderQueue`.
+        UsageError, OutputError: see `FolderQueue`.
     """
     from s2st.jobs.folder_queue import FolderQueue
     from s2st.jobs.progress import LineMeter
     from s2st.jobs.work_queue import WorkQueue
 
-    if not files.lasting and own.size == 1:
-        yield WorkQueue(own)
+    if not files.lasting and ranks.size == 1:
+        yield WorkQueue(ranks)
         return
     contents = {name: durable_files.sha256_of(Path(path)) for name, path in files.inputs.items()}
-    watched = own.size > 1 and own.first
-    meter = LineMeter(own, progress)
+    watched = ranks.size > 1 and ranks.first
+    meter = LineMeter(ranks, progress)
     timeout = options.config(RanksConfig).rank_timeout
     queue = FolderQueue(
-        Path(files.output), {**identity, **contents}, resume, own, timeout,
+        Path(files.output), {**identity, **contents}, resume, ranks, timeout,
         meter.update if watched else None,
     )  # fmt: skip
     finished = False

@@ -1,10 +1,9 @@
-"""The evaluation room: score a system's lines against references, and compare systems.
+"""Evaluation metrics of translations: BLEU, chrF, TER, and paired bootstrap comparison of systems.
 
-Reached from `s2st score`; reading files and printing are done there. All counting is
-sacreBLEU's (Post, 2018, "A Call for Clarity in Reporting BLEU Scores"), so that a figure can be
-compared with other people's. Tokenized BLEU, the figure of the 2014 LSTM paper, is that of
-Moses' multi-bleu.perl (the paper's multi-bleu.pl): on tokens split at white space, without
-smoothing, cased or, as its `-lc`, lowercased.
+`s2st score` and `s2st compare` read the files and print the results. sacreBLEU does all counting
+(Post, 2018, "A Call for Clarity in Reporting BLEU Scores"), so the scores can be compared with
+published ones. Tokenized BLEU, the score of the 2014 LSTM paper, is that of Moses' multi-bleu.perl:
+tokens are split at white space, without smoothing, cased or (as with its `-lc`) lowercased.
 """
 
 import logging
@@ -26,33 +25,32 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("s2st")
 
-# What Python's str.split() takes for white space and perl's split (on bytes) does not. Each goes
-# to a lone surrogate of its own, which no decoded text holds, so tokens stay distinct and whole.
+# White space for Python's str.split() but not for perl's split (on bytes). Each character is mapped
+# to its own lone surrogate, which no decoded text contains, so tokens stay whole and distinct.
 _NOT_SPACE_IN_PERL = (
     "\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u2028\u2029\u202f\u205f\u3000"
 )
 _KEEP_INSIDE_TOKEN = {ord(char): 0xD800 + i for i, char in enumerate(_NOT_SPACE_IN_PERL)}
 
-# multi-bleu.perl lowercases bytes: A to Z, no other letter
+# multi-bleu.perl lowercases bytes: only A to Z
 _LOWERCASE_AS_PERL = {ord(char): char.lower() for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 _TEXT_DECIMALS = 2
-# sacreBLEU's own limit for saying that a file looks tokenized.
+# sacreBLEU warns of tokenized text from the same number on
 _TOKENIZED_LINES_TO_WARN = 100
 
 
 @dataclass(frozen=True)
 class MetricScore:
-    """One figure of one system.
+    """The score of one system under one metric.
 
     Attributes:
         name: sacreBLEU's name of the metric ("BLEU", "chrF2", "TER"), or "tokenized BLEU".
         score: in percent, not rounded; higher is better, except for TER.
-        text: one line as the metric's own program prints it (`sacrebleu -f text -w 2`, or
-            multi-bleu.perl).
-        signature: sacreBLEU's signature: what has to be equal for two figures to be compared.
-        how: which program computes the score so, and its options, in words.
+        text: one line in the format of `sacrebleu -f text -w 2` or multi-bleu.perl.
+        signature: sacreBLEU's signature; scores are comparable if their signatures are equal.
+        how: program and options that compute this score, in words.
     """
 
     name: str
@@ -62,14 +60,14 @@ class MetricScore:
     how: str
 
     def line(self) -> str:
-        """The score and its parts, after what was computed and how."""
+        """Return metric, program, score and its parts as one line."""
         shown = self.name.removeprefix("tokenized ")
         return f"{shown} ({self.how}) = {self.text.split(' = ', 1)[1]}"
 
 
 @dataclass(frozen=True)
 class SystemScores:
-    """All figures of one system; `ter` is None when it was not asked for."""
+    """All scores of one system; `ter` is None if it was not requested."""
 
     name: str
     bleu: MetricScore
@@ -78,9 +76,9 @@ class SystemScores:
     ter: MetricScore | None
 
     def metrics(self) -> list[MetricScore]:
-        """The figures that there are, in the order in which they are shown."""
-        figures = (self.bleu, self.tokenized_bleu, self.chrf, self.ter)
-        return [figure for figure in figures if figure is not None]
+        """Return the scores in the order in which they are shown."""
+        scores = (self.bleu, self.tokenized_bleu, self.chrf, self.ter)
+        return [score for score in scores if score is not None]
 
 
 @dataclass(frozen=True)
@@ -88,15 +86,15 @@ class PairedResult:
     """One system under one metric in a paired bootstrap test against the baseline.
 
     Attributes:
-        system: the name given by the caller.
+        system: name of the system.
         metric: sacreBLEU's name of the metric ("BLEU", "chrF2", "TER").
         score: on the whole test set, in percent, not rounded.
         mean: mean score over the resampled test sets.
         half_width: half the width of the 95% interval of the resampled scores.
-        p_value: of the difference from the baseline; None for the baseline itself. It is
-            sacreBLEU's, but 1 where the scores are equal (see `_p_value`).
+        p_value: of the difference from the baseline; None for the baseline. It is sacreBLEU's
+            value, but 1 if the scores are equal (see `_p_value`).
         signature: sacreBLEU's signature, with the number of samples and the seed.
-        how: which program computes the figures so, and its options, in words.
+        how: program and options that compute these numbers, in words.
     """
 
     system: str
@@ -109,7 +107,7 @@ class PairedResult:
     how: str
 
     def figures(self) -> str:
-        """The score, its interval and its p-value as text."""
+        """Return score, interval and p-value as text."""
         p_value = "" if self.p_value is None else f"  p = {self.p_value:.4f}"
         return f"{self.score:.2f}  95% {self.mean:.2f} +- {self.half_width:.2f}{p_value}"
 
@@ -126,13 +124,13 @@ def evaluate_system(
     """Score one system under every metric.
 
     Args:
-        name: what to call the system in the result.
-        hypotheses: its lines.
+        name: name of the system in the result.
+        hypotheses: the system's lines.
         references: one sequence of lines per reference set, each as long as `hypotheses`.
         tokenize: sacreBLEU's tokenizer for BLEU ("13a", "none", "intl", "char", ...).
-        lowercase: lowercase both sides for both BLEUs. The other metrics keep the defaults of
-            their programs: chrF is cased, TER is not.
-        with_ter: compute TER too, which takes far longer than the rest.
+        lowercase: lowercase both sides for both BLEU scores. The other metrics keep the defaults
+            of their programs: chrF is cased, TER is not.
+        with_ter: also compute TER, which takes much longer than the rest.
 
     Raises:
         DataError: if the line counts differ, or there is no line or no reference set.
@@ -154,17 +152,17 @@ def evaluate_system(
 def tokenized_bleu(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], lowercase: bool = False
 ) -> MetricScore:
-    """Score lines as multi-bleu.perl does: tokens as they stand, no smoothing.
+    """Score lines as multi-bleu.perl does: without tokenization and smoothing.
 
     Tokens are split at ASCII white space only, so U+00A0 or U+2028 stays inside its token. Of
-    several references, the closest length counts for the brevity penalty, the shorter on a tie.
-    The score is 0 when one of the four n-gram precisions is 0. Where multi-bleu.perl divides by
-    zero (all hypotheses empty, references not) the score is 0 too.
+    several references, the brevity penalty uses the closest length, the shorter on a tie. The score
+    is 0 if one of the four n-gram precisions is 0. It is also 0 where multi-bleu.perl divides by
+    zero: all hypotheses are empty, but not the references.
 
     Args:
         hypotheses: a system's tokenized lines.
         references: one sequence of tokenized lines per reference set.
-        lowercase: as `multi-bleu.perl -lc`: the letters A to Z of both sides become small.
+        lowercase: lowercase the letters A to Z of both sides, as `multi-bleu.perl -lc` does.
 
     Raises:
         DataError: if the line counts differ, or there is no line or no reference set.
@@ -202,14 +200,14 @@ def compare_systems(
     Args:
         systems: name and lines of each system, the baseline first; at least two.
         references: one sequence of lines per reference set, each as long as every system.
-        samples: how many resampled test sets, at least 1.
-        seed: of the resampling, at least 1 (sacreBLEU takes 0 for "not seeded").
+        samples: number of resampled test sets, at least 1.
+        seed: seed of the resampling, at least 1 (for sacreBLEU, 0 means "not seeded").
         tokenize: sacreBLEU's tokenizer for BLEU.
         lowercase: lowercase both sides for BLEU.
-        with_ter: compare under TER too, which takes far longer than the rest.
+        with_ter: also compare under TER, which takes much longer than the rest.
 
     Returns:
-        The results metric by metric (BLEU, chrF2, then TER), in each the systems as given.
+        The results metric by metric (BLEU, chrF2, then TER), within each in the order of `systems`.
 
     Raises:
         DataError: if the line counts differ, or there is no line or no reference set.
@@ -219,7 +217,7 @@ def compare_systems(
     _check_comparison([name for name, _ in systems], samples, seed)
     for name, hypotheses in systems:
         _check_lines(name, hypotheses, references)
-    from sacrebleu.significance import PairedTest, Result
+    from sacrebleu.significance import PairedTest
 
     metrics: dict[str, Metric] = {"BLEU": bleu_metric(tokenize, lowercase), "CHRF": _chrf_metric()}
     if with_ter:
@@ -233,34 +231,41 @@ def compare_systems(
             n_samples=samples,
         )
         signatures, columns = test()
-    results = []
+    results: list[PairedResult] = []
     for metric, signature in signatures.items():
-        # Only the column of names holds str.
-        column = [result for result in columns[metric] if isinstance(result, Result)]
-        for (name, _), result in zip(systems, column, strict=True):
-            assert result.mean is not None
-            assert result.ci is not None
-            results.append(
-                PairedResult(
-                    system=name,
-                    metric=metric,
-                    score=float(result.score),
-                    mean=float(result.mean),
-                    half_width=float(result.ci),
-                    p_value=_p_value(result, baseline=column[0]),
-                    signature=signature.format(),
-                    how=f"sacreBLEU, {signature.format()}",
-                )
-            )
+        names = [name for name, _ in systems]
+        results += _paired_results(names, metric, signature.format(), columns[metric])
     return tuple(results)
 
 
-def _p_value(result: "Result", baseline: "Result") -> float | None:
-    """Return sacreBLEU's p-value, or 1 if there is no difference to explain.
+def _paired_results(
+    names: Sequence[str], metric: str, signature: str, column: "Sequence[Result | str]"
+) -> Iterator[PairedResult]:
+    """Yield the systems' results from a column of sacreBLEU's table."""
+    from sacrebleu.significance import Result
 
-    For two equal files sacreBLEU 2.6 gives 1 / (samples + 1), which reads as a significant
-    difference: it counts the samples whose centered difference is strictly above the real one,
-    and none is when both are 0.
+    found = [result for result in column if isinstance(result, Result)]  # without the heading
+    for name, result in zip(names, found, strict=True):
+        assert result.mean is not None
+        assert result.ci is not None
+        yield PairedResult(
+            system=name,
+            metric=metric,
+            score=float(result.score),
+            mean=float(result.mean),
+            half_width=float(result.ci),
+            p_value=_p_value(result, baseline=found[0]),
+            signature=signature,
+            how=f"sacreBLEU, {signature}",
+        )
+
+
+def _p_value(result: "Result", baseline: "Result") -> float | None:
+    """Return sacreBLEU's p-value, or 1 if the scores are equal.
+
+    For two equal files sacreBLEU 2.6 gives 1 / (samples + 1), which looks significant. It counts
+    the samples whose centered difference is strictly above the real one, which is none of them if
+    both are 0.
     """
     if result.p_value is not None and result.score == baseline.score:
         return 1.0
@@ -269,9 +274,9 @@ def _p_value(result: "Result", baseline: "Result") -> float | None:
 
 def _check_lines(name: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     if not references:
-        raise DataError("no reference is given")
+        raise DataError("no reference: give at least one")
     if not hypotheses:
-        raise DataError(f"{name}: there is no line to score")
+        raise DataError(f"{name}: no lines to score")
     for number, reference in enumerate(references, start=1):
         if len(reference) != len(hypotheses):
             raise DataError(
@@ -295,27 +300,30 @@ def _warn_if_tokenized(name: str, lines: Sequence[str]) -> None:
     count = sum(line.rstrip().endswith(" .") for line in lines)
     if count >= _TOKENIZED_LINES_TO_WARN:
         _logger.warning(
-            "%s: %d lines end in a tokenized period; sacreBLEU tokenizes by itself and its BLEU "
-            "on tokenized lines cannot be compared with published figures",
+            "%s: %d lines end in a tokenized period; sacreBLEU tokenizes the lines itself, and its "
+            "BLEU of tokenized lines cannot be compared with published scores",
             name,
             count,
         )
 
 
 def bleu_metric(tokenize: str, lowercase: bool) -> "BLEU":
-    """sacreBLEU's BLEU; raises UsageError if the tokenizer is unknown or cannot be loaded."""
+    """Return sacreBLEU's BLEU.
+
+    Raises:
+        UsageError: the tokenizer is unknown or cannot be loaded.
+    """
     from sacrebleu.metrics.bleu import BLEU
 
     if tokenize not in BLEU.TOKENIZERS:
         raise UsageError(
-            f"unknown sacreBLEU tokenizer {tokenize!r}; it knows {', '.join(BLEU.TOKENIZERS)}"
+            f"unknown sacreBLEU tokenizer {tokenize!r}; choose {', '.join(BLEU.TOKENIZERS)}"
         )
     try:
-        # force only silences sacreBLEU's own warning of tokenized lines, which is given here.
+        # `force` only silences sacreBLEU's warning of tokenized lines, which this module gives
         return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
     except (ImportError, OSError, RuntimeError, SystemExit) as error:
-        # Some tokenizers need another package or a file that sacreBLEU downloads; when that
-        # fails for want of a certificate, sacreBLEU exits.
+        # some tokenizers need a package or a download; sacreBLEU exits if a certificate is missing
         reason = " ".join(str(error).split())
         raise UsageError(f"sacreBLEU tokenizer {tokenize!r} cannot be loaded: {reason}") from error
 
@@ -370,7 +378,7 @@ def _multi_bleu_line(result: "BLEUScore") -> tuple[float, str]:
 
 @contextmanager
 def _sacrebleu_seed(seed: int) -> Iterator[None]:
-    # The environment is the only way in which sacreBLEU takes a seed.
+    """Set the seed by the environment variable: sacreBLEU has no other way."""
     before = os.environ.get("SACREBLEU_SEED")
     os.environ["SACREBLEU_SEED"] = str(seed)
     try:

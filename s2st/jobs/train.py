@@ -1,4 +1,4 @@
-"""The job of `s2st train`: from a store and resolved options to checkpoints."""
+"""The job of `s2st train`: train a model on a store, alone or on several ranks, and resume."""
 
 import contextlib
 import logging
@@ -12,9 +12,9 @@ from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import OutOfMemoryError, UsageError
 from s2st.jobs.training_resume_checks import (
     check_identity,
-    identity_of,
-    tell_changes,
-    with_files_of,
+    identity_options,
+    keep_hashes_of_missing_files,
+    log_changes,
 )
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.config import config_values, option_specs
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from s2st.models.model_files import ModelRecord
     from s2st.training.checkpoint import CheckpointFolder, RunIdentity
     from s2st.training.gradient_accumulation import Gradients
+    from s2st.training.trainer import Trainer
 
 log = logging.getLogger("s2st")
 GIB = 1 << 30
@@ -53,14 +54,14 @@ TRAIN_SPEC = CommandSpec(
     ),
     roles=(
         Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",), UNTRAINED),
-        Role("criterion", CRITERIA, "cross_entropy", "what training minimises"),
+        Role("criterion", CRITERIA, "cross_entropy", "what training minimizes"),
         Role("optimizer", OPTIMIZERS, "adam", "how weights are updated"),
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),
     ),
 )
 
-# Sutskever et al. 2014, section 3.4
 RECIPES: dict[str, dict[str, Any]] = {
+    # Sutskever et al. 2014, section 3.4
     "sutskever2014": {
         "arch": "lstm-sutskever2014",
         "init": "uniform",
@@ -80,7 +81,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "max_epoch": 7.5,
         "patience": None,
     },
-    # Vaswani et al. 2017, sections 5.1 to 5.4; the rate is the largest of its schedule
+    # Vaswani et al. 2017, sections 5.1 to 5.4; lr is the largest rate of their schedule
     "transformer-base": {
         "arch": "transformer-base",
         "criterion": "label_smoothed_cross_entropy",
@@ -105,7 +106,16 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended."""
+    """How a training ended.
+
+    Attributes:
+        update: updates done.
+        epochs: epochs completed.
+        best_nll: lowest validation loss in nats per token, None without validation.
+        best_update: update of the best checkpoint.
+        save_dir: the save folder.
+        reads_source: false for a language model.
+    """
 
     update: int
     epochs: int
@@ -118,41 +128,42 @@ class TrainResult:
 def run_training(
     data: str, options: Resolved, observer: Observer, stop_signal: Callable[[], int]
 ) -> TrainResult:
-    """Trains a model, or goes on where the run in the save folder stopped.
+    """Train a model, or resume the run in the save folder.
 
     Args:
-        data: the store's folder.
-        options: resolved from TRAIN_SPEC.
-        observer: told of progress.
-        stop_signal: number of a signal that asks to stop, else 0.
+        data: folder of the store.
+        options: resolved options of TRAIN_SPEC.
+        observer: receives the progress.
+        stop_signal: returns the number of the signal that asks to stop, else 0.
 
     Raises:
-        S2STError: of every kind that data, options, checkpoints and outputs can cause.
+        S2STError: data, options, checkpoints or outputs cannot be used.
     """
     from s2st.training.checkpoint import CheckpointFolder
     from s2st.training.save_folder_lock import hold_folder
 
-    own = ranks()
-    _check_ranks(own, options)
-    job = _open(data, options)  # before the lock: what is refused here leaves no folder behind
+    job_ranks = ranks()
+    _check_ranks(job_ranks, options)
+    job = _open(data, options)  # before the lock: a refused job must not leave a save folder
     save_dir = Path(options.config(TrainerConfig).save_dir)
     with contextlib.ExitStack() as stack:
         seconds = options.config(RanksConfig).rank_timeout
-        stack.enter_context(process_group(own, job.device, seconds))
-        held = stack.enter_context(hold_folder(save_dir)) if own.first else None
+        stack.enter_context(process_group(job_ranks, job.device, seconds))
+        held = stack.enter_context(hold_folder(save_dir)) if job_ranks.first else None
         folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
-        return _train(job, options, own, observer if own.first else Observer(), stop_signal, folder)
+        shown = observer if job_ranks.first else Observer()
+        return _train(job, options, job_ranks, shown, stop_signal, folder)
 
 
-def _check_ranks(own: Ranks, options: Resolved) -> None:
-    """Refuses what cannot be dealt to the processes."""
+def _check_ranks(ranks: Ranks, options: Resolved) -> None:
+    """Refuse options that do not fit the number of processes."""
     config = options.config(ParallelConfig)
     if config.split:
         stages, parts = config.pipeline_stages, config.vocabulary_parts
-        if stages * parts != own.size:
+        if stages * parts != ranks.size:
             raise UsageError(
-                f"--pipeline-stages {stages} and --vocabulary-parts {parts} take {stages * parts} "
-                f"processes (torchrun --nproc-per-node), there are {own.size}"
+                f"--pipeline-stages {stages} and --vocabulary-parts {parts} need {stages * parts} "
+                f"processes (torchrun --nproc-per-node), but there are {ranks.size}"
             )
         if config.shard_parameters or config.gradient_compression != "none":
             raise UsageError(
@@ -161,17 +172,22 @@ def _check_ranks(own: Ranks, options: Resolved) -> None:
             )
         return
     batches = options.config(TrainerConfig).update_freq
-    if batches % own.size:
+    if batches % ranks.size:
+        divisible = -(-batches // ranks.size) * ranks.size
         raise UsageError(
-            f"--update-freq {batches}: the batches of an update cannot be dealt evenly to "
-            f"{own.size} processes; use --update-freq {-(-batches // own.size) * own.size} (with "
-            "as many processes as divide it, or one alone, the run is the same)"
+            f"--update-freq {batches}: {ranks.size} processes cannot share the batches of an "
+            f"update evenly; use --update-freq {divisible} (any number of processes that divides "
+            "it gives the same run)"
         )
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What is to be trained on what, checked."""
+    """The checked inputs of a training.
+
+    Attributes:
+        config: options of the architecture, with all sizes.
+    """
 
     device: "torch.device"
     store: "Store"
@@ -188,30 +204,32 @@ def _open(data: str, options: Resolved) -> _Job:
 
     device = setup_device(options.config(DeviceConfig))
     store = Store(data)
-    store.verify()  # once a run; a resumed one is told by its hashes that the data are the same
+    store.verify()  # only here: resuming compares nothing but the store's hash
     arch = options.configs["arch"]
     training = _as_read(store.split("train"), arch)
     validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
     if validation is None:
-        log.warning("%s has no valid split: no early stopping, best is last", data)
+        log.warning(
+            "%s has no valid split: no early stopping, and checkpoint_best is the last", data
+        )
     check_files(options.config(EmbeddingsConfig))
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
     _check_model(options, config, store, device)
-    mathematics, other = identity_of(options, config)
+    mathematics, other = identity_options(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     return _Job(device, store, training, validation, config, identity)
 
 
 def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
-    """A split as models of this architecture's config read it: what of a pair, in what order."""
+    """Return a split as the architecture reads it: without source, or with reversed targets."""
     if not getattr(arch, "reads_source", True):
         corpus = corpus.with_absent_source()
     return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
 def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
-    """Refuses what does not fit together or has no stages, by a model without memory."""
+    """Refuse incompatible components before memory is allocated, by a model without memory."""
     from s2st.models.model_files import planned_model
 
     name = options.entries["arch"].base
@@ -228,31 +246,31 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
 
 
 def _check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:
-    """Raises OutOfMemoryError for weights and gradients that cannot fit into the memory.
+    """Raise OutOfMemoryError if weights and gradients do not fit into the memory.
 
-    Allocating them might seem to work, and the system would kill the process when it uses them.
+    Without this check the allocation may succeed, and the kernel kills the process later.
     """
     from torch import nn
 
     tables = [part.weight for part in model.modules() if isinstance(part, nn.Embedding)]
     weights = sum(item.numel() * item.element_size() for item in model.parameters())
     sparse = sum(item.numel() * item.element_size() for item in tables)
-    # a GPU has memory of its own for the gradients
+    # on a GPU, gradients are not in this process' memory
     needed, limit = 2 * weights - sparse if device.type == "cpu" else weights, memory_limit()
     if needed > limit:
         count = sum(item.numel() for item in model.parameters())
         raise OutOfMemoryError(
             f"out of memory: the {count:,} parameters of this model and their gradients take "
-            f"{needed / GIB:,.0f} GiB, and this process can have {limit / GIB:,.1f} GiB; lower "
-            "--hidden-size, --embedding-size or --layers, or cut the vocabularies"
+            f"{needed / GIB:,.0f} GiB, but this process can have {limit / GIB:,.1f} GiB; lower "
+            "--hidden-size, --embedding-size or --layers, or use smaller vocabularies"
         )
 
 
 def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
-    """What a model of the store's words is; the source of one that reads none is nothing.
+    """Return the record of a model for the store's vocabularies.
 
     Raises:
-        UsageError: both sides' words are to share their vectors, and are not the same words.
+        UsageError: the sides are to share embeddings, but their vocabularies differ.
     """
     from s2st.models.model_files import ModelRecord
 
@@ -261,8 +279,8 @@ def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
         words, tokenizer = Vocabulary([], []), absent_side()
     elif getattr(config, "tie_embeddings", "none") == "all" and words != store.target_vocabulary:
         raise UsageError(
-            f"--tie-embeddings all: {store.folder} has a vocabulary for each side; preprocess with "
-            "--joined-dictionary"
+            f"--tie-embeddings all: {store.folder} has separate vocabularies; run `s2st preprocess "
+            "--joined-dictionary`"
         )
     return ModelRecord(
         name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
@@ -271,7 +289,7 @@ def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
 
 
 def _train(
-    job: _Job, options: Resolved, own: Ranks, observer: Observer, stop_signal: Callable[[], int],
+    job: _Job, options: Resolved, ranks: Ranks, observer: Observer, stop_signal: Callable[[], int],
     folder: "CheckpointFolder",
 ) -> TrainResult:  # fmt: skip
     import torch
@@ -281,18 +299,18 @@ def _train(
 
     trainer_config = options.config(TrainerConfig)
     arch, config, store = options.entries["arch"], job.config, job.store
-    resumed = folder.resume() if own.first else None
+    resumed = folder.resume() if ranks.first else None
     identity = job.identity
     if resumed is not None:
-        identity = with_files_of(resumed.identity, identity, options)
+        identity = keep_hashes_of_missing_files(resumed.identity, identity, options)
         check_identity(resumed.identity, identity, options, str(resumed.saved.folder))
     record = _record(arch.base, config, store)
     torch.manual_seed(trainer_config.seed)
     model = build_model(record.architecture, config, record.sizes)
-    _set_embeddings(model, job, options, own, fresh=resumed is None)
+    _set_embeddings(model, job, options, ranks, fresh=resumed is None)
     _log_start(str(store.folder), options, config, model)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
-    gradients, optimizer = _gradients(model, criterion, job.device, own, options)
+    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
     parts = TrainingParts(
         record=record,
         model=model,
@@ -309,55 +327,61 @@ def _train(
     )  # fmt: skip
     trainer.restore(resumed)
     if resumed is not None:
-        log.info("going on from %s", resumed.saved.folder)
-        tell_changes(resumed.identity, identity)
+        log.info("resuming from %s", resumed.saved.folder)
+        log_changes(resumed.identity, identity)
     before = trainer.state.update
     state = trainer.train()
-    share = trainer.seconds_saving / max(1e-9, trainer.seconds)
-    log.info(
-        "saving took %.1f s of %.0f s (%.1f %%)",
-        trainer.seconds_saving,
-        trainer.seconds,
-        100 * share,
-    )
-    if state.update > before:
-        each = gradients.bytes_exchanged // (state.update - before)
-        if each:
-            log.info("each of %d processes gave %s bytes an update", own.size, f"{each:,}")
+    _log_costs(trainer, state.update - before, ranks)
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir,
         getattr(config, "reads_source", True),
     )  # fmt: skip
 
 
+def _log_costs(trainer: "Trainer", updates: int, ranks: Ranks) -> None:
+    """Log the time of saving and the bytes that each rank sent per update."""
+    share = trainer.seconds_saving / max(1e-9, trainer.seconds)
+    log.info(
+        "saving took %.1f s of %.0f s (%.1f %%)",
+        trainer.seconds_saving, trainer.seconds, 100 * share,
+    )  # fmt: skip
+    sent = trainer.gradients.bytes_exchanged // max(1, updates)
+    if updates and sent:
+        log.info("each of %d processes sent %s bytes per update", ranks.size, f"{sent:,}")
+
+
 def _set_embeddings(
-    model: "Seq2SeqModel", job: _Job, options: Resolved, own: Ranks, fresh: bool
+    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, fresh: bool
 ) -> None:
-    """Word vectors from outside; whole models get the first rank's weights, others read too."""
+    """Freeze tables, and set initial embeddings from files of word vectors.
+
+    Only rank 0 reads the files, since the others receive its weights. With pipeline stages every
+    rank reads them.
+    """
     from s2st.training.pretrained_embeddings import begin_with_vectors, freeze_tables
 
     files = options.config(EmbeddingsConfig)
     freeze_tables(model, files)
-    if files.paths() and fresh and (own.first or options.config(ParallelConfig).split):
+    if files.paths() and fresh and (ranks.first or options.config(ParallelConfig).split):
         store = job.store
         sides = {"source": store.source_vocabulary, "target": store.target_vocabulary}
         begin_with_vectors(model, sides, files, job.config)
 
 
 def _gradients(
-    model: "Seq2SeqModel", criterion: "Criterion", device: "torch.device", own: Ranks,
+    model: "Seq2SeqModel", criterion: "Criterion", device: "torch.device", ranks: Ranks,
     options: Resolved,
 ) -> "tuple[Gradients, torch.optim.Optimizer]":  # fmt: skip
-    """How this process makes gradients, and the optimiser of what it keeps of the model."""
+    """Build the gradient computation of this rank, and the optimizer of its parameters."""
     import torch
 
     from s2st.training.gradient_accumulation import Gradients, Loss
     from s2st.training.sparse_embeddings import set_sparse_tables
 
-    def optimizer(kept: "torch.nn.Module" = model) -> "torch.optim.Optimizer":
-        config = options.configs["optimizer"]
-        made: torch.optim.Optimizer = options.entries["optimizer"].build(config, kept.parameters())
-        return made
+    def build_optimizer(part: "torch.nn.Module" = model) -> "torch.optim.Optimizer":
+        config, entry = options.configs["optimizer"], options.entries["optimizer"]
+        optimizer: torch.optim.Optimizer = entry.build(config, part.parameters())
+        return optimizer
 
     config = options.config(ParallelConfig)
     precision = options.config(DeviceConfig).precision
@@ -368,36 +392,37 @@ def _gradients(
         seconds = options.config(RanksConfig).rank_timeout
         grid = make_rank_grid(config.pipeline_stages, config.vocabulary_parts, device, seconds)
         loss = Loss(model, criterion, device, precision)
-        staged = StagedGradients(loss, device, precision, own, grid, config.micro_batches)
-        made = optimizer(staged.model)
-        set_sparse_tables(staged.model, getattr(made, "sparse_tables", False))
-        return staged, made
+        staged = StagedGradients(loss, device, precision, ranks, grid, config.micro_batches)
+        optimizer = build_optimizer(staged.model)
+        set_sparse_tables(staged.model, getattr(optimizer, "sparse_tables", False))
+        return staged, optimizer
     loss = Loss(model.to(device), criterion, device, precision)
-    if own.size > 1 and config.shard_parameters:
+    if ranks.size > 1 and config.shard_parameters:
         from s2st.training.data_parallel import ShardedDataParallel
 
         if options.entries["optimizer"].base == "lazy-adam":
             raise UsageError("--optimizer lazy-adam cannot be used with --shard-parameters")
-        sharded = ShardedDataParallel(loss, device, own)
-        made = optimizer()  # of the parts
-        if isinstance(made, torch.optim.SGD):  # whose fused update torch has for no parts
-            made.param_groups[0]["fused"] = False
-        return sharded, made
-    made = optimizer()
-    set_sparse_tables(model, getattr(made, "sparse_tables", False))
-    if own.size == 1:
-        return Gradients(loss, device), made
+        sharded = ShardedDataParallel(loss, device, ranks)
+        optimizer = build_optimizer()  # after sharding: it has the shards' state
+        if isinstance(optimizer, torch.optim.SGD):  # torch's fused SGD does not support shards
+            optimizer.param_groups[0]["fused"] = False
+        return sharded, optimizer
+    optimizer = build_optimizer()
+    set_sparse_tables(model, getattr(optimizer, "sparse_tables", False))
+    if ranks.size == 1:
+        return Gradients(loss, device), optimizer
     from s2st.training.data_parallel import DataParallel
 
-    return DataParallel(loss, device, own, config.gradient_compression), made
+    return DataParallel(loss, device, ranks, config.gradient_compression), optimizer
 
 
 def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     defaults = {spec.name: spec.default for spec in option_specs(type(config))}
-    own = {k: v for k, v in config_values(config).items() if getattr(config, k) != defaults[k]}
-    sizes = ", ".join(f"{name} {value}" for name, value in own.items())
+    values = config_values(config).items()
+    changed = {name: value for name, value in values if getattr(config, name) != defaults[name]}
+    sizes = ", ".join(f"{name} {value}" for name, value in changed.items())
     log.info("data %s; save-dir %s", data, options.config(TrainerConfig).save_dir)
     log.info("architecture %s (%s)", options.entries["arch"].name, sizes)
     log.info("%s parameters", f"{parameters:,}")
-    log.info("ppl: perplexity per target token, ends of sentences counted")
+    log.info("ppl: perplexity per target token, including the end of each sentence")

@@ -1,6 +1,6 @@
-"""What a training that goes on must share with its start: the options that change the mathematics.
+"""Checks before a training resumes: options that change the mathematics, data, environment.
 
-An option that a run knows nothing of, since it is of an older version, had its default value.
+A checkpoint of an older version lacks newer options. They count as having had their defaults.
 """
 
 import logging
@@ -23,12 +23,12 @@ ROLES = ("arch", "criterion", "optimizer", "lr_scheduler")
 TRAINER = ("update_freq", "clip_norm", "normalization", "seed", "ema_decay")
 
 
-def identity_of(options: Resolved, architecture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options that change the mathematics, and the others, as flat JSON values.
+def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options that change the mathematics, and the other options, as JSON values.
 
     Args:
-        options: of the command.
-        architecture: its config, with all sizes.
+        options: resolved options of the command.
+        architecture: options of the architecture, with all sizes.
     """
     from s2st.training.pretrained_embeddings import file_hashes
 
@@ -48,23 +48,25 @@ def identity_of(options: Resolved, architecture: Any) -> tuple[dict[str, Any], d
     return {**values, **chosen}, {**trainer, **device}
 
 
-def with_files_of(old: "RunIdentity", new: "RunIdentity", options: Resolved) -> "RunIdentity":
-    """The new identity with the old one's hashes of files that are named but there no more."""
+def keep_hashes_of_missing_files(
+    old: "RunIdentity", new: "RunIdentity", options: Resolved
+) -> "RunIdentity":
+    """Return the new identity with the old hashes of embedding files that no longer exist."""
     names = [f"{side}_embeddings" for side in options.config(EmbeddingsConfig).paths()]
     kept = {n: old.options[n] for n in names if n in old.options and n not in new.options}
     return replace(new, options={**new.options, **kept})
 
 
 def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, path: str) -> None:
-    """Refuses to go on with other data or other mathematics.
+    """Refuse to resume with other data or with options that change the mathematics.
 
     Args:
-        old, new: of the run so far, and of this command.
-        options: of this command.
+        old, new: identity of the checkpoint and of this command.
+        options: resolved options of this command.
         path: the checkpoint, for messages.
 
     Raises:
-        UsageError: naming what differs.
+        UsageError: they differ; the message names the options.
     """
     configs = [*(options.configs[role] for role in ROLES), options.config(TrainerConfig)]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
@@ -78,18 +80,22 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     if changed:
         raise UsageError(
             f"{path} was trained with other options ({'; '.join(changed)}); "
-            "use them again, or another --save-dir"
+            "give the same options, or another --save-dir"
         )
     if old.data != new.data:
         message = "was trained on other data (the store's checksum differs)"
-        raise UsageError(f"{path} {message}; use another --save-dir")
+        raise UsageError(f"{path} {message}; give the same store, or another --save-dir")
 
 
-def tell_changes(old: "RunIdentity", new: "RunIdentity") -> None:
-    """Says what differs without changing the mathematics."""
+def log_changes(old: "RunIdentity", new: "RunIdentity") -> None:
+    """Log differences that do not change the mathematics."""
     for before, now, text in (
-        (old.other, new.other, "options that differ from the run so far: %s"),
-        (old.environment, new.environment, "bits may differ from a straight run's: %s"),
+        (old.other, new.other, "options changed since the last run: %s"),
+        (
+            old.environment,
+            new.environment,
+            "last bits may differ from those of an uninterrupted run: %s",
+        ),
     ):
         changed = [
             f"{name.replace('_', '-')} was {before.get(name)}, is {value}"

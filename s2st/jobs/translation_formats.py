@@ -1,4 +1,4 @@
-"""Translations as lines of output: plain text, Moses n-best lists, or JSON lines."""
+"""Output formats of translations: plain text, Moses n-best lists, JSON lines, alignments."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ MakeRecord = Callable[[Translation], str]
 
 
 def alignment(translation: Translation) -> str:
-    """The best hypothesis' alignment by attention in Pharaoh's format; "" without attention."""
+    """Return the best hypothesis' alignment in Pharaoh format, "" without attention."""
     return _alignment(translation.hypotheses[0])
 
 
@@ -60,5 +60,5 @@ def _json(translation: Translation) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-# format -> an input line's output, without the last newline
+# format -> function that returns the output of an input line, without the last newline
 FORMATS: Mapping[str, MakeRecord] = {"text": _text, "moses": _moses, "json": _json}

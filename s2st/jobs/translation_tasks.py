@@ -1,7 +1,6 @@
-"""The job of `s2st generate`: lines of text in, translations out, line i for line i.
+"""Translation of lines as tasks of the work queue: tokenize, batch, search, detokenize.
 
-A language model reads no source: a line is then a prompt, the words that its continuation begins
-with.
+For a language model, which has no source, an input line is a prompt: the first words of its output.
 """
 
 import logging
@@ -23,20 +22,21 @@ from s2st.search.base import Hypothesis, Search
 from s2st.text.prompts import with_prompt
 
 log = logging.getLogger("s2st")
-MAX_PADDED_TOKENS = 20_000  # of a batch: bounds the encoder's memory on very long lines
-MAX_ROWS = 2048  # of a search, one sentence's if it has more: bounds the memory of wide beams
+MAX_PADDED_TOKENS = 20_000  # per batch: limits the encoder's memory on very long lines
+MAX_ROWS = 2048  # hypotheses per batch (or one sentence's, if more): limits memory of wide beams
 
 
 @dataclass(frozen=True)
 class Translation:
-    """One input line and its hypotheses, best first; an empty source has one empty hypothesis.
+    """One input line and its hypotheses, best first. An empty source has one empty hypothesis.
 
     Attributes:
         line: index of the line from 0.
-        hypotheses: with tokens, and what there is of each, in the order of the text.
+        source: the line.
+        hypotheses: the hypotheses, their tokens in the order of the text.
         source_words: the line's tokens.
-        words: the hypotheses' tokens, unknown ones replaced where that was asked for.
-        texts: the hypotheses as text, detokenised or not.
+        words: tokens of each hypothesis, with unknown words replaced if the options ask for it.
+        texts: text of each hypothesis.
     """
 
     line: int
@@ -58,7 +58,7 @@ def translate(
     detokenize: bool,
     dictionary: Mapping[str, str] | None = None,
 ) -> Iterator[Translation]:
-    """Yields one Translation a line, in the order of the lines; see `plan`."""
+    """Yield the translation of each line, in order; see `plan`."""
     tasks = plan(scorer, search, chunks, batch_size, detokenize, dictionary)
     return in_order(tasks, lambda translation: translation, WorkQueue())
 
@@ -71,16 +71,17 @@ def plan(
     detokenize: bool,
     dictionary: Mapping[str, str] | None = None,
 ) -> Iterator[list[Task[Translation]]]:
-    """Yields the batches of each chunk; computing one raises OutOfMemoryError, naming the lines.
+    """Yield the tasks of each chunk of lines; a task is one batch.
+
+    Computing a task raises OutOfMemoryError, which names the lines.
 
     Args:
-        scorer, search: the models and the strategy.
-        chunks: lines, as many at a time as may wait for each other; each chunk is sorted by
-            length into batches.
-        batch_size: sentences decoded together at most; None leaves it to the bounds of memory.
-        detokenize: join tokens to text, or leave a space between them.
-        dictionary: unknown words are replaced through it and the attention, which there must be;
-            None leaves them.
+        scorer: the model or ensemble.
+        search: the search strategy.
+        chunks: lines; those of one chunk are sorted by length and cut into batches.
+        batch_size: largest number of sentences per batch; None leaves it to the limits of memory.
+        detokenize: whether to detokenize the output; else tokens are joined by spaces.
+        dictionary: translations for unknown words, which needs attention; None keeps unknown words.
     """
     side = scorer.target if scorer.source.absent else scorer.source
     unknown = UnknownWords(side.vocabulary, side.tokenizer)
@@ -115,13 +116,13 @@ def plan(
 
 @dataclass(frozen=True)
 class _Lines:
-    """A chunk of the input.
+    """A chunk of the input, tokenized.
 
     Attributes:
-        first: the number of its first line.
-        texts: its lines.
-        words: their tokens.
-        rows: their ids: sources, or prompts in the model's order.
+        first: index of the first line in the input.
+        texts: the lines.
+        words: tokens of each line.
+        rows: ids of each line: a source, or a prompt in the model's direction.
     """
 
     first: int
@@ -132,7 +133,13 @@ class _Lines:
 
 @dataclass(frozen=True)
 class _Wording:
-    """How hypotheses become text; `dictionary` as in `plan`, `prompts` of a language model."""
+    """Conversion of hypotheses to words and text.
+
+    Attributes:
+        side: vocabulary and tokenizer of the target.
+        detokenize, dictionary: see `plan`.
+        prompts: whether input lines are prompts of a language model.
+    """
 
     side: TextSide
     detokenize: bool
@@ -140,9 +147,9 @@ class _Wording:
     prompts: bool
 
     def words(self, hypothesis: Hypothesis, source: Sequence[str]) -> list[str]:
-        """The tokens of a hypothesis that is in the order of the text."""
+        """Return the words of a hypothesis whose tokens are in the order of the text."""
         words = self.side.vocabulary.decode(hypothesis.tokens)
-        if self.prompts:  # given back as it was, words too that the model does not know
+        if self.prompts:  # repeat the prompt's own words, because some may be unknown to the model
             new = len(words) - len(source)
             if self.side.right_to_left:
                 return [*words[:new], *source]
@@ -153,7 +160,7 @@ class _Wording:
         return replace_unknown(hypothesis.tokens, words, links, source, self.dictionary)
 
     def text(self, words: Sequence[str], line: str, source: Sequence[str]) -> str:
-        """Tokens as text, a prompt as its line has it; not detokenized, with blanks between."""
+        """Return words as text: detokenized after the prompt's own text, or joined by spaces."""
         if not self.detokenize:
             return " ".join(words)
         if not self.prompts:
@@ -170,14 +177,14 @@ def _translate_batch(
     indices: Sequence[int],
     wording: _Wording,
 ) -> Iterator[Translation]:
-    """The translations of some lines of a chunk: all empty, or none."""
+    """Yield the translations of some lines of a chunk, either all empty or none."""
     numbers = [lines.first + index for index in indices]
     chosen = [lines.rows[index] for index in indices]
     found: Sequence[Sequence[Hypothesis]] = [[EMPTY]] * len(indices)
     source = None
     if scorer.source.absent:
-        nothing = make_source([[]] * len(chosen), numbers)
-        source = replace(nothing, prefixes=tuple(map(tuple, chosen)))
+        no_source = make_source([[]] * len(chosen), numbers)
+        source = replace(no_source, prefixes=tuple(map(tuple, chosen)))
     elif chosen[0]:
         source = make_source(chosen, numbers)
     if source is not None:
@@ -193,7 +200,7 @@ def _translate_batch(
 
 
 def _in_text_order(hypothesis: Hypothesis, target: TextSide) -> Hypothesis:
-    """A hypothesis of a model that may predict from right to left, as a reader has it."""
+    """Return a hypothesis with its tokens in reading order, reversed for right-to-left models."""
     if not target.right_to_left:
         return hypothesis
     places = target.places(len(hypothesis.token_log_probs))

@@ -1,6 +1,6 @@
-"""The work queue of a scoring job: numbered tasks, and their answers in the order of the lines.
+"""The work queue of a job: numbered tasks, and their answers in the order of the input lines.
 
-`WorkQueue` keeps nothing: a job that reads or writes a stream uses it. `FolderQueue`
+`WorkQueue` keeps nothing; jobs that read or write a stream use it. `FolderQueue`
 (`folder_queue.py`) keeps each finished task in a file, for `--resume` and for several ranks.
 """
 
@@ -26,11 +26,11 @@ A = TypeVar("A", bound=Answer)
 
 @dataclass(frozen=True)
 class TaskName:
-    """A task within its job.
+    """Name of a task within its job.
 
     Attributes:
-        number: no other task of the job has it.
-        lines: how many input lines the task answers.
+        number: unique within the job.
+        lines: number of input lines that the task answers.
     """
 
     number: int
@@ -38,7 +38,7 @@ class TaskName:
 
     @property
     def file(self) -> str:
-        """Name of the result in the folder; progress reads the count of lines from it."""
+        """File name of the result; progress reads the number of lines from it."""
         return f"{self.number}+{self.lines}"
 
 
@@ -46,12 +46,12 @@ class TaskName:
 class Task(Generic[A]):
     """Lines that are computed together, usually one batch.
 
-    A sentence in another batch may differ in its last bits. A task is therefore a whole batch, and
-    gives the same answers in whichever process it runs.
+    The last bits of a sentence's scores depend on its batch. A task is therefore a whole batch, and
+    every process computes the same answers for it.
 
     Attributes:
         lines: indices of its lines from 0; no two tasks share a line.
-        compute: returns the answers in any order.
+        compute: returns the answers, in any order.
     """
 
     lines: Sequence[int]
@@ -59,16 +59,16 @@ class Task(Generic[A]):
 
     @property
     def name(self) -> TaskName:
-        """Its first line stands for it."""
+        """Name of the task: its first line and its number of lines."""
         return TaskName(min(self.lines), len(self.lines))
 
 
 class WorkQueue:
-    """The queue of a single process whose results go straight to a stream: it keeps nothing.
+    """A work queue that keeps no results, for a single process that writes a stream.
 
     Attributes:
-        ranks: the processes that share the job.
-        resumed: lines whose results an earlier run left.
+        ranks: this process among the ranks of the job.
+        resumed: number of lines whose results come from an earlier run.
     """
 
     def __init__(self, ranks: Ranks = Ranks()) -> None:  # noqa: B008 - a frozen record
@@ -76,10 +76,10 @@ class WorkQueue:
         self.resumed = 0
 
     def claim(self, number: int) -> bool:
-        """Reserves tasks until this process ends; False where another process has them.
+        """Reserve tasks until this process ends; return False if another process has them.
 
         Args:
-            number: of a task, or of several tasks that are claimed together.
+            number: number of a task, or of several tasks that are claimed together.
         """
         return True
 
@@ -88,30 +88,30 @@ class WorkQueue:
         return False
 
     def read(self, task: TaskName) -> Any:
-        """The result of a finished task, None where the task is not finished."""
+        """Return the result of a task, None if the task is not finished."""
         return None
 
     def publish(self, task: TaskName, result: Any) -> None:
-        """Keeps the result of a task; `result` is what JSON can hold."""
+        """Keep the result of a task; `result` consists of JSON values."""
 
     def meet(self) -> None:
-        """Waits until every rank is here: all tasks are finished then."""
+        """Wait until every rank has called this method; all tasks are then finished."""
 
 
 def in_order(
     chunks: Iterable[Iterable[Task[A]]], encode: Callable[[A], Any], queue: WorkQueue
 ) -> Iterator[Any]:
-    """Computes this rank's share of a job; rank 0 yields all answers, in the order of the lines.
+    """Compute this rank's share of a job; on rank 0 yield all answers in the order of the lines.
 
-    The answers of a chunk are yielded as soon as they and those before them are finished.
+    Rank 0 yields the answers of a chunk as soon as this chunk and all earlier ones are finished.
 
     Args:
-        chunks: all tasks of the job, those of one chunk of lines together.
-        encode: turns an answer into what JSON can hold; that value is yielded.
-        queue: of the job.
+        chunks: all tasks of the job, grouped by chunk of lines.
+        encode: turns an answer into a JSON value, which is yielded.
+        queue: the work queue of the job.
 
     Raises:
-        LostRankError: a rank ended, or needs too long for its last tasks.
+        LostRankError: a rank ended, or exceeded the timeout.
     """
     if queue.ranks.size > 1:
         yield from _shared(chunks, encode, queue)
@@ -130,7 +130,7 @@ def in_order(
 def _shared(
     chunks: Iterable[Iterable[Task[A]]], encode: Callable[[A], Any], queue: WorkQueue
 ) -> Iterator[Any]:
-    waiting: deque[list[TaskName]] = deque()  # chunks that rank 0 has not yielded
+    waiting: deque[list[TaskName]] = deque()  # chunks that rank 0 has not yielded yet
     for tasks in chunks:
         names = []
         for task in tasks:

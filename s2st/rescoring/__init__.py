@@ -1,1 +1,1 @@
-"""Layer 6: choosing among the hypotheses of n-best lists: BLEU statistics, tuning, the oracle."""
+"""Layer 5, the mathematics of rescoring: feature weights, BLEU statistics, tuners, the oracle."""

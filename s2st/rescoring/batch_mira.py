@@ -1,8 +1,9 @@
-"""Batch MIRA (Cherry & Foster 2012): passive-aggressive updates towards better hypotheses.
+"""Batch MIRA (Cherry & Foster 2012): a tuner with passive-aggressive updates of the weights.
 
-For each list the hope hypothesis (high model score and high BLEU) is pushed above the fear one
-(high model score, low BLEU) by at least their difference in BLEU. Weights are averaged over the
-updates of an epoch; the epoch whose average reaches the best corpus BLEU is kept.
+For each list, the update moves the score of the hope hypothesis (high model score, high BLEU) above
+that of the fear hypothesis (high model score, low BLEU), by at least their difference in BLEU. The
+weights of an epoch are the average over its updates. The result is the epoch with the best corpus
+BLEU.
 """
 
 from collections.abc import Sequence
@@ -21,22 +22,24 @@ from s2st.rescoring.registry import MiraConfig
 
 
 class Mira:
-    """The tuner `mira`. Features are divided by their spreads first: the updates' size depends
-    on the features' scale, the corpus BLEU of a choice does not.
+    """The tuner `mira`.
+
+    It divides features by their spreads first, because the size of updates depends on the scale of
+    the features.
     """
 
     def __init__(self, config: MiraConfig) -> None:
         self.config = config
 
     def __call__(self, lists: Sequence[TuningList], start: Floats) -> TunedWeights:
-        """The best epoch's averaged weights, as `better_or_start` returns them."""
+        """Return the averaged weights of the best epoch, or `start`; see `better_or_start`."""
         scale = spreads(lists)
         scaled = [TuningList(item.features / scale, item.statistics) for item in lists]
         weights = start * scale
         weights = weights / max(np.abs(weights).sum(), 1e-12)
         best = TunedWeights(weights, corpus_bleu(scaled, weights))
         generator = np.random.Generator(np.random.PCG64(self.config.tuning_seed))
-        background = np.full(COLUMNS, 1.0)  # decayed statistics of what was chosen before
+        background = np.full(COLUMNS, 1.0)  # decayed statistics of the earlier choices
         for _ in range(self.config.mira_epochs):
             total = np.zeros_like(weights)
             for index in generator.permutation(len(scaled)):
@@ -51,7 +54,7 @@ class Mira:
         return better_or_start(lists, start, TunedWeights(best.weights / scale, best.bleu))
 
     def _update(self, item: TuningList, weights: Floats, background: Floats) -> tuple[Floats, int]:
-        """New weights, and the hypothesis that the old ones choose."""
+        """Return the new weights, and the hypothesis that the old weights choose."""
         scores = item.features @ weights
         gains = pseudo_corpus_gain(item.statistics, background)
         hope = int(np.argmax(scores + gains))
@@ -65,10 +68,18 @@ class Mira:
 
 
 def pseudo_corpus_gain(statistics: Statistics, background: Floats) -> Floats:
-    """(n,) BLEU (0 to 1) of each hypothesis together with the background, times the reference
-    length of both: its scale stays that of a sentence's own gain (Chiang et al. 2008).
+    """Return the approximate gain in corpus BLEU of each hypothesis (Chiang et al. 2008).
+
+    The gain is BLEU (0 to 1) of the hypothesis and the background, times their reference length.
+
+    Args:
+        statistics: (n, 9) BLEU statistics of n hypotheses.
+        background: (9,) decayed statistics of earlier choices.
+
+    Returns:
+        (n,).
     """
-    together = statistics + background
+    totals = statistics + background
     words = background[-1] + statistics[:, -1]
-    scores: Floats = bleu(together) / 100.0 * words
+    scores: Floats = bleu(totals) / 100.0 * words
     return scores

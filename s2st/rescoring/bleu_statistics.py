@@ -1,8 +1,8 @@
-"""BLEU's sufficient statistics of single hypotheses, so that a corpus BLEU is a sum away.
+"""BLEU statistics of single hypotheses, and corpus and sentence BLEU from their sums.
 
-A row of statistics is (matches of order 1 to 4, n-grams of order 1 to 4, reference length); the
-hypothesis length is the number of unigrams. BLEU is that of Papineni et al. 2002 as multi-bleu.perl
-computes it: words as they stand, clipped counts, closest reference length, no smoothing.
+A row of statistics is (matches of order 1 to 4, n-grams of order 1 to 4, reference length). The
+hypothesis length is the number of unigrams. BLEU (Papineni et al. 2002) is computed as by
+multi-bleu.perl: no tokenization, clipped counts, closest reference length, no smoothing.
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class ReferenceCounts:
-    """The references of one sentence, ready to be compared with many hypotheses.
+    """N-gram counts of the references of one sentence, for comparison with many hypotheses.
 
     Args:
-        references: at least one line of words with spaces between.
+        references: at least one line of words separated by spaces.
     """
 
     def __init__(self, references: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ class ReferenceCounts:
             self._most.append(most)
 
     def compare(self, hypothesis: str) -> list[int]:
-        """The row of statistics of a hypothesis."""
+        """Return the row of statistics of a hypothesis."""
         tokens = split_words(hypothesis)
         row = [0] * COLUMNS
         for order, most in enumerate(self._most, start=1):
@@ -50,25 +50,28 @@ class ReferenceCounts:
                     matches += 1
             row[order - 1] = matches
             row[ORDERS + order - 1] = max(0, len(tokens) - order + 1)
-        # sorted lengths: of two that are equally close, the shorter
+        # lengths are sorted: of two equally close ones, the shorter
         row[-1] = min(self._lengths, key=lambda length: abs(length - len(tokens)))
         return row
 
 
 def ngrams(tokens: Sequence[str], order: int) -> "zip[tuple[str, ...]]":
-    """All n-grams of an order, left to right."""
+    """Return all n-grams of an order, from left to right."""
     return zip(*(tokens[start:] for start in range(order)), strict=False)
 
 
 def bleu(statistics: Statistics | Floats) -> Floats:
-    """Corpus BLEU in percent of summed statistics (..., 9); 0 where a precision is 0."""
+    """Return corpus BLEU in percent for summed statistics (..., 9); 0 if a precision is 0."""
     totals = statistics.astype(np.float64)
     matches, counts = totals[..., :ORDERS], totals[..., ORDERS : 2 * ORDERS]
     return _score(matches, counts, totals[..., ORDERS], totals[..., -1])
 
 
 def sentence_bleu(statistics: Statistics) -> Floats:
-    """BLEU of single sentences with one added to counts above order 1 (Lin & Och 2004)."""
+    """Return BLEU of single sentences (n, 9), with 1 added to counts above order 1.
+
+    The smoothing is that of Lin & Och (2004).
+    """
     totals = statistics.astype(np.float64)
     matches, counts = totals[..., :ORDERS].copy(), totals[..., ORDERS : 2 * ORDERS].copy()
     matches[..., 1:] += 1

@@ -1,7 +1,7 @@
-"""Which features lists have, and whether weights and other lists fit them.
+"""Checks that n-best lists, weights and development lists have the same features.
 
-A feature whose name holds "_" is sparse, as Moses defines it: a hypothesis may lack it, and its
-value is 0 there. Every other feature is dense: each hypothesis has it, with as many values.
+As in Moses, a feature whose name contains "_" is sparse: a hypothesis may lack it, and its value is
+then 0. All other features are dense: each hypothesis has them, with the same number of values.
 """
 
 import os
@@ -15,7 +15,7 @@ from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, check_name
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_lists import NBestEntry, read_nbest
 
-# Moses adds it to the total, but never writes it into lists: it is not tuned
+# Moses adds this untuned feature to the total, but never writes it into lists
 _NEVER_IN_LISTS = re.compile(r"UnknownWordPenalty\d*")
 SAME_SYSTEM = "make both files with the same system and options"
 
@@ -31,7 +31,7 @@ class Layout:
 
     Attributes:
         counts: number of values of each feature, by name.
-        path, line: where the hypothesis stands.
+        path, line: file and line of the hypothesis.
     """
 
     counts: Mapping[str, int]
@@ -40,38 +40,38 @@ class Layout:
 
     @property
     def place(self) -> str:
-        """File and line, for messages."""
+        """Return file and line as text, for messages."""
         return f"{_shown(self.path)}, line {self.line}"
 
     def check_agrees(self, other: "Layout") -> None:
-        """Raises DataError for the first dense feature in which two files differ."""
+        """Raise DataError for the first dense feature in which two files differ."""
         for name in dict.fromkeys((*self.counts, *other.counts)):
-            own, wanted = self.counts.get(name), other.counts.get(name)
-            if own != wanted and not is_sparse(name):
-                message = f"{_difference(name, own, wanted, other.place)}; {SAME_SYSTEM}"
+            count, wanted = self.counts.get(name), other.counts.get(name)
+            if count != wanted and not is_sparse(name):
+                message = f"{_difference(name, count, wanted, other.place)}; {SAME_SYSTEM}"
                 raise DataError(message, self.path, self.line)
 
 
 @dataclass(frozen=True)
 class FeatureRules:
-    """What a job does with the features of its lists.
+    """How a job uses the features of its lists.
 
     Attributes:
-        names: of the models' features, computed or (`scored`) taken from the lists.
-        scored: whether an earlier rescoring wrote them.
+        names: names of the models' features.
+        scored: whether the lists have these features from an earlier rescoring.
         length: whether the number of words is a feature.
-        own: whether the system's own features compete instead of its total.
-        tunes: whether weights are learned.
+        own_features: whether to weigh the baseline's own features instead of its total.
+        tunes: whether weights are tuned.
     """
 
     names: tuple[str, ...]
     scored: bool = False
     length: bool = False
-    own: bool = False
+    own_features: bool = False
     tunes: bool = False
 
     def layout(self, entry: NBestEntry, path: str) -> Layout:
-        """The features that a hypothesis has once its scores are computed."""
+        """Return the features that a hypothesis will have when it is scored."""
         counts = {BASELINE: 1}
         for name, values in entry.features:
             if name != LENGTH if self.scored else not is_ours(name):
@@ -83,15 +83,15 @@ class FeatureRules:
         return Layout(counts, path, entry.line)
 
     def check_weights(self, given: Weights, layout: Layout | None) -> None:
-        """Compares weights by hand, or of a file, with the features of the lists.
+        """Check the user's weights against the features of the lists.
 
         Args:
-            given: the weights; zeros for a feature that the lists lack do no harm.
-            layout: of the lists; None where there are none to look at.
+            given: the weights. A weight of 0 is allowed for a feature that does not exist.
+            layout: the features of the lists; None if there are no lists.
 
         Raises:
-            UsageError, DataError: of `--weight` or of a file: a weight for a feature that does not
-                exist or does not compete, or more or fewer weights than the feature has values.
+            UsageError, DataError: a weight from `--weight` or from a file belongs to no feature, or
+                to one that is not weighed, or its number of values is wrong.
         """
         if layout is None:
             known = [BASELINE, *self.names, *([LENGTH] if self.length else [])]
@@ -104,12 +104,12 @@ class FeatureRules:
             elif count != len(numbers):
                 has = f"{_values(count)} in {layout.place}"
                 raise given.fault(name, f"{_values(len(numbers), 'weight')}, but it has {has}")
-            elif self.tunes and any(numbers) and not competes(name, self.own):
-                other = "total" if self.own else "own"
+            elif self.tunes and any(numbers) and not competes(name, self.own_features):
+                other = "total" if self.own_features else "own"
                 raise given.fault(
                     name,
-                    f"--tune does not weigh it; --baseline-features {other} would: choose that or "
-                    "leave the weight out",
+                    f"--tune does not tune this feature; use --baseline-features {other}, or leave "
+                    "out the weight",
                 )
 
     def _check_absent(self, given: Weights, name: str, layout: Layout) -> None:
@@ -118,34 +118,38 @@ class FeatureRules:
         if given.path is not None and _NEVER_IN_LISTS.fullmatch(name):
             return
         if name == LENGTH:
-            raise given.fault(name, "add --length-feature, which computes it")
+            raise given.fault(name, "this feature needs --length-feature")
         known = ", ".join(known[:40] for known in layout.counts)
         raise given.fault(name, f"no such feature in {layout.place}; there are {known}")
 
     def needed(self, given: Weights | None, layout: Layout | None) -> tuple[dict[str, int], bool]:
-        """What each hypothesis must have: values by name, and whether no other dense feature."""
-        if self.own and layout is not None and (given is None or self.tunes):
+        """Return the features that each hypothesis must have.
+
+        Returns:
+            Number of values by feature name, and whether other dense features are forbidden.
+        """
+        if self.own_features and layout is not None and (given is None or self.tunes):
             return {n: c for n, c in layout.counts.items() if not is_ours(n)}, True
-        there = {} if layout is None else layout.counts
+        present = {} if layout is None else layout.counts
         needed = {}
         for name, numbers in (given.values if given is not None else {}).items():
-            absent = name not in there and _NEVER_IN_LISTS.fullmatch(name)
+            absent = name not in present and _NEVER_IN_LISTS.fullmatch(name)
             if any(numbers) and not is_ours(name) and not absent:
                 needed[name] = len(numbers)
         return needed, False
 
 
 class FeatureGuard:
-    """Checks, as lists stream by, that every hypothesis has the features that are weighed.
+    """Checks, while lists are streamed, that every hypothesis has the features that have weights.
 
     Args:
-        rules: what the job does with features.
-        given: weights by hand or from a file, else None.
-        first: the first list of the file that is rescored, maybe empty.
-        path: of that file.
+        rules: how the job uses features.
+        given: the user's weights, None if there are none.
+        first: the first list of the file to rescore; may be empty.
+        path: path of that file.
 
     Raises:
-        UsageError, DataError: the weights do not fit that list.
+        UsageError, DataError: the weights do not fit the first list.
     """
 
     def __init__(
@@ -157,19 +161,19 @@ class FeatureGuard:
             rules.check_weights(given, self._layout)
         self._needed, self._closed = rules.needed(given, self._layout)
         if self._closed and not self._needed:
-            message = "no features, which --baseline-features own weighs: leave that option out"
+            message = "no features, but --baseline-features own needs some: leave out the option"
             raise DataError(message, path, first[0].line)
-        self._looks = bool(self._needed) or self._closed or rules.scored
+        self._checks = bool(self._needed) or self._closed or rules.scored
         self._place = "the weights"
         if self._layout is not None:
             self._place = self._layout.place
-        self._fitting: tuple[tuple[str, int], ...] | None = None  # the last shape that fitted
+        self._checked: tuple[tuple[str, int], ...] | None = None  # the last shape that passed
 
     def check_start(self, path: str, encoding_errors: str) -> None:
-        """Checks the first list of another file early, where it can be read again.
+        """Check the first list of another file before scoring, if the file can be read twice.
 
         Raises:
-            InputMissingError, DataError: no such file, no lists, or other features.
+            InputMissingError, DataError: the file is missing, empty, or has other features.
         """
         if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
             return
@@ -178,17 +182,17 @@ class FeatureGuard:
             raise DataError("no lists", path)
 
     def watch(self, lists: Iterable[list[NBestEntry]], path: str) -> Iterator[list[NBestEntry]]:
-        """Yields the lists of a file; raises DataError that names line and feature."""
+        """Yield the lists of a file; raise DataError that names line and feature."""
         started = False
         for entries in lists:
             if not started and self._layout is not None:
                 self._rules.layout(entries[0], path).check_agrees(self._layout)
             started = True
-            for entry in entries if self._looks else ():
+            for entry in entries if self._checks else ():
                 shape = tuple((name, len(values)) for name, values in entry.features)
-                if shape != self._fitting:
+                if shape != self._checked:
                     self._check(shape, path, entry.line)
-                    self._fitting = shape
+                    self._checked = shape
             yield entries
 
     def _check(self, shape: Sequence[tuple[str, int]], path: str, line: int) -> None:
@@ -197,32 +201,32 @@ class FeatureGuard:
             names = Counter(name for name, _ in shape)
             twice = [name for name, count in names.items() if count > 1 and self._weighs(name)]
             if twice:
-                raise DataError(f"feature {twice[0][:40]!r} is there twice", path, line)
-        for name, count in self._needed.items():
-            own = found.get(name)
-            if own != count and not (own is None and is_sparse(name)):
-                raise DataError(_difference(name, own, count, self._place), path, line)
+                raise DataError(f"feature {twice[0][:40]!r} appears twice", path, line)
+        for name, wanted in self._needed.items():
+            count = found.get(name)
+            if count != wanted and not (count is None and is_sparse(name)):
+                raise DataError(_difference(name, count, wanted, self._place), path, line)
         if not self._closed:
             return
-        for name, own in shape:
+        for name, count in shape:
             if is_ours(name):
                 continue
-            if is_sparse(name):  # learned from the first hypothesis that has it
-                self._needed.setdefault(name, own)
+            if is_sparse(name):  # the first hypothesis with the feature sets its number of values
+                self._needed.setdefault(name, count)
             elif name not in self._needed:
-                raise DataError(_difference(name, own, None, self._place), path, line)
+                raise DataError(_difference(name, count, None, self._place), path, line)
 
     def _weighs(self, name: str) -> bool:
         return name in self._needed or self._closed or is_ours(name)
 
 
-def _difference(name: str, own: int | None, wanted: int | None, place: str) -> str:
-    """How a feature differs from the same one in another place; None is no such feature."""
+def _difference(name: str, count: int | None, wanted: int | None, place: str) -> str:
+    """Describe how a feature differs from the one in another place; None is no such feature."""
     shown = repr(name[:40])
-    if own is None:
+    if count is None:
         return f"no feature {shown}, which has {_values(wanted or 0)} in {place}"
     other = "no such feature" if wanted is None else _values(wanted)
-    return f"feature {shown} has {_values(own)}, but {place} has {other}"
+    return f"feature {shown} has {_values(count)}, but {place} has {other}"
 
 
 def _values(count: int, noun: str = "value") -> str:

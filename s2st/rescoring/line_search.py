@@ -1,6 +1,7 @@
-"""Tuning: weights of features that maximise BLEU of the chosen hypotheses; Och's line search.
+"""Och's line search (MERT): a tuner that maximizes BLEU exactly along lines of weights.
 
-A tuner sees, for each list, a matrix of features and BLEU statistics; it never sees text.
+This module also holds the data that all tuners use: for each list a matrix of features and one of
+BLEU statistics. A tuner never sees text.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +15,12 @@ from s2st.rescoring.registry import LineSearchConfig
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-LEAST_GAIN = 1e-9  # percent BLEU; a smaller difference is rounding
+LEAST_GAIN = 1e-9  # in percent BLEU; smaller differences are rounding errors
 
 
 @dataclass(frozen=True)
 class TuningList:
-    """One n-best list: `features` (n, F) and `statistics` (n, 9), row i of both hypothesis i."""
+    """One n-best list: `features` (n, F) and BLEU `statistics` (n, 9), one row per hypothesis."""
 
     features: Floats
     statistics: Statistics
@@ -27,7 +28,7 @@ class TuningList:
 
 @dataclass(frozen=True)
 class TunedWeights:
-    """What a tuner found: weights (F,) and the corpus BLEU (percent) that they reach."""
+    """The result of a tuner: weights (F,) and their corpus BLEU in percent."""
 
     weights: Floats
     bleu: float
@@ -37,12 +38,12 @@ Tuner = Callable[[Sequence[TuningList], Floats], TunedWeights]
 
 
 def choose(lists: Sequence[TuningList], weights: Floats) -> Indices:
-    """(lists,) the best hypothesis of each list under the weights, the first of equals."""
+    """Return (lists,) the best hypothesis of each list under the weights, the first on a tie."""
     return np.array([int(np.argmax(item.features @ weights)) for item in lists], dtype=np.int64)
 
 
 def corpus_bleu(lists: Sequence[TuningList], weights: Floats) -> float:
-    """BLEU (percent) of the best hypotheses under the weights."""
+    """Return the corpus BLEU in percent of the best hypotheses under the weights."""
     picked = choose(lists, weights)
     rows = [item.statistics[index] for item, index in zip(lists, picked, strict=True)]
     return float(bleu(np.sum(rows, axis=0)))
@@ -51,11 +52,11 @@ def corpus_bleu(lists: Sequence[TuningList], weights: Floats) -> float:
 def better_or_start(
     lists: Sequence[TuningList], start: Floats, found: TunedWeights
 ) -> TunedWeights:
-    """The weights found, scaled so that |w| sums to 1; the start where they are not better.
+    """Return the tuned weights, scaled to sum(|w|) = 1, or `start` if they are not better.
 
     Args:
-        lists: what the weights were tuned on.
-        start: where the tuner started; it comes back as it is.
+        lists: the lists that the weights were tuned on.
+        start: starting point of the tuner; returned unchanged.
         found: the best weights that the tuner found.
     """
     before = corpus_bleu(lists, start)
@@ -68,11 +69,12 @@ def better_or_start(
 
 @dataclass(frozen=True)
 class Envelopes:
-    """Which hypothesis of each list is best along a line in weight space.
+    """The best hypothesis of each list along a line in weight space.
 
     Attributes:
-        first: (L,) the best where the line starts, at gamma = -infinity.
-        lists, gammas, before, after: (E,) in list `lists` the best changes at `gammas`.
+        first: (L,) the best hypothesis at gamma = -infinity.
+        lists, gammas, before, after: (E,) in list `lists` the best hypothesis changes from `before`
+            to `after` at `gammas`.
     """
 
     first: Indices
@@ -83,13 +85,14 @@ class Envelopes:
 
 
 def upper_envelopes(slopes: Floats, intercepts: Floats) -> Envelopes:
-    """Upper envelopes of the lines intercept + gamma * slope, of many lists at once.
+    """Compute the upper envelopes of the lines intercept + gamma * slope for many lists at once.
 
-    From the line that is highest at -infinity, each step goes to the line that crosses the
-    present one first, the steepest of those that cross there. Of equal lines the first is taken.
+    The envelope starts with the line that is highest at -infinity. Each step goes to the line that
+    crosses the current line first, the steepest if several cross there. Of equal lines it takes the
+    first.
 
     Args:
-        slopes, intercepts: (L, n); a list of fewer hypotheses is padded with slope -inf.
+        slopes, intercepts: (L, n); lists with fewer hypotheses are padded with slope -inf.
     """
     real = np.where(np.isfinite(slopes), slopes, np.inf)
     lowest = slopes == real.min(axis=1, keepdims=True)
@@ -114,7 +117,7 @@ def upper_envelopes(slopes: Floats, intercepts: Floats) -> Envelopes:
 
 
 class PaddedLists:
-    """Lists of unequal length in arrays: features (L, n, F), statistics (L, n, 9)."""
+    """Lists of unequal length in padded arrays: features (L, n, F), statistics (L, n, 9)."""
 
     def __init__(self, lists: Sequence[TuningList]) -> None:
         longest = max(len(item.features) for item in lists)
@@ -128,20 +131,20 @@ class PaddedLists:
             self.present[row, : len(item.features)] = True
 
     def bleu(self, weights: Floats) -> float:
-        """Corpus BLEU (percent) of the best hypotheses under the weights."""
+        """Return the corpus BLEU in percent of the best hypotheses under the weights."""
         scores = np.where(self.present, self.features @ weights, -np.inf)
         rows = np.arange(len(scores))
         chosen = self.statistics[rows, scores.argmax(axis=1)]
         return float(bleu(chosen.sum(axis=0, dtype=np.int64)))
 
     def best_on_line(self, weights: Floats, direction: Floats) -> tuple[float, float]:
-        """The gamma that maximises corpus BLEU of weights + gamma * direction (Och 2003).
+        """Find the gamma that maximizes the corpus BLEU of weights + gamma * direction (Och 2003).
 
-        BLEU is constant between the gammas where some list's best hypothesis changes, so the
-        search is exact: every interval is looked at, and the middle of the best one returned.
+        BLEU is constant between the values of gamma at which a list's best hypothesis changes. The
+        search is exact: it computes BLEU of every interval.
 
         Returns:
-            (gamma, corpus BLEU in percent).
+            (middle of the best interval, corpus BLEU in percent).
         """
         slopes = np.where(self.present, self.features @ direction, -np.inf)
         found = upper_envelopes(slopes, self.features @ weights)
@@ -160,18 +163,18 @@ class PaddedLists:
         middles = np.concatenate([[edges[0] - 1], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1]])
         best = float(scores.max())
         equal = np.flatnonzero(scores >= best - 1e-12)
-        nearest = equal[np.argmin(np.abs(middles[equal]))]  # stay close where there is a choice
+        nearest = equal[np.argmin(np.abs(middles[equal]))]  # on a tie, the smallest step
         return float(middles[nearest]), best
 
 
 class LineSearch:
-    """Och (2003): exact line searches along coordinates and random directions, with restarts."""
+    """The tuner `line-search` (Och 2003): searches along coordinates and random directions."""
 
     def __init__(self, config: LineSearchConfig) -> None:
         self.config = config
 
     def __call__(self, lists: Sequence[TuningList], start: Floats) -> TunedWeights:
-        """The best weights over all starting points, as `better_or_start` returns them."""
+        """Return the best weights over all starting points, or `start`; see `better_or_start`."""
         generator = np.random.Generator(np.random.PCG64(self.config.tuning_seed))
         scale = spreads(lists)
         padded = PaddedLists(lists)
@@ -188,6 +191,7 @@ class LineSearch:
         scale: Floats,
         generator: np.random.Generator,
     ) -> TunedWeights:
+        """Search along lines from one starting point until BLEU no longer improves."""
         score = lists.bleu(weights)
         while True:
             directions = [row / scale for row in np.eye(len(weights))]
@@ -203,7 +207,7 @@ class LineSearch:
 
 
 def spreads(lists: Sequence[TuningList]) -> Floats:
-    """(F,) each feature's spread: root of the mean variance within a list; 1 where it is 0."""
+    """Return (F,) each feature's spread: root of the mean variance within lists, 1 if that is 0."""
     variances = np.mean([item.features.var(axis=0) for item in lists], axis=0)
     result: Floats = np.sqrt(variances)
     return np.where(result > 0, result, 1.0)

@@ -1,4 +1,4 @@
-"""How good a choice from the lists could be: the oracle, the worst, and their uncertainty."""
+"""Oracle and worst choices from n-best lists, and bootstrap intervals of BLEU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,19 @@ MOST_PASSES = 20
 
 
 def best_by_sentence(statistics: Sequence[Statistics]) -> Indices:
-    """(lists,) the hypothesis of each list with the highest sentence BLEU, the first of equals."""
+    """Return (lists,) the hypothesis with the highest sentence BLEU, the first on a tie."""
     return np.array([int(np.argmax(sentence_bleu(rows))) for rows in statistics], dtype=np.int64)
 
 
 def best_by_corpus(statistics: Sequence[Statistics], worst: bool = False) -> Indices:
-    """(lists,) a choice that no single change improves in corpus BLEU.
+    """Return (lists,) a choice whose corpus BLEU no single change improves.
 
-    Greedy over the exact corpus counts: starting from the choice by sentence BLEU, the lists are
-    gone through until nothing changes. With `worst` the corpus BLEU is made low instead.
+    The search is greedy and uses the exact corpus counts. It starts from the choice by sentence
+    BLEU, and passes over the lists until nothing changes.
+
+    Args:
+        statistics: (n, 9) BLEU statistics of each list's hypotheses.
+        worst: whether to minimize corpus BLEU instead.
     """
     sign = -1.0 if worst else 1.0
     chosen = np.array(
@@ -42,7 +46,7 @@ def best_by_corpus(statistics: Sequence[Statistics], worst: bool = False) -> Ind
 
 
 def picked(statistics: Sequence[Statistics], chosen: Indices) -> Statistics:
-    """(lists, 9) the statistics of the chosen hypotheses."""
+    """Return (lists, 9) the statistics of the chosen hypotheses."""
     return np.array(
         [rows[index] for rows, index in zip(statistics, chosen, strict=True)], dtype=np.int64
     )
@@ -50,7 +54,7 @@ def picked(statistics: Sequence[Statistics], chosen: Indices) -> Statistics:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % interval from bootstrap resampling, in percent BLEU."""
+    """A BLEU value in percent, with its 95 % interval from bootstrap resampling."""
 
     value: float
     low: float
@@ -58,20 +62,20 @@ class Interval:
 
 
 def resamples(lists: int, samples: int, seed: int) -> Statistics:
-    """(samples, lists) how often each list is drawn; one draw serves all systems compared."""
+    """Return (samples, lists) how often each list is drawn; use one draw for all systems."""
     generator = np.random.Generator(np.random.PCG64(seed))
     return generator.multinomial(lists, np.full(lists, 1 / lists), size=samples)
 
 
 def bleu_interval(rows: Statistics, draws: Statistics) -> Interval:
-    """Corpus BLEU of a choice (lists, 9) and its interval (Koehn 2004)."""
+    """Return the corpus BLEU of a choice (lists, 9) with its interval (Koehn 2004)."""
     scores = bleu(draws @ rows)
     low, high = np.percentile(scores, [2.5, 97.5])
     return Interval(float(bleu(rows.sum(axis=0))), float(low), float(high))
 
 
 def gain_interval(rows: Statistics, baseline: Statistics, draws: Statistics) -> Interval:
-    """BLEU of a choice less that of the baseline, on the same draws (paired bootstrap)."""
+    """Return BLEU of a choice minus BLEU of the baseline, by paired bootstrap resampling."""
     gains: Floats = bleu(draws @ rows) - bleu(draws @ baseline)
     low, high = np.percentile(gains, [2.5, 97.5])
     value = float(bleu(rows.sum(axis=0)) - bleu(baseline.sum(axis=0)))

@@ -1,4 +1,4 @@
-"""The tuners registry: configs, importable without numpy.
+"""The registry of tuners and their options, importable without numpy.
 
 A builder takes (config) and returns a callable (lists, start weights) -> TunedWeights.
 """
@@ -24,10 +24,10 @@ class LineSearchConfig:
     """Options of `line-search`."""
 
     restarts: int = option(
-        3, "random starting points beside the given one", minimum=0, maximum=10_000
+        3, "random starting points besides the initial weights", minimum=0, maximum=10_000
     )
     directions: int = option(
-        4, "random directions tried beside the coordinates", minimum=0, maximum=10_000
+        4, "random directions to search besides the coordinates", minimum=0, maximum=10_000
     )
     tuning_seed: int = option(
         1, "seed of starting points and directions", minimum=0, maximum=MOST_INTEGER
@@ -38,7 +38,7 @@ class LineSearchConfig:
 class MiraConfig:
     """Options of `mira`."""
 
-    mira_c: float = option(0.01, "largest step of an update", minimum=0, maximum=1000)
+    mira_c: float = option(0.01, "largest step size of an update", minimum=0, maximum=1000)
     mira_epochs: int = option(30, "passes over the lists", minimum=1, maximum=100_000)
     mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
     tuning_seed: int = option(1, "seed of the order of the lists", minimum=0, maximum=MOST_INTEGER)

@@ -1,4 +1,4 @@
-"""The numbers of many lists, kept without their text: for tuning, spreads and the oracle."""
+"""Data for tuning, spreads and the oracle: features and BLEU statistics of all lists, no text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,15 @@ from s2st.rescoring.line_search import TuningList, spreads
 
 @dataclass(frozen=True)
 class Collection:
-    """Feature matrices of lists over common columns, and BLEU statistics where known.
+    """Feature matrices of all lists over common columns, with BLEU statistics if known.
 
-    Hypotheses with a feature that is not a finite number are left out; `dropped` counts them, and
-    `dropped_lists` the lists that have no other.
+    Hypotheses with a feature that is not finite are left out.
+
+    Attributes:
+        columns: the columns of all feature matrices.
+        lists: the lists with at least one hypothesis.
+        dropped: number of hypotheses left out.
+        dropped_lists: number of lists left out because they have no other hypothesis.
     """
 
     columns: tuple[Column, ...]
@@ -24,7 +29,7 @@ class Collection:
     dropped_lists: int = 0
 
     def chosen(self, own_features: bool) -> "Collection":
-        """Only the columns that compete: Baseline, or the system's own features, beside ours."""
+        """Return the collection with only the columns that tuning weighs; see `competes`."""
         kept = [
             index
             for index, column in enumerate(self.columns)
@@ -34,10 +39,10 @@ class Collection:
         return replace(self, columns=tuple(self.columns[i] for i in kept), lists=lists)
 
     def left_out(self, sources: int) -> list[str]:
-        """What tuning and reports do not see, one line each.
+        """Return warnings about hypotheses and lists that are left out, one line each.
 
         Args:
-            sources: source lines of the lists; 0 where all of them need no list.
+            sources: number of source lines that should have a list; 0 skips this check.
         """
         texts = []
         if self.dropped:
@@ -55,28 +60,28 @@ class Collection:
         return texts
 
     def spread(self) -> dict[str, float]:
-        """Each column's spread within the lists, under its feature's name (the largest)."""
+        """Return each feature's spread within the lists, the largest of its columns."""
         found: dict[str, float] = {}
         for column, value in zip(self.columns, spreads(self.lists).tolist(), strict=True):
             found[column.name] = max(found.get(column.name, 0.0), value)
         return found
 
     def normalized(self, weights: Weights) -> Weights:
-        """The weights divided by the spreads of what they weigh."""
-        values = {name: list(own) for name, own in weights.values.items()}
+        """Return the weights divided by the spreads of their features."""
+        values = {name: list(numbers) for name, numbers in weights.values.items()}
         for column, value in zip(self.columns, spreads(self.lists).tolist(), strict=True):
-            own = values.get(column.name, [])
-            if column.index < len(own):
-                own[column.index] /= value
-        return Weights({name: tuple(own) for name, own in values.items()})
+            numbers = values.get(column.name, [])
+            if column.index < len(numbers):
+                numbers[column.index] /= value
+        return Weights({name: tuple(numbers) for name, numbers in values.items()})
 
     def baseline_weights(self) -> Weights:
-        """Weights of the system's own features that give its totals, by least squares.
+        """Estimate by least squares the weights of the baseline's own features in its totals.
 
-        Totals and features are centred in each list: what is constant there, such as the penalty
-        of unknown words, does not rank.
+        Totals and features are centered in each list, because values that are constant in a list,
+        such as the penalty of unknown words, do not change the ranking.
         """
-        own = [
+        baseline_columns = [
             i
             for i, c in enumerate(self.columns)
             if not c.name.startswith(MODEL) and c.name != BASELINE
@@ -84,18 +89,18 @@ class Collection:
         total = [i for i, c in enumerate(self.columns) if c.name == BASELINE]
         rows = [x.features - x.features.mean(axis=0) for x in self.lists]
         table = np.vstack(rows)
-        found = np.linalg.lstsq(table[:, own], table[:, total[0]], rcond=None)[0]
+        found = np.linalg.lstsq(table[:, baseline_columns], table[:, total[0]], rcond=None)[0]
         values: dict[str, list[float]] = {}
-        for index, weight in zip(own, found.tolist(), strict=True):
+        for index, weight in zip(baseline_columns, found.tolist(), strict=True):
             values.setdefault(self.columns[index].name, []).append(weight)
         return Weights({name: tuple(weights) for name, weights in values.items()})
 
 
 class Collector:
-    """Takes the features of one list after the other.
+    """Builds a Collection from lists, one after the other.
 
     Args:
-        references: for every sentence its reference lines, where BLEU is needed.
+        references: reference lines of every sentence; None if BLEU is not needed.
     """
 
     def __init__(self, references: Sequence[Sequence[str]] | None) -> None:
@@ -107,11 +112,11 @@ class Collector:
         self._dropped_lists = 0
 
     def add(self, identifier: int, hypotheses: Sequence[str], features: Sequence[Features]) -> None:
-        """One list: sentence number, texts and features of its hypotheses."""
+        """Add one list: sentence number, texts and features of its hypotheses."""
         rows = []
-        for own in features:
+        for hypothesis_features in features:
             row: dict[int, float] = {}
-            for name, numbers in own:
+            for name, numbers in hypothesis_features:
                 for index, number in enumerate(numbers):
                     row[self._columns.setdefault(Column(name, index), len(self._columns))] = number
             rows.append(row)
@@ -134,7 +139,7 @@ class Collector:
         return np.array([counts.compare(text) for text in hypotheses], dtype=np.int64)
 
     def finish(self) -> Collection:
-        """All lists over all columns that ever appeared; a missing feature counts 0."""
+        """Return all lists over the union of their columns; a missing feature has value 0."""
         width = len(self._columns)
         lists = tuple(
             TuningList(np.pad(m, ((0, 0), (0, width - m.shape[1]))), s)

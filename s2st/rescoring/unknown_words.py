@@ -1,7 +1,7 @@
-"""Does the text of the lists suit the model? Mismatches that ruin scores silently, with figures.
+"""Warnings about unknown words, with their probable cause: case, Moses escapes, tokenization.
 
-An SMT system's list may be cased, escaped (`&apos;`) or tokenised in another way than the model's
-training text: every such word is then unknown to the model.
+If a text has other case, escapes (`&apos;`) or tokenization than the model's training text, the
+model does not know many of its words, and scores are useless without any error.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,23 +23,23 @@ ESCAPES = (
     ("[", "&#91;"),
     ("]", "&#93;"),
 )
-MOST_WORDS = 200_000  # looked at; the start of a file tells enough
+MOST_WORDS = 200_000  # count at most so many words: the start of a file is enough
 MUCH_UNKNOWN = 0.05
-CLEAR_GAIN = 0.5  # a change of text that halves the unknown words explains them
-ENOUGH_CASED = 20  # words without a capital that show a vocabulary to be lower-cased
-LONGEST = 100  # characters of a word that is looked at
-MARKS = ("<>", "[]", "{}", "\u2985\u2986", "__", "@@", "%%", "$$", "##", "||")  # both ends of one
+CLEAR_GAIN = 0.5  # a change of the text that halves the unknown words explains them
+ENOUGH_CASED = 20  # so many words without a capital show that a vocabulary is lowercased
+LONGEST = 100  # ignore words with more characters
+MARKS = ("<>", "[]", "{}", "\u2985\u2986", "__", "@@", "%%", "$$", "##", "||")  # first, last char
 
 
 def escape(word: str) -> str:
-    """A word as Moses escapes it."""
+    """Return a word as Moses escapes it."""
     for plain, escaped in ESCAPES:
         word = word.replace(plain, escaped)
     return word
 
 
 def unescape(word: str) -> str:
-    """The word that Moses escaped."""
+    """Return the word that Moses escaped."""
     for plain, escaped in reversed(ESCAPES):
         word = word.replace(escaped, plain)
     return word
@@ -53,13 +53,13 @@ def is_ordinary(word: str) -> bool:
 
 @dataclass
 class Letters:
-    """Which letters some words have, marks left out.
+    """Counts of words by the kind of their letters, without marks.
 
     Attributes:
-        words: that have letters.
-        cased: words that have letters of a script with upper and lower case.
-        upper, lower: words with upper-case, and with lower-case letters.
-        escaped: words with Moses escapes.
+        words: number of words with letters.
+        cased: number of words with letters of a script that has upper and lower case.
+        upper, lower: numbers of words with uppercase and with lowercase letters.
+        escaped: number of words with Moses escapes.
     """
 
     words: int = 0
@@ -70,7 +70,7 @@ class Letters:
 
     @classmethod
     def of(cls, words: Iterable[str]) -> "Letters":
-        """Counts words."""
+        """Count words."""
         letters = cls()
         for word in filter(is_ordinary, words):
             lower, upper = word.lower(), word.upper()
@@ -83,7 +83,7 @@ class Letters:
 
     @property
     def lower_cased(self) -> bool:
-        """No letter is upper-case, and enough of them could be."""
+        """Whether no letter is uppercase although enough of them could be."""
         return not self.upper and self.cased >= min(ENOUGH_CASED, max(1, self.words / 2))
 
 
@@ -92,14 +92,14 @@ class Change:
     """A change of the text that may make its words known.
 
     Attributes:
-        made: a word or line after it.
-        fits: whether the letters of the text and of the vocabulary bear the advice out.
+        apply: returns a word or line after the change.
+        fits: takes the letters of text and vocabulary, and returns whether the advice applies.
         advice: what is wrong and what to do.
-        by: "word" is made of unknown words alone; "line" of whole lines, as tokens that the change
-            is about may be in pieces; "piece" of lines where the tokens are pieces of words.
+        by: "word" changes unknown words alone; "line" changes whole lines, because the tokenizer
+            may split what the change is about; "piece" changes lines if tokens are subwords.
     """
 
-    made: Callable[[str], str]
+    apply: Callable[[str], str]
     fits: Callable[[Letters, Letters], bool]
     advice: str
     by: Literal["word", "piece", "line"] = "piece"
@@ -113,43 +113,42 @@ CHANGES: dict[str, Change] = {
     "case": Change(
         str.lower,
         lambda text, model: model.lower_cased,
-        "the text is cased and the model's is lower-cased: lower-case it",
+        "the text is cased but the model's training text is lowercased: lowercase the text",
     ),
     "capitals": Change(
         str.lower,
         lambda text, model: not text.lower and model.upper > 0,
-        "the text is all in capitals and the model's is not: write it in ordinary case",
+        "the text is all uppercase but the model's training text is not: use ordinary case",
     ),
     "lower": Change(
         _capitalized,
         lambda text, model: text.lower_cased and model.upper > 0,
-        "the text is lower-cased and the model's is cased: give it the text as it was written",
+        "the text is lowercased but the model's training text is cased: give the original text",
         by="word",
     ),
     "unescape": Change(
         unescape,
         lambda text, model: text.escaped > 0,
-        "the text has Moses escapes (&apos;) that the model's has not",
+        "the text has Moses escapes (&apos;) but the model's training text does not: unescape it",
         by="line",
     ),
     "escape": Change(
         escape,
         lambda text, model: not text.escaped,
-        "the model's text has Moses escapes (&apos;) that this one has not",
+        "the model's training text has Moses escapes (&apos;) but this text does not: escape it",
     ),
 }
 
 
 @dataclass
 class UnknownWords:
-    """Counts unknown words of a text, as it is and after each change that may explain them.
+    """Counts the unknown words of a text, unchanged and after each change that may explain them.
 
     Attributes:
-        vocabulary: of the model.
-        tokenizer: of the model.
-        words, unknown: how many there were.
-        unknown_after: how many were unknown after each change.
-        seen: the different words, as they stand between blanks in the text.
+        vocabulary, tokenizer: of the model.
+        words, unknown: numbers of words and of unknown words.
+        unknown_after: number of unknown words after each change, by its name.
+        seen: the distinct words of the text, split at blanks.
     """
 
     vocabulary: Vocabulary
@@ -160,11 +159,11 @@ class UnknownWords:
     seen: set[str] = field(default_factory=set)
 
     def add(self, words: Sequence[str], text: str | None = None) -> None:
-        """Counts the words of a line, until enough were seen.
+        """Count the words of a line, up to MOST_WORDS words in all.
 
         Args:
             words: the line's tokens.
-            text: the line that the tokenizer made them of; None if it came in tokens.
+            text: the line before tokenization; None if it came in tokens.
         """
         if self.words >= MOST_WORDS:
             return
@@ -178,28 +177,29 @@ class UnknownWords:
                 self.unknown_after[name] += self._unknown_after(change, unknown, text)
 
     def _unknown_after(self, change: Change, unknown: Sequence[str], text: str | None) -> int:
-        """How many tokens of a line are unknown after a change; `unknown` are those before it."""
+        """Return how many tokens of a line are unknown after a change; `unknown`: those before."""
         if text is None or change.by not in ("line", "piece" if self.tokenizer.subword else "line"):
-            rows = [split_words(change.made(word)) for word in unknown]
+            rows = [split_words(change.apply(word)) for word in unknown]
             return sum(any(part not in self.vocabulary for part in row) for row in rows)
-        changed = change.made(text)
+        changed = change.apply(text)
         if changed == text:
             return len(unknown)
         return sum(word not in self.vocabulary for word in self.tokenizer.encode(changed))
 
     def warning(self, what: str) -> str | None:
-        """One line about a text of too many unknown words, None where there is no need."""
+        """Return a warning if the text has too many unknown words, else None."""
         share = self.unknown / max(1, self.words)
         if share < MUCH_UNKNOWN:
             return None
         text = f"{share:.1%} of the words of {what} are unknown to the model"
-        own, model = Letters.of(self.seen), Letters.of(self.vocabulary.tokens[len(SPECIALS) :])
-        fitting = [name for name, change in CHANGES.items() if change.fits(own, model)]
+        model = Letters.of(self.vocabulary.tokens[len(SPECIALS) :])
+        letters = Letters.of(self.seen)
+        fitting = [name for name, change in CHANGES.items() if change.fits(letters, model)]
         best = min(fitting, key=lambda name: self.unknown_after[name], default=None)
         if best is not None:
             after = self.unknown_after[best] / max(1, self.words)
             if after <= CLEAR_GAIN * share:
-                return f"{text}; {after:.1%} would be otherwise: {CHANGES[best].advice}"
+                return f"{text} ({after:.1%} after a change): {CHANGES[best].advice}"
         if self.tokenizer.subword:
-            return f"{text}: is it of the language and script of the model's training text?"
-        return f"{text}: is it tokenized as the model's training text was?"
+            return f"{text}: check that it has the language and script of the model's training text"
+        return f"{text}: check that it is tokenized like the model's training text"

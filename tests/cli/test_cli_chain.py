@@ -72,7 +72,7 @@ def test_training_again_goes_on_or_does_nothing(s2st, world, tmp_path, tiny):
     assert one.code == 0, one.err
     two = s2st(*arguments)
     assert two.code == 0, two.err
-    assert "going on from" in two.err
+    assert "resuming from" in two.err
     # one epoch and then another is the run of two epochs in one go
     name = "checkpoint_last/weights.safetensors"
     whole = world.folder / "forward"

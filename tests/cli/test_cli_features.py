@@ -148,7 +148,7 @@ def test_own_features_need_features(rescore, files):
     nbest(files, "bare", "", "")
     for options in ([], ["--tune", files / "ref"]):
         rescore("--baseline-features", "own", *options, name="bare").check_error(
-            65, f"{files / 'bare'}, line 1: no features", "leave that option out"
+            65, f"{files / 'bare'}, line 1: no features", "leave out the option"
         )
 
 

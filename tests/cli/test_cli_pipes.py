@@ -154,7 +154,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(world, tmp_path, tiny, s2st
     assert update >= 3
     outcome = s2st(*arguments, "--max-update", update + 2)
     assert outcome.code == 0, outcome.err
-    assert f"going on from {save / 'checkpoint_last'}" in outcome.err
+    assert f"resuming from {save / 'checkpoint_last'}" in outcome.err
     assert os.readlink(save / "checkpoint_last") == f"checkpoint_{update + 2:07d}"
 
 

@@ -123,7 +123,7 @@ def test_the_scores_of_another_run_are_refused(rescore, stopped, lists, tmp_path
     rescore(*output, "--shard", "1/2").check_error(2, "out.parts", "differs in --shard")
     fresh = rescore("-o", tmp_path / "out")
     assert fresh.code == 0
-    assert "--resume would go on" in fresh.err
+    assert "--resume would have used them" in fresh.err
     assert not (tmp_path / "out.parts").exists()
 
 
@@ -189,7 +189,7 @@ def test_what_needs_all_lists_cannot_be_sharded(rescore, lists):
         ("--tune", lists / "ref"),
         ("--oracle", lists / "ref"),
     ):
-        rescore("--shard", "1/2", *options).check_error(2, "--shard", "need all lists")
+        rescore("--shard", "1/2", *options).check_error(2, "--shard", "that need all lists")
 
 
 def test_the_last_shard_finds_ids_that_no_source_line_has(rescore, lists):

@@ -143,7 +143,7 @@ def test_without_resume_a_run_starts_anew_and_says_so(generate, stopped, tmp_pat
     stopped(generate, 4)
     outcome = generate(model=world.other)
     assert outcome.code == 0
-    assert "out.parts: left by a stopped run; --resume would go on with it" in outcome.err
+    assert "out.parts: results of a stopped run are removed; --resume would" in outcome.err
     assert (tmp_path / "out").read_bytes() == straight
     assert not (tmp_path / "out.parts").exists()
 

@@ -194,7 +194,7 @@ def test_not_finite_totals_are_left_out_of_tuning_and_said(rescore, files, tmp_p
         (["--dev-nbest", "x"], 2, "--dev-source"),
         (["--tuner", "perceptron"], 2, "perceptron"),
         (["--weight", "Basline=1"], 2, "there are Baseline, LM0, TM0, S2ST0"),
-        (["--weights", "missing.ini", "--normalize", "list"], 2, "leave --normalize out"),
+        (["--weights", "missing.ini", "--normalize", "list"], 2, "leave out --normalize"),
         (["--mira-c", "1"], 2, "--mira-c needs --tuner mira"),
         (["--oracle", "missing"], 66, "missing"),
     ],

@@ -1,1 +1,1 @@
-"""The job of `s2st rescore-nbest`: read lists, score them, learn weights, rank, write, report."""
+"""The job of `s2st rescore-nbest`: score n-best lists, tune weights, rank, write, report."""

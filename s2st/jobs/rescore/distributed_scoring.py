@@ -1,6 +1,6 @@
-"""n-best lists shared by several ranks, in blocks of source lines.
+"""Scoring of n-best lists on several ranks, which claim blocks of source lines.
 
-A rank looks at the id of every line of a file, and parses only the blocks that it claims.
+A rank reads the id of every line of a file, and parses only the blocks that it claims.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from s2st.text.nbest_lists import read_nbest
 
 
 class BlockClaims:
-    """Claims blocks of source lines for this rank, each when its first list is met.
+    """The blocks of source lines that this rank claims, each at its first list.
 
     Args:
-        queue: where blocks are claimed.
-        part: source lines whose lists are wanted.
-        count: of the source's lines. Every rank has the ids beyond them: they are an error.
+        queue: the work queue that holds the claims.
+        part: the source lines of the shard.
+        count: number of source lines. Every rank reads ids beyond them, to report an error.
         first_claim: number of the claim of block 0.
     """
 
@@ -30,18 +30,18 @@ class BlockClaims:
         self._count = count
         self._first_claim = first_claim
         self._block = -1
-        self._mine = False
+        self._claimed = False
 
     def claim(self, identifier: int) -> bool:
-        """Whether this rank scores the list of an id; ids come in rising order."""
+        """Return whether this rank scores the list of an id; ids must rise."""
         if identifier >= self._count:
             return self._part.stop == self._count
         if identifier not in self._part:
             return False
         if identifier // BLOCK != self._block:
             self._block = identifier // BLOCK
-            self._mine = self._queue.claim(self._first_claim + self._block)
-        return self._mine
+            self._claimed = self._queue.claim(self._first_claim + self._block)
+        return self._claimed
 
 
 def score_share(
@@ -50,17 +50,17 @@ def score_share(
     files: Sequence[tuple[str, str, str | None]],
     queue: WorkQueue,
 ) -> None:
-    """Scores this rank's share of all lists; the scores are in the queue afterwards.
+    """Score this rank's share of all lists, and publish the scores in the queue.
 
     Args:
-        config: of the job.
+        config: options of the job.
         features: the models.
-        files: path of the lists, path of their source, and shard of each file. A file's tasks and
-            claims are numbered from the count of source lines before it.
-        queue: shared by the ranks.
+        files: for each file, path of the lists, path of their source, and shard. The numbers of a
+            file's tasks and claims start at the number of source lines of the files before it.
+        queue: the work queue that the ranks share.
 
     Raises:
-        DataError: as ListScorer and read_nbest.
+        DataError: see ListScorer and read_nbest.
     """
     before = 0
     for path, source_path, shard in files:

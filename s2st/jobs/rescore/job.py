@@ -1,9 +1,9 @@
-"""The job of `s2st rescore-nbest`: from options and lists to rescored 1-best text or lists.
+"""The job of `s2st rescore-nbest`: check options, load models, and rescore a file of n-best lists.
 
-The way of a list: `read_nbest` -> `ListScorer` (the models' features) -> weights (even, given or
-tuned) -> `rank` -> `write_ranked`. The work queue holds the scores.
+A list passes through `read_nbest`, `ListScorer` (the models' features), the weights (equal, given
+or tuned), `rank` and `write_ranked`. The work queue keeps the scores.
 
-Importable without torch, so that wrong options are reported at once.
+The module imports torch late, so that wrong options are reported at once.
 """
 
 import logging
@@ -47,25 +47,25 @@ log = logging.getLogger("s2st")
 def rescore_nbest(
     options: Resolved, nbest: str, source: str, output: str, progress: Progress
 ) -> None:
-    """Rescores the lists of a file or stream.
+    """Rescore the lists of a file or stream.
 
     Args:
-        options: of RESCORE_SPEC.
+        options: resolved options of RESCORE_SPEC.
         nbest: path of the lists, "-" for standard input.
         source: path of their source lines.
         output: path of the output, "-" for standard output.
-        progress: shows how many lists are scored.
+        progress: receives the number of scored lists.
 
     Raises:
-        UsageError: options, models and files that do not go together.
-        DataError: lists or weights that cannot be used.
+        UsageError: options, models and files are incompatible.
+        DataError: lists or weights cannot be used.
     """
     models, config = options.config(ModelsConfig), options.config(RescoreConfig)
     paths = [*models.paths(), *config.channel_checkpoint]
     files = _files(config, nbest, source, output)
     _check(config, models, paths, files)
-    own = files.join_ranks() if paths else ranks()
-    if not paths and not own.first:  # no scores to compute: there is nothing to share
+    job_ranks = files.join_ranks() if paths else ranks()
+    if not paths and not job_ranks.first:  # without models there is no work to share
         return
     given = _given_weights(config)
     import_torch()
@@ -79,8 +79,8 @@ def rescore_nbest(
     with rereadable(nbest) if twice else nullcontext(nbest) as path:
         lines = read_lines(path, config.encoding_errors, nbest)
         lists = read_nbest(lines, nbest, None if part is None else part.__contains__)
-        first = next(lists, [])  # an error in the first line comes before the models are loaded
-        if not first and config.shard is None:  # a shard may well have none
+        first = next(lists, [])  # report an error in the first line before loading models
+        if not first and config.shard is None:  # a shard may be empty
             raise DataError("no lists", nbest)
         names = _feature_names(models, config)
         if not paths:
@@ -91,8 +91,9 @@ def rescore_nbest(
         guard = _guard(given, config, names, first, nbest, scored=not paths)
         inputs = replace(inputs, guard=guard)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
-        with _shared_features(options, names if paths else (), files, own, progress) as shared:
-            if not own.first:
+        used = names if paths else ()
+        with _shared_features(options, used, files, job_ranks, progress) as shared:
+            if not job_ranks.first:
                 return
             job = RescoringJob(
                 config, shared.features, tuner, given, inputs, progress, shared.queue
@@ -101,7 +102,7 @@ def rescore_nbest(
 
 
 def _files(config: RescoreConfig, nbest: str, source: str, output: str) -> JobFiles:
-    """The files of the job; the development lists only where they are scored."""
+    """Return the files of the job, with the development lists if they are scored."""
     inputs = {"NBEST": nbest, "--source": source}
     if config.tune and config.dev_nbest is not None and config.dev_source is not None:
         inputs |= {"--dev-nbest": config.dev_nbest, "--dev-source": config.dev_source}
@@ -123,11 +124,11 @@ def _check(
     if config.weight and config.weights is not None:
         raise UsageError("give --weight or --weights, not both")
     if config.weights is not None and config.normalize == "list":
-        raise UsageError("a weights file weighs the raw features: leave --normalize out")
+        raise UsageError("--weights applies to raw features: leave out --normalize list")
     if not paths and (config.output == "words" or config.feature_per == "member" or config.resume):
         raise UsageError("--output words, --feature-per member and --resume need a --checkpoint")
     if (config.dev_nbest is None) != (config.dev_source is None):
-        raise UsageError("--dev-nbest and --dev-source go together")
+        raise UsageError("--dev-nbest and --dev-source must be given together")
     if config.dev_nbest is not None and not config.tune:
         raise UsageError("--dev-nbest needs --tune REF, the reference of its lists")
     if config.resume:
@@ -135,25 +136,25 @@ def _check(
 
 
 def _shard_ids(config: RescoreConfig, source: str, twice: bool) -> range | None:
-    """The ids of the lists of `--shard`, None for all."""
+    """Return the ids of the lists of `--shard`, None for all lists."""
     if config.shard is None:
         return None
     from s2st.jobs.rescore.sharding import shard_lines
 
     if twice:
         raise UsageError(
-            "--shard: these options need all lists (learn the weights once, with --dev-nbest "
-            "or into --weights-out, and give the shards --weights)"
+            "--shard cannot be used with options that need all lists; tune the weights once (with "
+            "--dev-nbest, or on all lists with --weights-out), and give each shard --weights"
         )
     count = count_lines(source, config.encoding_errors)
     part = shard_lines(config.shard, count)
-    # the last part also sees ids that no source line has, which are an error
+    # the last shard also reads ids beyond the source, to report them as an error
     return range(part.start, sys.maxsize) if part.stop == count else part
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """The models of the job and its work queue, which holds the scores where ranks share it."""
+    """The models of the job as features, and its work queue."""
 
     features: "Sequence[ListFeature]"
     queue: "WorkQueue"
@@ -161,22 +162,32 @@ class _Shared:
 
 @contextmanager
 def _shared_features(
-    options: Resolved, names: Sequence[str], files: JobFiles, own: Ranks, progress: Progress
+    options: Resolved, names: Sequence[str], files: JobFiles, ranks: Ranks, progress: Progress
 ) -> Iterator[_Shared]:
-    """The models; where ranks share the job, all of them have scored their share of the lists."""
+    """Load the models and open the work queue.
+
+    If there are several ranks, they have scored all lists when the context starts.
+
+    Args:
+        options: resolved options of the job.
+        names: names of the models' features; empty if the lists already have the scores.
+        files: the files of the job.
+        ranks: this process among the ranks of the job.
+        progress: receives the progress of all ranks if there are several.
+    """
     from s2st.jobs.rescore.distributed_scoring import score_share
     from s2st.jobs.work_queue import WorkQueue
     from s2st.process.device import setup_device
 
-    if not names:  # the lists hold the scores
+    if not names:  # the lists already have the scores
         yield _Shared([], WorkQueue())
         return
     config = options.config(RescoreConfig)
     device = setup_device(options.config(ScoringDeviceConfig))
-    given = [("NBEST", "--source", config.shard)]
+    options_of_files = [("NBEST", "--source", config.shard)]
     if "--dev-nbest" in files.inputs:
-        given.insert(0, ("--dev-nbest", "--dev-source", None))
-    parts = [(files.inputs[lists], files.inputs[text], shard) for lists, text, shard in given]
+        options_of_files.insert(0, ("--dev-nbest", "--dev-source", None))
+    parts = [(files.inputs[n], files.inputs[s], shard) for n, s, shard in options_of_files]
 
     def count() -> int:
         from s2st.jobs.rescore.sharding import shard_lines
@@ -185,16 +196,16 @@ def _shared_features(
         return sum(len(shard_lines(shard, total)) for total, shard in lines)
 
     identity = _identity(options, device) if files.lasting else {}
-    with open_queue(files, own, options, identity, config.resume, progress, count) as queue:
+    with open_queue(files, ranks, options, identity, config.resume, progress, count) as queue:
         features = _load(options, names, device)
-        if own.size > 1:
+        if ranks.size > 1:
             score_share(config, features, parts, queue)
             queue.meet()
         yield _Shared(features, queue)
 
 
 def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
-    """What the scores of the lists depend on."""
+    """Return everything that the scores depend on besides the content of the inputs."""
     from s2st.scoring.load_scorers import fingerprints
 
     config = options.config(RescoreConfig)
@@ -217,12 +228,12 @@ def _guard(
     nbest: str,
     scored: bool,
 ) -> "FeatureGuard":
-    """Checks weights and development lists against the first list, and later all lists."""
+    """Check weights and development lists against the first list; return the guard of all lists."""
     from s2st.rescoring.feature_checks import FeatureGuard, FeatureRules
 
     rules = FeatureRules(
         names, scored=scored, length=config.length_feature,
-        own=config.baseline_features == "own", tunes=bool(config.tune),
+        own_features=config.baseline_features == "own", tunes=bool(config.tune),
     )  # fmt: skip
     guard = FeatureGuard(rules, given, first, nbest)
     if config.tune and config.dev_nbest is not None:
@@ -231,7 +242,7 @@ def _guard(
 
 
 def _feature_names(models: ModelsConfig, config: RescoreConfig) -> tuple[str, ...]:
-    """Names of the features that the checkpoints give."""
+    """Return the names of the features of the checkpoints."""
     from s2st.rescoring.feature_weights import model_names
 
     direct = len(models.paths())
@@ -243,7 +254,7 @@ def _feature_names(models: ModelsConfig, config: RescoreConfig) -> tuple[str, ..
 def _load(
     options: Resolved, names: Sequence[str], device: "torch.device"
 ) -> "Sequence[ListFeature]":
-    """The features, in the order of their names."""
+    """Load the models as features, in the order of the names."""
     from s2st.scoring.load_scorers import check_channel, join, load_members
     from s2st.scoring.nbest_features import ChannelFeature, DirectFeature, ListFeature
 

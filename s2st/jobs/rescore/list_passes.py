@@ -1,8 +1,8 @@
-"""One run over one file of n-best lists: score them, decide on weights, rank, write, report.
+"""One or two passes over a file of n-best lists: score, choose weights, rank, write, report.
 
-Where the weights are known before, the lists are streamed once. Where they depend on all lists
-(normalising, tuning on them, the oracle), the lists are read twice; between the passes only
-numbers stay in memory.
+If the weights are known in advance, the lists are streamed once. If weights or reports depend on
+all lists (normalization, tuning on them, the oracle), the lists are read twice, and only numbers
+stay in memory between the passes.
 """
 
 import json
@@ -43,16 +43,19 @@ from s2st.text.nbest_lists import NBestEntry, read_nbest
 from s2st.text.whole_files import write_whole
 
 log = logging.getLogger("s2st")
-LOPSIDED = 3.0  # ratio of two spreads that makes an even average nearly one score's choice alone
+LOPSIDED = 3.0  # ratio of two spreads at which one score nearly decides an equal average alone
 Lists = Iterator[list[NBestEntry]]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where a job reads and writes; "-" is standard input or output.
+    """The files of a job; "-" is standard input or output.
 
-    `scored` names the models' features that the lists hold from an earlier rescoring, where those
-    are to be used: nothing is computed then. `guard` checks the features of all lists.
+    Attributes:
+        nbest, source, output: paths of lists, source lines and output.
+        scored: models' features of an earlier rescoring to take from the lists; if there are any,
+            no model computes scores.
+        guard: checks the features of all lists.
     """
 
     nbest: str
@@ -63,15 +66,15 @@ class Inputs:
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
-    """Whether the weights, or a report, depend on all lists of the file."""
-    own = config.baseline_features == "own" and given is None and config.dev_nbest is None
+    """Whether the weights or a report depend on all lists of the file."""
+    fits = config.baseline_features == "own" and given is None and config.dev_nbest is None
     tunes_here = bool(config.tune) and config.dev_nbest is None
-    return config.normalize == "list" or bool(config.oracle) or own or tunes_here
+    return config.normalize == "list" or bool(config.oracle) or fits or tunes_here
 
 
 @contextmanager
 def rereadable(path: str) -> Iterator[str]:
-    """The path, or a copy of standard input that can be read twice."""
+    """Yield the path, or the path of a copy of standard input, which can be read twice."""
     if path != "-":
         yield path
         return
@@ -82,16 +85,16 @@ def rereadable(path: str) -> Iterator[str]:
 
 
 class RescoringJob:
-    """One run over one file of lists.
+    """The rescoring of one file of lists.
 
     Args:
         config: features, weights, output.
-        features: the new ones.
-        tuner: learns weights, where `config.tune` asks for it.
-        given: weights that the user named, else None.
-        inputs: files; `inputs.nbest` stands for the lists in messages.
-        progress: shows how many lists are scored.
-        queue: holds the scores of a stopped run or of other ranks, and keeps those of this one.
+        features: the models.
+        tuner: tunes the weights if `config.tune` names references.
+        given: the user's weights, None if there are none.
+        inputs: the files; messages name the lists by `inputs.nbest`.
+        progress: receives the number of scored lists.
+        queue: has the scores of a stopped run or of other ranks, and keeps those of this process.
     """
 
     def __init__(
@@ -121,18 +124,18 @@ class RescoringJob:
             self.development_sources = self._lines(config.dev_source)
 
     def run(self, lists: Lists, path: str) -> None:
-        """Does the job.
+        """Rescore the lists, write the output, and report.
 
         Args:
-            lists: the lists of the file, from its start.
-            path: a file with the same lists, where `reads_twice` says that one is needed.
+            lists: all lists of the file.
+            path: a file with the same lists, which is read if `reads_twice` is true.
         """
         config = self.config
-        lists = self._as_they_were(lists, self.inputs.nbest)
+        lists = self._restored(lists, self.inputs.nbest)
         if config.tune or config.oracle:
             log.info(HOW)
         tuning = None
-        self._references(config.oracle, self.sources)  # before anything is scored
+        self._references(config.oracle, self.sources)  # report wrong references before scoring
         if config.tune and config.dev_nbest is not None:
             tuning = self._tune_on_development(config.dev_nbest)
         if reads_twice(config, self.given):
@@ -186,15 +189,15 @@ class RescoringJob:
             _warn_if_lopsided(spread[BASELINE], spread[self.names[0]])
         self._save_report(tuning, found, weights, spread)
 
-    # numbers
+    # scores
 
     def lists(self, path: str, name: str) -> Lists:
-        """The lists of a file, streamed; `name` stands for it in messages."""
+        """Stream the lists of a file; messages call the file `name`."""
         lists = read_nbest(read_lines(path, self.config.encoding_errors, name), name)
-        return self._as_they_were(lists, name)
+        return self._restored(lists, name)
 
-    def _as_they_were(self, lists: Lists, name: str) -> Lists:
-        """With the system's own totals, where an earlier rescoring put its own in their place."""
+    def _restored(self, lists: Lists, name: str) -> Lists:
+        """Check the lists, and restore the baseline's totals that an earlier rescoring replaced."""
         scored = self.inputs.scored
         if self.inputs.guard is not None:
             lists = self.inputs.guard.watch(lists, name)
@@ -204,9 +207,9 @@ class RescoringJob:
         return list(read_lines(path, self.config.encoding_errors))
 
     def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
-        """The lines of references; raises DataError where the source has more or fewer."""
+        """Return the lines of references; raise DataError if their number is not the source's."""
         for path in paths:
-            if path not in self._read:  # a pipe is read once
+            if path not in self._read:  # a pipe can be read only once
                 self._read[path] = self._lines(path)
         lines = [self._read[path] for path in paths]
         for path, text in zip(paths, lines, strict=True):
@@ -216,7 +219,7 @@ class RescoringJob:
         return lines
 
     def _scored(self, lists: Lists) -> Iterator[ScoredList]:
-        """The lists of the job with their scores."""
+        """Yield the lists of the job with their scores."""
         name, before = self.inputs.nbest, len(self.development_sources)
         yield from self._scored_of(lists, self.sources, name, "lists", len(self.part), before)
 
@@ -229,7 +232,16 @@ class RescoringJob:
         total: int,
         first_task: int,
     ) -> Iterator[ScoredList]:
-        """The scored lists, with progress and, at the end, warnings about their text."""
+        """Yield the scored lists, report progress, and finally log warnings about their text.
+
+        Args:
+            lists: the lists.
+            sources: their source lines.
+            name: name of the lists in messages.
+            label: name of the lists in the progress.
+            total: number of lists.
+            first_task: number of the task that starts with list 0.
+        """
         config = self.config
         if self.inputs.scored:
             scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
@@ -239,8 +251,8 @@ class RescoringJob:
                 self.features, sources, config.max_rows, name, self.queue, first_task, words
             )
         yield from watched(scorer.score(lists), label, total, self.progress)
-        if isinstance(scorer, ListScorer) and scorer.taken and self.queue.ranks.size == 1:
-            log.info("%s: scores of %d lists taken from a stopped run", name, scorer.taken)
+        if isinstance(scorer, ListScorer) and scorer.resumed and self.queue.ranks.size == 1:
+            log.info("%s: used the scores of %d lists from a stopped run", name, scorer.resumed)
         for text in scorer.warnings():
             log.warning("%s: %s", name, text)
 
@@ -252,7 +264,15 @@ class RescoringJob:
         name: str,
         keep: Callable[[ScoredList], None],
     ) -> Collection:
-        """The numbers of all lists of the file `name`; `keep` is given each one too."""
+        """Collect features and BLEU statistics of all lists.
+
+        Args:
+            scored: the scored lists.
+            references: paths of references; empty if BLEU is not needed.
+            sources: the source lines.
+            name: name of the lists in messages.
+            keep: called with each list.
+        """
         lines = self._references(references, sources)
         collector = Collector(list(zip(*lines, strict=True)) if lines else None)
         for item in scored:
@@ -272,14 +292,17 @@ class RescoringJob:
         return self._initial_weights(collection) if tuning is None else tuning.weights
 
     def _initial_weights(self, collection: Collection) -> Weights:
-        """What weighs the features where nothing is learned."""
+        """Return the weights for the case that nothing is learned."""
         if self.config.baseline_features == "own":
             return self._default_weights(collection)
         weights = self.given or self.even
         return collection.normalized(weights) if self.config.normalize == "list" else weights
 
     def _default_weights(self, collection: Collection) -> Weights:
-        """The given weights; else an even average of scores on one scale, own features included."""
+        """Return the user's weights, or weights that give each score equal influence.
+
+        The second divides by the scores' spreads, and includes the baseline's own features.
+        """
         if self.given is not None:
             normalize = self.config.normalize == "list"
             return collection.normalized(self.given) if normalize else self.given
@@ -300,9 +323,9 @@ class RescoringJob:
         return self._tune(self._collect(scored, self.config.tune, sources, path, lambda item: None))
 
     def _tune(self, collection: Collection) -> TuningReport:
-        own = self.config.baseline_features == "own"
+        own_features = self.config.baseline_features == "own"
         start, initial = self._default_weights(collection), self._initial_weights(collection)
-        report = tune(collection, self.tuner, start, initial, own, self.config.folds)
+        report = tune(collection, self.tuner, start, initial, own_features, self.config.folds)
         for line in report.lines():
             log.info(line)
         warning = report.warning()
@@ -321,7 +344,7 @@ class RescoringJob:
 
     def _save_weights(self, weights: Weights) -> None:
         items = weights.values.items()
-        shown = [" ".join([f"{name}=", *(f"{v:.4g}" for v in own)]) for name, own in items]
+        shown = [" ".join([f"{name}=", *(f"{v:.4g}" for v in values)]) for name, values in items]
         log.info("weights: %s", "  ".join(shown))
         if self.config.weights_out is not None:
             write_weights(self.config.weights_out, weights)
@@ -345,8 +368,8 @@ def _warn_if_lopsided(baseline: float, model: float) -> None:
     if 0 < min(baseline, model) < max(baseline, model) / LOPSIDED:
         larger = "the model's" if model > baseline else "the baseline's"
         log.warning(
-            "within a list the baseline's totals spread by %.3g and the model's by %.3g: an even "
-            "average is nearly %s choice alone; --tune REF learns a balance, --normalize list "
-            "gives both the same spread",
+            "the standard deviation within lists is %.3g for the baseline's totals and %.3g for "
+            "the model's scores, so an equal average nearly follows %s choice alone; use --tune "
+            "REF to learn a balance, or --normalize list to equalize them",
             baseline, model, larger,
         )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Scoring SMT n-best lists: the models' log-probability of every hypothesis.
+"""The scorer of n-best lists: the models' log-probability of each hypothesis.
 
-Lists are streamed: a few are in memory at a time. Lists of one block of source lines are scored
-together in groups; which lists form a group does not depend on where a run starts. A group is a
-task of the work queue.
+Lists are streamed; a few are in memory at a time. Some lists of one block of source lines form a
+group, which is scored together. Groups do not depend on where a run starts. A group is a task of
+the work queue.
 """
 
 import itertools
@@ -29,16 +29,16 @@ class ListScorer:
     """Computes the models' scores of n-best lists.
 
     Args:
-        features: at least one new feature.
-        sources: text of source line i at index i.
-        max_rows: prefixes stepped together; bounds the memory.
+        features: the models, at least one.
+        sources: the source lines.
+        max_rows: largest number of hypotheses per decoder step; limits the memory.
         path: name of the n-best file, for messages.
-        queue: holds the scores of an earlier run or of other ranks, and keeps those of this one.
-        first_task: number of the task that begins with list 0.
-        keep_tokens: whether the queue keeps every token's score, or sums alone.
+        queue: has the scores of an earlier run or of other ranks, and keeps those of this process.
+        first_task: number of the task that starts with list 0.
+        keep_tokens: whether the queue keeps every token's score, or only the sums.
 
     Attributes:
-        taken: lists whose scores the queue had.
+        resumed: number of lists whose scores the queue had.
     """
 
     def __init__(
@@ -59,27 +59,27 @@ class ListScorer:
         self.queue = queue or WorkQueue()
         self.first_task = first_task
         self.keep_tokens = keep_tokens
-        self.taken = 0
+        self.resumed = 0
         self._unknown = [
             tuple(UnknownWords(side.vocabulary, side.tokenizer) for side in (f.source, f.target))
             for f in features
         ]
 
     def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
-        """Yields the lists with their scores, in order.
+        """Yield the lists with their scores, in order.
 
         Raises:
-            DataError: an id that no source line has, naming the line.
-            OutOfMemoryError: naming the lines.
+            DataError: an id is beyond the source; the message names the line.
+            OutOfMemoryError: the message names the lines.
         """
         pending: list[list[NBestEntry]] = []
         waiting = longest = 0
         for entries in lists:
             if entries[0].id >= len(self.sources):
                 count = len(self.sources)
-                message = f"id {entries[0].id} but the source has {count} lines (ids from 0)"
+                message = f"id {entries[0].id}, but the source has {count} lines (ids from 0)"
                 raise DataError(message, self.path, entries[0].line)
-            self._look_at(entries)
+            self._count_unknown(entries)
             new_block = pending and entries[0].id // BLOCK != pending[0][0].id // BLOCK
             longest = max(longest, len(split_words(self.sources[entries[0].id])))
             too_long = pending and (len(pending) + 1) * longest > MAX_PADDED_SOURCE
@@ -93,7 +93,7 @@ class ListScorer:
             yield from self._score_together(pending)
 
     def warnings(self) -> list[str]:
-        """What is wrong with the text that was scored, one line each."""
+        """Return warnings about the text that was scored, one line each."""
         found = []
         for name, (source, target) in zip(self.names, self._unknown, strict=True):
             of = f" ({name})" if len(self.names) > 1 else ""
@@ -104,7 +104,7 @@ class ListScorer:
         task = TaskName(self.first_task + lists[0][0].id, len(lists))
         result = self.queue.read(task)
         if result is not None:
-            self.taken += len(lists)
+            self.resumed += len(lists)
             return self._decode(result, lists)
         lines = f"{lists[0][0].line} to {lists[-1][-1].line}"
         with out_of_memory_errors(f"{self.path}, lines {lines}"):
@@ -113,7 +113,7 @@ class ListScorer:
         return scored
 
     def _encode(self, item: ScoredList) -> dict[str, Any]:
-        """The scores of a list as what JSON can hold."""
+        """Return the scores of a list as JSON values."""
         tokens = item.token_scores if self.keep_tokens else ()
         return {
             "scores": item.model_scores.tolist(),
@@ -121,7 +121,7 @@ class ListScorer:
         }
 
     def _decode(self, result: Any, lists: Sequence[list[NBestEntry]]) -> list[ScoredList]:
-        """The lists with their scores from the queue, which refuses damaged ones."""
+        """Return the lists with their scores from the queue, which has verified them."""
         scored = []
         for record, entries in zip(result, lists, strict=True):
             tokens = tuple(
@@ -144,26 +144,26 @@ class ListScorer:
             tokens.append(scores.tokens)
         scored = []
         for index, entries in enumerate(lists):
-            own = tuple(tuple(model[index]) for model in tokens)
-            sums = [[float(row.sum(dtype=np.float64)) for row in model] for model in own]
-            share = (stepped, positions) if index == 0 else (0, 0)
-            scored.append(ScoredList(tuple(entries), np.array(sums).T, own, *share, self.names))
+            rows = tuple(tuple(model[index]) for model in tokens)
+            sums = [[float(row.sum(dtype=np.float64)) for row in model] for model in rows]
+            work = (stepped, positions) if index == 0 else (0, 0)
+            scored.append(ScoredList(tuple(entries), np.array(sums).T, rows, *work, self.names))
         return scored
 
-    def _look_at(self, entries: Sequence[NBestEntry]) -> None:
-        """Counts unknown words of the source and of the first hypothesis."""
+    def _count_unknown(self, entries: Sequence[NBestEntry]) -> None:
+        """Count unknown words of the source and of the first hypothesis."""
         text, hypothesis = self.sources[entries[0].id], entries[0].hypothesis
         for feature, (source, target) in zip(self.features, self._unknown, strict=True):
             source.add(feature.source.tokenizer.encode(text), text)
-            words, cut = tokens_of(feature.target, hypothesis), feature.target.tokenizer.subword
-            target.add(words, hypothesis if cut else None)
+            words = tokens_of(feature.target, hypothesis)
+            target.add(words, hypothesis if feature.target.tokenizer.subword else None)
 
 
 class EarlierScores:
-    """Stands in for a ListScorer: the scores that an earlier rescoring wrote into the lists.
+    """Replacement of a ListScorer that takes the scores of an earlier rescoring from the lists.
 
     Args:
-        names: of the features that every hypothesis has beside Baseline.
+        names: features that every hypothesis has in addition to Baseline.
         path: name of the n-best file, for messages.
     """
 
@@ -172,37 +172,41 @@ class EarlierScores:
         self.path = path
 
     def restored(self, lists: Iterable[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
-        """The lists with the totals that they had before that rescoring.
+        """Yield the lists with the totals that they had before the earlier rescoring.
 
         Raises:
-            DataError: a hypothesis lacks its score, naming the line.
+            DataError: a hypothesis lacks a feature; the message names the line.
         """
         for entries in lists:
-            yield [replace(entry, total=self._taken(entry, BASELINE)) for entry in entries]
+            yield [replace(entry, total=self._value(entry, BASELINE)) for entry in entries]
 
     def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
-        """Yields the lists with their scores, in order; raises DataError as `restored`."""
+        """Yield the lists with their scores, in order.
+
+        Raises:
+            DataError: a hypothesis lacks a feature; the message names the line.
+        """
         for entries in lists:
-            scores = [[self._taken(entry, name) for name in self.names] for entry in entries]
+            scores = [[self._value(entry, name) for name in self.names] for entry in entries]
             yield ScoredList(tuple(entries), np.array(scores), (), 0, 0, self.names)
 
     def warnings(self) -> list[str]:
-        """None: no text was read by a model."""
+        """Return no warnings: no model has read the text."""
         return []
 
-    def _taken(self, entry: NBestEntry, name: str) -> float:
+    def _value(self, entry: NBestEntry, name: str) -> float:
         values = dict(entry.features).get(name, ())
         if len(values) != 1:
             message = f"no feature {name}, which `rescore-nbest --output nbest` writes"
-            raise DataError(f"{message}; name a --checkpoint", self.path, entry.line)
+            raise DataError(f"{message}; give a --checkpoint", self.path, entry.line)
         return values[0]
 
 
 def earlier_names(entries: Sequence[NBestEntry]) -> tuple[str, ...]:
-    """The models' features that an earlier rescoring wrote into a list."""
-    there = {name for name, _ in entries[0].features} if entries else set()
+    """Return the names of the models' features that an earlier rescoring wrote into a list."""
+    present = {name for name, _ in entries[0].features} if entries else set()
 
     def count(kind: str) -> int:
-        return next(index for index in itertools.count() if f"{kind}{index}" not in there)
+        return next(index for index in itertools.count() if f"{kind}{index}" not in present)
 
     return model_names(count(MODEL), count(CHANNEL))

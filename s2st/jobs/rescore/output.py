@@ -1,4 +1,4 @@
-"""Ranked lists as lines: 1-best text, re-sorted Moses lists, or word scores as JSON."""
+"""Output of ranked lists: 1-best text, re-sorted Moses lists, or word scores as JSON lines."""
 
 import json
 import logging
@@ -12,16 +12,16 @@ log = logging.getLogger("s2st")
 
 
 def write_ranked(ranked: Iterator[RankedList], form: str, sources: range, path: str) -> None:
-    """Writes every list to a file or "-".
+    """Write all lists to a file or to standard output ("-").
 
-    In 1-best output line i belongs to source line i: a sentence without hypotheses gets an empty
-    line in its place.
+    In 1-best output, line i belongs to source line i. A sentence without hypotheses gets an empty
+    line.
 
     Args:
-        ranked: lists with rising ids.
+        ranked: lists in rising order of their ids.
         form: "1best", "nbest" or "words".
-        sources: the source lines that the output is for.
-        path: where to write.
+        sources: indices of the source lines that the output covers.
+        path: path of the output.
     """
     line, changed, lists = sources.start, 0, 0
     with open_output(path) as write:
@@ -36,7 +36,7 @@ def write_ranked(ranked: Iterator[RankedList], form: str, sources: range, path: 
         if form == "1best":
             for _ in range(line, sources.stop):
                 write("")
-    log.info("the choice differs from the first hypothesis in %d of %d lists", changed, lists)
+    log.info("in %d of %d lists the best hypothesis is not the first one", changed, lists)
     if lists < len(sources):
         count = len(sources)
         log.warning("%d of %d source lines have no hypotheses", count - lists, count)

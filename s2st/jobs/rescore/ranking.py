@@ -1,4 +1,4 @@
-"""Ranking an n-best list: the features of each hypothesis, its new total, and the best one."""
+"""Ranking of an n-best list: features and weighted total of each hypothesis, best hypothesis."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,12 +13,14 @@ from s2st.text.nbest_lists import NBestEntry
 class RankedList:
     """One list with new features and totals.
 
-    The baseline's total is kept as the feature `Baseline`; features of an earlier rescoring are
+    The baseline's total becomes the feature `Baseline`. Features of an earlier rescoring are
     replaced.
 
     Attributes:
+        scored: the list with the models' scores.
         entries: the hypotheses with new features and totals, in the order of the file.
-        best: index of the highest total, the first of equals; not finite ranks last.
+        best: index of the highest total, the first one on a tie. Totals that are not finite rank
+            last.
     """
 
     scored: ScoredList
@@ -31,40 +33,56 @@ class RankedList:
         return self.scored.id
 
     def order(self) -> list[int]:
-        """Indices of the entries, best first; equals stay in order."""
+        """Return the indices of the entries, best first; equal totals keep their order."""
         return sorted(range(len(self.entries)), key=lambda i: -_key(self.entries[i].total))
 
 
 def features_of(scored: ScoredList, length: bool) -> list[Features]:
-    """Every hypothesis' features: its own, Baseline, one a model and, if asked, the length."""
+    """Return the features of each hypothesis.
+
+    Args:
+        scored: the list with the models' scores.
+        length: whether the number of words is a feature.
+
+    Returns:
+        For each hypothesis the baseline's features, Baseline, one feature per model, and the
+        length if requested.
+    """
     names = scored.names
-    made = []
+    features = []
     for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
         old = tuple(feature for feature in entry.features if not is_ours(feature[0]))
         new: Features = ((BASELINE, (entry.total,)),)
         new += tuple((name, (value,)) for name, value in zip(names, row, strict=True))
         if length:
             new += ((LENGTH, (float(len(split_words(entry.hypothesis))),)),)
-        made.append(old + new)
-    return made
+        features.append(old + new)
+    return features
 
 
 def rank(scored: ScoredList, weights: Weights, length: bool, centered: bool) -> RankedList:
-    """Totals of a list's hypotheses under the weights, less the list's mean if `centered`."""
+    """Rank a list by the weighted sum of its features.
+
+    Args:
+        scored: the list with the models' scores.
+        weights: the weights of the features.
+        length: whether the number of words is a feature.
+        centered: whether to subtract the list's mean from the totals.
+    """
     features = features_of(scored, length)
-    totals = [weights.total(own) for own in features]
+    totals = [weights.total(row) for row in features]
     if centered:
         finite = [total for total in totals if math.isfinite(total)]
         mean = sum(finite) / max(1, len(finite))
         totals = [total - mean for total in totals]
     entries = tuple(
-        replace(entry, features=own, total=total)
-        for entry, own, total in zip(scored.entries, features, totals, strict=True)
+        replace(entry, features=row, total=total)
+        for entry, row, total in zip(scored.entries, features, totals, strict=True)
     )
     best = max(range(len(entries)), key=lambda i: (_key(totals[i]), -i))
     return RankedList(scored, entries, best)
 
 
 def _key(total: float) -> float:
-    """Totals that are not finite rank last."""
+    """Return the sort key of a total; totals that are not finite rank last."""
     return total if math.isfinite(total) else -math.inf

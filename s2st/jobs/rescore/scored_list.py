@@ -1,4 +1,4 @@
-"""An n-best list with its models' scores, as scoring hands it to ranking and tuning."""
+"""An n-best list with the models' scores: the record that scoring passes to ranking and tuning."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ TokenScores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ScoredList:
-    """One list and its models' scores, hypotheses in the order of the file.
+    """One list of n hypotheses, in the order of the file, with the scores of K models.
 
     Attributes:
-        entries: at least one hypothesis, as read.
-        model_scores: (n, K) each of K new features, a model's log-probability in nats.
-        token_scores: [model][hypothesis] -> one log-probability a token, EOS last.
-        rows_stepped, positions: work done and work that plain scoring would do.
-        names: of the K features.
+        entries: the hypotheses, at least one, as read.
+        model_scores: (n, K) log-probabilities in nats, one column per model.
+        token_scores: [model][hypothesis] -> log-probability of each token, EOS last.
+        rows_stepped, positions: decoder positions computed, and those without shared prefixes.
+        names: names of the K features.
     """
 
     entries: tuple[NBestEntry, ...]
@@ -36,5 +36,5 @@ class ScoredList:
 
     @property
     def totals(self) -> list[float]:
-        """The system's own total of every hypothesis."""
+        """The baseline's total of each hypothesis."""
         return [entry.total for entry in self.entries]

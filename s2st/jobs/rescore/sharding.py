@@ -1,6 +1,6 @@
-"""Blocks of source lines: the unit in which ranks and `--shard` divide n-best lists.
+"""Sharding of n-best lists: blocks of source lines, which ranks and `--shard` divide.
 
-Lists of different blocks are never scored together, so a division changes no score.
+Lists of different blocks are never scored together, so sharding does not change scores.
 """
 
 from s2st.errors import UsageError
@@ -9,14 +9,14 @@ BLOCK = 64  # source lines
 
 
 def shard_lines(shard: str | None, count: int) -> range:
-    """Source lines of the I-th of N parts, of whole blocks, so that parts do not change scores.
+    """Return the source lines of part I of N; a part consists of whole blocks.
 
     Args:
         shard: "I/N" with I from 1, or None for all lines.
-        count: lines of the source.
+        count: number of source lines.
 
     Raises:
-        UsageError: not of that form.
+        UsageError: `shard` has another form.
     """
     if shard is None:
         return range(count)

@@ -1,4 +1,4 @@
-"""Reports around n-best lists: tuned weights with their honest gain, and the headroom left."""
+"""Reports on n-best lists: tuned weights with their held-out gain, and the headroom (oracle)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -40,17 +40,17 @@ Tuner = Callable[[Sequence[TuningList], Any], TunedWeights]
 
 @dataclass(frozen=True)
 class TuningReport:
-    """What tuning found on the development lists. BLEU and intervals as HOW says.
+    """The result of tuning on the development lists. HOW explains BLEU and its intervals.
 
     Attributes:
-        weights: the learned ones; the initial ones where none gave a higher BLEU.
-        learned: whether tuning found weights with a higher BLEU than the initial ones.
-        lists: how many the weights were tuned on.
-        folds: of the held-out figure, as asked for.
-        baseline: of the system's own choice.
-        tuned: of `weights` on the lists they were tuned on.
-        held_out: of each fold under weights tuned on the other folds.
-        gain: held_out less baseline, paired.
+        weights: the tuned weights; the initial weights if no others gave a higher BLEU.
+        learned: whether tuning found weights with a higher BLEU than the initial weights.
+        lists: number of development lists.
+        folds: number of folds of the held-out BLEU.
+        baseline: BLEU of the baseline's choice.
+        tuned: BLEU of `weights` on the lists they were tuned on.
+        held_out: BLEU of all folds, each under weights tuned on the other folds.
+        gain: held_out minus baseline, paired.
         missing: why nothing was learned, or why there is no held_out and no gain; else None.
         how: how BLEU and its intervals were computed.
     """
@@ -67,7 +67,7 @@ class TuningReport:
     how: str = HOW
 
     def lines(self) -> list[str]:
-        """The report as text."""
+        """Return the report as lines of text."""
         what = "tuned on" if self.learned else "nothing learned, initial weights on"
         figures = f"BLEU {show(self.tuned)}, baseline {show(self.baseline)}"
         text = [f"{what} {lists_in_words(self.lists)}: {figures}"]
@@ -77,32 +77,34 @@ class TuningReport:
         return text
 
     def warning(self) -> str | None:
-        """A plain line where nothing was learned, or the gain may be chance or is not known."""
+        """Return a line if nothing was learned or the gain is unknown or insignificant."""
         if not self.learned:
             return f"tuning learned nothing: {self.missing}; the initial weights are kept"
         if self.gain is None:
-            return f"no held-out BLEU: {self.missing}; so the gain of tuning is not known"
+            return f"no held-out BLEU: {self.missing}; the gain of tuning is unknown"
         if self.gain.low > 0:
             return None
         if self.gain.high < 0:
             return (
-                f"tuning makes held-out lists worse ({show(self.gain)}): the weights fit these "
-                "lists only; more development lists or fewer features help"
+                f"tuning makes held-out lists worse ({show(self.gain)}): the weights overfit; use "
+                "more development lists or fewer features"
             )
         return (
             "the gain of tuning is not significant on held-out lists "
-            f"({show(self.gain)}): more development lists or fewer features would tell more"
+            f"({show(self.gain)}); use more development lists or fewer features"
         )
 
 
 @dataclass(frozen=True)
 class HeadroomReport:
-    """BLEU of choices from the lists, as HOW says.
+    """BLEU of different choices from the lists. HOW explains BLEU and its intervals.
 
     Attributes:
-        rows: name and BLEU with interval.
-        curve: (share of the models, BLEU): scores divided by their spreads and interpolated.
-        changed, lists: lists whose choice differs from the baseline's, of how many.
+        rows: name of each choice, and its BLEU with interval.
+        curve: (weight of the models from 0 to 1, BLEU), for scores divided by their spreads.
+        changed: number of lists in which the weights used choose another hypothesis than the
+            baseline.
+        lists: number of lists.
         how: how BLEU and its intervals were computed.
     """
 
@@ -113,22 +115,22 @@ class HeadroomReport:
     how: str = HOW
 
     def lines(self) -> list[str]:
-        """The report as text."""
+        """Return the report as lines of text."""
         width = max(len(name) for name, _ in self.rows)
         text = [f"{name:<{width}}  {show(interval)}" for name, interval in self.rows]
         curve = "  ".join(f"{share:.1f}: {score:.2f}" for share, score in self.curve)
-        text.append(f"share of the models, spreads equal: {curve}")
+        text.append(f"BLEU by weight of the models, at equal spreads: {curve}")
         text.append(f"{self.changed} of {self.lists} choices differ from the baseline's")
         return text
 
 
 def lists_in_words(count: int) -> str:
-    """ "1 list" or "12 lists"."""
+    """Return "1 list", "12 lists"."""
     return f"{count:,} list" if count == 1 else f"{count:,} lists"
 
 
 def show(interval: Interval) -> str:
-    """A figure with its interval."""
+    """Return a value with its interval as text."""
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
@@ -140,15 +142,15 @@ def tune(
     own_features: bool,
     folds: int,
 ) -> TuningReport:
-    """Learns weights on all lists, and what they gain on lists that they were not learned on.
+    """Tune the weights on all lists, and estimate their gain on held-out lists.
 
     Args:
-        collection: with BLEU statistics.
-        tuner: from the registry.
-        start: where it starts.
-        initial: the weights without tuning, which stay where tuning finds none with a higher BLEU.
-        own_features: the baseline's own features compete instead of its total.
-        folds: list i belongs to fold i modulo this.
+        collection: the lists, with BLEU statistics.
+        tuner: a tuner from the registry.
+        start: starting point of the tuner.
+        initial: weights to keep if tuning finds none with a higher BLEU.
+        own_features: whether to tune the baseline's own features instead of its total.
+        folds: number of folds; list i belongs to fold i modulo `folds`.
     """
     competing = collection.chosen(own_features)
     lists = competing.lists
@@ -180,20 +182,20 @@ def tune(
 
 @dataclass(frozen=True)
 class _Learner:
-    """A tuner, where it starts, and the weights (F,) that it has to surpass."""
+    """A tuner with its starting point (F,) and the initial weights (F,) that it must surpass."""
 
     tuner: Tuner
     start: Floats
     initial: Floats
 
     def __call__(self, lists: Sequence[TuningList]) -> Floats | None:
-        """(F,) the weights learned, None where they give no higher BLEU than the initial ones."""
+        """Return the tuned weights (F,), None if their BLEU is not above the initial weights'."""
         found = better_or_start(lists, self.initial, self.tuner(lists, self.start))
         return None if found.weights is self.initial else found.weights
 
 
 def _choose_held_out(lists: Sequence[TuningList], learn: _Learner, folds: int) -> Indices:
-    """(lists,) the choice from each list under weights learned on the other folds."""
+    """Return (lists,) the choice from each list under weights tuned on the other folds."""
     chosen = np.zeros(len(lists), dtype=np.int64)
     for fold in range(folds):
         found = learn([item for i, item in enumerate(lists) if i % folds != fold])
@@ -205,12 +207,12 @@ def _choose_held_out(lists: Sequence[TuningList], learn: _Learner, folds: int) -
 
 
 def _why_nothing(lists: Sequence[TuningList]) -> str:
-    """Why no weights give a higher BLEU on the lists."""
+    """Return why no weights give a higher BLEU on the lists."""
     return _no_lesson(lists) or "no weights were found that give a higher BLEU than these"
 
 
 def _why_not_held_out(lists: Sequence[TuningList], folds: int) -> str | None:
-    """Why the folds cannot say what tuning gains, None where they can."""
+    """Return why the folds cannot estimate the gain of tuning, None if they can."""
     if len(lists) < folds:
         return f"{lists_in_words(len(lists))} cannot fill {folds} folds (--folds)"
     for fold in range(folds):
@@ -219,16 +221,16 @@ def _why_not_held_out(lists: Sequence[TuningList], folds: int) -> str | None:
         if reason is not None:
             return f"{where}: in the lists of the other folds {reason}"
         if not any(_differs(item.features) for item in lists[fold::folds]):
-            return f"{where}: its lists have nothing to choose between"
+            return f"{where}: all hypotheses of each of its lists have equal features"
     return None
 
 
 def _no_lesson(lists: Sequence[TuningList]) -> str | None:
-    """Why no tuner can learn from the lists, None where one may."""
+    """Return why no tuner can learn from the lists, None if one may."""
     if not any(item.statistics[:, ORDERS - 1].any() for item in lists):
         return (
-            "BLEU is 0, since no choice from the lists shares a 4-gram with its reference; are "
-            "these the lists' references, tokenised as the lists are?"
+            "BLEU is 0, because no hypothesis shares a 4-gram with its reference; check that the "
+            "references belong to the lists and have the same tokenization"
         )
     if not any(_differs(item.features) and _differs(item.statistics) for item in lists):
         return "no list has two hypotheses that differ in both features and BLEU"
@@ -236,12 +238,18 @@ def _no_lesson(lists: Sequence[TuningList]) -> str | None:
 
 
 def _differs(rows: Floats | Statistics) -> bool:
-    """Whether a row of (n, k) differs from the first."""
+    """Whether any row of (n, k) differs from the first."""
     return bool((rows != rows[0]).any())
 
 
 def headroom(collection: Collection, even: Weights, used: Weights) -> HeadroomReport:
-    """What choices from the lists reach: the baseline's, ours, the oracle's, the worst."""
+    """Compute the BLEU of choices from the lists: baseline, weights used, oracle, worst.
+
+    Args:
+        collection: the lists, with BLEU statistics.
+        even: weights of an equal average of raw scores.
+        used: the weights of the job.
+    """
     lists = collection.lists
     statistics = [item.statistics for item in lists]
     draws = resamples(len(lists), SAMPLES, SEED)
@@ -250,11 +258,11 @@ def headroom(collection: Collection, even: Weights, used: Weights) -> HeadroomRe
         return name, bleu_interval(picked(statistics, chosen), draws)
 
     baseline = baseline_choice(collection)
-    ours = choose(lists, np.array(used.vector(collection.columns)))
+    chosen = choose(lists, np.array(used.vector(collection.columns)))
     rows = [
         row("baseline 1-best", baseline),
         row("even average of raw scores", choose(lists, np.array(even.vector(collection.columns)))),
-        row("weights used", ours),
+        row("weights used", chosen),
         row("oracle by sentence BLEU", best_by_sentence(statistics)),
         row("oracle by corpus BLEU", best_by_corpus(statistics)),
         row("worst by corpus BLEU", best_by_corpus(statistics, worst=True)),
@@ -262,7 +270,7 @@ def headroom(collection: Collection, even: Weights, used: Weights) -> HeadroomRe
     return HeadroomReport(
         rows=tuple(rows),
         curve=tuple(_curve(collection, statistics)),
-        changed=int((ours != baseline).sum()),
+        changed=int((chosen != baseline).sum()),
         lists=len(lists),
     )
 
@@ -281,7 +289,7 @@ def _curve(collection: Collection, statistics: Sequence[Statistics]) -> list[tup
 
 
 def baseline_choice(collection: Collection) -> Indices:
-    """(lists,) the hypothesis with the system's highest total, the first of equals."""
+    """Return (lists,) the hypothesis with the baseline's highest total, the first on a tie."""
     vector = [float(column.name == BASELINE) for column in collection.columns]
     return choose(collection.lists, np.array(vector))
 
@@ -289,9 +297,9 @@ def baseline_choice(collection: Collection) -> Indices:
 def report_values(
     tuning: TuningReport | None, found: HeadroomReport | None, weights: Weights, spread: Any
 ) -> dict[str, Any]:
-    """Everything as plain JSON values."""
+    """Return weights and reports as JSON values."""
     return {
-        "weights": {name: list(own) for name, own in weights.values.items()},
+        "weights": {name: list(numbers) for name, numbers in weights.values.items()},
         "spread_within_lists": spread,
         "tuning": None if tuning is None else _plain(tuning),
         "headroom": None if found is None else asdict(found),
@@ -300,5 +308,5 @@ def report_values(
 
 def _plain(report: TuningReport) -> dict[str, Any]:
     values = {name: value for name, value in asdict(report).items() if name != "weights"}
-    values["weights"] = {name: list(own) for name, own in report.weights.values.items()}
+    values["weights"] = {name: list(numbers) for name, numbers in report.weights.values.items()}
     return values

@@ -128,5 +128,5 @@ def test_the_last_checkpoints_are_those_with_the_highest_numbers(tmp_path):
     names = [f"{tmp_path}/checkpoint_{n}" for n in ("0000020", "0000100", "10000000")]
     assert last_checkpoints(str(tmp_path), 3) == names
     assert last_checkpoints(str(tmp_path), 1) == names[2:]
-    with pytest.raises(InputMissingError, match=r"holds 4 .*, not 5; .*--keep-last 5"):
+    with pytest.raises(InputMissingError, match=r"contains 4 .*, not 5; .*--keep-last 5"):
         last_checkpoints(str(tmp_path), 5)

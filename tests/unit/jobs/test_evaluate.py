@@ -385,7 +385,7 @@ def test_a_system_that_is_always_better_differs_significantly() -> None:
     [
         (["a"], [["a"], ["a", "b"]], "has 1 lines but reference 2 has 2"),
         (["a", "b"], [["a"]], "has 2 lines but reference 1 has 1"),
-        ([], [[]], "there is no line to score"),
+        ([], [[]], "no lines to score"),
         (["a"], [], "no reference"),
     ],
 )

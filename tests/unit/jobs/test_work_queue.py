@@ -119,7 +119,7 @@ def test_the_results_of_another_job_are_refused_or_replaced(queue):
         queue(JOB, resume=True)
     job = (same.path / "job").read_bytes()
     (same.path / "job").write_bytes(job[:-1])
-    with pytest.raises(UsageError, match="its job, which is damaged"):
+    with pytest.raises(UsageError, match="its job file, which is damaged"):
         queue(resume=True)
     (same.path / "job").write_bytes(b"my job")
     for resume in (False, True):
@@ -167,19 +167,19 @@ def test_a_folder_that_s2st_did_not_make_is_refused_and_stays(tmp_path, queue):
     folder = tmp_path / "out.parts"
     folder.mkdir()
     (folder / "thesis.tex").write_text("mine")
-    with pytest.raises(OutputError, match=r"out\.parts: holds 'thesis.tex'"):
+    with pytest.raises(OutputError, match=r"out\.parts: contains 'thesis.tex'"):
         queue()
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
     (folder / "thesis.tex").unlink()
     folder.rmdir()
     (tmp_path / "elsewhere").mkdir()
     folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="not a folder of a stopped run"):
+    with pytest.raises(OutputError, match="not the folder of a stopped run"):
         queue()
     assert not list((tmp_path / "elsewhere").iterdir())
     folder.unlink()
     folder.write_text("notes")
-    with pytest.raises(OutputError, match="not a folder of a stopped run"):
+    with pytest.raises(OutputError, match="not the folder of a stopped run"):
         queue()
     assert folder.read_text() == "notes"
 

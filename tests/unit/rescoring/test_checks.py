@@ -55,13 +55,17 @@ NONE = TokenizerSpec("none", NoneConfig(), "en").build()
 
 # vocabulary, text, part of the advice or None where there is to be a plain question
 TABLE = {
-    "cased text, lower-cased model": (PLAIN, CASED, "lower-case it"),
-    "the same with marks in the vocabulary": ([*PLAIN, *MARKS], CASED, "lower-case it"),
-    "text in capitals, lower-cased model": (PLAIN, [w.upper() for w in CASED], "lower-case it"),
-    "text in capitals, cased model": (CASED, [w.upper() for w in CASED], "all in capitals"),
+    "cased text, lower-cased model": (PLAIN, CASED, "lowercase the text"),
+    "the same with marks in the vocabulary": ([*PLAIN, *MARKS], CASED, "lowercase the text"),
+    "text in capitals, lower-cased model": (
+        PLAIN,
+        [w.upper() for w in CASED],
+        "lowercase the text",
+    ),
+    "text in capitals, cased model": (CASED, [w.upper() for w in CASED], "all uppercase"),
     "a model with some capitals": ([*PLAIN, *HUNDRED_CAPITALS], CASED, None),
     "a model with one capital": ([*PLAIN, "Zurich"], CASED, None),
-    "lower-cased text, cased model": (CASED, [w.lower() for w in CASED], "text is lower-cased"),
+    "lower-cased text, cased model": (CASED, [w.lower() for w in CASED], "text is lowercased"),
     "lower-cased text, lower-cased model": (PLAIN, ["new", "words", "here"], None),
     "unknown names, cased model": (CASED, ["The", "Zorg", "Blarg"], None),
     "capitals that stay unknown": (PLAIN, ["Zorg", "Blarg", "the"], None),
@@ -73,9 +77,9 @@ TABLE = {
     ),
     "Korean text, lower-cased English model": (PLAIN, KOREAN, None),
     "Turkish capitals": (["istanbul", "ve", "izmir"], ["İSTANBUL", "ve"], None),
-    "Greek": (["οδος", "και", "πολη"], ["Και", "Πολη"], "lower-case it"),
+    "Greek": (["οδος", "και", "πολη"], ["Και", "Πολη"], "lowercase the text"),
     "escaped text, plain model": (RAW, ESCAPED, "text has Moses escapes"),
-    "plain text, escaped model": (ESCAPED, RAW, "model's text has Moses escapes"),
+    "plain text, escaped model": (ESCAPED, RAW, "training text has Moses escapes"),
     "text escaped twice": (ESCAPED, ["&amp;apos;s", "&amp;quot;", "the"], "text has Moses escapes"),
     "escapes that stay unknown": (["the", "cat"], ["&quot;", "&apos;s", "the"], None),
     "both sorts in the model": (
@@ -98,7 +102,7 @@ def test_advice_by_word(name, cut):
     share = sum(word not in words for word in text) / len(text)
     assert warning.startswith(f"{share:.1%} of the words of the input are unknown to the model")
     if part is None:
-        assert "is it tokenized as the model's training text was?" in warning
+        assert "check that it is tokenized like the model's training text" in warning
     else:
         assert part in warning
     given = [change.advice for change in CHANGES.values() if change.advice in warning]
@@ -124,8 +128,8 @@ def pieces(lines, **options):
 @pytest.mark.parametrize(
     ("lines", "text", "part"),
     [
-        (ENGLISH, "THE OLD CAT OF PARIS", "lower-case it"),
-        ([*ENGLISH, "Zoé went to Rome"], "THE OLD CAT OF PARIS", "all in capitals"),
+        (ENGLISH, "THE OLD CAT OF PARIS", "lowercase the text"),
+        ([*ENGLISH, "Zoé went to Rome"], "THE OLD CAT OF PARIS", "all uppercase"),
         ([*ENGLISH, "Zoé went to Rome", "The X Y Z"], "QUX JFK", None),
         (ENGLISH, "고양이가 집에서 잔다 뛴다", None),
         ([*ENGLISH, "it's the dog"], "it&apos;s &quot;the dog&quot; &amp;", "Moses escapes"),

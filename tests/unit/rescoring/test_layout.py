@@ -34,11 +34,13 @@ def weights_file(folder, *lines):
     return read_weights(str(path))
 
 
-def run(own, features, path="dev.nbest"):
-    return list(own.watch(lists(*features), path))
+def run(checks, features, path="dev.nbest"):
+    return list(checks.watch(lists(*features), path))
 
 
-@pytest.mark.parametrize("rules", [{}, {"own": True}, {"own": True, "tunes": True}])
+@pytest.mark.parametrize(
+    "rules", [{}, {"own_features": True}, {"own_features": True, "tunes": True}]
+)
 @pytest.mark.parametrize(
     ("dev", "part"),
     [
@@ -66,7 +68,7 @@ def test_development_lists_of_another_system_are_refused(dev, part, rules):
 
 def test_the_order_of_features_and_sparse_ones_may_differ():
     dev = "TranslationModel0= -1 -2 -3 -4 Distortion0= 0 dlm_a= 1 LM0= -3 LexicalReordering0= -1 -2"
-    for rules in ({}, {"own": True, "tunes": True}):
+    for rules in ({}, {"own_features": True, "tunes": True}):
         run(guard(MOSES + " dlm_b= 1", **rules), [dev, dev + " dlm_c= 2"])
 
 
@@ -91,7 +93,7 @@ def test_scores_of_an_earlier_rescoring_are_made_anew_or_have_to_agree():
         ("LM0=", "0 weights, but it has 1 value"),
         ("LM1= 1", "no such feature in test.nbest, line 1; there are Baseline, LexicalReordering0"),
         ("S2ST1= 1", "no such feature"),
-        ("S2STLength= 1", "add --length-feature"),
+        ("S2STLength= 1", "this feature needs --length-feature"),
         ("Baseline= 1 1", "2 weights, but it has 1 value"),
         ("S2ST0= 1 1", "2 weights, but it has 1 value"),
     ],
@@ -111,11 +113,11 @@ def test_weights_that_do_not_fit_name_file_line_feature_and_both_counts(tmp_path
 
 def test_weights_that_change_nothing_are_no_error(tmp_path):
     """Zeros, sparse features, and the penalty that Moses never writes into lists."""
-    own = guard(given=weights_file(
+    checks = guard(given=weights_file(
         tmp_path, "LM0= 1", "LM7= 0", "S2ST4= 0", "UnknownWordPenalty0= 1", "dlm_a= 2",
         "S2STLength= 0",
     ))  # fmt: skip
-    assert len(run(own, [MOSES, MOSES + " dlm_a= 1"], "test.nbest")) == 2
+    assert len(run(checks, [MOSES, MOSES + " dlm_a= 1"], "test.nbest")) == 2
     with pytest.raises(UsageError, match="UnknownWordPenalty0: no such feature"):
         guard(given=parse_weights(["UnknownWordPenalty0=1"]))
 
@@ -123,36 +125,42 @@ def test_weights_that_change_nothing_are_no_error(tmp_path):
 def test_a_name_twice_is_refused(tmp_path):
     with pytest.raises(UsageError, match="--weight LM0 is given twice"):
         parse_weights(["LM0=1", "S2ST0=1", "LM0=1"])
-    with pytest.raises(DataError, match=r"line 5: .*'LM0' has weights twice; also in line 3"):
+    with pytest.raises(DataError, match=r"line 5: .*'LM0' has weights twice; first in line 3"):
         weights_file(tmp_path, "LM0= 1", "S2ST0= 1", "LM0= 1")
 
 
 @pytest.mark.parametrize(
-    ("given", "own", "part"),
+    ("given", "own_features", "part"),
     [
-        (["LM0=1"], False, "--weight LM0: --tune does not weigh it; --baseline-features own"),
+        (
+            ["LM0=1"],
+            False,
+            "--weight LM0: --tune does not tune this feature; use --baseline-features own",
+        ),
         (
             ["Baseline=1"],
             True,
-            "--weight Baseline: --tune does not weigh it; --baseline-features t",
+            "--weight Baseline: --tune does not tune this feature; use --baseline-features t",
         ),
     ],
 )
-def test_tuning_does_not_drop_a_starting_weight(given, own, part):
+def test_tuning_does_not_drop_a_starting_weight(given, own_features, part):
     with pytest.raises(UsageError) as caught:
-        guard(given=parse_weights(given), own=own, tunes=True)
+        guard(given=parse_weights(given), own_features=own_features, tunes=True)
     assert part in str(caught.value)
-    guard(given=parse_weights(given), own=own)
-    guard(given=parse_weights([given[0].replace("=1", "=0")]), own=own, tunes=True)
+    guard(given=parse_weights(given), own_features=own_features)
+    guard(
+        given=parse_weights([given[0].replace("=1", "=0")]), own_features=own_features, tunes=True
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "rules"),
     [
-        (None, {"own": True}),
-        (None, {"own": True, "tunes": True}),
+        (None, {"own_features": True}),
+        (None, {"own_features": True, "tunes": True}),
         (["LM0=1", "TranslationModel0=1,1,1,1", "dlm_a=3"], {}),
-        (["LM0=1", "TranslationModel0=1,1,1,1", "dlm_a=3"], {"own": True, "tunes": True}),
+        (["LM0=1", "TranslationModel0=1,1,1,1", "dlm_a=3"], {"own_features": True, "tunes": True}),
     ],
 )
 def test_a_hypothesis_without_a_weighed_feature_is_named_by_its_line(given, rules):
@@ -160,14 +168,14 @@ def test_a_hypothesis_without_a_weighed_feature_is_named_by_its_line(given, rule
     for wrong, part in (
         (MOSES.replace("LM0= -3", ""), "no feature 'LM0', which has 1 value in test.nbest, line 1"),
         (MOSES.replace(" -4", ""), "feature 'TranslationModel0' has 3 values, but test.nbest, lin"),
-        (MOSES + " LM0= -3", "feature 'LM0' is there twice"),
+        (MOSES + " LM0= -3", "feature 'LM0' appears twice"),
         (MOSES + " dlm_a= 1 2", "feature 'dlm_a' has 2 values"),
     ):
-        own = guard(given=weights, **rules)
+        checks = guard(given=weights, **rules)
         fitting = [MOSES, MOSES + " dlm_a= 2", MOSES]
-        run(own, fitting, "test.nbest")
+        run(checks, fitting, "test.nbest")
         with pytest.raises(DataError) as caught:
-            run(own, [*fitting, wrong], "test.nbest")
+            run(checks, [*fitting, wrong], "test.nbest")
         assert str(caught.value).startswith("test.nbest, line 4: ")
         assert part in str(caught.value)
 
@@ -180,11 +188,11 @@ def test_features_that_nothing_weighs_may_vary():
 
 def test_own_features_have_to_exist():
     with pytest.raises(DataError, match=r"test\.nbest, line 1: no features"):
-        guard("", own=True)
-    guard("", own=False)
-    guard("", given=Weights({"S2ST0": (1.0,)}), own=True)
+        guard("", own_features=True)
+    guard("", own_features=False)
+    guard("", given=Weights({"S2ST0": (1.0,)}), own_features=True)
     with pytest.raises(DataError, match="feature 'New' has 1 value"):
-        run(guard(own=True), [MOSES, MOSES + " New= 1"], "test.nbest")
+        run(guard(own_features=True), [MOSES, MOSES + " New= 1"], "test.nbest")
 
 
 def test_a_shard_without_lists_checks_the_names_it_knows():
@@ -195,7 +203,7 @@ def test_a_shard_without_lists_checks_the_names_it_knows():
 
 def test_names_reach_messages_escaped_and_short():
     with pytest.raises(DataError) as caught:
-        run(guard(own=True), [MOSES + f" \x1b[31m{'x' * 90}= 1"])
+        run(guard(own_features=True), [MOSES + f" \x1b[31m{'x' * 90}= 1"])
     assert "\x1b" not in str(caught.value)
     assert "x" * 50 not in str(caught.value)
 
@@ -213,10 +221,10 @@ def test_real_moses_lists_fit_each_other_and_weights_of_their_counts():
         "PhrasePenalty0": 1, "TranslationModel0": 4,
     }  # fmt: skip
     given = Weights({name: (0.1,) * count for name, count in counts.items()})
-    for rules in (FeatureRules(NAMES), FeatureRules(NAMES, own=True, tunes=True)):
-        for weights in (None, given) if rules.own else (None,):
-            own = FeatureGuard(rules, weights, some(test)[0], test)
-            assert len(list(own.watch(some(dev), dev))) == 3
+    for rules in (FeatureRules(NAMES), FeatureRules(NAMES, own_features=True, tunes=True)):
+        for weights in (None, given) if rules.own_features else (None,):
+            checks = FeatureGuard(rules, weights, some(test)[0], test)
+            assert len(list(checks.watch(some(dev), dev))) == 3
     layout = FeatureRules(NAMES).layout(some(dev)[0][0], dev)
     assert dict(layout.counts) == {"Baseline": 1, **counts, "S2ST0": 1}
     for name, count in counts.items():

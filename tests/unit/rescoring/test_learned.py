@@ -155,7 +155,7 @@ def test_a_loss_on_held_out_lists_is_called_one():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (single, "fold 2 of 3 (--folds): its lists have nothing to choose between"),
+        (single, "fold 2 of 3 (--folds): all hypotheses of each of its lists"),
         (without_4_grams, None),
     ],
 )

@@ -143,7 +143,7 @@ def test_what_differs_without_changing_the_mathematics_is_said(tmp_path, data, c
     train(data, tmp_path, max_epoch=1.0, threads=1)
     with caplog.at_level("INFO", "s2st"):
         train(data, tmp_path, max_epoch=1.5, threads=1, log_interval=7)
-    (text,) = [text for text in caplog.messages if "options that differ" in text]
+    (text,) = [text for text in caplog.messages if "options changed since" in text]
     assert "max-epoch was 1.0, is 1.5" in text
     assert "log-interval was 50, is 7" in text
     assert "patience" not in text
