@@ -91,7 +91,7 @@ def last_checkpoints(save_dir: str, count: int) -> list[str]:
     names = dict(reversed(found))  # of two saves of an update the one with the plain name
     if len(names) < count:
         raise InputMissingError(
-            f"{save_dir}: holds {len(names)} numbered checkpoints, not {count}; `s2st train "
+            f"{save_dir}: contains {len(names)} numbered checkpoints, not {count}; `s2st train "
             f"--keep-last {count}` keeps so many{likely_save_folder(Path(save_dir))}"
         )
     return [str(names[update]) for update in sorted(names)[-count:]]
