@@ -1,4 +1,4 @@
-"""The job of `s2st inspect --verify`: reads every byte of a checkpoint or a store and checks it."""
+"""The job of `s2st inspect --verify`: check every byte of a checkpoint or store."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,18 +12,21 @@ from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
 
 def verify(folder: Path) -> dict[str, int]:
-    """Name -> size of every file of a good checkpoint or store, the manifest first.
+    """Check all files of a checkpoint or store.
+
+    Returns:
+        Size of each file by name, the manifest first.
 
     Raises:
-        InputMissingError: no such folder.
-        CheckpointError: a file that is missing, damaged, or not listed; it names the file.
+        InputMissingError: there is no such folder.
+        CheckpointError: a file is missing, damaged, or not in the manifest; the message names it.
     """
     return steady(folder, _verify)
 
 
 def _verify(folder: Path) -> dict[str, int]:
     if not folder.is_dir():
-        raise missing(folder, "no such folder (a checkpoint or a store is one)")
+        raise missing(folder, "no such folder; give a checkpoint or a store")
     if not (folder / MANIFEST).exists():
         message = "missing: without it this is neither a checkpoint nor a store"
         raise CheckpointError(message, str(folder / MANIFEST))
@@ -41,7 +44,7 @@ def _verify_store(folder: Path) -> Any:
     for name in store.splits:
         facts = store.manifest["splits"][name]
         if not isinstance(facts, dict) or facts.get("pairs") != len(store.split(name)):
-            message = f"damaged: its number of pairs of split {name[:80]} is not the arrays'"
+            message = f"damaged: the arrays have another number of pairs for split {name[:80]}"
             raise CheckpointError(message, str(folder / MANIFEST))
     _build_tokenizers(folder, (store.source_tokenizer, store.target_tokenizer))
     return store.manifest
