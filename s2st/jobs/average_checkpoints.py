@@ -1,6 +1,6 @@
-"""The job of `s2st average`: the mean of several checkpoints' weights as a new release.
+"""The job of `s2st average`: the mean of several checkpoints' weights as a new checkpoint.
 
-Averaging the last checkpoints of a run steadies what single ones owe to their last batches
+The mean of a run's last checkpoints depends less on the last batches than each of them
 (Junczys-Dowmunt et al. 2016; Vaswani et al. 2017, section 6.1).
 """
 
@@ -29,31 +29,31 @@ from s2st.training.checkpoint import likely_save_folder, numbered_checkpoints
 
 
 def average(paths: Sequence[str], weights: Sequence[float], release: str) -> None:
-    """Writes the mean of checkpoints' weights, summed in float64, to a new folder.
+    """Write the mean of the checkpoints' weights, computed in float64, to a new folder.
 
     Args:
         paths: the checkpoints, read one after the other.
-        weights: one a checkpoint; equal when empty.
+        weights: one weight per checkpoint; empty for equal weights.
         release: the new folder.
 
     Raises:
-        UsageError: weights that do not fit, or checkpoints that are not of one kind.
-        CheckpointError, InputMissingError: a checkpoint that cannot be used.
+        UsageError: the weights are wrong, or the checkpoints are of different models.
+        CheckpointError, InputMissingError: a checkpoint cannot be used.
         OutputError: the folder exists or cannot be written.
     """
     final = Path(release)
     if os.path.lexists(final):
-        raise OutputError(f"{final}: already exists; name a folder that does not")
-    shares = _shares(weights, len(paths))
+        raise OutputError(f"{final}: already exists; name a new folder")
+    factors = _factors(weights, len(paths))
     facts: list[dict[str, Any]] = []
-    record, mean = _mean(paths, shares, facts)
+    record, mean = _mean(paths, factors, facts)
     with durable_files.new_folder(final) as folder:
         write_model_files(folder, record, mean)
         write_manifest(folder, record, {"mean_of": facts})
 
 
 def average_last(save_dir: str, count: int, weights: Sequence[float], release: str) -> list[str]:
-    """Averages the last numbered checkpoints of a training run, which may still be running.
+    """Average the last numbered checkpoints of a training run, which may still be running.
 
     If the training removes one of them meanwhile, s2st looks for the last ones again.
 
@@ -82,44 +82,51 @@ def average_last(save_dir: str, count: int, weights: Sequence[float], release: s
 
 
 def last_checkpoints(save_dir: str, count: int) -> list[str]:
-    """The last `count` numbered checkpoints of a training, oldest first.
+    """Return the last `count` numbered checkpoints of a save folder, oldest first.
 
     Raises:
-        InputMissingError: there are fewer.
+        InputMissingError: the folder has fewer.
     """
     found = numbered_checkpoints(Path(save_dir))
-    names = dict(reversed(found))  # of two saves of an update the one with the plain name
+    names = dict(reversed(found))  # of two saves of one update, take the one without "+"
     if len(names) < count:
         raise InputMissingError(
             f"{save_dir}: contains {len(names)} numbered checkpoints, not {count}; `s2st train "
-            f"--keep-last {count}` keeps so many{likely_save_folder(Path(save_dir))}"
+            f"--keep-last {count}` keeps {count}{likely_save_folder(Path(save_dir))}"
         )
     return [str(names[update]) for update in sorted(names)[-count:]]
 
 
-def _shares(weights: Sequence[float], count: int) -> list[float]:
-    """What each checkpoint's weights are multiplied by; they are divided by the sum in the end."""
+def _factors(weights: Sequence[float], count: int) -> list[float]:
+    """Return the factor of each checkpoint; the caller divides by the sum of the factors."""
     if not weights:
         return [1.0] * count
     if len(weights) != count:
-        raise UsageError(f"{len(weights)} times --weight for {count} checkpoints: give one each")
+        raise UsageError(
+            f"{len(weights)} times --weight for {count} checkpoints: give one for each"
+        )
     for weight in weights:
         if not (math.isfinite(weight) and weight > 0):
-            raise UsageError(f"--weight {weight:g}: a weight is a number above 0")
+            raise UsageError(f"--weight {weight:g}: give a number above 0")
     return list(weights)
 
 
 def _mean(
-    paths: Sequence[str], shares: Sequence[float], facts: list[dict[str, Any]]
+    paths: Sequence[str], factors: Sequence[float], facts: list[dict[str, Any]]
 ) -> tuple[ModelRecord, dict[str, torch.Tensor]]:
-    """The first checkpoint's record, and the weighted mean of each tensor in its own data type.
+    """Return the first record, and the weighted mean of each tensor in the tensor's data type.
 
-    Only one model is in memory at a time. Appends the facts of each checkpoint to `facts`.
+    Only one model is in memory at a time.
+
+    Args:
+        paths: the checkpoints.
+        factors: one factor per checkpoint.
+        facts: receives one record of each checkpoint for the manifest.
     """
     first: SavedModel | None = None
     sums: dict[str, torch.Tensor] = {}
     kinds: dict[str, torch.dtype] = {}
-    for path, share in zip(paths, shares, strict=True):
+    for path, factor in zip(paths, factors, strict=True):
         saved, model = load_saved(path, torch.device("cpu"))
         first = first or saved
         _check_alike(first, saved)
@@ -128,22 +135,26 @@ def _mean(
             {
                 "checkpoint": str(saved.place.resolve()),
                 "update": saved.summary.get("update"),
-                "weight": share,
+                "weight": factor,
                 "weights_hash": weights_hash(tensors),
             }
         )
         for name, tensor in tensors.items():
-            added = tensor.double().mul_(share)
-            sums[name] = sums[name].add_(added) if name in sums else added
+            scaled = tensor.double().mul_(factor)
+            sums[name] = sums[name].add_(scaled) if name in sums else scaled
             kinds[name] = tensor.dtype
-    total = math.fsum(shares)
+    total = math.fsum(factors)
     assert first is not None
     mean = {name: sums.pop(name).div_(total).to(kinds[name]) for name in list(sums)}
     return first.record, mean
 
 
 def _check_alike(first: SavedModel, other: SavedModel) -> None:
-    """Raises UsageError that names the first difference and both checkpoints."""
+    """Check that two checkpoints are of one model.
+
+    Raises:
+        UsageError: they are not; the message names the first difference and both checkpoints.
+    """
     found = next(_differences(first.record, other.record), None)
     if found is not None:
         text, left, right = found
@@ -154,7 +165,7 @@ def _check_alike(first: SavedModel, other: SavedModel) -> None:
 
 
 def _differences(first: ModelRecord, other: ModelRecord) -> Iterator[tuple[str, str, str]]:
-    """(what, of the first, of the other) wherever two records differ."""
+    """Yield (what differs, value in the first, value in the other) for two records."""
     if first.architecture != other.architecture:
         yield "the architecture", first.architecture, other.architecture
         return
