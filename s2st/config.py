@@ -30,7 +30,7 @@ C = TypeVar("C")
 MOST_BYTES = 1 << 16  # of an option file
 MOST_DOTS = 2000  # in one: time and memory of reading a key a.b.c grow with their square
 MOST_INTEGER = (1 << 63) - 1  # what torch, numpy and itertools take
-MOST_WEIGHT = 1e9  # of a model or a feature: sums of products stay finite
+MOST_WEIGHT = 1e9  # of a model in an ensemble or a mean
 EMPTY = "leave the option out, or give it a value"
 
 

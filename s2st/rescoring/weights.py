@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from s2st.config import MOST_WEIGHT, Range
+from s2st.config import Range
 from s2st.errors import DataError, OutputError, UsageError
 from s2st.text.lines import open_output, read_lines
 from s2st.text.nbest import ASCII_SPACE, parse_features
@@ -19,7 +19,8 @@ BASELINE = "Baseline"  # the SMT system's own total, kept as a feature
 MODEL = "S2ST"  # with a number: log-probabilities of the models; begins all names of ours
 CHANNEL = "S2STChannel"  # with a number: log-probabilities of the source, by channel models
 LENGTH = "S2STLength"  # words of the hypothesis
-RANGE = Range(-MOST_WEIGHT, MOST_WEIGHT)
+# of a weight: more than tuning gives features of the smallest spread; sums stay finite
+RANGE = Range(-1e30, 1e30)
 _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 

@@ -27,7 +27,7 @@ from s2st.errors import (
     OutputError,
     S2STError,
 )
-from s2st.rescoring.weights import Weights, read_weights, write_weights
+from s2st.rescoring.weights import RANGE, Weights, read_weights, write_weights
 from s2st.scoring.build import load_members
 from s2st.text.nbest import NBestEntry, read_nbest
 
@@ -176,7 +176,7 @@ NAME = st.text(
     min_size=1,
     max_size=6,
 )
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+FLOATS = st.floats(RANGE.minimum, RANGE.maximum)
 
 
 @fixed(150)
