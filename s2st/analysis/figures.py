@@ -277,12 +277,17 @@ def _canvas(
             yield Figure(figsize=inches, layout="constrained")
 
 
+def _drawable(text: str) -> str:
+    """Text with a sign for each byte of a file's name that is no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _axes(figure: Any, x_label: str, y_label: str, title: str) -> Any:
     axes = figure.add_subplot()
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if title:
-        axes.set_title(title, fontsize=11)
+        axes.set_title(_drawable(title), fontsize=11)
     axes.grid(color=INK, alpha=0.13, linewidth=0.7)
     axes.set_axisbelow(True)
     return axes
@@ -299,7 +304,7 @@ def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], length: f
         )  # fmt: skip
         for text, name in zip(legend.get_texts(), names, strict=True):
             # given above, a name with _ first would be left out
-            text.set_text(textwrap.fill(name, _WIDEST_NAME))
+            text.set_text(textwrap.fill(_drawable(name), _WIDEST_NAME))
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()
@@ -363,7 +368,7 @@ def _save(figure: Any, path: str | Path, title: str, with_png: bool = True) -> t
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
     durable_files.replace_file(
-        svg, _for_pages(drawn.getvalue().decode(), title or svg.stem).encode()
+        svg, _for_pages(drawn.getvalue().decode(), _drawable(title or svg.stem)).encode()
     )
     if with_png:
         drawn = io.BytesIO()

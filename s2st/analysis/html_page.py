@@ -30,7 +30,8 @@ SIGNS = {"good": "✓", "bad": "✗", "unsure": "?"}
 FACTS_TITLE = "How this was made"
 _PLAIN_BELOW = 1e15  # numbers from here on are shown with an exponent
 _SHORT = 30  # characters of a first column that stays in view while the others scroll
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # what HTML cannot hold
+# what HTML cannot hold; lone surrogates stand for bytes of a file's name that are no UTF-8
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def render_page(report: Report) -> bytes:

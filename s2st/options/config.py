@@ -32,7 +32,7 @@ C = TypeVar("C")
 MOST_BYTES = 1 << 16  # largest option file
 MOST_DOTS = 2000  # in an option file: parsing a key a.b.c takes quadratic time and memory
 MOST_INTEGER = (1 << 63) - 1  # largest integer of torch, numpy and itertools
-MOST_WEIGHT = 1e9  # of a model or a feature, so that sums of products stay finite
+MOST_WEIGHT = 1e9  # weight of a model in an ensemble or a mean
 EMPTY = "leave the option out, or give it a value"
 
 

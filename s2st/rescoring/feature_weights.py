@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from s2st.errors import DataError, OutputError, S2STError, UsageError
-from s2st.options.config import MOST_WEIGHT, Range
+from s2st.options.config import Range
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_lists import ASCII_SPACE, parse_features
 from s2st.text.whole_files import write_whole
@@ -22,7 +22,8 @@ BASELINE = "Baseline"  # total of the baseline system
 MODEL = "S2ST"  # with a number: log-probability under a model; prefix of all names of s2st
 CHANNEL = "S2STChannel"  # with a number: log-probability of the source under a channel model
 LENGTH = "S2STLength"  # number of words of the hypothesis
-RANGE = Range(-MOST_WEIGHT, MOST_WEIGHT)
+# more than tuning gives to features of the smallest spread; sums stay finite
+RANGE = Range(-1e30, 1e30)
 _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 

@@ -27,7 +27,7 @@ from s2st.errors import (
     S2STError,
 )
 from s2st.options.config import MOST_BYTES, read_option_file
-from s2st.rescoring.feature_weights import Weights, read_weights, write_weights
+from s2st.rescoring.feature_weights import RANGE, Weights, read_weights, write_weights
 from s2st.scoring.load_scorers import load_members
 from s2st.text.nbest_lists import NBestEntry, read_nbest
 
@@ -176,7 +176,7 @@ NAME = st.text(
     min_size=1,
     max_size=6,
 )
-FLOATS = st.floats(-1e9, 1e9, allow_nan=False)  # the range of weights
+FLOATS = st.floats(RANGE.minimum, RANGE.maximum)
 
 
 @fixed(150)

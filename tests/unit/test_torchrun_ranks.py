@@ -58,7 +58,7 @@ def test_an_error_that_is_no_loss_of_a_rank_stays_what_it_is(monkeypatch):
 CPU = torch.device("cpu")
 
 
-def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
+def test_batches_that_ranks_cannot_share_evenly_are_refused(monkeypatch):
     from s2st.jobs.train import TRAIN_SPEC
     from s2st.options.resolution import OptionSource, resolve
     from s2st.training.observer import Observer
@@ -66,7 +66,7 @@ def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "1"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
     options = resolve(TRAIN_SPEC, [OptionSource("test", {"update_freq": 6})])
-    with pytest.raises(UsageError, match=r"--update-freq 6.*4 processes; use --update-freq 8"):
+    with pytest.raises(UsageError, match=r"--update-freq 6.*4 processes.*; use --update-freq 8"):
         run_training("nowhere", options, Observer(), lambda: 0)
 
 
