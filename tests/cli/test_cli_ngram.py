@@ -147,7 +147,7 @@ def test_the_file_tells_its_tokenizer(s2st, text, tmp_path):
     damaged = tmp_path / "damaged.arpa"
     damaged.write_text(path.read_text("utf-8").replace('"moses"', '"mosses"', 1), "utf-8")
     outcome = s2st("score", "--checkpoint", damaged, "--target", tmp_path / "t")
-    outcome.check_error(65, "damaged.arpa", "line 1", "no tokenizer")
+    outcome.check_error(65, "damaged.arpa", "line 1", "no known tokenizer")
 
 
 def test_a_dictionary_of_other_words_is_told(s2st, text, tmp_path):

@@ -83,7 +83,7 @@ def test_words_without_a_mass_of_unknown_ones(tmp_path):
     [
         ("\\data\\", "data", "no line .data."),
         ("ngram 1=5", "ngram 1=five", "line 3: expected `ngram N=count`"),
-        ("ngram 2=3", "ngram 3=3", "line 4: order 3 where 2"),
+        ("ngram 2=3", "ngram 3=3", "line 4: expected order 2, not 3"),
         ("ngram 1=5\nngram 2=3\nngram 3=1\n", "", "line 4: expected `ngram N=count`"),
         ("ngram 1=5", "ngram 1=6", "line 13: 5 1-grams, but ngram 1=6"),
         ("ngram 2=3", "ngram 2=2", r"line 17: expected .3-grams:"),
@@ -206,5 +206,5 @@ def test_a_tokenizer_is_told_in_the_same_reading(tmp_path):
     assert read_model(path)[1] == read_words(path)[1] == spec
     for bad in ("{}", "[" * 100_000, '{"name": 1, "options": {}, "language": ""}'):
         path.write_text(f"{COMMENT}{bad}\n{SMALL}")
-        with pytest.raises(DataError, match="line 1: no tokenizer"):
+        with pytest.raises(DataError, match="line 1: the comment names no known tokenizer"):
             read_model(path)
