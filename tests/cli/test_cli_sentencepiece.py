@@ -190,7 +190,7 @@ def test_fewer_pieces_than_asked_for_and_lines_left_out_are_told(prepare, tmp_pa
     store = Store(tmp_path / "data")
     made = len(pieces_of(store.target_tokenizer.model)) + 3
     assert f"{made:,} pieces, not --sentencepiece-vocab-size 7000" in fewer
-    (left,) = [line for line in outcome.err.splitlines() if "left out" in line]
+    (left,) = [line for line in outcome.err.splitlines() if "skipped lines" in line]
     for part in ("ko:", "2 of more than 4,192 bytes", "1 with"):
         assert part in left
     assert "a" not in pieces_of(store.target_tokenizer.model)  # only the long lines had it
