@@ -19,14 +19,6 @@ TINY = [
     "--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0",
     "--max-epoch", "2", "--batch-size", "32", "--lr", "0.05", "--threads", "1",
 ]  # fmt: skip
-
-
-def replaced(options: Sequence[object], flag: str, value: object) -> list[object]:
-    """The options with another value of one of them, which must be given once."""
-    at = options.index(flag)
-    return [*options[: at + 1], value, *options[at + 2 :]]
-
-
 # what in-process runs must not inherit or leave behind
 STATELESS_LOGGER = "s2st"
 

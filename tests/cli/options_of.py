@@ -81,3 +81,9 @@ def _of_config(words: tuple[str, ...], config_type: type) -> Iterator[Parameter]
     made = _options(config_type, {}, "")
     for spec, parameter in zip(option_specs(config_type), made, strict=True):
         yield Parameter(words, parameter, spec)
+
+
+def replaced(options: Sequence[object], flag: str, value: object) -> list[object]:
+    """The options with another value of one of them, which must be given once."""
+    at = options.index(flag)
+    return [*options[: at + 1], value, *options[at + 2 :]]

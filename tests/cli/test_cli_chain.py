@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from conftest import replaced
+from options_of import replaced
 
 from s2st.demo_corpus import read_corpus
 from s2st.text.nbest_lists import read_nbest

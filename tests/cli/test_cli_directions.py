@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import replaced
+from options_of import replaced
 
 from s2st.data.store import Store
 from s2st.demo_corpus import read_corpus
@@ -210,7 +210,7 @@ def test_attention_is_that_of_the_members_that_read_a_source(s2st, made, files):
     assert s2st("generate", *own, "--alignments", alone, files / "src").code == 0
     assert len(alone.read_text().splitlines()) == len(SOURCES)
     refused = s2st("generate", "--checkpoint", made["lm"], "--alignments", beside, files / "src")
-    refused.check_error(2, "reads a source")
+    refused.check_error(2, "needs a model with a source")
     exhaustive = ["--search", "exhaustive", "--alignments", beside]
     s2st("generate", *own[:2], *exhaustive, files / "src").check_error(2, "word by word")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-from conftest import replaced
+from options_of import replaced
 
 from s2st.data.store import Store
 from s2st.errors import DataError
