@@ -116,7 +116,7 @@ def test_a_second_ctrl_c_ends_even_what_is_held():
 
 
 def test_nothing_comes_in_the_way_of_the_end():
-    body = ("signals.finish()", "print('done', flush=True)", "sys.stdin.readline()")
+    body = ("signal_handlers.finish()", "print('done', flush=True)", "sys.stdin.readline()")
     with start(script(*body), stdin=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"done\n"
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
