@@ -212,7 +212,8 @@ def test_attention_is_that_of_the_members_that_read_a_source(s2st, made, files):
     refused = s2st("generate", "--checkpoint", made["lm"], "--alignments", beside, files / "src")
     refused.check_error(2, "needs a model with a source")
     exhaustive = ["--search", "exhaustive", "--alignments", beside]
-    s2st("generate", *own[:2], *exhaustive, files / "src").check_error(2, "needs a search that gives attention")
+    refused = s2st("generate", *own[:2], *exhaustive, files / "src")
+    refused.check_error(2, "needs a search that gives attention")
 
 
 def test_every_feature_warns_of_text_that_its_model_does_not_know(s2st, made, world, files):

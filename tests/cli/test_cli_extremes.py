@@ -65,7 +65,8 @@ def test_a_job_that_nests_without_end_is_damaged(s2st, world, tmp_path):
     command = ("rescore-nbest", lists, "--source", world.source, "--checkpoint", world.forward)
     (tmp_path / "out.parts").mkdir()
     (tmp_path / "out.parts" / "job").write_bytes(b"s2st work queue\n" + b"[" * 100_000)
-    s2st(*command, "-o", out, "--resume").check_error(2, "out.parts", "its job file, which is damaged")
+    resumed = s2st(*command, "-o", out, "--resume")
+    resumed.check_error(2, "out.parts", "its job file, which is damaged")
 
 
 def test_json_that_nests_without_end_is_a_value_error():
