@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from conftest import replaced
 
 ODD = os.fsdecode(b"m\xff\xfe")
 
@@ -18,7 +19,7 @@ def odd(s2st, world, tiny, tmp_path_factory):
         shutil.copy(path, folder / f"{name}{ODD}")
     train = ["train", folder / ODD, *tiny, "-a", "lstm-attention", "--save-dir", folder / "run"]
     for epochs in (1, 2):  # the second goes on from the first
-        outcome = s2st(*train, "--max-epoch", epochs)
+        outcome = s2st(*replaced(train, "--max-epoch", epochs))
         assert outcome.code == 0, outcome.err
     return folder
 
