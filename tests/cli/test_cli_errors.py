@@ -115,7 +115,7 @@ CASES = [
     (DATA, f"{PREPROCESS} --srcdict {{file}}", "{file}, line 1"),
     # n-best lists
     (DATA, f"{RESCORE} {{bad.nbest}}", "{bad.nbest}, line 2: 3 fields"),
-    (DATA, f"{RESCORE} {{id.nbest}}", "{id.nbest}, line 2: id 12 but the source has 12 lines"),
+    (DATA, f"{RESCORE} {{id.nbest}}", "{id.nbest}, line 2: id 12, but the source has 12 lines"),
     (DATA, f"{RESCORE} {{back.nbest}}", "{back.nbest}, line 2"),
     (DATA, f"{RESCORE} {{src}}", "{src}, line 1: 1 fields"),
     (DATA, f"{RESCORE} {{latin1}}", "{latin1}"),

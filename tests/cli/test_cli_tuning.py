@@ -90,7 +90,7 @@ def test_normalize_divides_by_the_spread_within_lists_and_centers(rescore):
 
 def test_lopsided_spreads_are_said_once_and_not_after_normalizing(rescore):
     plain = rescore()
-    assert plain.err.count("nearly the model's choice alone") == 1
+    assert plain.err.count("nearly follows the model's choice alone") == 1
     assert "nearly" not in rescore("--normalize", "list").err
 
 
@@ -225,7 +225,7 @@ def test_cased_lists_are_warned_about_with_figures(rescore, files, tmp_path):
         )
     )
     outcome = rescore(name=tmp_path / "list")
-    assert "lower-case it" in outcome.err
+    assert "lowercase the text" in outcome.err
     assert "%" in outcome.err
 
 

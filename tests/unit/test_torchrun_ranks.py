@@ -66,7 +66,7 @@ def test_batches_that_cannot_be_dealt_evenly_are_refused(monkeypatch):
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "1"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
     options = resolve(TRAIN_SPEC, [Layer("test", {"update_freq": 6})])
-    with pytest.raises(UsageError, match=r"--update-freq 6.*4 processes; use --update-freq 8"):
+    with pytest.raises(UsageError, match=r"--update-freq 6: 4 processes .*use --update-freq 8"):
         run_training("nowhere", options, Observer(), lambda: 0)
 
 

@@ -43,7 +43,7 @@ def test_who_has_no_map(attending):
         forced_map(attending, "  ", "v")
     with pytest.raises(UsageError, match="no attention"):
         forced_map(mixed_members()[0], "a", "v")
-    with pytest.raises(UsageError, match="to show its attention"):
+    with pytest.raises(UsageError, match="on each side for the maps"):
         attention_section(attending, [("a " * 41, "v"), ("", "v"), ("a", "")])
 
 
