@@ -215,7 +215,7 @@ def test_streams_cannot_be_dealt(s2st, world, text, tmp_path, monkeypatch):
     for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("LOCAL_RANK", "0")):
         monkeypatch.setenv(name, value)
     generate = ["generate", "--checkpoint", world.forward]
-    part = "2 processes need files"
+    part = "2 processes need regular files"
     s2st(*generate, "-o", tmp_path / "out", stdin=b"a\n").check_error(2, part)
     s2st(*generate, text).check_error(2, part)
     s2st(*generate, text, "-o", os.devnull).check_error(2, part)
@@ -254,7 +254,7 @@ def test_a_hung_rank_ends_the_job_within_the_time_out(world, text, forked, tmp_p
     assert "--rank-timeout 1 seconds" in said[0].splitlines()[-1]
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
-    assert "before)" in forked(2, *command, "-o", tmp_path / "out", "--resume")[0]
+    assert "by an earlier run)" in forked(2, *command, "-o", tmp_path / "out", "--resume")[0]
 
 
 @pytest.mark.slow
@@ -274,7 +274,7 @@ def test_nobody_ends_before_the_first_has_joined_the_answers(
     assert "--rank-timeout 8 seconds" in said[-1].splitlines()[-1]
     assert not (tmp_path / "out").exists()
     monkeypatch.undo()
-    assert "before)" in forked(2, *command, "--resume")[0]
+    assert "by an earlier run)" in forked(2, *command, "--resume")[0]
 
 
 WORKER = """

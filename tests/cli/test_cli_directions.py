@@ -210,9 +210,10 @@ def test_attention_is_that_of_the_members_that_read_a_source(s2st, made, files):
     assert s2st("generate", *own, "--alignments", alone, files / "src").code == 0
     assert len(alone.read_text().splitlines()) == len(SOURCES)
     refused = s2st("generate", "--checkpoint", made["lm"], "--alignments", beside, files / "src")
-    refused.check_error(2, "reads a source")
+    refused.check_error(2, "a model with a source")
     exhaustive = ["--search", "exhaustive", "--alignments", beside]
-    s2st("generate", *own[:2], *exhaustive, files / "src").check_error(2, "word by word")
+    outcome = s2st("generate", *own[:2], *exhaustive, files / "src")
+    outcome.check_error(2, "a search that gives attention")
 
 
 def test_every_feature_warns_of_text_that_its_model_does_not_know(s2st, made, world, files):

@@ -181,7 +181,7 @@ def test_a_run_goes_from_one_process_to_four_and_back(tmp_path):
 
 
 REFUSED = {
-    "processes": ({}, 2, "--pipeline-stages 2 and --vocabulary-parts 2 take 4 processes"),
+    "processes": ({}, 2, "--pipeline-stages 2 and --vocabulary-parts 2 need 4 processes"),
     "layers": ({"layers": 1}, 4, "--pipeline-stages 2: a stage needs a layer"),
     "context": ({"context": "every-step"}, 4, "--context every-step"),
     "words": ({"vocabulary_parts": 5}, 10, "8 target words cannot be divided"),
