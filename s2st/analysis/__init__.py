@@ -1,1 +1,1 @@
-"""Analysis: where a system is good, what its states hold, and the report that shows it."""
+"""Layer 8, analysis: BLEU by kind of sentence, attention, states, figures and HTML reports."""

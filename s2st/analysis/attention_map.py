@@ -1,6 +1,6 @@
-"""The map of a sentence's attention: how much each target word took from each source word.
+"""Attention maps: the attention weights of each target word over the source words of a sentence.
 
-Rows are target words, columns source words, in the order of the text, the ends of both last.
+Rows are target words, columns are source words, in the order of the text. EOS is last in both.
 """
 
 import tempfile
@@ -22,20 +22,19 @@ from s2st.search.base import Search
 from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID
 
 END = SPECIALS[EOS_ID]
-SHOWN = 2  # maps of a report
-LONGEST_SHOWN = 40  # words of a side of such a map
+SHOWN = 2  # number of maps in a report
+LONGEST_SHOWN = 40  # largest number of words per side of a map in a report
 
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """One sentence pair.
+    """The attention map of one sentence pair.
 
     Attributes:
-        source: S labels, its words and END; a word that the model does not know has `(unk)`
-            behind it.
-        target: T labels, likewise.
-        weights: (T, S); rows sum to 1.
-        log_prob: of the target, in nats.
+        source: S labels: the words and END. A word that the model does not know ends in `(unk)`.
+        target: T labels of the same form.
+        weights: (T, S) attention weights; rows sum to 1.
+        log_prob: log-probability of the target, in nats.
     """
 
     source: tuple[str, ...]
@@ -45,7 +44,7 @@ class AttentionMap:
 
 
 def forced_map(scorer: Scorer, source: str, target: str) -> AttentionMap:
-    """The map of a pair of lines: the model reads the target word by word.
+    """Compute the map of a given source and target line.
 
     Raises:
         UsageError: the scorer gives no attention.
@@ -66,7 +65,11 @@ def forced_map(scorer: Scorer, source: str, target: str) -> AttentionMap:
 
 
 def searched_map(scorer: Scorer, search: Search, source: str) -> AttentionMap:
-    """The map of a line and its best translation; raises as `forced_map`."""
+    """Translate a line and return the map of its best translation.
+
+    Raises:
+        UsageError: scorer or search give no attention.
+    """
     batch = make_source([scorer.source.ids(_words(scorer, source))], [0])
     best = search(scorer, batch)[0][0]
     if best.attention is None:
@@ -78,7 +81,7 @@ def searched_map(scorer: Scorer, search: Search, source: str) -> AttentionMap:
 def draw_attention(
     path: str | Path, found: AttentionMap, title: str = "", png: bool = True
 ) -> tuple[Path, Path]:
-    """Draws a map as `draw_map` does."""
+    """Draw a map; see `figures.draw_map`."""
     return draw_map(
         path, found.weights, rows=found.target, columns=found.source,
         x_label="source", y_label="target", title=title, png=png,
@@ -86,10 +89,14 @@ def draw_attention(
 
 
 def attention_section(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Section:
-    """The maps of the first SHOWN pairs of a source and a target line that are short enough.
+    """Return a report section with the maps of the first SHOWN pairs that are short enough.
+
+    Args:
+        scorer: a model with attention.
+        pairs: source and target lines.
 
     Raises:
-        UsageError: there is no such pair, or the scorer gives no attention.
+        UsageError: no pair is short enough, or the scorer gives no attention.
     """
     figures: list[Figure] = []
     lines = iter(pairs)
@@ -104,33 +111,34 @@ def attention_section(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Secti
             name = Path(folder) / f"attention-{len(figures)}"
             svg, _ = draw_attention(name, forced_map(scorer, source, target), png=False)
             data = svg.read_bytes()
-        alt = f"Map of what each word of {target!r} attends to in {source!r}"
+        alt = f"Map of the attention of each word of {target!r} to the words of {source!r}"
         figures.append(Figure(f"{source} / {target}", alt, "image/svg+xml", data))
         if len(figures) == SHOWN:
-            deque(lines, maxlen=0)  # to their end, where line counts and checksums are compared
+            deque(lines, maxlen=0)  # read to the end, where line counts and checksums are checked
     if not figures:
-        message = f"no pair of lines with 1 to {LONGEST_SHOWN} words a side, to show its attention"
+        message = f"no pair of lines with 1 to {LONGEST_SHOWN} words on each side for the maps"
         raise UsageError(message)
     text = (
-        "How much each target word (row) took from each source word (column), the darker the "
-        "more, when the model reads the given target."
+        "Attention of each target word (row) to each source word (column) when the model reads "
+        "the given target. Darker cells have larger weights."
     )
     return Section("Attention", (text,), tuple(figures))
 
 
 def _no_attention() -> UsageError:
     return UsageError(
-        "the model has no attention, as lstm-attention has (in an ensemble, all members need it)"
+        "the model has no attention; use one such as lstm-attention (in an ensemble, all members "
+        "need it)"
     )
 
 
 def _words(scorer: Scorer, source: str) -> list[str]:
-    """The tokens of a source line; raises UsageError where there is none."""
+    """Return the tokens of a source line; raise UsageError if there are none."""
     words = scorer.source.tokenizer.encode(source)
     if scorer.source.absent:
-        raise UsageError("the model reads no source, so that it has no attention to it")
+        raise UsageError("this is a language model: it has no attention to a source")
     if not words:
-        raise UsageError("the source line has no words, so that nothing can be attended to")
+        raise UsageError("the source line has no words, so there is no attention to show")
     return words
 
 
@@ -141,7 +149,7 @@ def _map(
     weights: npt.NDArray[np.float64],
     log_prob: float,
 ) -> AttentionMap:
-    """The map of rows in the model's own order."""
+    """Return the map; `weights` has its rows in the direction of the model."""
     source_words = scorer.source.tokenizer.encode(source)
     return AttentionMap(
         (*_labels(source_words, scorer.source.ids(source_words)), END),

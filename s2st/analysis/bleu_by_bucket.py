@@ -1,7 +1,7 @@
-"""The room of curves: BLEU of a system as sentences get longer, or rarer.
+"""BLEU by sentence length or word rarity: corpus BLEU of overlapping windows of sorted sentences.
 
-Sentences are sorted by a key and looked at through windows that overlap, so that the curve is
-smooth and no sentence is left out; each window has its corpus BLEU with a bootstrap interval.
+Sentences are sorted by a key. Windows overlap, which makes the curve smooth and leaves out no
+sentence. Each window has its corpus BLEU with a bootstrap interval.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ class CurvePoint:
     """One system in one window.
 
     Attributes:
-        system: its name.
-        sentences: how many the window holds.
-        key_low, key_mean, key_high: of the window's keys.
-        bleu: corpus BLEU of the window's sentences, in percent.
+        system: name of the system.
+        sentences: number of sentences in the window.
+        key_low, key_mean, key_high: lowest, mean and highest key.
+        bleu: corpus BLEU of the sentences, in percent.
         bleu_low, bleu_high: its 95 % bootstrap interval.
     """
 
@@ -42,19 +42,19 @@ class CurvePoint:
 
 
 def windows(sentences: int, buckets: int) -> list[tuple[int, int]]:
-    """Start and end of overlapping windows over sorted sentences, near-equally wide.
+    """Return start and end of overlapping windows of nearly equal width over sorted sentences.
 
-    The sentences are cut into `buckets` + 1 near-equal parts; a window is two neighbouring parts,
-    so that each shares half with the next. With one bucket the window is all of them.
+    The sentences are cut into `buckets` + 1 nearly equal parts. A window is two neighboring parts,
+    so it shares half its sentences with the next one. With one bucket, the window is everything.
 
     Raises:
-        UsageError: no bucket, or more buckets than sentences.
+        UsageError: `buckets` is 0, or above the number of sentences.
     """
     if not 1 <= buckets <= sentences:
         raise UsageError(
             f"{buckets} buckets over {sentences} sentences: give 1 to {sentences}"
             if sentences
-            else "no sentence to put into buckets"
+            else "no sentences to put into buckets"
         )
     parts = buckets + 1
     cuts = [(2 * sentences * i + parts) // (2 * parts) for i in range(parts + 1)]
@@ -71,23 +71,23 @@ def bucket_curves(
     seed: int = 12345,
     tokenize: str | None = None,
 ) -> tuple[CurvePoint, ...]:
-    """BLEU of each system in each window of the sentences sorted by key.
+    """Compute the BLEU of each system in each window of the sentences sorted by key.
 
     Args:
-        systems: name and lines of each.
+        systems: name and lines of each system.
         references: one sequence of lines per reference set.
-        keys: one a sentence; sentences of equal keys stay in order, those of NaN are left out.
-        buckets: how many windows, see `windows`.
-        samples: resamplings of a window's sentences; the same for all systems.
-        seed: of the resampling.
-        tokenize: sacreBLEU's tokenizer; None is multi-bleu.perl's tokenised BLEU.
+        keys: one key per sentence. Equal keys keep their order; sentences with NaN are left out.
+        buckets: number of windows, see `windows`.
+        samples: number of resamplings of a window; all systems share them.
+        seed: seed of the resampling.
+        tokenize: sacreBLEU's tokenizer; None is the tokenized BLEU of multi-bleu.perl.
 
     Returns:
-        The points, system by system, in each by rising key.
+        The points, system by system, by rising key.
 
     Raises:
-        DataError: numbers of lines that differ, or no sentence.
-        UsageError: too many buckets, an unknown tokenizer, no resampling.
+        DataError: numbers of lines differ, or there are no sentences.
+        UsageError: too many buckets, an unknown tokenizer, or no samples.
     """
     if samples < 1:
         raise UsageError(f"the number of bootstrap samples must be at least 1, not {samples}")
@@ -111,7 +111,7 @@ def _check_lines(
     systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], keys: int
 ) -> None:
     if not references:
-        raise DataError("no reference is given")
+        raise DataError("no reference: give at least one")
     for name, lines in [
         *systems,
         *((f"reference {i}", lines) for i, lines in enumerate(references, start=1)),
@@ -136,18 +136,18 @@ def _point(
 
 
 def curve_series(points: Sequence[CurvePoint]) -> list[Series]:
-    """The curves of `bucket_curves` as `figures.draw_curves` draws them."""
+    """Return the points of `bucket_curves` as the series of `figures.draw_curves`."""
     names = list(dict.fromkeys(point.system for point in points))
     series = []
     for name in names:
-        own = [point for point in points if point.system == name]
+        curve = [point for point in points if point.system == name]
         series.append(
             Series(
                 name,
-                [point.key_mean for point in own],
-                [point.bleu for point in own],
-                [point.bleu_low for point in own],
-                [point.bleu_high for point in own],
+                [point.key_mean for point in curve],
+                [point.bleu for point in curve],
+                [point.bleu_low for point in curve],
+                [point.bleu_high for point in curve],
             )
         )
     return series

@@ -1,7 +1,7 @@
-"""Fonts for figures: whether the machine has the characters of a label, and what to do if not.
+"""Fonts of figures: find installed fonts for the characters of all labels, or warn.
 
-matplotlib draws a box for a character that its font lacks. Fonts that have such characters are
-looked for on the machine, and stand in the list of families after the figure's own.
+matplotlib draws a box for a character that its font lacks. This module searches the machine for
+fonts with such characters and adds them to the figure's font families.
 """
 
 import logging
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("s2st")
-MOST_FILES = 500  # fonts that are opened in search of a character
-SHOWN = 8  # characters named in a warning
-# parts of file names, those that are tried first in front
+MOST_FILES = 500  # largest number of font files to open
+SHOWN = 8  # largest number of characters in a warning
+# parts of file names, in the order in which fonts are tried
 PREFERRED = (
     "notosanscjk", "nanumgothic", "sourcehansans", "malgun", "applesdgothicneo", "notosanskr",
     "pingfang", "hiraginosans", "msyh", "yugoth", "wqy", "ipag", "takaogothic", "undotum",
@@ -22,29 +22,31 @@ PREFERRED = (
     "unifont", "sans", "gothic",
 )  # fmt: skip
 OTHER_STYLES = ("bold", "italic", "oblique", "light", "thin", "black", "medium", "mono", "serif")
-NO_FONTS = ("lastresort",)  # has a box for every character
+NO_FONTS = ("lastresort",)  # this font has a box for every character
 CJK = ("CJK ", "HANGUL ", "HIRAGANA ", "KATAKANA", "BOPOMOFO ", "IDEOGRAPHIC ", "FULLWIDTH ")
 # Debian's packages
 CJK_PACKAGE, SYMBOLS_PACKAGE, OTHER_PACKAGE = "fonts-noto-cjk", "fonts-symbola", "fonts-noto-core"
 
-_told: set[str] = set()  # what a process has warned of
+_warned: set[str] = set()  # packages that this process has named in a warning
 
 
 @contextmanager
-def fonts_for(texts: Iterable[str], told: bool = True) -> Iterator[list[str]]:
-    """The families that a figure needs beside its own font; matplotlib knows them inside.
+def fonts_for(texts: Iterable[str], warn: bool = True) -> Iterator[list[str]]:
+    """Find the font families that a figure needs besides its default font.
+
+    matplotlib knows the families for the duration of the context.
 
     Args:
-        texts: all that the figure shows.
-        told: warn of characters that no font of the machine has, once a process.
+        texts: all texts of the figure.
+        warn: whether to warn, once per process, of characters that no installed font has.
 
     Yields:
         Names of font families, the best one first.
     """
     from matplotlib.font_manager import FontProperties, fontManager
 
-    own = fontManager.findfont(FontProperties())
-    missing = _missing(own, set().union(*texts))
+    default_font = fontManager.findfont(FontProperties())
+    missing = _missing(default_font, set().union(*texts))
     known: list[Any] = list(fontManager.ttflist)
     families: list[str] = []
     try:
@@ -58,20 +60,20 @@ def fonts_for(texts: Iterable[str], told: bool = True) -> Iterator[list[str]]:
                     missing = still
             if not missing:
                 break
-        if told:
-            _tell(missing)
+        if warn:
+            _warn_missing(missing)
         yield families
     finally:
         fontManager.ttflist[:] = known
 
 
 def text_width(text: str) -> int:
-    """How many letters wide a text is; those of East Asia count twice."""
+    """Return the width of a text in letters; wide East Asian letters count twice."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _missing(path: str | None, characters: Iterable[str]) -> set[str]:
-    """The characters that a font cannot draw; all where it cannot be read."""
+    """Return the characters that a font lacks, all of them if the font cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     wanted = {one for one in characters if _is_drawn(one)}
@@ -82,20 +84,20 @@ def _missing(path: str | None, characters: Iterable[str]) -> set[str]:
         found = {one for one in wanted if font.get_char_index(ord(one))}
         if found:
             font.set_size(10, 72)
-            font.load_char(ord(min(found)))  # fails for a font of coloured pictures
+            font.load_char(ord(min(found)))  # fails for color bitmap fonts
     except (OSError, RuntimeError, ValueError):
         return wanted
     return wanted - found
 
 
 def _is_drawn(character: str) -> bool:
-    """Whether a character has a picture that some font may have."""
+    """Whether a character is visible, so that a font can have a glyph for it."""
     selector = "\ufe00" <= character <= "\ufe0f"
     return not selector and unicodedata.category(character)[0] not in "CZ"
 
 
 def _candidates(known: Sequence[Any]) -> list[str]:
-    """Files of fonts, the likeliest first, also those that matplotlib's cache does not have yet."""
+    """Return font files, the most promising first, also those not in matplotlib's cache."""
     paths = {entry.fname for entry in known} | set(_system_fonts())
     return sorted(filter(_is_font, paths), key=_rank)[:MOST_FILES]
 
@@ -117,7 +119,7 @@ def _rank(path: str) -> tuple[int, int, str]:
 
 
 def _family(path: str, known: Sequence[Any]) -> str | None:
-    """The name by which matplotlib finds a font's file, which it is told of if need be."""
+    """Return matplotlib's family name of a font file; register the file if necessary."""
     from matplotlib.font_manager import fontManager
 
     if all(entry.fname != path for entry in known):
@@ -129,7 +131,7 @@ def _family(path: str, known: Sequence[Any]) -> str | None:
 
 
 def _resolved(family: str) -> str | None:
-    """The file that matplotlib takes for a family."""
+    """Return the file that matplotlib uses for a family."""
     from matplotlib.font_manager import FontProperties, fontManager
 
     try:
@@ -139,22 +141,22 @@ def _resolved(family: str) -> str | None:
 
 
 def _package(character: str) -> str:
-    """The package of Debian that has a character."""
+    """Return the Debian package with a font for a character."""
     if unicodedata.name(character, "").startswith(CJK):
         return CJK_PACKAGE
     return SYMBOLS_PACKAGE if unicodedata.category(character)[0] == "S" else OTHER_PACKAGE
 
 
-def _tell(missing: set[str]) -> None:
-    """Warns of characters without a font, once for each package that has some."""
-    packages = sorted({_package(one) for one in missing} - _told)
+def _warn_missing(missing: set[str]) -> None:
+    """Warn of characters without a font, once per package that has one."""
+    packages = sorted({_package(one) for one in missing} - _warned)
     if not packages:
         return
-    _told.update(packages)
+    _warned.update(packages)
     shown = sorted(one for one in missing if _package(one) in packages)
     more = ", ..." if len(shown) > SHOWN else ""
     log.warning(
-        "PNG figures have boxes for %s%s: no font of this machine has them; install %s (names of "
-        "Debian and Ubuntu). The SVG files are right",
+        "PNG figures show boxes for %s%s: no installed font has these characters; install %s "
+        "(package names of Debian and Ubuntu). The SVG files are correct",
         " ".join(shown[:SHOWN]), more, " and ".join(packages),
     )  # fmt: skip

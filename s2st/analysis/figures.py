@@ -1,8 +1,8 @@
-"""The drawing room: curves with bands, labelled points and maps, as an SVG and a PNG file.
+"""Figures as SVG and PNG files: curves with bands, labeled points, and heat maps.
 
-The SVG is for pages: text stays text, the ground is transparent, ink follows the reader's light or
-dark mode, and equal input gives equal bytes. The PNG is for everything else. matplotlib, the extra
-s2st[analysis], is imported when something is drawn, and none of its global state is left changed.
+The SVG is for web pages: text stays text, the background is transparent, text and axes follow the
+reader's light or dark mode, and equal input gives equal bytes. The PNG is for everything else. The
+module imports matplotlib (extra s2st[analysis]) when it draws, and restores its global state.
 """
 
 import io
@@ -24,31 +24,32 @@ from s2st.analysis.label_placement import place_labels
 from s2st.errors import UsageError
 from s2st.process import durable_files
 
-# Okabe and Ito's colours, which the colour-blind tell apart too, those readable on light and dark
-# ground first; their yellow and black each vanish on one of the two and are left out
+# Okabe and Ito's colors, which color-blind readers can distinguish, without their yellow and black:
+# those are invisible on a light or a dark background
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-# unequal numbers of colours, dashes and markers: the pairs repeat later than the colours alone
+# different numbers of colors, dashes and markers, so that combinations repeat late
 DASHES: tuple[Any, ...] = (
     "solid", (0, (5, 2)), (0, (1.2, 1.5)), (0, (6, 2, 1.2, 2)), (0, (9, 3)),
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK = "#1b1e23"  # text and axes on white; in the SVG it becomes `currentColor`
-PALE_INK = "#e6e8eb"  # what that is in dark mode
+PALE_INK = "#e6e8eb"  # `currentColor` in dark mode
 DPI = 200
-_WIDEST_LABEL = 30  # characters of a point's label before it is wrapped
-_WIDEST_NAME = 60  # of a series, in the legend
-_WIDEST_WORD = 24  # characters of a map's label before it is cut
-MOST_LABELS = 120  # of a side of a map
+_WIDEST_LABEL = 30  # wrap a point's label beyond this number of characters
+_WIDEST_NAME = 60  # wrap a series' name in the legend
+_WIDEST_WORD = 24  # cut a map's label
+MOST_LABELS = 120  # largest number of labels per side of a map
 
 
 @dataclass(frozen=True)
 class Series:
-    """A curve; x, y, low and high have one value a point. NaN leaves a gap.
+    """A curve; x, y, low and high have one value per point. NaN leaves a gap.
 
     Attributes:
-        name: its text in the legend; the legend is left out if no series has a name.
-        low, high: the edges of its band; both or neither.
-        markers: mark the points; a single point always is.
+        name: text in the legend. If no series has a name, there is no legend.
+        x, y: coordinates of the points.
+        low, high: edges of the band; give both or neither.
+        markers: whether to mark the points; a single point always has a marker.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Points:
-    """A group of points with a label each, which may be empty."""
+    """A group of points; each has a label, which may be empty."""
 
     name: str
     x: Sequence[float]
@@ -70,16 +71,16 @@ class Points:
 
 
 def require_matplotlib() -> None:
-    """Raises UsageError if matplotlib is missing: to be called before long work."""
+    """Raise UsageError if matplotlib is missing; call this before long work."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        message = "drawing figures needs matplotlib: pip install 's2st[analysis]'"
+        message = "figures need matplotlib: run pip install 's2st[analysis]'"
         raise UsageError(message) from error
 
 
 def figure_paths(path: str | Path) -> tuple[Path, Path]:
-    """The SVG and PNG files of a figure's name, which may already end in one of the two."""
+    """Return the SVG and PNG files of a figure's name, which may end in .svg or .png already."""
     name = str(path)
     name = name[:-4] if name.lower().endswith((".svg", ".png")) else name
     return Path(name + ".svg"), Path(name + ".png")
@@ -95,21 +96,21 @@ def draw_curves(
     log_x: bool = False,
     png: bool = True,
 ) -> tuple[Path, Path]:
-    """Draws curves, with bands where they have them, under one legend.
+    """Draw curves, with their bands, and one legend.
 
     Args:
-        path: the figure's name; ".svg" and ".png" are added.
-        series: at least one; told apart by colour and by dashes, or markers where they have them.
+        path: name of the figure; ".svg" and ".png" are added.
+        series: at least one curve. Curves differ in color and in dashes or markers.
         x_label, y_label, title: plain text.
-        log_x: x on a logarithmic scale; it must then be above 0.
-        png: whether a PNG is wanted too.
+        log_x: whether the x axis is logarithmic; x must then be above 0.
+        png: whether to write a PNG as well.
 
     Returns:
         The files written: SVG, PNG.
 
     Raises:
-        UsageError: nothing to draw, or matplotlib is missing.
-        ValueError: lengths that differ.
+        UsageError: there is nothing to draw, or matplotlib is missing.
+        ValueError: the sequences of a series differ in length.
         OutputError: a file cannot be written.
     """
     _check([(one.x, one.y, one.low, one.high) for one in series])
@@ -139,10 +140,20 @@ def draw_curves(
 def draw_scatter(
     path: str | Path, groups: Sequence[Points], *, x_label: str, y_label: str, title: str = ""
 ) -> tuple[Path, Path]:
-    """Draws labelled points, the labels where they cover as little as possible.
+    """Draw labeled points, with the labels placed where they cover as little as possible.
 
-    A label that had to go further off has a thin line to its point. Raises and returns as
-    `draw_curves` does.
+    A label far from its point has a thin line to it.
+
+    Args:
+        path: name of the figure; ".svg" and ".png" are added.
+        groups: at least one group of points.
+        x_label, y_label, title: plain text.
+
+    Returns:
+        The files written: SVG, PNG.
+
+    Raises:
+        UsageError, ValueError, OutputError: see `draw_curves`.
     """
     _check([(one.x, one.y, one.labels) for one in groups])
     texts = [x_label, y_label, title, *(one.name for one in groups)]
@@ -165,7 +176,7 @@ def draw_scatter(
                     _wrapped(label), (x, y), xytext=(0, 0),
                     textcoords="offset points", fontsize=8, ha="center", va="center",
                 )  # fmt: skip
-                text.set_in_layout(False)  # else the axes would shrink for a label at the edge
+                text.set_in_layout(False)  # else a label at the edge would shrink the axes
                 labels.append(text)
         _legend(figure, handles, [one.name for one in groups], length=1.2)
         _spread_labels(figure, axes, labels)
@@ -183,29 +194,35 @@ def draw_map(
     title: str = "",
     png: bool = True,
 ) -> tuple[Path, Path]:
-    """Draws a matrix of shares as cells, the darker the nearer to 1, the first row on top.
+    """Draw a matrix as a heat map, darker for larger values, with the first row on top.
 
     Args:
-        path: the figure's name; ".svg" and ".png" are added.
+        path: name of the figure; ".svg" and ".png" are added.
         values: (R, C) from 0 to 1.
         rows, columns: labels of the R rows and C columns, at most MOST_LABELS each.
         x_label, y_label, title: plain text.
-        png: whether a PNG is wanted too.
+        png: whether to write a PNG as well.
 
-    Raises and returns as `draw_curves` does; also UsageError for too many labels.
+    Returns:
+        The files written: SVG, PNG.
+
+    Raises:
+        UsageError: there are no cells or too many labels, or matplotlib is missing.
+        OutputError: a file cannot be written.
     """
     most = max(len(rows), len(columns))
     if not values.size:
-        raise UsageError("there is nothing to draw: the map has no cell")
+        raise UsageError("nothing to draw: the map has no cells")
     if most > MOST_LABELS:
-        raise UsageError(f"a map of {most} words a side cannot be read; the most is {MOST_LABELS}")
+        message = f"a map with {most} words on one side is unreadable; the limit is {MOST_LABELS}"
+        raise UsageError(message)
     longest = [max(text_width(_cut(label)) for label in labels) for labels in (rows, columns)]
     inches = (1.0 + 0.28 * len(columns) + 0.1 * longest[0], 1.2 + 0.28 * len(rows))
     inches = max(2.6, inches[0]), max(2.4, inches[1] + 0.1 * longest[1])
     with _canvas(path, inches, [x_label, y_label, title, *rows, *columns], png) as figure:
         axes = _axes(figure, x_label, y_label, title)
         axes.grid(visible=False)
-        # one colour, the more of it the larger the share: it stands out on any ground
+        # one color with the value as its opacity is readable on any background
         for row, line in enumerate(values.tolist()):
             for column, share in enumerate(line):
                 axes.add_patch(_cell(column, row, min(1.0, max(0.0, share))))
@@ -231,23 +248,23 @@ def _cut(word: str) -> str:
 
 def _check(groups: Sequence[Sequence[Sequence[Any] | None]]) -> None:
     if not any(columns[0] for columns in groups):
-        raise UsageError("there is nothing to draw: no series has a point")
+        raise UsageError("nothing to draw: no series has a point")
     for columns in groups:
         if len({len(column) for column in columns if column is not None}) != 1:
-            raise ValueError("a series' sequences must be equally long")
+            raise ValueError("the sequences of a series must have equal lengths")
 
 
 @contextmanager
 def _canvas(
     path: str | Path, inches: tuple[float, float], texts: Sequence[str], png: bool = True
 ) -> Iterator[Any]:
-    """A new figure in the house style; matplotlib's settings hold inside only.
+    """Yield a new figure in the style of s2st; matplotlib's settings are restored afterwards.
 
     Args:
-        path: the figure's name.
+        path: name of the figure.
         inches: width and height.
-        texts: all that will be written in it, so that there are fonts for it.
-        png: whether it will be a PNG too.
+        texts: all texts of the figure, to find fonts for them.
+        png: whether a PNG will be written as well.
     """
     require_matplotlib()
     import matplotlib
@@ -257,22 +274,22 @@ def _canvas(
     settings: Any = {
         **dict.fromkeys(ink, INK),
         "font.family": ["sans-serif"],
-        "font.sans-serif": ["DejaVu Sans", "Verdana"],  # Verdana is as wide, where there is none
+        "font.sans-serif": ["DejaVu Sans", "Verdana"],  # Verdana has the same width as DejaVu
         "font.size": 10,
-        "text.parse_math": False,  # a name may have $ in it
+        "text.parse_math": False,  # a name may contain $
         "text.usetex": False,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.fonttype": "none",
-        # ids differ between figures, so that one page can hold several
+        # ids must differ between the figures of one page
         "svg.hashsalt": figure_paths(path)[0].name,
     }
     with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # whatever a matplotlibrc on this machine says
+        matplotlib.rcdefaults()  # ignore any matplotlibrc of this machine
         matplotlib.rcParams.update(settings)
-        # a line for every drawing of a character; `fonts_for` has one for all
+        # matplotlib warns for every character drawn; `fonts_for` warns once
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        with fonts_for(texts, told=png) as families:
+        with fonts_for(texts, warn=png) as families:
             matplotlib.rcParams["font.family"] = ["sans-serif", *families]
             yield Figure(figsize=inches, layout="constrained")
 
@@ -294,7 +311,7 @@ def _axes(figure: Any, x_label: str, y_label: str, title: str) -> Any:
 
 
 def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], length: float) -> None:
-    """One legend below the axes, where it covers nothing, in as many columns as fit."""
+    """Add one legend below the axes, in as many columns as fit."""
     if not any(names):
         return
     for columns in range(len(names), 0, -1):
@@ -303,7 +320,7 @@ def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], length: f
             ncols=columns, frameon=False, handlelength=length,
         )  # fmt: skip
         for text, name in zip(legend.get_texts(), names, strict=True):
-            # given above, a name with _ first would be left out
+            # matplotlib leaves out names that start with "_" if they are passed to `legend`
             text.set_text(textwrap.fill(_drawable(name), _WIDEST_NAME))
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
@@ -318,13 +335,13 @@ def _log_axis(axes: Any, values: Sequence[float]) -> None:
     axes.set_xscale("log")
     wide = max(values) / min(values) > 300
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 3, 5)))
-    # matplotlib's own labels of powers need its mathematics
+    # matplotlib's default labels need its math text, which is switched off
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _wrapped(label: str) -> str:
-    """A label on as few lines as it needs, these about equally long, so that it covers least."""
+    """Wrap a label into as few lines as it needs, of similar length, so that it covers little."""
     lines = textwrap.wrap(label, _WIDEST_LABEL)
     for width in range(1, _WIDEST_LABEL):
         narrower = textwrap.wrap(label, width)
@@ -334,13 +351,13 @@ def _wrapped(label: str) -> str:
 
 
 def _spread_labels(figure: Any, axes: Any, texts: Sequence[Any]) -> None:
-    """Moves the labels from their points to where they cover little."""
+    """Move labels away from their points to places where they cover little."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = FigureCanvasAgg(figure)
     renderer = canvas.get_renderer()
-    figure.draw_without_rendering()  # settles where the axes are
-    scale = 72 / figure.dpi  # printer's points a pixel
+    figure.draw_without_rendering()  # computes the position of the axes
+    scale = 72 / figure.dpi  # typographic points per pixel
     points, sizes = [], []
     for text in texts:
         box = text.get_window_extent(renderer)
@@ -363,10 +380,10 @@ def _spread_labels(figure: Any, axes: Any, texts: Sequence[Any]) -> None:
 
 def _save(figure: Any, path: str | Path, title: str, with_png: bool = True) -> tuple[Path, Path]:
     svg, png = figure_paths(path)
-    # without them the bytes would depend on the day and on matplotlib's version
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    # with these the bytes would depend on the date and on matplotlib's version
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
+    figure.savefig(drawn, format="svg", transparent=True, metadata=no_metadata)
     durable_files.replace_file(
         svg, _for_pages(drawn.getvalue().decode(), _drawable(title or svg.stem)).encode()
     )
@@ -378,12 +395,12 @@ def _save(figure: Any, path: str | Path, title: str, with_png: bool = True) -> t
 
 
 def _for_pages(svg: str, name: str) -> str:
-    """The SVG as it may stand in a page: ink that follows the reader's mode, no outside names.
+    """Prepare an SVG for a web page: colors follow the reader's mode, and no external references.
 
-    Its rules are for its own class alone, and ids that nothing refers to are left out, because
-    inside a page they would meet those of others.
+    Style rules apply only to the figure's class, and unused ids are removed, because they could
+    collide with those of other figures.
     """
-    svg = svg[svg.index("<svg") :]  # no DOCTYPE, which names an address
+    svg = svg[svg.index("<svg") :]  # without the DOCTYPE, which contains a URL
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg).replace(INK, "currentColor")
     style = (
         "<style>.s2st-figure{color:" + INK + "}"

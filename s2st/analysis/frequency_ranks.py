@@ -1,4 +1,4 @@
-"""The room of rare words: how far down a list of words by frequency a sentence's words stand."""
+"""Frequency ranks of words, and the mean rank of each sentence's words as its rarity."""
 
 import math
 from collections import Counter
@@ -16,21 +16,21 @@ from s2st.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class WordRanks:
-    """Words by frequency.
+    """Ranks of words by frequency.
 
     Attributes:
-        rank: of each word; the most frequent has 1, words that are equally frequent follow each
-            other in the order of the source of the ranks.
-        split: a line to its words.
+        rank: rank of each word. The most frequent word has rank 1; equally frequent words have
+            ranks in the order of their source.
+        split: returns the words of a line.
     """
 
     rank: Mapping[str, int]
     split: Callable[[str], list[str]] = split_words
 
     def means(self, lines: Sequence[str]) -> list[float]:
-        """The mean rank of each line's words; unknown ones have the rank after the last.
+        """Return the mean rank of each line's words, NaN for a line without words.
 
-        NaN for a line without words.
+        An unknown word has the rank after the last one.
         """
         get, unknown = self.rank.get, len(self.rank) + 1
         result = []
@@ -43,16 +43,17 @@ class WordRanks:
 def ranks_of_counts(
     counts: Mapping[str, int], split: Callable[[str], list[str]] = split_words
 ) -> WordRanks:
-    """The ranks of words from how often they occurred; of equals the first in `counts` leads."""
+    """Return the ranks of words by their counts; equal counts keep the order of `counts`."""
     words = sorted(counts, key=lambda word: -counts[word])
     return WordRanks({word: rank for rank, word in enumerate(words, start=1)}, split)
 
 
 def ranks_of_text(path: str) -> WordRanks:
-    """The ranks of the words (split at white space) of a text.
+    """Return the ranks of the words of a text file, split at white space.
 
     Raises:
-        InputMissingError, DataError: as `read_lines` does, and for a text without a word.
+        InputMissingError: the file cannot be read.
+        DataError: the file is not UTF-8, or has no words.
     """
     counts: Counter[str] = Counter()
     for line in read_lines(path):
@@ -63,14 +64,15 @@ def ranks_of_text(path: str) -> WordRanks:
 
 
 def ranks_of_vocabulary(path: str) -> WordRanks:
-    """The ranks of the words of a dict file, or of a store's or checkpoint's source side.
+    """Return the ranks of the words of a dict file, or of the source side of a store or checkpoint.
 
-    A folder's tokeniser splits the lines; beside a dict file they are split at white space.
+    The tokenizer of a store or checkpoint splits lines; with a dict file, lines are split at white
+    space.
 
     Raises:
-        InputMissingError: no such file or folder.
-        DataError: a dict file without words, or a damaged file.
-        CheckpointError: a folder that is neither store nor checkpoint, or is damaged.
+        InputMissingError: the file or folder is missing.
+        DataError: the file has no words or is damaged.
+        CheckpointError: the folder is neither a store nor a checkpoint, or is damaged.
     """
     folder = Path(path)
     if is_folder(path):

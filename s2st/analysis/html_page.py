@@ -1,8 +1,8 @@
-"""Pages: a report as one HTML file that needs nothing else and asks the network for nothing.
+"""Rendering of a report as one self-contained HTML page, without network access.
 
-Every text is escaped. A Content-Security-Policy allows this module's style sheet and script by
-their hashes and pictures that the page itself holds; pictures are <img>, in which no script runs.
-Equal reports give equal bytes.
+All text is escaped. A Content-Security-Policy allows only this module's style sheet and script, by
+their hashes, and embedded images. Images are <img> elements, in which no script runs. Equal reports
+give equal bytes.
 """
 
 import base64
@@ -28,14 +28,14 @@ from s2st.analysis.report_records import (
 
 SIGNS = {"good": "✓", "bad": "✗", "unsure": "?"}
 FACTS_TITLE = "How this was made"
-_PLAIN_BELOW = 1e15  # numbers from here on are shown with an exponent
-_SHORT = 30  # characters of a first column that stays in view while the others scroll
-# what HTML cannot hold; lone surrogates stand for bytes of a file's name that are no UTF-8
+_PLAIN_BELOW = 1e15  # larger numbers are shown with an exponent
+_SHORT = 30  # a first column of at most so many characters stays in view while others scroll
+# Characters that HTML does not allow. Lone surrogates stand for bytes of a file name outside UTF-8.
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def render_page(report: Report) -> bytes:
-    """The HTML file of a report, UTF-8."""
+    """Return the HTML file of a report, encoded as UTF-8."""
     style = _resource("report.css") + _interval_widths(report)
     script = _resource("report.js")
     policy = (
@@ -81,7 +81,7 @@ def _hash(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A text as HTML, in attributes too; control characters become the replacement sign."""
+    """Escape a text for HTML and attributes; replace control characters by U+FFFD."""
     return html.escape(_UNSEEN.sub("\ufffd", text))
 
 
@@ -128,13 +128,13 @@ def _table(table: Table, key: str) -> str:
     )
     rows = []
     for cells in table.rows:
-        made = [
+        row = [
             _cell(cell, column, width, "th" if index == 0 else "td")
             for index, (cell, column, width) in enumerate(
                 zip(cells, table.columns, widths, strict=True)
             )
         ]
-        rows.append(f"<tr>{''.join(made)}</tr>\n")
+        rows.append(f"<tr>{''.join(row)}</tr>\n")
     first = [len(_shown(row[0], table.columns[0])) for row in table.rows]
     kept = max(first, default=0) <= _SHORT and len(table.columns) > 2
     return (
@@ -162,7 +162,7 @@ def _cell(cell: Cell, column: Column, width: int, tag: str) -> str:
     elif isinstance(cell, Interval):
         value_text, bounds = _number(cell.value, column.digits), _bounds(cell, column)
         inside = _two(value_text, bounds, width)
-    elif cell in (None, "") or (width and not isinstance(cell, str)):  # in line with intervals
+    elif cell in (None, "") or (width and not isinstance(cell, str)):  # align with intervals
         inside = _two(_shown(cell, column), "", width)
     else:
         inside = _shown(cell, column)
@@ -194,20 +194,20 @@ def _number(value: float, digits: int) -> str:
     if abs(value) >= _PLAIN_BELOW:
         return f"{value:.3e}".replace("-", "\u2212")
     text = f"{value:,.{digits}f}"
-    if not text.strip("-0.,"):  # no minus before a zero
+    if not text.strip("-0.,"):  # no minus sign before a zero
         text = text.lstrip("-")
     return text.replace("-", "\u2212")
 
 
 def _interval_width(table: Table, index: int) -> int:
-    """Characters of the longest interval of a column, 0 if it has none."""
+    """Return the number of characters of a column's longest interval, 0 if it has none."""
     cells = [row[index] for row in table.rows]
     column = table.columns[index]
     return max((len(_bounds(c, column)) for c in cells if isinstance(c, Interval)), default=0)
 
 
 def _interval_widths(report: Report) -> str:
-    """Style rules by which the intervals of a column begin in line."""
+    """Return style rules that align the intervals of each column."""
     tables = [i for section in report.sections for i in section.items if isinstance(i, Table)]
     widths = {_interval_width(t, index) for t in tables for index in range(len(t.columns))} - {0}
     rules = "".join(f".w{width} {{ min-width: {width - 2}ch; }}\n" for width in sorted(widths))
@@ -215,7 +215,7 @@ def _interval_widths(report: Report) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    # a picture that does not follow the page's mode needs light ground in dark mode
+    # an image that does not follow the page's mode needs a light background in dark mode
     follows = figure.media_type == "image/svg+xml" and b"prefers-color-scheme" in figure.data
     data = base64.b64encode(figure.data).decode()
     return (

@@ -1,4 +1,4 @@
-"""The drawing room's table of geometry: where labels of points go so that they cover little."""
+"""Placement of point labels in a figure so that they cover little."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 _DISTANCES = (6, 14, 24, 36, 52, 72)
 _DEGREES = (0, 180, 90, 270, 30, 150, 330, 210, 60, 120, 300, 240)
 _PASSES = 4
-_POINT = 4.0  # half the side of the square that a point takes
-_NEAR = 9.0  # a label further off than this needs a line to its point
+_POINT = 4.0  # half the side of the square that a point covers
+_NEAR = 9.0  # a label farther away than this needs a line to its point
 _LINE_STEP = 5.0
-_LABEL_COST, _LINE_COST = 5.0, 10.0  # a unit of area covered by them
+_LABEL_COST, _LINE_COST = 5.0, 10.0  # per unit of covered area
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a label goes: its middle, and where a line from its point ends if it is far off."""
+    """Place of a label: its center, and the end of the line from its point, None if it is near."""
 
     x: float
     y: float
@@ -31,15 +31,15 @@ class Place:
 def place_labels(
     points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], frame: Box
 ) -> list[Place]:
-    """Gives each label the place around its point that costs least, a few times over.
+    """Assign each label the cheapest place around its point, in several passes.
 
-    A place costs the area that the label and its line share with points and with other labels and
-    lines, the area outside the frame, and a little for its distance.
+    The cost of a place is the area that label and line share with points, other labels and lines,
+    plus the area outside the frame, plus the distance.
 
     Args:
-        points: x and y of every point, in printer's points.
-        sizes: width and height of every label, the same unit.
-        frame: the area to stay in.
+        points: x and y of every point, in typographic points.
+        sizes: width and height of every label, in the same unit.
+        frame: the area that labels should not leave.
     """
     dots = [_around(x, y, _POINT, _POINT) for x, y in points]
     chosen: list[_Candidate | None] = [None] * len(points)
@@ -74,7 +74,7 @@ def _candidates(point: tuple[float, float], size: tuple[float, float]) -> Iterat
     x, y = point
     for distance, degrees in product(_DISTANCES, _DEGREES):
         right, up = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        # the label's side or corner, not its middle, is so far from the point
+        # the distance is that of the label's side or corner, not of its center
         middle_x = x + right * distance + _sign(right) * size[0] / 2
         middle_y = y + up * distance + _sign(up) * size[1] / 2
         label = _around(middle_x, middle_y, size[0] / 2, size[1] / 2)
@@ -86,7 +86,7 @@ def _candidates(point: tuple[float, float], size: tuple[float, float]) -> Iterat
 
 
 def _cost(one: _Candidate, dot: Box, others: Sequence[Box], frame: Box) -> float:
-    """`dot` is the label's own point, which its line may touch."""
+    """Return the cost of a candidate; `dot` is the label's point, which its line may touch."""
     labels, lines = np.array([one.label]), np.array(one.line).reshape(-1, 4)
     outside = (one.label[2] - one.label[0]) * (one.label[3] - one.label[1])
     outside -= _common_area(labels, [frame])
@@ -108,7 +108,7 @@ def _nearest(x: float, y: float, box: Box) -> tuple[float, float]:
 
 
 def _line(start: tuple[float, float], end: tuple[float, float]) -> Iterator[Box]:
-    """Small boxes along the way from a point to its label."""
+    """Yield small boxes along the line from a point to its label."""
     steps = int(math.dist(start, end) / _LINE_STEP)
     for step in range(1, steps):
         share = step / steps
@@ -117,7 +117,7 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> Iterator[Box]
 
 
 def _common_area(some: npt.NDArray[np.float64], others: Sequence[Box]) -> float:
-    """The area that boxes (n, 4) share with others, summed over all pairs."""
+    """Return the area that boxes (n, 4) share with others, summed over all pairs."""
     if not others:
         return 0.0
     a, b = some[:, None], np.array(others)[None]

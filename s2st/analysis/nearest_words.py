@@ -1,4 +1,4 @@
-"""The words whose vectors point most nearly the same way: a look into an embedding table."""
+"""Nearest neighbors of words in an embedding table, by cosine similarity."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import numpy as np
 from s2st.errors import UsageError
 from s2st.text.word_vectors import WordVectors
 
-MOST_SPELLINGS = 100_000  # words that are looked through for near spellings, the first ones
+MOST_SPELLINGS = 100_000  # search only so many words for similar spellings
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A word, and the cosine of the angle between its vector and another's."""
+    """A word, and the cosine similarity of its vector to that of another word."""
 
     word: str
     similarity: float
@@ -23,19 +23,19 @@ class Neighbor:
 def nearest(
     vectors: WordVectors, words: Sequence[str], count: int, where: str
 ) -> dict[str, list[Neighbor]]:
-    """The `count` words nearest to each of `words` by cosine similarity, nearest first.
+    """Find the `count` nearest neighbors of each word by cosine similarity, nearest first.
 
-    A word is not its own neighbour. Ties go to the word that comes first; a vector of zeros is
-    at right angles to all.
+    A word is not its own neighbor. On a tie, the earlier word comes first. A vector of zeros has
+    similarity 0 to all others.
 
     Args:
-        vectors: all words.
-        words: the words asked for.
-        count: neighbours a word; fewer where there are fewer words.
-        where: what the vectors are, for messages.
+        vectors: vectors of all words.
+        words: the words whose neighbors to find.
+        count: number of neighbors per word, fewer if there are fewer words.
+        where: name of the vectors, for messages.
 
     Raises:
-        UsageError: a word has no vector; near spellings are named.
+        UsageError: a word has no vector; the message suggests similar spellings.
     """
     places = {word: row for row, word in enumerate(vectors.words)}
     for word in words:
@@ -45,31 +45,31 @@ def nearest(
     norms[norms == 0] = 1
     found = {}
     for word in words:
-        own = places[word]
-        cosines = vectors.table @ (vectors.table[own] / norms[own]) / norms
+        place = places[word]
+        cosines = vectors.table @ (vectors.table[place] / norms[place]) / norms
         order = np.argsort(-cosines, kind="stable")
-        rows = order[order != own][:count].tolist()
+        rows = order[order != place][:count].tolist()
         found[word] = [Neighbor(vectors.words[row], float(cosines[row])) for row in rows]
     return found
 
 
 def _near(word: str, known: Sequence[str]) -> str:
-    """Words spelt like it, as the end of a message."""
+    """Return the end of a message that suggests words with a similar spelling."""
     alike = [other for other in known[:MOST_SPELLINGS] if abs(len(other) - len(word)) <= 2]
     near = difflib.get_close_matches(word, alike, n=3)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def checkpoint_vectors(path: str, side: str | None = None) -> tuple[str, WordVectors]:
-    """A side of a checkpoint, and its embeddings without the special tokens.
+    """Return a side of a checkpoint, and its embeddings without the special tokens.
 
     Args:
         path: the checkpoint.
-        side: "source" or "target"; left out, the first of them that has words.
+        side: "source" or "target"; None takes "target" for a language model, "source" otherwise.
 
     Raises:
         UsageError: the architecture has no such table.
-        S2STError: a checkpoint that cannot be used.
+        S2STError: the checkpoint cannot be used.
     """
     import torch
 

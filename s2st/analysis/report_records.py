@@ -1,5 +1,6 @@
-"""Reports as records: what a page shows. `study_report` and `training_report` make them, `page`
-turns them into HTML.
+"""Records of a report: sections, tables, figures, samples and commands.
+
+`study_report` and `training_report` build them, and `html_page` renders them.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ MARKS = ("good", "bad", "unsure")
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with the interval that it lies in with 95 % confidence."""
+    """A number with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -18,7 +19,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Marked:
-    """A verdict in words; `mark` is one of MARKS."""
+    """A verdict: a text with a mark, one of MARKS."""
 
     text: str
     mark: str
@@ -29,7 +30,7 @@ Cell = None | str | float | Interval | Marked
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a table's column; numbers in it have `digits` decimals."""
+    """Header of a table column; numbers have `digits` decimals."""
 
     name: str
     number: bool = False
@@ -38,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows are as long as `columns`."""
+    """A table; each row has one cell per column."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -47,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture: bytes of a checked .svg or .png; `media_type` says which."""
+    """An image: the bytes of a checked .svg or .png, as `media_type` says."""
 
     caption: str
     alt: str
@@ -57,7 +58,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sample:
-    """Texts of one sentence, one a column, and a note on it."""
+    """Texts of one sentence, one per column, with a note."""
 
     note: str
     texts: tuple[str, ...]
@@ -65,7 +66,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """Sentences and their translations, one above the other."""
+    """Sentences with their translations."""
 
     caption: str
     columns: tuple[str, ...]
@@ -74,7 +75,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Commands:
-    """Command lines."""
+    """A list of command lines."""
 
     caption: str
     lines: tuple[str, ...]
@@ -85,7 +86,7 @@ Item = Table | Figure | Samples | Commands
 
 @dataclass(frozen=True)
 class Section:
-    """Paragraphs, then items."""
+    """A titled section: paragraphs, then items."""
 
     title: str
     text: tuple[str, ...]
@@ -94,7 +95,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a page shows; `facts` are (name, text) pairs."""
+    """The content of a page; `facts` are (name, text) pairs."""
 
     title: str
     lead: str

@@ -1,7 +1,7 @@
-"""The measuring corner of analysis: BLEU as sums over sentences, by multi-bleu.perl or sacreBLEU.
+"""BLEU statistics per sentence, and corpus and sentence BLEU, as multi-bleu.perl or sacreBLEU.
 
-Both count alike (clipped n-grams, closest reference length); they differ in what a token is and in
-what a precision of 0 does.
+Both count clipped n-grams and the closest reference length. They differ in tokenization and in the
+treatment of a precision of 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,45 +24,59 @@ SENTENCE_BLEU = "sentence BLEU, 1 added to the counts above order 1 (Lin and Och
 
 @dataclass(frozen=True)
 class Measure:
-    """Which BLEU.
+    """The variant of BLEU.
 
     Attributes:
-        tokenize: sacreBLEU's tokenizer; None is the tokenised BLEU of multi-bleu.perl, the paper's:
-            tokens as they stand.
+        tokenize: sacreBLEU's tokenizer; None is the tokenized BLEU of multi-bleu.perl, which the
+            paper uses: lines are not tokenized again.
     """
 
     tokenize: str | None = None
 
     @property
     def name(self) -> str:
-        """What to call it on an axis."""
-        return "tokenised BLEU" if self.tokenize is None else f"sacreBLEU ({self.tokenize})"
+        """Name of the variant, for the axis of a figure."""
+        return "tokenized BLEU" if self.tokenize is None else f"sacreBLEU ({self.tokenize})"
 
     def signature(self, references: int) -> str:
-        """What has to be equal for two figures to be compared; raises UsageError."""
+        """Return the signature, which must be equal for two scores to be comparable.
+
+        Args:
+            references: number of reference sets.
+
+        Raises:
+            UsageError: the tokenizer is unknown or cannot be loaded.
+        """
         if self.tokenize is None:
             signature = tokenized_bleu(["a"], [["a"]] * references).signature
-            return f"tokenised BLEU (multi-bleu.perl) {signature}"
+            return f"tokenized BLEU (multi-bleu.perl) {signature}"
         metric = bleu_metric(self.tokenize, lowercase=False)
-        metric.corpus_score(["a"], [["a"]] * references)  # it learns the number of references
+        metric.corpus_score(["a"], [["a"]] * references)  # sets the number of references
         return f"BLEU {metric.get_signature().format()}"
 
     def tokens(self) -> Callable[[str], str]:
-        """What puts one blank between the tokens of a line; raises UsageError."""
+        """Return a function that separates the tokens of a line by single blanks.
+
+        Raises:
+            UsageError: the tokenizer is unknown or cannot be loaded.
+        """
         if self.tokenize is None:
             return str
         tokenizer = bleu_metric(self.tokenize, lowercase=False).tokenizer
-        # sacreBLEU splits at all of Python's white space, the statistics at ASCII's
+        # sacreBLEU splits at Python's white space, our statistics at ASCII white space only
         return lambda line: " ".join(tokenizer(line.rstrip()).split())
 
     def statistics(
         self, systems: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
     ) -> list[Statistics]:
-        """For each system (lines, 9): the rows of statistics of s2st.rescoring.bleu_statistics.
+        """Return the BLEU statistics of each system's lines.
 
         Args:
-            systems: one sequence of lines each.
-            references: one sequence of lines per reference set; all are equally long.
+            systems: the lines of each system.
+            references: one sequence of lines per reference set; all have equal lengths.
+
+        Returns:
+            For each system (lines, 9), see s2st.rescoring.bleu_statistics.
         """
         tokens = self.tokens()
         rows: list[list[list[int]]] = [[] for _ in systems]
@@ -73,19 +87,16 @@ class Measure:
         return [np.array(system, dtype=np.int64) for system in rows]
 
     def corpus(self, totals: Statistics) -> Floats:
-        """Corpus BLEU in percent of summed statistics (..., 9)."""
+        """Return corpus BLEU in percent for summed statistics (..., 9)."""
         return bleu(totals if self.tokenize is None else _smoothed(totals))
 
     def sentences(self, rows: Statistics) -> Floats:
-        """(n,) sentence BLEU in percent of n rows, see SENTENCE_BLEU."""
+        """Return (n,) sentence BLEU in percent for statistics (n, 9); see SENTENCE_BLEU."""
         return sentence_bleu(rows)
 
 
 def _smoothed(totals: Statistics) -> Floats:
-    """Statistics in which precisions of 0 are sacreBLEU's 1/2, 1/4, ... of a match.
-
-    Where nothing at all matches, all stays 0.
-    """
+    """Replace matches of 0 by 1/2, 1/4, ... as sacreBLEU does, unless nothing matches at all."""
     smoothed = totals.astype(np.float64)
     matches, counts = smoothed[..., :ORDERS], totals[..., ORDERS : 2 * ORDERS]
     zero = (matches == 0) & (counts > 0) & (matches > 0).any(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The room where two systems lie side by side: which sentences got better, and in which words."""
+"""Comparison of two systems sentence by sentence: better and worse sentences, differing words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from s2st.errors import DataError
 
 @dataclass(frozen=True)
 class Change:
-    """One sentence in two systems.
+    """One sentence, translated by systems A and B.
 
     Attributes:
-        line: its number, from 1.
-        source: None if not given.
-        references: its references.
+        line: line number, from 1.
+        source: the source line, None if not given.
+        references: the references.
         a, b: the translations.
-        a_bleu, b_bleu: their sentence BLEU in percent, see s2st.analysis.sentence_bleu.
+        a_bleu, b_bleu: sentence BLEU in percent, see s2st.analysis.sentence_bleu.
     """
 
     line: int
@@ -30,18 +30,18 @@ class Change:
 
     @property
     def gain(self) -> float:
-        """Sentence BLEU of B less that of A."""
+        """Sentence BLEU of B minus that of A."""
         return self.b_bleu - self.a_bleu
 
 
 @dataclass(frozen=True)
 class Changes:
-    """All sentences in two systems.
+    """All sentences, translated by systems A and B.
 
     Attributes:
-        better, worse: those whose sentence BLEU is higher, lower in B, the most changed first.
-        same_bleu: how many have the same.
-        same_text: how many of those are the same text.
+        better, worse: sentences with a higher or lower sentence BLEU in B, largest change first.
+        same_bleu: number of sentences with equal sentence BLEU.
+        same_text: number of those with equal translations.
     """
 
     better: tuple[Change, ...]
@@ -57,25 +57,25 @@ def sentence_changes(
     source: Sequence[str] | None = None,
     tokenize: str | None = None,
 ) -> Changes:
-    """Compares two systems sentence by sentence.
+    """Compare two systems sentence by sentence.
 
     Args:
-        a, b: their lines.
+        a, b: lines of the systems.
         references: one sequence of lines per reference set.
-        source: the source lines, to be shown.
-        tokenize: sacreBLEU's tokenizer; None takes tokens as they stand.
+        source: source lines, to show with the sentences.
+        tokenize: sacreBLEU's tokenizer; None does not tokenize.
 
     Raises:
-        DataError: numbers of lines that differ, or no reference.
-        UsageError: an unknown tokenizer.
+        DataError: numbers of lines differ, or there is no reference.
+        UsageError: the tokenizer is unknown.
     """
     if not references:
-        raise DataError("no reference is given")
+        raise DataError("no reference: give at least one")
     if (
         len({len(lines) for lines in (a, b, *references, *([] if source is None else [source]))})
         > 1
     ):
-        raise DataError("the systems, references and source need equal numbers of lines")
+        raise DataError("systems, references and source must have equal numbers of lines")
     measure = Measure(tokenize)
     scores = [measure.sentences(rows) for rows in measure.statistics([a, b], references)]
     changes = [
@@ -88,7 +88,7 @@ def sentence_changes(
         for number in range(len(a))
     ]  # fmt: skip
     same = [change for change in changes if change.gain == 0]
-    # `sorted` keeps the order of lines among equals
+    # `sorted` is stable: equal gains keep the order of the lines
     return Changes(
         better=tuple(sorted((c for c in changes if c.gain > 0), key=lambda c: -c.gain)),
         worse=tuple(sorted((c for c in changes if c.gain < 0), key=lambda c: c.gain)),
@@ -98,7 +98,7 @@ def sentence_changes(
 
 
 def differing_words(a: Sequence[str], b: Sequence[str]) -> tuple[list[bool], list[bool]]:
-    """For each word of two translations, whether it is not part of what they have in common."""
+    """Return for each word of two translations whether it differs from the other translation."""
     marks = [True] * len(a), [True] * len(b)
     for block in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks():
         marks[0][block.a : block.a + block.size] = [False] * block.size

@@ -1,8 +1,8 @@
-"""The room where phrases lie near each other or far apart: what the encoder's final state holds.
+"""Principal components (PCA) and cosine distances of encoder states of phrases.
 
-Figure 2 of Sutskever, Vinyals & Le (2014): the states of phrases in two dimensions, and numbers for
-what one sees there: are phrases of one meaning near each other, and does the order of words count?
-Letters: N phrases, D numbers of a state.
+This is figure 2 of Sutskever, Vinyals & Le (2014): the states of phrases in two dimensions. The
+distances measure whether phrases with the same meaning are close, and whether word order matters.
+Shapes: N phrases, D dimensions of a state.
 """
 
 import re
@@ -23,20 +23,20 @@ from s2st.process.device import out_of_memory_errors
 from s2st.scoring.base import Scorer
 from s2st.text.line_files import read_lines
 
-ALL = "all"  # the name of all parts of a state side by side
-LEAST_PHRASES = 3  # of a panel: fewer always lie on a line
+ALL = "all"  # name of the concatenation of all parts of a state
+LEAST_PHRASES = 3  # per panel: fewer phrases always lie on a line
 BATCHING = BatchingConfig(batch_size=256, max_tokens=16_384)
-_PANEL = re.compile(r"[\w-]*")  # part of a file's name
+_PANEL = re.compile(r"[\w-]*")  # a panel's name is part of a file name
 Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A phrase; those of one panel are compared, those of one meaning should lie together.
+    """A phrase. Phrases of one panel are compared; those of one meaning should be close.
 
     Attributes:
-        text: as the model's tokeniser takes it.
-        meaning, panel: names, or "" where the input has none.
+        text: the phrase before tokenization.
+        meaning, panel: names, "" if the input has none.
     """
 
     text: str
@@ -45,13 +45,13 @@ class Phrase:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Its words sorted, without case and punctuation: equal where only the order differs."""
+        """Sorted words without case and punctuation, which word order does not change."""
         return tuple(sorted(re.findall(r"\w+", self.text.lower())))
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Some pairs of phrases: how many, and their mean cosine distance (None without pairs)."""
+    """Some pairs of phrases: their number and mean cosine distance, None without pairs."""
 
     count: int
     distance: float | None
@@ -59,17 +59,18 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Distances:
-    """Where the phrases of a panel lie to each other, by cosine distance (0 to 2).
+    """Cosine distances (0 to 2) between the phrases of a panel.
 
     Attributes:
-        same, different: all pairs of one meaning, and of two.
-        same_reordered, same_reworded: pairs of one meaning with the same words, and with others.
-        different_reordered, different_reworded: the same for two meanings; reordered ones, such as
-            those whose roles are swapped, are told apart by the order of words alone.
-        ratio: the distance of `different` by that of `same`; above 1 where meanings are clusters.
-        neighbors: share of phrases whose nearest neighbour has their meaning, among those whose
+        same, different: pairs with the same meaning, and with different meanings.
+        same_reordered, same_reworded: pairs with the same meaning that have the same words, or
+            different words.
+        different_reordered, different_reworded: the same for different meanings. The reordered
+            pairs, such as those with swapped roles, differ in word order alone.
+        ratio: distance of `different` divided by that of `same`; above 1 if meanings form clusters.
+        neighbors: share of phrases whose nearest neighbor has the same meaning, among phrases whose
             meaning has several phrases.
-        chance: that share for neighbours drawn at random.
+        chance: the same share for random neighbors.
     """
 
     same: Pairs
@@ -85,16 +86,17 @@ class Distances:
 
 @dataclass(frozen=True)
 class Panel:
-    """The states of phrases that are compared with each other.
+    """The states of the phrases of one panel.
 
     Attributes:
-        name: "" where the input names no panels.
-        phrases: N of them; `indices` says where each is in the input, from 0.
-        vectors: (N, D).
-        places: (N, 2) the first two principal components.
-        explained: the share of the variance along each of the two.
+        name: name of the panel, "" if the input has no panels.
+        phrases: N phrases.
+        indices: index of each phrase in the input, from 0.
+        vectors: (N, D) states.
+        places: (N, 2) first two principal components.
+        explained: share of the variance along each of the two.
         unknown: words of the phrases that the model does not know.
-        distances: None where the input names no meanings.
+        distances: None if the input has no meanings.
     """
 
     name: str
@@ -108,15 +110,15 @@ class Panel:
 
 
 def read_phrases(path: str | Path) -> list[Phrase]:
-    """Reads lines `phrase`, `meaning TAB phrase` or `panel TAB meaning TAB phrase`.
+    """Read lines of the form `phrase`, `meaning TAB phrase` or `panel TAB meaning TAB phrase`.
 
     Args:
         path: a file, or "-" for standard input.
 
     Raises:
         InputMissingError: the file cannot be opened.
-        DataError: a line that is empty, of another form than the first, or in its panel twice; a
-            panel's name that cannot be part of a file's; a panel of too few phrases.
+        DataError: a line is empty, differs in form from line 1, or repeats a phrase of its panel;
+            the name of a panel cannot be part of a file name; a panel has too few phrases.
     """
     name = str(path)
     phrases: list[Phrase] = []
@@ -129,17 +131,17 @@ def read_phrases(path: str | Path) -> list[Phrase]:
             message = f"{len(fields)} columns; expected [[panel TAB] meaning TAB] phrase"
             raise DataError(message, name, number)
         if not all(fields):
-            raise DataError("an empty line or column; leave such a line out", name, number)
+            raise DataError("an empty line or column; remove the line", name, number)
         if len(fields) != columns:
             message = f"{len(fields)} columns, but line 1 has {columns}"
             raise DataError(message, name, number)
         phrase = Phrase(*reversed(fields))
         if not _PANEL.fullmatch(phrase.panel):
-            message = f"panel {phrase.panel[:40]!r}: a name of letters, digits, - and _ is needed"
+            message = f"panel {phrase.panel[:40]!r}: use only letters, digits, - and _ in the name"
             raise DataError(message, name, number)
         earlier = lines.setdefault((phrase.panel, phrase.text), number)
         if earlier != number:
-            raise DataError(f"the phrase of line {earlier} again; remove one", name, number)
+            raise DataError(f"repeats the phrase of line {earlier}; remove one", name, number)
         phrases.append(phrase)
     sizes = Counter(phrase.panel for phrase in phrases) or Counter({"": 0})
     for panel, size in sizes.items():
@@ -151,17 +153,17 @@ def read_phrases(path: str | Path) -> list[Phrase]:
 
 
 def phrase_states(scorer: Scorer, phrases: Sequence[Phrase], part: str = ALL) -> list[Panel]:
-    """The states of phrases, panel by panel in the order of their first phrases.
+    """Compute the states of phrases; return panels in the order of their first phrases.
 
     Args:
-        scorer: a model, or an ensemble, whose states are its members' side by side.
-        phrases: at least one.
-        part: of the state: a recurrent model has "hidden" and, if an LSTM, "cell"; "all" is all of
-            them side by side.
+        scorer: a model, or an ensemble, whose members' states are concatenated.
+        phrases: at least one phrase.
+        part: part of the state. A recurrent model has "hidden", an LSTM also "cell"; "all" is the
+            concatenation of all parts.
 
     Raises:
         UsageError: the model's state has no such part.
-        OutOfMemoryError: naming the phrases by their number.
+        OutOfMemoryError: the message names the phrases by number.
     """
     vectors = _vectors(scorer, phrases, part)
     panels: dict[str, list[int]] = {}
@@ -191,7 +193,7 @@ def _panel(
 
 
 def _vectors(scorer: Scorer, phrases: Sequence[Phrase], part: str) -> Matrix:
-    """(N, D) in float64."""
+    """Return the states (N, D) of the phrases in float64."""
     tokenize, vocabulary = scorer.source.tokenizer.encode, scorer.source.vocabulary
     rows = [vocabulary.encode(tokenize(phrase.text)) for phrase in phrases]
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
@@ -213,9 +215,12 @@ def _vectors(scorer: Scorer, phrases: Sequence[Phrase], part: str) -> Matrix:
 
 
 def principal_components(vectors: Matrix) -> tuple[Matrix, tuple[float, float]]:
-    """(N, 2) places along the two directions of most variance, and the share each one has.
+    """Project vectors (N, D) on their first two principal components.
 
-    A direction's sign is free; it is chosen so that its largest number is positive.
+    The sign of a component is arbitrary; here its largest coefficient is positive.
+
+    Returns:
+        (N, 2) places, and the share of the variance of each component.
     """
     wide = np.pad(vectors, ((0, 0), (0, max(0, 2 - vectors.shape[1]))))
     _, spread, directions = np.linalg.svd(wide - wide.mean(axis=0), full_matrices=False)
@@ -228,18 +233,18 @@ def principal_components(vectors: Matrix) -> tuple[Matrix, tuple[float, float]]:
 
 
 def cosine_distances(vectors: Matrix) -> Matrix:
-    """(N, N) of every pair: 0 for equal directions, 1 for right angles, 2 for opposite ones."""
+    """Return (N, N) cosine distances: 0 for equal, 1 for orthogonal, 2 for opposite vectors."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.maximum(norms, np.finfo(np.float64).tiny)
     return np.asarray(1 - unit @ unit.T)
 
 
 def distances(phrases: Sequence[Phrase], vectors: Matrix) -> Distances:
-    """How phrases (N) lie to each other by their vectors (N, D) and meanings."""
+    """Compute the distances of N phrases from their vectors (N, D) and meanings."""
     table = cosine_distances(vectors)
     meanings = _equal([phrase.meaning for phrase in phrases])
     words = _equal([phrase.words for phrase in phrases])
-    once = np.triu(np.ones_like(meanings), 1)  # each pair once, none with itself
+    once = np.triu(np.ones_like(meanings), 1)  # each pair once, no phrase with itself
 
     def pairs(chosen: npt.NDArray[np.bool_]) -> Pairs:
         values = table[chosen & once]
@@ -251,8 +256,8 @@ def distances(phrases: Sequence[Phrase], vectors: Matrix) -> Distances:
         ratio = different.distance / same.distance
     np.fill_diagonal(table, np.inf)
     hits = meanings[np.arange(len(table)), table.argmin(axis=1)]
-    fellows = meanings.sum(axis=1) - 1
-    asked = fellows > 0
+    others = meanings.sum(axis=1) - 1  # other phrases with the same meaning
+    counted = others > 0
     return Distances(
         same=same,
         same_reordered=pairs(meanings & words),
@@ -261,29 +266,26 @@ def distances(phrases: Sequence[Phrase], vectors: Matrix) -> Distances:
         different_reordered=pairs(~meanings & words),
         different_reworded=pairs(~meanings & ~words),
         ratio=ratio,
-        neighbors=float(hits[asked].mean()) if asked.any() else None,
-        chance=float(fellows[asked].mean() / (len(table) - 1)) if asked.any() else None,
+        neighbors=float(hits[counted].mean()) if counted.any() else None,
+        chance=float(others[counted].mean() / (len(table) - 1)) if counted.any() else None,
     )
 
 
 def _equal(keys: Sequence[object]) -> npt.NDArray[np.bool_]:
-    """(N, N) whether two keys are equal."""
+    """Return (N, N) whether two keys are equal."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     ids = np.array([numbers[key] for key in keys])
     return np.asarray(ids[:, np.newaxis] == ids)
 
 
 def panel_figure(path: str | Path, panel: str) -> str:
-    """The name of a panel's figure: that given, with the panel's name behind it."""
+    """Return the name of a panel's figure: the given name followed by the panel's name."""
     stem = str(figure_paths(path)[0].with_suffix(""))
     return f"{stem}-{panel}" if panel else stem
 
 
 def draw_states(path: str | Path, panel: Panel, title: str = "") -> tuple[Path, Path]:
-    """Draws a panel's phrases as labelled points, in colours by meaning.
-
-    Raises and returns as `figures.draw_scatter` does, with `path` as the whole name.
-    """
+    """Draw a panel's phrases as labeled points, colored by meaning; see `figures.draw_scatter`."""
     groups: dict[str, list[int]] = {}
     for index, phrase in enumerate(panel.phrases):
         groups.setdefault(phrase.meaning, []).append(index)

@@ -1,6 +1,6 @@
-"""Reports: what a study found, as records, read from the `report.json` of a study's folder.
+"""Reader of a study's report: `report.json` and its figures, checked and turned into records.
 
-The file is UTF-8 JSON of plain text (no markup), with no other keys than these:
+The file is UTF-8 JSON with plain text (no markup) and exactly these keys:
 
     {"format": "s2st-report", "version": 1, "title": str, "lead": str,
      "facts": [[name, text], ...],            machine, versions, command, time
@@ -14,14 +14,14 @@ An item is one of
         cell: null (empty) | str | number | {"value": number, "low": number, "high": number}
         (an interval) | {"text": str, "mark": "good" | "bad" | "unsure"}
     {"kind": "figure", "path": "figures/lengths.svg", "caption": str, "alt": str}
-        .svg or .png, relative to the folder and inside it; where a .svg is missing, the .png
-        beside it
+        .svg or .png, relative to the folder and inside it; if the .svg is missing, the .png beside
+        it is used
     {"kind": "samples", "caption": str, "columns": [str, ...],
      "rows": [{"note": str, "texts": [str, ...]}, ...]}
-        one text a column: source, reference, translations
+        one text per column: source, reference, translations
     {"kind": "commands", "caption": str, "lines": [str, ...]}
 
-Nothing in it is trusted: all of it is checked, and messages name the place (`sections[0].title`).
+The file is not trusted: everything is checked, and messages name the place (`sections[0].title`).
 """
 
 import json
@@ -58,18 +58,18 @@ REPORT = "report.json"
 FORMAT = "s2st-report"
 VERSION = 1
 MOST_DIGITS = 12
-MOST_FIGURE_BYTES = 1 << 23  # of one figure
-MOST_PAGE_BYTES = 1 << 26  # of all figures together
-MOST_PIXELS = 20_000  # of a side of a .png: a small file may unpack to gigabytes
+MOST_FIGURE_BYTES = 1 << 23  # per figure
+MOST_PAGE_BYTES = 1 << 26  # for all figures together
+MOST_PIXELS = 20_000  # per side of a .png, because a small file may unpack to gigabytes
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
 def read_study(folder: Path) -> Report:
-    """The report of a study's folder, its figures with it.
+    """Read the report of a study's folder, with its figures.
 
     Raises:
-        InputMissingError: report.json, or a figure that it names, cannot be read.
-        DataError: something in it is not as this module says; names the place.
+        InputMissingError: report.json or one of its figures cannot be read.
+        DataError: the content is wrong; the message names the place.
     """
     path = folder / REPORT
     try:
@@ -86,7 +86,7 @@ def read_study(folder: Path) -> Report:
 
 
 class _Reader:
-    """Turns JSON values into records. `place` is where a value stands, as messages name it."""
+    """Turns JSON values into records; `place` is a value's place in the file, for messages."""
 
     def __init__(self, folder: Path, path: Path) -> None:
         self._folder = folder
@@ -101,7 +101,7 @@ class _Reader:
             raise self._bad("", f'not a report ("format" is not "{FORMAT}")')
         if values.get("version") != VERSION:
             version = shown(values.get("version"))
-            raise self._bad("version", f"is {version}, this s2st reads {VERSION}")
+            raise self._bad("version", f"is {version}, but this s2st reads {VERSION}")
         names = ("format", "version", "title", "lead", "facts", "sections")
         self._object(values, "", names)
         return Report(
@@ -202,9 +202,9 @@ class _Reader:
         alt = self._line(value["alt"], f"{place}.alt")
         pure = PurePosixPath(name)
         if pure.suffix not in (".svg", ".png"):
-            raise self._bad(where, f"{shown(name)} is no .svg or .png")
+            raise self._bad(where, f"{shown(name)} is not a .svg or .png")
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or not name.isprintable():
-            raise self._bad(where, f"{shown(name)} is not a path inside of the folder")
+            raise self._bad(where, f"{shown(name)} is not a path inside the folder")
         path = self._folder / pure
         if pure.suffix == ".svg" and not os.path.lexists(path):
             spare = path.with_suffix(".png")
@@ -213,15 +213,15 @@ class _Reader:
         return Figure(caption, alt, media_type, data)
 
     def _picture(self, path: Path, place: str) -> tuple[str, bytes]:
-        """Media type and bytes of a figure's file."""
+        """Return the media type and the bytes of a figure's file."""
         name = shown(path.relative_to(self._folder).as_posix())
         try:
             facts = os.stat(path)
             inside = os.path.realpath(path).startswith(os.path.realpath(self._folder) + os.sep)
             if not inside:
-                raise self._bad(place, f"{name} is a symbolic link to outside of the folder")
+                raise self._bad(place, f"{name} is a symbolic link that leads out of the folder")
             if not stat.S_ISREG(facts.st_mode):
-                raise self._bad(place, f"{name} is not a plain file")
+                raise self._bad(place, f"{name} is not a regular file")
             if facts.st_size > MOST_FIGURE_BYTES:
                 raise self._bad(place, f"{name} is larger than {MOST_FIGURE_BYTES} bytes")
             self._bytes_left -= facts.st_size
@@ -240,7 +240,7 @@ class _Reader:
     def _object(
         self, value: Any, place: str, names: tuple[str, ...], optional: tuple[str, ...] = ()
     ) -> None:
-        """Refuses what is no object of these keys."""
+        """Check that a value is an object with these keys."""
         if not isinstance(value, dict):
             raise self._bad(place, f"is {shown(value)}, not an object of {', '.join(names)}")
         for name in names:
@@ -264,7 +264,7 @@ class _Reader:
     def _sized(
         self, value: Any, place: str, read: Callable[[Any, str], T], size: int
     ) -> tuple[T, ...]:
-        """A list of one value a column."""
+        """Read a list with one value per column."""
         values = self._list(value, place, read)
         if len(values) != size:
             raise self._bad(place, f"has {len(values)} values for {size} columns")
@@ -276,11 +276,11 @@ class _Reader:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise self._bad(place, "holds half a character (a lone surrogate)") from error
+            raise self._bad(place, "contains a lone surrogate, which is no character") from error
         return value
 
     def _line(self, value: Any, place: str) -> str:
-        """Text that must not be empty."""
+        """Read a text that must not be empty."""
         text = self._text(value, place)
         if not text.strip():
             raise self._bad(place, "is empty")
@@ -298,7 +298,7 @@ class _Reader:
 
 
 def _damage_of_svg(data: bytes) -> str:
-    """What is wrong with an SVG file, "" where it is well-formed and defines no entities."""
+    """Return what is wrong with an SVG file, "" if it is well-formed and defines no entities."""
     names: list[str] = []
 
     def forbid(*_: Any) -> None:
@@ -315,10 +315,10 @@ def _damage_of_svg(data: bytes) -> str:
 
 
 def _damage_of_png(data: bytes) -> str:
-    """What is wrong with a PNG file's head, "" if nothing is."""
+    """Return what is wrong with the header of a PNG file, "" if nothing is."""
     if not data.startswith(_PNG) or len(data) < len(_PNG) + 8:
         return "not a PNG"
     sides = struct.unpack(">II", data[len(_PNG) : len(_PNG) + 8])
     if not all(1 <= side <= MOST_PIXELS for side in sides):
-        return f"a PNG of {sides[0]} x {sides[1]} pixels; the most is {MOST_PIXELS} a side"
+        return f"a PNG of {sides[0]} x {sides[1]} pixels; the limit is {MOST_PIXELS} per side"
     return ""

@@ -1,4 +1,4 @@
-"""Reports of one training: its curve, its sizes and its options, read from its save folder."""
+"""Report of a training from its save folder: learning curve, sizes, options, attention."""
 
 import math
 import os
@@ -33,22 +33,23 @@ from s2st.text.line_files import read_aligned
 from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, likely_save_folder, read_run
 from s2st.training.observer import perplexity_text
 
-_HIGHEST_NLL = 20.0  # nats a token: beyond, a curve shows nothing else
-_BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # left out: by the corpus
+_HIGHEST_NLL = 20.0  # nats per token: larger losses would hide the rest of the curve
+_BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # defaults depend on the corpus
 
 
 def report_training(folder: Path, attention: tuple[str, str] | None = None) -> Report:
-    """The report of a --save-dir of `s2st train`, as its last checkpoint tells it.
+    """Build the report of a --save-dir of `s2st train` from its last checkpoint.
 
     Args:
         folder: the save folder.
-        attention: files of source and target lines, of which the best checkpoint's maps of
-            attention are shown.
+        attention: files of source and target lines; the report shows the best checkpoint's
+            attention maps of some of them.
 
     Raises:
-        InputMissingError: no such folder, or neither a study's nor a training's; no such file.
-        CheckpointError: a damaged checkpoint.
-        UsageError: attention is asked for, and the model has none.
+        InputMissingError: the folder is missing, or is neither a study nor a save folder; a file
+            is missing.
+        CheckpointError: a checkpoint is damaged.
+        UsageError: `attention` is given, but the model has no attention.
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
@@ -80,7 +81,7 @@ def _attention(folder: Path, files: tuple[str, str] | None) -> list[Section]:
     return [attention_section(scorer, read_aligned(files))]
 
 
-# update, epoch, training and validation loss in nats a token, learning rate; None: not known
+# update, epoch, training and validation loss in nats per token, learning rate; None if unknown
 _Validation = tuple[int, float, float | None, float | None, float | None]
 
 
@@ -130,7 +131,7 @@ def _facts(run: ResumedRun) -> tuple[tuple[str, str], ...]:
 
 
 def _plain(text: str) -> str:
-    """Any text of a file as one that can be encoded."""
+    """Return a text that can be encoded: replace lone surrogates."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -175,7 +176,7 @@ def _draw(curves: Sequence[Series]) -> Figure:
         data = svg.read_bytes()
     ends = "; ".join(f"{one.name} from {one.y[0]:,.2f} to {one.y[-1]:,.2f}" for one in curves)
     alt = f"Curves of perplexity by epoch: {ends}"
-    return Figure("Perplexity by epoch; training as measured with dropout, on the way.", alt,
+    return Figure("Perplexity by epoch. Training perplexity is measured with dropout.", alt,
                   "image/svg+xml", data)  # fmt: skip
 
 
@@ -187,12 +188,12 @@ def _sizes(record: ModelRecord) -> Section:
     table = Table("Parameters by part of the model", columns, (*rows, total))
     rows_of = record.sizes
     text = f"{rows_of.source_vocabulary:,} source and {rows_of.target_vocabulary:,} target words"
-    return Section("Size", (f"Vocabularies of {text}, special ones counted.",), (table,))
+    return Section("Size", (f"Vocabularies: {text}, including special tokens.",), (table,))
 
 
 def _options(run: ResumedRun) -> Section:
     values = {**run.identity.options, **run.identity.other}
-    values.pop("save_dir", None)  # where it was is of no account, and none of a reader's business
+    values.pop("save_dir", None)  # a path of the author's machine says nothing to the reader
     defaults: dict[str, Any] = {}
     text: list[str] = []
     try:
@@ -215,7 +216,7 @@ def _options(run: ResumedRun) -> Section:
 
 
 def _defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Default values of all options, given the components that the run chose."""
+    """Return the default values of all options for the components that the run chose."""
     chosen = {}
     for role in TRAIN_SPEC.roles:
         name = values.get(role.name)

@@ -118,4 +118,4 @@ def test_wrong_use_is_one_clear_line(s2st, world, phrases, tmp_path, monkeypatch
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
     drawn = s2st(*good, phrases, "--figure", tmp_path / "map")
-    drawn.check_error(2, "needs matplotlib: pip install 's2st[analysis]'")
+    drawn.check_error(2, "figures need matplotlib: run pip install 's2st[analysis]'")

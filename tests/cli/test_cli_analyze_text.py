@@ -54,7 +54,7 @@ def test_the_table(s2st, files):
         picked = [[REFERENCE[i] for i in chosen]]
         assert row["BLEU"] == f"{tokenized_bleu([lines[i] for i in chosen], picked).score:.2f}"
         assert float(row["BLEU low"]) <= float(row["BLEU"]) <= float(row["BLEU high"])
-    assert "tokenised BLEU (multi-bleu.perl) nrefs:1|" in outcome.err
+    assert "tokenized BLEU (multi-bleu.perl) nrefs:1|" in outcome.err
     assert "smooth:none" in outcome.err
 
 
@@ -117,7 +117,7 @@ def test_the_figure(s2st, files):
     assert outcome.code == 0, outcome.err
     root = ElementTree.parse(files / "curves.svg").getroot()
     found = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"good", "my $system$", "source words", "tokenised BLEU", "a title"} <= found
+    assert {"good", "my $system$", "source words", "tokenized BLEU", "a title"} <= found
     assert (files / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "curves.svg" in outcome.err
 
@@ -130,7 +130,9 @@ def test_a_figure_that_cannot_be_made_is_refused_before_the_work(s2st, files, mo
     overwritten = s2st(*shared, "--source", files / "src.svg", "--figure", files / "src")
     overwritten.check_error(2, "would overwrite")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    s2st(*call, files / "figure").check_error(2, "needs matplotlib: pip install 's2st[analysis]'")
+    s2st(*call, files / "figure").check_error(
+        2, "figures need matplotlib: run pip install 's2st[analysis]'"
+    )
 
 
 def test_labels(s2st, files, monkeypatch):

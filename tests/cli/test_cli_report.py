@@ -116,7 +116,7 @@ def test_without_matplotlib_the_curve_is_left_out_and_said(s2st, world, monkeypa
     outcome = s2st("report", world.save_dir)
     assert outcome.code == 0, outcome.err
     assert "<img" not in outcome.out
-    assert "needs matplotlib" in outcome.out
+    assert "need matplotlib" in outcome.out
     assert len(cells(outcome.out, "Perplexity per target token at each validation")) == 2
 
 

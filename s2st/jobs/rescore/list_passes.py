@@ -301,7 +301,8 @@ class RescoringJob:
     def _default_weights(self, collection: Collection) -> Weights:
         """Return the user's weights, or weights that give each score equal influence.
 
-        The second divides by the scores' spreads, and includes the baseline's own features.
+        Weights of equal influence are divided by the scores' spreads, and include the baseline's
+        own features if the options ask for them.
         """
         if self.given is not None:
             normalize = self.config.normalize == "list"

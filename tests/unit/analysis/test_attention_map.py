@@ -43,7 +43,7 @@ def test_requests_without_an_attention_map_are_refused(attending):
         forced_map(attending, "  ", "v")
     with pytest.raises(UsageError, match="no attention"):
         forced_map(mixed_members()[0], "a", "v")
-    with pytest.raises(UsageError, match="to show its attention"):
+    with pytest.raises(UsageError, match="on each side for the maps"):
         attention_section(attending, [("a " * 41, "v"), ("", "v"), ("a", "")])
 
 

@@ -153,7 +153,7 @@ def test_wrong_use_is_refused(tmp_path):
         draw_curves(tmp_path / "f", [], **AXES)
     with pytest.raises(UsageError, match="nothing to draw"):
         draw_scatter(tmp_path / "f", [Points("a", [], [], [])], **AXES)
-    with pytest.raises(ValueError, match="equally long"):
+    with pytest.raises(ValueError, match="equal lengths"):
         draw_curves(tmp_path / "f", [Series("a", [1, 2], [1])], **AXES)
     with pytest.raises(OutputError, match="cannot be written"):
         curves(tmp_path / "no" / "f")

@@ -48,7 +48,7 @@ def machine(monkeypatch):
     """Makes a machine of DejaVu and some other font files."""
     bundled = [entry for entry in fontManager.ttflist if entry.name == "DejaVu Sans"]
     monkeypatch.setattr(fontManager, "ttflist", bundled)
-    monkeypatch.setattr(figure_fonts, "_told", set())
+    monkeypatch.setattr(figure_fonts, "_warned", set())
 
     def install(*paths):
         monkeypatch.setattr(figure_fonts, "_system_fonts", lambda: [str(path) for path in paths])
@@ -154,7 +154,7 @@ def test_fonts_that_draw_only_boxes_are_rejected(machine, tmp_path, caplog):
 
 
 def test_on_this_machine_whatever_its_fonts(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(figure_fonts, "_told", set())
+    monkeypatch.setattr(figure_fonts, "_warned", set())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         every_figure(tmp_path / "f", HANGUL)
