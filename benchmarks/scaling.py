@@ -1,10 +1,10 @@
 """Training with several processes: measured with two on this machine, estimated for GPUs.
 
     python benchmarks/scaling.py measure STORE [--updates 60] [--repeats 3] [--json FILE]
-    python benchmarks/scaling.py reckon [--teraflops 50 100 200] [--json FILE]
+    python benchmarks/scaling.py estimate [--teraflops 50 100 200] [--json FILE]
 
 `measure` trains the same updates in one process with two threads and in two processes of one
-thread each, in turn, and prints words per second and bytes per update. `reckon` prints the tables
+thread each, in turn, and prints words per second and bytes per update. `estimate` prints the tables
 of docs/scaling.md: the paper's model on 12 M pairs over 1, 8 and 64 GPUs. It computes them from
 the number of operations and from given, not measured, speeds of GPU and link.
 See benchmarks/README.md.
@@ -38,7 +38,7 @@ LINKS = {"NVLink, 450 GB/s": 450e9, "InfiniBand, 50 GB/s": 50e9, "Ethernet, 12.5
 
 
 @dataclass(frozen=True)
-class Reckoning:
+class Estimate:
     """The estimate for one number of GPUs.
 
     Attributes:
@@ -62,7 +62,7 @@ class Reckoning:
     sharded: float
 
 
-def reckon(gpus: int, flops: float, link: str) -> Reckoning:
+def estimate(gpus: int, flops: float, link: str) -> Estimate:
     """Data parallel training with `BATCH` pairs a GPU; a ring's sum moves 2 (R - 1) / R of it."""
     source, target = (BATCH * words / PAIRS for words in (SOURCE_WORDS, TARGET_WORDS))
     operations = 6 * (source * LAYERS / 2 + target * (LAYERS / 2 + SOFTMAX))
@@ -75,13 +75,13 @@ def reckon(gpus: int, flops: float, link: str) -> Reckoning:
     updates = EPOCHS * PAIRS / (BATCH * gpus)
     hours = tuple(updates * (compute + sum_) / 3600 for sum_ in (sparse, dense))
     memory = 2 * 4 * (LAYERS + SOFTMAX + EMBEDDINGS)
-    return Reckoning(
+    return Estimate(
         gpus, link, operations, compute, sparse, dense, (hours[0], hours[1]), memory, memory / gpus
     )
 
 
 def table(flops: float) -> Iterator[str]:
-    """The reckonings at one sustained speed, as Markdown."""
+    """Return the estimates at one sustained speed, as a Markdown table."""
     yield (
         "| GPUs | link | computation | all-reduce, rows | all-reduce, whole "
         "| hours, rows | hours, whole |"
@@ -89,11 +89,11 @@ def table(flops: float) -> Iterator[str]:
     yield "|---:|---|---:|---:|---:|---:|---:|"
     for gpus in (1, 8, 64):
         for link in LINKS if gpus > 1 else list(LINKS)[:1]:
-            own = reckon(gpus, flops, link)
+            row = estimate(gpus, flops, link)
             yield (
-                f"| {gpus} | {link if gpus > 1 else ''} | {1e3 * own.compute:.1f} ms | "
-                f"{1e3 * own.sparse:.1f} ms | {1e3 * own.dense:.1f} ms | {own.hours[0]:.1f} | "
-                f"{own.hours[1]:.1f} |"
+                f"| {gpus} | {link if gpus > 1 else ''} | {1e3 * row.compute:.1f} ms | "
+                f"{1e3 * row.sparse:.1f} ms | {1e3 * row.dense:.1f} ms | {row.hours[0]:.1f} | "
+                f"{row.hours[1]:.1f} |"
             )
 
 
@@ -141,7 +141,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["measure", "reckon"])
+    parser.add_argument("what", choices=["measure", "estimate"])
     parser.add_argument("store", nargs="?", help="of `s2st preprocess`, to measure on")
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3)
@@ -162,11 +162,11 @@ def main() -> None:
     for speed in arguments.teraflops:
         print(f"At {speed:g} TFLOP/s sustained:\n")
         print("\n".join(table(speed * 1e12)), end="\n\n")
-        results += [asdict(reckon(n, speed * 1e12, link)) for n in (1, 8, 64) for link in LINKS]
-    own = reckon(1, 1e14, next(iter(LINKS)))
-    print(f"Operations per update and GPU: {own.operations:.3g}; weights and gradients:")
+        results += [asdict(estimate(n, speed * 1e12, link)) for n in (1, 8, 64) for link in LINKS]
+    row = estimate(1, 1e14, next(iter(LINKS)))
+    print(f"Operations per update and GPU: {row.operations:.3g}; weights and gradients:")
     for gpus in (1, 8, 64):
-        print(f"- {gpus} GPUs, sharded: {own.memory / gpus / 1e9:.2f} GB per GPU")
+        print(f"- {gpus} GPUs, sharded: {row.memory / gpus / 1e9:.2f} GB per GPU")
     write_results(arguments.json, machine, results)
 
 

@@ -27,7 +27,7 @@ from s2st.text.vocabulary import Vocabulary
 
 SOURCE_WORDS = "a b c d e f"
 TARGET_WORDS = "v w x y"
-# dropout is not zero: whoever forgets model.eval() is found out
+# dropout is not zero, so a test notices a model that is not in evaluation mode
 TINY = {"layers": 1, "hidden_size": 6, "embedding_size": 4, "dropout": 0.3}
 
 ATTENTIONS: tuple[dict[str, Any], ...] = (

@@ -1,9 +1,10 @@
-"""One command sees one state of what it reads, though others replace it meanwhile.
+"""Snapshot reads: a command sees one state of a checkpoint, even if a training replaces it.
 
 A training moves the links `checkpoint_best` and `checkpoint_last` and removes old folders while
-other commands read them. `steady` resolves a path once, reads the one folder that it names, and
-reads again where that folder was replaced under its hands. Within `one_run` a path that was pinned
-names the same folder to the end, and a file that is opened twice must be the same file.
+other commands read them. `steady` resolves a path once and reads the folder that the path names. If
+that folder is replaced during the read, `steady` resolves the path and reads again. Within
+`one_run`, a pinned path names the same folder to the end, and a file that is opened twice must be
+the same file.
 """
 
 import contextlib
@@ -16,12 +17,12 @@ from s2st.errors import CheckpointError, S2STError
 from s2st.process.input_files import missing
 
 T = TypeVar("T")
-Stamp = tuple[int, int, int, int]  # device, number on it, size, time of the last change
-MOST_TRIES = 100  # of a folder that is replaced again and again
+Stamp = tuple[int, int, int, int]  # device, inode, size, time of the last change
+MOST_TRIES = 100  # readings of a folder that is replaced during each of them
 MANIFEST = "manifest.json"
 
-_run: dict[tuple[str, str], Any] | None = None  # what the command that runs has seen so far
-_within = 0  # how many `steady` readings are going on: they look after their files themselves
+_run: dict[tuple[str, str], Any] | None = None  # what the running command has read so far
+_within = 0  # nesting depth of `steady`, which checks its files itself
 
 
 class ReplacedError(CheckpointError):
@@ -30,7 +31,7 @@ class ReplacedError(CheckpointError):
 
 @contextlib.contextmanager
 def one_run() -> Iterator[None]:
-    """Inside, paths mean what they meant when they were first used."""
+    """Within this context, a path means what it meant when it was first used."""
     global _run
     before, _run = _run, {}
     try:
@@ -40,7 +41,7 @@ def one_run() -> Iterator[None]:
 
 
 def once(kind: str, path: str | Path, read: Callable[[], T]) -> T:
-    """What `read` gives; within a run it is called once for a kind and a path."""
+    """Return `read()`; within a run, call it only once for each kind and path."""
     if _run is None:
         return read()
     key = kind, os.path.abspath(path)
@@ -51,13 +52,13 @@ def once(kind: str, path: str | Path, read: Callable[[], T]) -> T:
 
 
 def remember(kind: str, path: str | Path, value: object) -> None:
-    """Lets `once` give this value."""
+    """Let `once` return this value."""
     if _run is not None:
         _run[kind, os.path.abspath(path)] = value
 
 
 def stamp_of(place: Path) -> Stamp | None:
-    """What tells a folder with a manifest, or a file, from another; None where there is none."""
+    """Return the identity of a file, or of a folder by its manifest; None if there is none."""
     try:
         return _stamp(os.stat(place / MANIFEST if place.is_dir() else place))
     except (OSError, ValueError):
@@ -69,25 +70,26 @@ def _stamp(facts: os.stat_result) -> Stamp:
 
 
 def resolved(path: str | Path) -> Path:
-    """The path without links in it; as it is, where there are none."""
+    """Return the path with its links resolved; a path without links stays as it is."""
     real = os.path.realpath(path)
     return Path(path) if real == os.path.abspath(path) else Path(real)
 
 
 def steady(path: str | Path, read: Callable[[Path], T], pin: bool = False) -> T:
-    """What `read` gives of the one folder that a path names now.
+    """Return `read(folder)` for the folder that a path names now.
 
-    Where that folder was replaced or removed meanwhile, the path is resolved and read again.
+    If the folder is replaced or removed during the read, resolve the path and read again.
 
     Args:
-        path: of a checkpoint or a store; links may lead to it.
-        read: is given the folder itself; may be called several times.
-        pin: within a run, the path names this folder from now on.
+        path: path of a checkpoint or a store, possibly through links.
+        read: called with the resolved folder, possibly several times.
+        pin: within a run, let the path name this folder from now on.
 
     Raises:
-        InputMissingError: the path is a link that leads nowhere.
-        ReplacedError: it was replaced each time, or it is pinned and was replaced.
-        S2STError, OSError: as `read`, where nothing was replaced.
+        InputMissingError: the path is a dangling link.
+        ReplacedError: the folder was replaced each time, or the path is pinned and its folder was
+            replaced.
+        S2STError, OSError: raised by `read` of a folder that was not replaced.
     """
     global _within
     key = "place", os.path.abspath(path)
@@ -117,20 +119,24 @@ def steady(path: str | Path, read: Callable[[Path], T], pin: bool = False) -> T:
 
 
 def _look(path: str | Path) -> tuple[Path, Stamp | None]:
-    """Where a path leads now, and what is there; raises InputMissingError for a dangling link."""
+    """Return the folder that a path names now, and its stamp.
+
+    Raises:
+        InputMissingError: the path is a dangling link.
+    """
     for _ in range(MOST_TRIES):
         before = _link(path)
         place = resolved(path)
         stamp = stamp_of(place)
         if stamp is not None or os.path.exists(place) or _link(path) == before:
-            break  # else the link was moved just then, and what it led to has gone
+            break  # otherwise the link was moved just now, and its old target was removed
     if os.path.islink(path) and not os.path.exists(path) and _link(path) == before:
         raise missing(path, "no such file or folder")
     return place, stamp
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether a path names a folder, also where a link to one is being moved."""
+    """Return whether a path names a folder, even while a link in the path is being moved."""
     for _ in range(MOST_TRIES):
         before = _link(path)
         if os.path.isdir(path):
@@ -141,7 +147,7 @@ def is_folder(path: str | Path) -> bool:
 
 
 def _link(path: str | Path) -> tuple[int, int, str] | None:
-    """What tells a link from one that takes its place; None for what is no link."""
+    """Return the identity of a link; None if the path is not a link."""
     try:
         facts = os.lstat(path)
         return facts.st_ino, facts.st_mtime_ns, os.readlink(path)
@@ -150,17 +156,17 @@ def _link(path: str | Path) -> tuple[int, int, str] | None:
 
 
 def check_same(place: Path, before: Stamp | None) -> None:
-    """Raises ReplacedError where a folder or file is no more the one of that stamp."""
+    """Raise ReplacedError if a folder or file no longer has the stamp `before`."""
     if stamp_of(place) != before:
         raise ReplacedError("it was replaced or removed while it was read", str(place))
 
 
 def note(path: str | Path, facts: os.stat_result) -> None:
-    """Notes which file a path named when it was opened.
+    """Record which file a path named when it was opened.
 
     Raises:
-        ReplacedError: within this run the path named another file before, or one of another
-            content. What a command learned in a first reading would not hold in a second.
+        ReplacedError: earlier in this run, the path named another file or other content. Results
+            of the first reading would not hold for the second.
     """
     if _run is None or _within:
         return
@@ -171,5 +177,5 @@ def note(path: str | Path, facts: os.stat_result) -> None:
 
 
 def note_path(path: str | Path) -> None:
-    """As `note`, of a file that something else opens; raises OSError too."""
+    """Call `note` for a file that a library opens; may raise OSError."""
     note(path, os.stat(path))

@@ -113,9 +113,9 @@ def test_scaling_measured(tmp_path):
     assert f"{two}: " in shown
 
 
-def test_scaling_reckoned(module, monkeypatch, tmp_path, capsys):
+def test_scaling_estimate(module, monkeypatch, tmp_path, capsys):
     scaling = module("scaling")
-    command = ["scaling.py", "reckon", "--teraflops", "100", "--json", str(tmp_path / "json")]
+    command = ["scaling.py", "estimate", "--teraflops", "100", "--json", str(tmp_path / "json")]
     monkeypatch.setattr(sys, "argv", command)
     scaling.main()
     rows = json.loads((tmp_path / "json").read_text("utf-8"))["results"]

@@ -41,7 +41,7 @@ def test_all_ranks_agree_on_one_name():
 
 @pytest.mark.parametrize("first", [0.0, 0.3])
 def test_every_attempt_has_its_own_name(store, first):
-    """Whoever comes first finds everything that the attempt before left."""
+    """The first rank of an attempt may find all keys that the attempt before left in the store."""
     names = [set(all_of(store, 3, first)) for _ in range(4)]
     assert [len(name) for name in names] == [1] * 4
     assert len(set.union(*names)) == 4

@@ -217,7 +217,7 @@ def test_a_folder_that_is_no_longer_this_runs_is_not_written(tmp_path, data, how
         f"{folder}: was removed or replaced while this training ran"
     )
     assert contents(tmp_path) == left
-    train(data, folder, max_epoch=0.3)  # and whoever holds the folder now goes on
+    train(data, folder, max_epoch=0.3)  # the run that has the folder now can resume
 
 
 def contents(folder):
