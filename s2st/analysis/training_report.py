@@ -30,7 +30,8 @@ from s2st.options.config import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer
 from s2st.text.line_files import read_aligned
-from s2st.training.checkpoint import BEST, LAST, STATE, ResumedRun, likely_save_folder, read_run
+from s2st.training.checkpoint import STATE, ResumedRun, read_run
+from s2st.training.checkpoint_folder import BEST, LAST, likely_save_folder
 from s2st.training.observer import perplexity_text
 
 _HIGHEST_NLL = 20.0  # nats per token: larger losses would hide the rest of the curve

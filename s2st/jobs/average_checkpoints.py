@@ -25,7 +25,7 @@ from s2st.options.config import config_values, shown
 from s2st.process import durable_files
 from s2st.process.snapshots import MOST_TRIES, ReplacedError
 from s2st.text.vocabulary import Vocabulary
-from s2st.training.checkpoint import likely_save_folder, numbered_checkpoints
+from s2st.training.checkpoint_folder import likely_save_folder, numbered_checkpoints
 
 
 def average(paths: Sequence[str], weights: Sequence[float], release: str) -> None:

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from s2st.data.store import ParallelCorpus, Store
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
-    from s2st.training.checkpoint import CheckpointFolder, RunIdentity
+    from s2st.training.checkpoint import RunIdentity
+    from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.gradient_accumulation import Gradients
     from s2st.training.trainer import Trainer
 
@@ -139,7 +140,7 @@ def run_training(
     Raises:
         S2STError: data, options, checkpoints or outputs cannot be used.
     """
-    from s2st.training.checkpoint import CheckpointFolder
+    from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.save_folder_lock import hold_folder
 
     job_ranks = ranks()

@@ -20,12 +20,7 @@ from s2st.errors import UsageError
 from s2st.models.base import ModelStage, Seq2SeqModel
 from s2st.models.softmax.rank_divided_loss import divided_softmax_loss, word_range
 from s2st.process.ranks import Ranks
-from s2st.training.checkpoint import (
-    ResumedRun,
-    TrainingState,
-    optimizer_tensors,
-    restore_optimizer,
-)
+from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors, restore_optimizer
 from s2st.training.data_parallel import RankedGradients, norm_over_ranks
 from s2st.training.gradient_accumulation import Loss, Share, StopSignal, Tensors, memory_checked
 from s2st.training.pipeline_schedule import Pipeline, RankGrid, split_batch

@@ -17,12 +17,8 @@ from s2st.data.store import ParallelCorpus
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.model_files import ModelRecord
-from s2st.training.checkpoint import (
-    CheckpointFolder,
-    ResumedRun,
-    RunIdentity,
-    TrainingState,
-)
+from s2st.training.checkpoint import ResumedRun, RunIdentity, TrainingState
+from s2st.training.checkpoint_folder import CheckpointFolder
 from s2st.training.gradient_accumulation import Gradients, Share, StopSignal, describe
 from s2st.training.lr_schedules import Schedule
 from s2st.training.moving_average import WeightAverages

@@ -13,12 +13,8 @@ from s2st.data.store import Store
 from s2st.models.model_files import ModelRecord, build_model
 from s2st.models.registry import ARCHITECTURES
 from s2st.text.tokenizers import NoneConfig, SentencePieceConfig, TokenizerSpec
-from s2st.training.checkpoint import (
-    CheckpointFolder,
-    RunIdentity,
-    TrainingState,
-    optimizer_tensors,
-)
+from s2st.training.checkpoint import RunIdentity, TrainingState, optimizer_tensors
+from s2st.training.checkpoint_folder import CheckpointFolder
 
 WORDS = {"en": "a b c d e f", "fr": "vu wa xe yo"}
 

@@ -13,7 +13,8 @@ from s2st.errors import CheckpointError, DataError, InputMissingError
 from s2st.jobs.verify_checksums import verify
 from s2st.models.model_files import read_saved
 from s2st.process.manifest import MANIFEST
-from s2st.training.checkpoint import CheckpointFolder, optimizer_tensors
+from s2st.training.checkpoint import optimizer_tensors
+from s2st.training.checkpoint_folder import CheckpointFolder
 
 
 @pytest.fixture(scope="module")

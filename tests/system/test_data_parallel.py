@@ -261,7 +261,7 @@ def test_a_restart_joins_the_living_though_torchrun_keeps_its_store(monkeypatch)
 
 HANGING = """
 import sys, time
-from s2st.training.checkpoint import CheckpointFolder
+from s2st.training.checkpoint_folder import CheckpointFolder
 from s2st_cli.__main__ import entry_point
 
 save = CheckpointFolder.save

@@ -18,7 +18,8 @@ import torch  # noqa: E402
 from rotten import make_run, make_store  # noqa: E402
 
 from s2st.models.model_files import SavedModel, read_saved  # noqa: E402
-from s2st.training.checkpoint import CheckpointFolder, RunIdentity, TrainingState  # noqa: E402
+from s2st.training.checkpoint import RunIdentity, TrainingState  # noqa: E402
+from s2st.training.checkpoint_folder import CheckpointFolder  # noqa: E402
 
 READS, SHORT_READS = 525, 28
 KEPT = 2
