@@ -22,7 +22,7 @@ from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
 from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
 from s2st.errors import DataError, InputMissingError, UsageError
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.process.manifest import MANIFEST, read_sealed, seal, verify_files
 from s2st.process.snapshots import is_folder, once, steady
 from s2st.process.worker_processes import run_in_subprocess
@@ -89,8 +89,8 @@ def write_store(
     """
     config = checked(config)
     final = Path(config.destdir)
-    durable_files.refuse_existing(final)  # fail before the work, not after it
-    with durable_files.new_folder(final) as folder:
+    durable_folders.refuse_existing(final)  # fail before the work, not after it
+    with durable_folders.new_folder(final) as folder:
         report = _Preprocessing(config, folder, source, target).run()
     return replace(report, folder=final)
 

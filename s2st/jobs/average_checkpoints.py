@@ -22,7 +22,7 @@ from s2st.models.model_files import (
     write_model_files,
 )
 from s2st.options.config import config_values, shown
-from s2st.process import durable_files
+from s2st.process import durable_folders
 from s2st.process.snapshots import MOST_TRIES, ReplacedError
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.checkpoint_folder import likely_save_folder, numbered_checkpoints
@@ -47,7 +47,7 @@ def average(paths: Sequence[str], weights: Sequence[float], release: str) -> Non
     factors = _factors(weights, len(paths))
     facts: list[dict[str, Any]] = []
     record, mean = _mean(paths, factors, facts)
-    with durable_files.new_folder(final) as folder:
+    with durable_folders.new_folder(final) as folder:
         write_model_files(folder, record, mean)
         write_manifest(folder, record, {"mean_of": facts})
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import S2STError, UsageError
 from s2st.options.config import load_json
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.training.observer import perplexity_text
 
 MOST_PAIRS = 21_000  # size of the corpus that s2st ships
@@ -93,12 +93,12 @@ class _Demo:
 
     def write_corpus(self, train_size: int, test_size: int) -> None:
         """Writes data/{train,valid,test}.{en,fr}."""
-        durable_files.refuse_existing(self.folder)
+        durable_folders.refuse_existing(self.folder)
         try:
             corpus = read_corpus(train_size, test_size, test_size)
         except ValueError as error:
             raise UsageError(f"--train-size plus twice --test-size: {error}") from error
-        durable_files.make_folder(self.folder / "data")
+        durable_folders.make_folder(self.folder / "data")
         for name, pairs in (
             ("train", corpus.train),
             ("valid", corpus.valid),

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from s2st.errors import OutputError
-from s2st.process import durable_files
+from s2st.process import durable_folders
 from s2st.process.torch_import import import_torch
 
 log = logging.getLogger("s2st")
@@ -32,7 +32,7 @@ def export(checkpoint: str, release: str) -> None:
         raise OutputError(f"{final}: already exists; name a new folder")
     saved, model = load_saved(checkpoint, torch.device("cpu"), whole=True)
     weights = model.state_dict()
-    with durable_files.new_folder(final) as folder:
+    with durable_folders.new_folder(final) as folder:
         write_model_files(folder, saved.record, weights)
         write_manifest(folder, saved.record, saved.summary)
     log.info("wrote %s", final)

@@ -19,7 +19,7 @@ from typing import Any
 from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.jobs.work_queue import TaskName, WorkQueue
 from s2st.options.config import load_json
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.process.auxiliary_files import AuxiliaryFile, describe
 from s2st.process.ranks import Ranks, process_group
 from s2st.process.stop_signals import held
@@ -73,7 +73,7 @@ class FolderQueue(WorkQueue):
         self._reported = 0.0
         self._locks = True
         self._check_folder()
-        durable_files.make_folder(self.path)
+        durable_folders.make_folder(self.path)
         self._claims = AuxiliaryFile(self.path / CLAIMS, None, "claims", REMEDY)
         try:
             self._lock(OPENING, wait=True)

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +19,6 @@ from s2st.process.pipe_output import open_to_write
 CHUNK = 1 << 20
 _TEMPORARY_NAME = re.compile(r"\.(.+)\.tmp(?:-.*)?")
 _SUFFIX = re.compile(r"\.tmp-(?:old-)?([0-9]+)(?:\.[0-9]+)?")
-# files in the folders that s2st writes, relative to the folder; spool and provisional are temporary
-_S2ST_FILES = re.compile(
-    r"manifest\.json|weights\.safetensors|training/(state\.json|optimizer\.safetensors)"
-    r"|dict\.[^/]+\.txt|sentencepiece\.[^/]+\.model|[^/]+\.npy|spool\.tsv"
-)
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -91,7 +85,7 @@ def output_errors(path: Path, failure: str = "cannot be written") -> Iterator[No
         raise OutputError(message) from error
 
 
-def _temporary(path: Path, kind: str = "tmp") -> Path:
+def temporary_path(path: Path, kind: str = "tmp") -> Path:
     """Return an unused path beside `path`; its name contains the process id, see `creator`."""
     first = f".{path.name}.{kind}-{os.getpid()}"
     number, name = 0, first
@@ -130,30 +124,6 @@ def describe_facts(facts: os.stat_result) -> str:
     if facts.st_nlink > 1:
         return f"a file with {facts.st_nlink} names (hard links)"
     return ""
-
-
-def has_only_s2st_files(path: Path) -> bool:
-    """Whether a folder, not a link, contains only files with names that s2st writes.
-
-    Contents do not matter: a damaged checkpoint is still s2st's.
-    """
-    if path.is_symlink() or not path.is_dir():
-        return False
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    with contextlib.suppress(OSError):
-        for folder, folders, names in os.walk(path, onerror=refuse):
-            if any(Path(folder, name).is_symlink() for name in folders):
-                return False
-            for name in names:
-                file = Path(folder, name)
-                regular = stat.S_ISREG(os.lstat(file).st_mode)
-                if not regular or not _S2ST_FILES.fullmatch(file.relative_to(path).as_posix()):
-                    return False
-        return True
-    return False
 
 
 class Writer:
@@ -245,7 +215,7 @@ def publish_file(path: Path, data: bytes) -> None:
 
     For files that the user did not name, in a folder that s2st created. Raises OutputError.
     """
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     try:
         write_file(temporary, data)
         publish(temporary, path)
@@ -267,7 +237,7 @@ def replacing(path: Path) -> Iterator["Writer | Stream"]:
             yield stream
         return
     final = Path(os.path.realpath(path)) if path.is_symlink() else path
-    temporary = _temporary(final)
+    temporary = temporary_path(final)
     try:
         with Writer(temporary) as writer:
             writer.take_mode(final)
@@ -311,11 +281,12 @@ def publish(temporary: Path, final: Path) -> None:
     if not temporary.is_symlink():
         for folder, _, _ in os.walk(temporary, topdown=False):  # yields nothing for a file
             sync_folder(Path(folder))
-    _rename(temporary, final)
+    rename(temporary, final)
     sync_folder(final.parent)
 
 
-def _rename(source: Path, target: Path) -> None:
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or folder, replacing a file under the new name; raise OutputError."""
     with output_errors(target):
         announce("rename", target, str(source))
         os.replace(source, target)
@@ -323,75 +294,11 @@ def _rename(source: Path, target: Path) -> None:
 
 def point_link(link: Path, target_name: str) -> None:
     """Make `link` a symbolic link to a name in the same folder, atomically and durably."""
-    temporary = _temporary(link)
+    temporary = temporary_path(link)
     with output_errors(link):
         announce("link", temporary, target_name)
         os.symlink(target_name, temporary)
     publish(temporary, link)
-
-
-def refuse_existing(final: Path) -> None:
-    """Raise OutputError unless the path is unused or an empty folder.
-
-    A link is refused even if its target does not exist: a folder cannot replace it at the end.
-    """
-    usable = not os.path.lexists(final) or (final.is_dir() and not final.is_symlink())
-    with output_errors(final):
-        if not usable or (final.is_dir() and any(final.iterdir())):
-            raise OutputError(f"{final}: already exists; remove it or name another folder")
-
-
-@contextlib.contextmanager
-def new_folder(final: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; rename it to `final` at the end, remove it on an error.
-
-    Temporary folders that ended processes left for `final` are removed first. `final` must not
-    exist, or be an empty folder. Raises OutputError.
-    """
-    refuse_existing(final)
-    make_folder(final.parent)
-    _remove_leftovers(final)
-    temporary = _temporary(final)
-    with output_errors(temporary, "cannot be created"):
-        announce("mkdir", temporary)
-        temporary.mkdir()
-    try:
-        yield temporary
-        publish(temporary, final)
-    except BaseException:
-        remove_folder(temporary)
-        raise
-
-
-def _remove_leftovers(final: Path) -> None:
-    """Remove temporary folders of `final` whose process has ended."""
-    for entry in sorted(final.parent.iterdir()):
-        process = creator(entry.name, final.name)
-        ended = process is not None and (process == os.getpid() or not _alive(process))
-        if ended and has_only_s2st_files(entry):
-            remove_folder(entry)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def make_folder(path: Path) -> None:
-    """Create a folder and its parents durably; raise OutputError."""
-    with output_errors(path, "cannot be created"):
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        for folder in reversed(missing):
-            announce("mkdir", folder)
-            folder.mkdir(exist_ok=True)
-        path.mkdir(exist_ok=True)  # raises FileExistsError if it is a file
-    for folder in missing:
-        sync_folder(folder.parent)
 
 
 def remove_file(path: Path) -> None:
@@ -400,21 +307,6 @@ def remove_file(path: Path) -> None:
         os.lstat(path)
         announce("remove", path)
         path.unlink()
-
-
-def remove_folder(path: Path) -> None:
-    """Remove a folder and its contents; ignore errors."""
-    with contextlib.suppress(OSError):
-        os.lstat(path)
-        announce("remove", path)
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def retire_folder(path: Path) -> None:
-    """Rename a folder, then remove it, so that no reader sees half of it."""
-    aside = _temporary(path, "tmp-old")
-    _rename(path, aside)
-    remove_folder(aside)
 
 
 def lock(descriptor: int) -> bool:

@@ -24,7 +24,7 @@ from s2st.models.model_files import (
     write_model_files,
 )
 from s2st.options.config import MOST_INTEGER
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.process.manifest import parse_json, read_small
 from s2st.process.snapshots import steady
 
@@ -114,7 +114,7 @@ def write_run(
     Raises:
         OutputError: a file cannot be written.
     """
-    durable_files.make_folder(folder / "training")
+    durable_folders.make_folder(folder / "training")
     write_model_files(folder, record, weights)
     save_tensors(folder / OPTIMIZER, optimizer)
     content = {"state": asdict(state), "identity": asdict(identity)}

@@ -15,7 +15,7 @@ import torch
 
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, reason
 from s2st.models.model_files import ModelRecord
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.training.checkpoint import ResumedRun, RunIdentity, TrainingState, read_run, write_run
 from s2st.training.save_folder_lock import HeldFolder
 
@@ -63,7 +63,7 @@ class CheckpointFolder:
             OutputError: the folder cannot be written, or other files have the names of the links.
         """
         self._check_held()
-        durable_files.make_folder(self._place)
+        durable_folders.make_folder(self._place)
         for link in (LAST, BEST):
             self._check_link(link)
         for name in sorted(_names(self._place)):
@@ -76,8 +76,8 @@ class CheckpointFolder:
 
     def _sweep(self, leftover: Path) -> None:
         """Remove a leftover of a stopped save: a folder, a link, or the probe of `prepare`."""
-        if durable_files.has_only_s2st_files(leftover):
-            durable_files.remove_folder(leftover)
+        if durable_folders.has_only_s2st_files(leftover):
+            durable_folders.remove_folder(leftover)
         elif _is_checkpoint_link(leftover) or (
             not durable_files.describe(leftover) and not leftover.stat().st_size
         ):
@@ -167,7 +167,7 @@ class CheckpointFolder:
         name = plain = f"checkpoint_{state.update:07d}"
 
         def write(target: str) -> None:
-            with durable_files.new_folder(self._place / target) as folder:
+            with durable_folders.new_folder(self._place / target) as folder:
                 write_run(folder, record, weights, optimizer, state, identity)
             self._check_held()  # again: writing the weights may have taken minutes
             # best first: resuming works although the best is newer than the last
@@ -180,7 +180,7 @@ class CheckpointFolder:
         spare = name
         while os.path.lexists(self._place / spare):
             spare += "+"
-        if spare != name and not durable_files.has_only_s2st_files(self._place / name):
+        if spare != name and not durable_folders.has_only_s2st_files(self._place / name):
             log.warning(
                 "%s: %s; it is kept, and this checkpoint is named %s",
                 self.folder / name, ALIEN, spare,
@@ -189,7 +189,7 @@ class CheckpointFolder:
         elif spare != name:  # this update was saved before
             if name in (self._target(LAST), self._target(BEST)):
                 write(spare)  # the links must lead to a whole folder while this one is replaced
-            durable_files.retire_folder(self._place / name)
+            durable_folders.retire_folder(self._place / name)
         write(name)
         self._prune(state.update)
         return name
@@ -204,13 +204,13 @@ class CheckpointFolder:
         found = [
             path.name
             for number, path in numbered
-            if number <= update and durable_files.has_only_s2st_files(path)
+            if number <= update and durable_folders.has_only_s2st_files(path)
         ]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
         for name in found:
             if name not in kept:
-                durable_files.retire_folder(self._place / name)
+                durable_folders.retire_folder(self._place / name)
 
 
 def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:

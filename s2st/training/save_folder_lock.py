@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from s2st.errors import OutputError
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.process.auxiliary_files import AuxiliaryFile, open_locked
 
 NAME = ".lock"
@@ -60,7 +60,7 @@ def hold_folder(folder: Path, option: str = "--save-dir") -> Iterator[HeldFolder
         OutputError: the folder cannot be written, another process holds the lock (the message
             names it), or s2st did not write the lock file.
     """
-    durable_files.make_folder(folder)
+    durable_folders.make_folder(folder)
     path = folder / NAME
     file = open_locked(path, _KNOWN, "lock", f"use another {option}")
     if file is None:

@@ -18,7 +18,7 @@ from s2st.jobs.verify_checksums import verify
 from s2st.models import model_files
 from s2st.models.model_files import load_saved, read_saved, weights_hash
 from s2st.ngram import arpa_files
-from s2st.process import durable_files, snapshots
+from s2st.process import durable_files, durable_folders, snapshots
 from s2st.process.snapshots import MOST_TRIES, ReplacedError, one_run, steady
 from s2st.scoring.load_scorers import fingerprints, load_members
 from s2st.scoring.ngram_scorer import NGramScorer
@@ -143,7 +143,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(
     def save_next(link):
         shutil.copytree(link.parent / "checkpoint_0000003", link.parent / "checkpoint_0000004")
         durable_files.point_link(link, "checkpoint_0000004")
-        durable_files.retire_folder(link.parent / "checkpoint_0000003")
+        durable_folders.retire_folder(link.parent / "checkpoint_0000003")
 
     results = list(every_step(monkeypatch, prepare, READERS[reader], save_next, least=1))
     assert len(results) > 1
@@ -159,7 +159,7 @@ def test_a_folder_that_takes_the_place_of_one_of_its_name_is_read_whole(two, tmp
         return tmp_path / str(number) / "c"
 
     def replace(folder):
-        durable_files.retire_folder(folder)
+        durable_folders.retire_folder(folder)
         os.rename(folder.parent / "other", folder)
 
     for record, model in every_step(
@@ -171,7 +171,7 @@ def test_a_folder_that_takes_the_place_of_one_of_its_name_is_read_whole(two, tmp
 
 def test_a_numbered_folder_that_is_removed_says_so(two, tmp_path, monkeypatch):
     shutil.copytree(next(iter(two.values())), tmp_path / "c")
-    Meddler(monkeypatch, 3, lambda: durable_files.retire_folder(tmp_path / "c"))
+    Meddler(monkeypatch, 3, lambda: durable_folders.retire_folder(tmp_path / "c"))
     with pytest.raises(InputMissingError, match="no such checkpoint folder"):
         load_saved(tmp_path / "c", CPU)
 
@@ -183,7 +183,7 @@ def test_the_last_checkpoints_of_a_training_that_goes_on_are_averaged(store, tmp
 
     def save_next(folder):
         shutil.copytree(folder / "checkpoint_0000004", folder / "checkpoint_0000005")
-        durable_files.retire_folder(folder / "checkpoint_0000003")
+        durable_folders.retire_folder(folder / "checkpoint_0000003")
 
     def read(folder):
         average_last(str(folder), 2, (), str(folder / "mean"))
@@ -240,7 +240,7 @@ def test_a_pinned_folder_that_is_gone_is_an_error(two, tmp_path):
     shutil.copytree(next(iter(two.values())), tmp_path / "c")
     with one_run():
         fingerprints([str(tmp_path / "c")])
-        durable_files.retire_folder(tmp_path / "c")
+        durable_folders.retire_folder(tmp_path / "c")
         with pytest.raises(ReplacedError, match="replaced or removed"):
             load_members([str(tmp_path / "c")], CPU, "float32")
 
@@ -298,7 +298,7 @@ def test_kenlm_and_the_tables_read_one_file(tmp_path, monkeypatch):
 def test_a_store_whose_place_is_taken_is_not_mixed(store, tmp_path):
     shutil.copytree(store, tmp_path / "s")
     opened = Store(tmp_path / "s")
-    durable_files.retire_folder(tmp_path / "s")
+    durable_folders.retire_folder(tmp_path / "s")
     shutil.copytree(store, tmp_path / "s", copy_function=shutil.copyfile)
     with pytest.raises(ReplacedError):
         opened.split("train")

@@ -59,7 +59,7 @@ def test_a_synced_file_survives(tmp_path, monkeypatch):
 def test_a_rename_that_is_not_synced_may_be_undone(tmp_path, monkeypatch):
     def work(root):
         durable_files.write_file(root / "b", b"new")
-        durable_files._rename(root / "b", root / "a")
+        durable_files.rename(root / "b", root / "a")
 
     assert found(logged(tmp_path, monkeypatch, work), tmp_path) == [None, b"new", b"new"]
 

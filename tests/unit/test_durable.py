@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from s2st.errors import OutputError
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def test_a_file_lasts_before_it_has_its_name(tmp_path, operations):
 
 
 def test_a_folder_lasts_with_all_below_it_before_it_has_its_name(tmp_path, operations):
-    with durable_files.new_folder(tmp_path / "f") as folder:
-        durable_files.make_folder(folder / "inner")
+    with durable_folders.new_folder(tmp_path / "f") as folder:
+        durable_folders.make_folder(folder / "inner")
         durable_files.write_file(folder / "inner" / "a", b"1")
         inner = folder
     renamed = operations.index(("rename", tmp_path / "f"))
@@ -66,7 +66,7 @@ def test_a_folder_lasts_with_all_below_it_before_it_has_its_name(tmp_path, opera
 
 
 def test_new_folders_last_in_their_parents(tmp_path, operations):
-    durable_files.make_folder(tmp_path / "a" / "b")
+    durable_folders.make_folder(tmp_path / "a" / "b")
     assert [path for name, path in operations if name == "mkdir"] == [
         tmp_path / "a",
         tmp_path / "a" / "b",
@@ -118,7 +118,7 @@ def test_leftovers_of_stopped_processes_are_removed_and_others_stay(tmp_path):
     for folder in (dead, alive, own, other):
         folder.mkdir()
         (folder / "manifest.json").write_bytes(b"")
-    with durable_files.new_folder(tmp_path / "f") as folder:
+    with durable_folders.new_folder(tmp_path / "f") as folder:
         durable_files.write_file(folder / "new", b"")
     assert sorted(os.listdir(tmp_path)) == sorted([alive.name, other.name, "f"])
     assert os.listdir(tmp_path / "f") == ["new"]
@@ -126,7 +126,7 @@ def test_leftovers_of_stopped_processes_are_removed_and_others_stay(tmp_path):
 
 def test_a_folder_that_fails_leaves_nothing(tmp_path):
     def fill():
-        with durable_files.new_folder(tmp_path / "f") as folder:
+        with durable_folders.new_folder(tmp_path / "f") as folder:
             durable_files.write_file(folder / "a", b"1")
             raise ValueError("mine")
 
@@ -164,7 +164,7 @@ def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
         "_observe",
         lambda *step: states.append((folder.exists(), (folder / "a").exists())),
     )
-    durable_files.retire_folder(folder)
+    durable_folders.retire_folder(folder)
     assert set(states) == {(True, True), (False, False)}
     assert os.listdir(tmp_path) == []
 
@@ -180,9 +180,9 @@ def test_the_names_in_real_folders_are_those_that_are_known(tmp_path):
     folders = [Path(store(tmp_path / "text")), tmp_path / "run" / "checkpoint_last"]
     durable_files.write_file(folders[0] / model_file_name("en"), b"")
     for folder in map(Path.resolve, folders):
-        assert durable_files.has_only_s2st_files(folder)
+        assert durable_folders.has_only_s2st_files(folder)
         (folder / "dict.notes").write_text("a user's")
-        assert not durable_files.has_only_s2st_files(folder)
+        assert not durable_folders.has_only_s2st_files(folder)
 
 
 @pytest.mark.parametrize("kind", ["a file", "a link", "a link to a folder", "unreadable"])
@@ -191,9 +191,9 @@ def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
     (folder / "training").mkdir(parents=True)
     (folder / "training" / "state.json").write_text("damaged")
     (folder / "manifest.json").write_text("damaged")
-    assert durable_files.has_only_s2st_files(folder)
+    assert durable_folders.has_only_s2st_files(folder)
     (tmp_path / "link").symlink_to("f")
-    assert not durable_files.has_only_s2st_files(tmp_path / "link")
+    assert not durable_folders.has_only_s2st_files(tmp_path / "link")
     if kind == "a file":
         (folder / "training" / "notes.txt").write_text("")
     elif kind == "a link":
@@ -206,14 +206,14 @@ def test_a_folder_with_a_users_file_is_not_s2sts(tmp_path, kind, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(os, "scandir", refuse)
-    assert not durable_files.has_only_s2st_files(folder)
+    assert not durable_folders.has_only_s2st_files(folder)
 
 
 def test_a_leftover_with_a_users_file_stays(tmp_path):
     leftover = tmp_path / f".f.tmp-{os.getpid()}"
     leftover.mkdir()
     (leftover / "notes.txt").write_text("a user's")
-    with durable_files.new_folder(tmp_path / "f") as folder:
+    with durable_folders.new_folder(tmp_path / "f") as folder:
         durable_files.write_file(folder / "manifest.json", b"")
     assert (leftover / "notes.txt").read_text() == "a user's"
     assert sorted(os.listdir(tmp_path)) == [leftover.name, "f"]
@@ -244,6 +244,6 @@ def test_a_name_that_a_new_folder_cannot_have_is_said_before_the_work(tmp_path, 
             (tmp_path / "empty").mkdir()
         final.symlink_to("empty")
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(OutputError, match="f: already exists"), durable_files.new_folder(final):
+    with pytest.raises(OutputError, match="f: already exists"), durable_folders.new_folder(final):
         pytest.fail("the work began")
     assert sorted(os.listdir(tmp_path)) == before

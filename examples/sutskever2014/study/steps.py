@@ -23,7 +23,7 @@ from typing import Any
 
 from s2st import __version__
 from s2st.errors import S2STError
-from s2st.process import durable_files
+from s2st.process import durable_files, durable_folders
 from s2st.process.manifest import MANIFEST, check_size, files_of, read_sealed
 
 POLL_SECONDS = 0.05
@@ -230,7 +230,7 @@ class Runner:
         for path in step.owned or step.outputs:
             whole = self.folder / path
             if whole.is_dir() and not whole.is_symlink():
-                durable_files.remove_folder(whole)
+                durable_folders.remove_folder(whole)
             elif whole.exists() or whole.is_symlink():
                 durable_files.remove_file(whole)
         self.log(step.name).unlink(missing_ok=True)
