@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.data.array_files import ArrayWriter
+from s2st.data.dictionaries import read_dictionary
 from s2st.data.id_writer import SideWriter, ids_path, read_id_chunks
 from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
 from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
-from s2st.errors import DataError, InputMissingError, UsageError
+from s2st.errors import DataError, UsageError
 from s2st.process import durable_files, durable_folders
-from s2st.process.manifest import MANIFEST, read_sealed, seal, verify_files
-from s2st.process.snapshots import is_folder, once, steady
+from s2st.process.manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
@@ -32,7 +32,6 @@ from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
     ABSENT,
     TokenizerSpec,
-    load_spec,
     read_model,
     save_models,
 )
@@ -93,54 +92,6 @@ def write_store(
     with durable_folders.new_folder(final) as folder:
         report = _Preprocessing(config, folder, source, target).run()
     return replace(report, folder=final)
-
-
-def dictionary_tokenizer(path: str, language: str) -> TokenizerSpec | None:
-    """The tokenizer that goes with `--srcdict`/`--tgtdict FOLDER`; None for a plain file."""
-    return read_dictionary(path, language)[0]
-
-
-def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Vocabulary]:
-    """The tokenizer and the vocabulary of a language in a dictionary.
-
-    A command that asks twice gets the same vocabulary, even if another process has replaced it.
-
-    Args:
-        path: a `dict.LANG.txt` file, a checkpoint or a store.
-        language: the language to look up in a checkpoint or a store.
-
-    Returns:
-        The tokenizer (None for a `dict.LANG.txt` file) and the vocabulary.
-
-    Raises:
-        InputMissingError, DataError: the dictionary cannot be read.
-        UsageError: the folder has no vocabulary for the language.
-    """
-    folder = Path(path)
-    if not is_folder(path):
-        return None, once("dictionary", path, lambda: Vocabulary.load(folder))
-    return once(
-        f"dictionary of {language}",
-        path,
-        lambda: steady(folder, lambda place: _read_dictionary(place, path, language)),
-    )
-
-
-def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerSpec, Vocabulary]:
-    try:
-        manifest = read_sealed(folder)
-        record = manifest["tokenizers"]
-        sides = [load_spec(record[side], folder, manifest) for side in ("source", "target")]
-    except OSError as error:
-        raise InputMissingError(f"{path}: neither a checkpoint nor a store") from error
-    except (KeyError, TypeError) as error:
-        raise DataError("damaged: no valid tokenizers", str(folder / MANIFEST)) from error
-    for spec in sides:
-        if spec.language == language:
-            name = f"dict.{language}.txt"
-            verify_files(folder, manifest, [name])
-            return spec, Vocabulary.load(folder / name)
-    raise UsageError(f"{path}: has no vocabulary for language {language!r}")
 
 
 def text_file(prefix: str, language: str) -> str:

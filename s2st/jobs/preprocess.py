@@ -4,12 +4,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from s2st.data.preprocess import (
-    PreprocessReport,
-    SplitReport,
-    dictionary_tokenizer,
-    write_store,
-)
+from s2st.data.dictionaries import dictionary_tokenizer
+from s2st.data.preprocess import PreprocessReport, SplitReport, write_store
 from s2st.data.preprocess_options import PreprocessConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import ranks

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
-from s2st.errors import OutOfMemoryError, UsageError
+from s2st.errors import UsageError
+from s2st.jobs.training_checks import check_memory, check_ranks
 from s2st.jobs.training_resume_checks import (
     check_identity,
     identity_options,
@@ -20,7 +21,7 @@ from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.config import config_values, option_specs
 from s2st.options.registry import loaded_plugins
 from s2st.options.resolution import CommandSpec, Resolved, Role
-from s2st.process.device import DeviceConfig, environment, memory_limit, setup_device
+from s2st.process.device import DeviceConfig, environment, setup_device
 from s2st.process.ranks import Ranks, RanksConfig, process_group, ranks
 from s2st.text.tokenizers import absent_side
 from s2st.text.vocabulary import Vocabulary
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from s2st.training.trainer import Trainer
 
 log = logging.getLogger("s2st")
-GIB = 1 << 30
 
 TRAIN_SPEC = CommandSpec(
     fixed=(
@@ -144,7 +144,7 @@ def run_training(
     from s2st.training.save_folder_lock import hold_folder
 
     job_ranks = ranks()
-    _check_ranks(job_ranks, options)
+    check_ranks(job_ranks, options)
     job = _open(data, options)  # before the lock: a refused job must not leave a save folder
     save_dir = Path(options.config(TrainerConfig).save_dir)
     with contextlib.ExitStack() as stack:
@@ -154,32 +154,6 @@ def run_training(
         folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
         shown = observer if job_ranks.first else Observer()
         return _train(job, options, job_ranks, shown, stop_signal, folder)
-
-
-def _check_ranks(ranks: Ranks, options: Resolved) -> None:
-    """Refuse options that do not fit the number of processes."""
-    config = options.config(ParallelConfig)
-    if config.split:
-        stages, parts = config.pipeline_stages, config.vocabulary_parts
-        if stages * parts != ranks.size:
-            raise UsageError(
-                f"--pipeline-stages {stages} and --vocabulary-parts {parts} need {stages * parts} "
-                f"processes (torchrun --nproc-per-node), but there are {ranks.size}"
-            )
-        if config.shard_parameters or config.gradient_compression != "none":
-            raise UsageError(
-                "--shard-parameters and --gradient-compression cannot be used with "
-                "--pipeline-stages and --vocabulary-parts"
-            )
-        return
-    batches = options.config(TrainerConfig).update_freq
-    if batches % ranks.size:
-        divisible = -(-batches // ranks.size) * ranks.size
-        raise UsageError(
-            f"--update-freq {batches}: {ranks.size} processes cannot share the batches of an "
-            f"update evenly; use --update-freq {divisible} (any number of processes that divides "
-            "it gives the same run)"
-        )
 
 
 @dataclass(frozen=True)
@@ -235,7 +209,7 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
 
     name = options.entries["arch"].base
     model = planned_model(name, config, _record(name, config, store).sizes)
-    _check_memory(model, device)
+    check_memory(model, device)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     criterion.check(model)
     split = options.config(ParallelConfig)
@@ -244,27 +218,6 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
 
         stages = split.pipeline_stages
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
-
-
-def _check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:
-    """Raise OutOfMemoryError if weights and gradients do not fit into the memory.
-
-    Without this check the allocation may succeed, and the kernel kills the process later.
-    """
-    from torch import nn
-
-    tables = [part.weight for part in model.modules() if isinstance(part, nn.Embedding)]
-    weights = sum(item.numel() * item.element_size() for item in model.parameters())
-    sparse = sum(item.numel() * item.element_size() for item in tables)
-    # on a GPU, gradients are not in this process' memory
-    needed, limit = 2 * weights - sparse if device.type == "cpu" else weights, memory_limit()
-    if needed > limit:
-        count = sum(item.numel() for item in model.parameters())
-        raise OutOfMemoryError(
-            f"out of memory: the {count:,} parameters of this model and their gradients take "
-            f"{needed / GIB:,.0f} GiB, but this process can have {limit / GIB:,.1f} GiB; lower "
-            "--hidden-size, --embedding-size or --layers, or use smaller vocabularies"
-        )
 
 
 def _record(name: str, config: Any, store: "Store") -> "ModelRecord":

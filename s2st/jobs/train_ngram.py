@@ -62,7 +62,7 @@ def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramR
 
 def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:
     """The vocabulary that --dict names, and its tokenizer where --dict is a folder."""
-    from s2st.data.preprocess import read_dictionary
+    from s2st.data.dictionaries import read_dictionary
 
     if is_folder(path) and not spec.language:
         raise UsageError(f"--dict {path}: add --lang to choose one of its languages")

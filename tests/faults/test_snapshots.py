@@ -10,7 +10,7 @@ from rotten import make_run, make_store
 from trainers import trainer
 
 from s2st.analysis.frequency_ranks import ranks_of_vocabulary
-from s2st.data.preprocess import dictionary_tokenizer, read_dictionary
+from s2st.data.dictionaries import dictionary_tokenizer, read_dictionary
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, InputMissingError, S2STError
 from s2st.jobs.average_checkpoints import average, average_last

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2st.data import preprocess_workers
-from s2st.data.preprocess import PreprocessReport, dictionary_tokenizer, write_store
+from s2st.data.dictionaries import dictionary_tokenizer
+from s2st.data.preprocess import PreprocessReport, write_store
 from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
