@@ -1,12 +1,25 @@
-"""What every test shares: one thread, so that runs on shared machines stay quick and repeatable."""
+"""Shared setup of all tests: one thread of torch, default signal handlers, dependent markers."""
+
+import signal
 
 import pytest
 import torch
 
 torch.set_num_threads(1)
 
+# A shell without job control starts background commands with SIGINT ignored, and nohup ignores
+# SIGHUP. The commands that tests start would inherit that and never end at such a signal.
+for _name, _default in (
+    ("SIGINT", signal.default_int_handler),
+    ("SIGTERM", signal.SIG_DFL),
+    ("SIGHUP", signal.SIG_DFL),
+):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """An extensive test is slow, so that `-m "not slow"` leaves it out too."""
+    """Mark an extensive test as slow, so that `-m "not slow"` leaves it out."""
     if item.get_closest_marker("extensive"):
         item.add_marker(pytest.mark.slow)
