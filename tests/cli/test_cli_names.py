@@ -1,10 +1,10 @@
-"""Names that are no UTF-8: what was made under one can be read by every command."""
+"""File names that are not UTF-8: every command reads and writes them."""
 
 import os
 import shutil
 
 import pytest
-from conftest import replaced
+from options_of import replaced
 
 ODD = os.fsdecode(b"m\xff\xfe")
 
