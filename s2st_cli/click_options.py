@@ -17,7 +17,7 @@ from s2st.options.registry import load_plugin
 from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
-from s2st_cli.path_checks import FIGURES, INPUTS, OUTPUTS, check_paths
+from s2st_cli.path_checks import FIGURES, FOLDERS, INPUTS, OUTPUTS, PREFIXES, check_paths
 
 COMMAND_LINE = "command line"
 
@@ -337,8 +337,14 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
 
 
 def _text(name: str) -> str:
-    """The metavar of an option that takes text."""
-    sets = {"PATH": INPUTS, "FILE": OUTPUTS, "NAME": FIGURES}
+    """Return the metavar of an option that takes text."""
+    sets = {
+        "FILE": OUTPUTS,
+        "FOLDER": FOLDERS,
+        "NAME": FIGURES,
+        "PATH": INPUTS,
+        "PREFIX": PREFIXES,
+    }
     return next((word for word, names in sets.items() if name in names), "TEXT")
 
 

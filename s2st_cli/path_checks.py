@@ -30,7 +30,7 @@ PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # PREFIX of PREFIX
 MODULES = frozenset({"plugin"})
 OUTPUTS = frozenset({"output_file", "alignments", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
-FOLDERS = frozenset({"destdir", "save_dir", "release", "folder"})
+FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
         "arch", "criterion", "kind", "lang", "lr_scheduler", "members", "memory", "optimizer",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import S2STError, UsageError
-from s2st.options.config import load_json
+from s2st.options.config import MOST_INTEGER, load_json, option
+from s2st.options.resolution import CommandSpec, Resolved
 from s2st.process import durable_files, durable_folders
 from s2st.training.observer import perplexity_text
 
@@ -27,27 +28,36 @@ RESCORERS = ("forward", "reversed", "ensemble")
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Sizes of a demo.
+    """Folder and sizes of a demo."""
 
-    Attributes:
-        train_size: training pairs.
-        test_size: test pairs, and as many validation pairs.
-        max_epoch: epochs of the two LSTMs; the baseline trains for half as many.
-        seed: of the models.
-    """
+    dir: str = option(
+        "s2st-demo",
+        "folder to create; it keeps all data, models and translations",
+    )
+    train_size: int = option(20_000, "training pairs", minimum=1, maximum=MOST_PAIRS)
+    test_size: int = option(
+        500,
+        f"test pairs, and as many validation pairs; the three sets share {MOST_PAIRS:,} pairs",
+        minimum=1,
+        maximum=MOST_PAIRS,
+    )
+    max_epoch: int = option(
+        8,
+        "epochs of the two LSTMs; the baseline trains for half as many",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    seed: int = option(1, "random seed of the models", minimum=0, maximum=MOST_INTEGER)
 
-    train_size: int = 20_000
-    test_size: int = 500
-    max_epoch: int = 8
-    seed: int = 1
+
+DEMO_SPEC = CommandSpec(fixed=(DemoConfig,))
 
 
-def run_demo(folder: str, config: DemoConfig, narrate: Callable[[str], None]) -> Iterator[str]:
-    """Runs all commands of the demo in a new folder.
+def run_demo(options: Resolved, narrate: Callable[[str], None]) -> Iterator[str]:
+    """Run all commands of the demo in a new folder.
 
     Args:
-        folder: the folder to create; it keeps all data, models and translations.
-        config: sizes.
+        options: resolved options of DEMO_SPEC.
         narrate: receives each command before it runs, and samples of the data.
 
     Yields:
@@ -59,7 +69,9 @@ def run_demo(folder: str, config: DemoConfig, narrate: Callable[[str], None]) ->
         S2STError: a command failed.
     """
     started = time.perf_counter()
-    demo = _Demo(Path(folder), narrate)
+    config = options.config(DemoConfig)
+    folder = Path(config.dir)
+    demo = _Demo(folder, narrate)
     narrate(f"working in {folder}; you can repeat the commands below there; takes a few minutes")
     demo.write_corpus(config.train_size, config.test_size)
     demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
