@@ -3,7 +3,7 @@
     python benchmarks/all.py --data FOLDER [--checkpoint DIR] [--lists FILE] [--opennmt PYTHON]
     python benchmarks/all.py --quick
 
-FOLDER has the texts train, val and test_2016_flickr, tokenised, as NAME.en and NAME.fr, plain or
+FOLDER has the texts train, val and test_2016_flickr, tokenized, as NAME.en and NAME.fr, plain or
 .gz. Each benchmark is a process of its own; one that fails, or lacks an input, is reported as such
 and the others go on. What the day's file has already is not run again, unless --again names it.
 """
@@ -292,7 +292,7 @@ def toy_inputs(folder: Path) -> Inputs:
 
 
 def make_store(folder: str, words: str) -> str:
-    """A store of the texts in the folder, tokenised already."""
+    """A store of the texts in the folder, tokenized already."""
     store = f"{folder}/store"
     texts = "--trainpref", f"{folder}/train", "--validpref", f"{folder}/val"
     size = "--nwordssrc", words, "--nwordstgt", words, "--tokenizer", "none"

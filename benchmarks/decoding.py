@@ -4,7 +4,7 @@
         [--reference test.fr.gz] [--beams 1 2 5 12] [--json FILE]
 
 The first checkpoint is the single model; all of them together are the ensemble. Times are of the
-search alone, on text that is tokenised, and of the whole process (`s2st generate FILE`), start-up
+search alone, on text that is tokenized, and of the whole process (`s2st generate FILE`), start-up
 included. The floor is the operations of the rows that the search had to step, over the measured
 peak of matrix products. See benchmarks/README.md.
 """
@@ -57,7 +57,7 @@ MAX_LEN = (2.0, 10)  # s2st's own defaults; peers are given the same
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", action="append", required=True)
-    parser.add_argument("--text", required=True, help="source lines, tokenised")
+    parser.add_argument("--text", required=True, help="source lines, tokenized")
     parser.add_argument("--reference", help="their translations, for BLEU")
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 2, 5, 12])
     parser.add_argument("--precisions", nargs="+", default=["float32", "int8"])
@@ -274,7 +274,7 @@ class Benchmark:
         return run
 
     def bleu(self, outputs: list[str]) -> float | None:
-        """Tokenised BLEU."""
+        """Tokenized BLEU."""
         if self.arguments.reference is None:
             return None
         from sacrebleu.metrics import BLEU

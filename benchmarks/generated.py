@@ -17,7 +17,7 @@ from s2st.data.id_writer import SideWriter
 from s2st.data.preprocess import SideCounts, SplitReport
 from s2st.data.store import FORMAT, VERSION
 from s2st.process import durable_files
-from s2st.process.manifest import MANIFEST, seal
+from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, Vocabulary
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 import torch
 from machine import facts, write_results
 
-from s2st.process.manifest import read_sealed
+from s2st.process.folder_manifest import read_sealed
 from s2st.text.line_files import read_lines
 
 PYTHON = sys.executable

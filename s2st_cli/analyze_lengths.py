@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from s2st.analysis.analyze_curves import analyze_lengths
+from s2st.analysis.analyze_bleu_by_bucket import analyze_lengths
 from s2st.analysis.options import LENGTHS_SPEC, CurvesConfig
 from s2st.options.resolution import Resolved
-from s2st_cli.analyze_curves import CURVES_HELP, curve_parameters
+from s2st_cli.bleu_by_bucket_options import CURVES_HELP, curve_parameters
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.terminal_output import show_lines
 

@@ -3,7 +3,7 @@
 import click
 
 from s2st.errors import UsageError
-from s2st.options.config import MOST_WEIGHT
+from s2st.options.option_fields import MAX_WEIGHT
 from s2st.process.torch_import import import_torch
 from s2st_cli.click_options import Command, Number, NumberOption
 from s2st_cli.terminal_output import say
@@ -17,7 +17,7 @@ from s2st_cli.terminal_output import say
 @click.option(
     "--weight",
     cls=NumberOption,
-    type=Number(float, 0, MOST_WEIGHT, open_minimum=True),
+    type=Number(float, 0, MAX_WEIGHT, open_minimum=True),
     multiple=True,
     help="weight of each checkpoint, in order; equal when left out",
 )

@@ -12,7 +12,14 @@ import click
 from click.core import ParameterSource
 
 from s2st.errors import UsageError
-from s2st.options.config import EMPTY, OptionSpec, Range, option_specs, read_option_file, shown
+from s2st.options.option_fields import (
+    EMPTY,
+    OptionSpec,
+    Range,
+    option_specs,
+    read_option_file,
+    shown,
+)
 from s2st.options.registry import load_plugin
 from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
 from s2st_cli.lazy_group import PlainCommand

@@ -2,7 +2,7 @@
 
 import click
 
-from s2st.jobs.export import export
+from s2st.jobs.export_release import export
 from s2st_cli.click_options import Command
 
 

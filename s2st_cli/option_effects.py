@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2st.errors import UsageError
-from s2st.options.config import config_values, option_specs
+from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
 
 Values = Mapping[str, Any]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s2st.errors import UsageError
-from s2st.text.output_destinations import check_destinations, check_readable
+from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from s2st.jobs.evaluate_hypotheses import score_texts, scores_texts
 from s2st.jobs.options import SCORE_SPEC, ScoreConfig
 from s2st.jobs.score import score_pairs
-from s2st.jobs.score_texts import score_texts, scores_texts
 from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import JobProgress

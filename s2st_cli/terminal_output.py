@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, TextIO, cast
 
 from s2st.errors import OutputError, UsageError
-from s2st.jobs.report_lines import ReportLine
-from s2st.process.ranks import Ranks, ranks
+from s2st.jobs.report_types import ReportLine
+from s2st.process.ranks import Ranks, read_ranks
 
 # C0 and C1 controls, DEL, line separators, controls of writing direction, and lone surrogates
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -43,7 +43,7 @@ def visible(text: str, keep: str = "") -> str:
 def own_ranks() -> Ranks:
     """This process's rank; a single rank if the environment is invalid, which jobs report."""
     try:
-        return ranks()
+        return read_ranks()
     except UsageError:
         return Ranks()
 

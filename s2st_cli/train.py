@@ -9,7 +9,7 @@ import click
 
 from s2st.jobs.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.options.resolution import Resolved
-from s2st.process.ranks import ranks
+from s2st.process.ranks import read_ranks
 from s2st.process.stop_signals import noted
 from s2st.process.torch_import import import_torch
 from s2st.training.observer import Observer, perplexity_text
@@ -31,12 +31,12 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())
         observer: Observer = LineObserver()
-        if sys.stderr.isatty() and ranks().first:
+        if sys.stderr.isatty() and read_ranks().first:
             bar = BarObserver()
             stack.enter_context(bar.progress)
             observer = bar
         result = run_training(extra["data"], options, observer, stop)
-    if not ranks().first:
+    if not read_ranks().first:
         return
     use = "translate with" if result.reads_source else "use the language model with"
     best = ""

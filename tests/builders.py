@@ -18,7 +18,7 @@ from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.model_files import ModelRecord, build_model
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
-from s2st.options.config import option_specs
+from s2st.options.option_fields import option_specs
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.model_scorer import ModelScorer

@@ -20,7 +20,7 @@ def text_side(words: str, language: str = "en") -> TextSide:
     return TextSide(language, WhitespaceTokenizer(spec), Vocabulary(names, [1] * len(names)))
 
 
-MOST_POSITIONS = 12
+MAX_POSITIONS = 12
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class FakeScorer(Scorer):
         self.target = text_side(words, "fr")
         self.device = torch.device("cpu")
         size = len(self.target.vocabulary)
-        shape = (len(self.source.vocabulary), MOST_POSITIONS, size, size)
+        shape = (len(self.source.vocabulary), MAX_POSITIONS, size, size)
         self._log_probs = torch.full(shape, torch.nan, dtype=torch.float64)
         for key, table in tables.items():
             with np.errstate(divide="ignore"):
@@ -67,7 +67,7 @@ class FakeScorer(Scorer):
         assert isinstance(state, FakeState)
         assert tokens.shape == state.keys.shape
         self.rows.append(len(tokens))
-        position = state.read.clamp(max=MOST_POSITIONS - 1)
+        position = state.read.clamp(max=MAX_POSITIONS - 1)
         after = FakeState(state.keys, state.read + 1)
         return ScorerStep(self._log_probs[state.keys, position, tokens], after, None)
 
@@ -78,7 +78,7 @@ def random_table(seed: int, words: int, end: float = 1.0, sharpness: float = 1.0
     They differ by position, so that no two hypotheses have the same probability.
     """
     rng = np.random.default_rng(seed)
-    size = (MOST_POSITIONS, words + 4, words + 4)
+    size = (MAX_POSITIONS, words + 4, words + 4)
     table = rng.gamma(1.0 / sharpness, size=size) + 1e-4
     table[..., EOS_ID] *= end
     table[..., [PAD_ID, BOS_ID]] = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s2st.process import durable_files
-from s2st.process.manifest import MANIFEST, seal
+from s2st.process.folder_manifest import MANIFEST, seal
 
 
 def reseal(

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from s2st.options.config import read_toml
+from s2st.options.option_fields import read_toml
 
 ROOT = Path(__file__).parents[1]
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]

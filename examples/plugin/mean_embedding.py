@@ -12,7 +12,7 @@ from torch import nn
 from s2st.data.batch import SourceBatch
 from s2st.models.base import DecoderState, EncoderOutput, ModelSizes, ModelStep, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
 from s2st.search.greedy import GreedySearch

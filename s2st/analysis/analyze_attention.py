@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from s2st.analysis.options import AttentionConfig
 from s2st.errors import UsageError
 from s2st.jobs.options import ModelsConfig
-from s2st.jobs.report_lines import ReportLine
-from s2st.jobs.scoring_setup import refuse_shared_stdin, require_checkpoints
+from s2st.jobs.report_types import ReportLine
+from s2st.jobs.scoring_job_files import refuse_shared_stdin, require_checkpoints
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from s2st.analysis.options import NeighborsConfig
 from s2st.errors import UsageError
-from s2st.jobs.report_lines import ReportLine
+from s2st.jobs.report_types import ReportLine
 from s2st.process.torch_import import import_torch
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from s2st.analysis.options import StatesConfig
 from s2st.errors import UsageError
 from s2st.jobs.options import ModelsConfig
-from s2st.jobs.report_lines import ReportLine
-from s2st.jobs.scoring_setup import require_checkpoints
+from s2st.jobs.report_types import ReportLine
+from s2st.jobs.scoring_job_files import require_checkpoints
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
-from s2st.text.output_destinations import check_destinations
+from s2st.text.overwrite_checks import check_destinations
 
 if TYPE_CHECKING:
     from s2st.analysis.state_pca import Pairs, Panel, Phrase

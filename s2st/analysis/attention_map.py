@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from s2st.analysis.figures import draw_map
-from s2st.analysis.report_records import Figure, Section
+from s2st.analysis.report_document import Figure, Section
 from s2st.data.batch import make_source
 from s2st.errors import UsageError
 from s2st.scoring.base import Scorer

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from s2st.analysis.bleu_measure import Measure
 from s2st.analysis.figures import Series
-from s2st.analysis.sentence_bleu import Measure
 from s2st.errors import DataError, UsageError
 from s2st.rescoring.bleu_statistics import Floats, Statistics
 from s2st.rescoring.oracle import resamples

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from s2st.analysis.options import CompareConfig
 from s2st.analysis.system_texts import Texts, read_texts
-from s2st.jobs.report_lines import ReportLine
+from s2st.jobs.report_types import ReportLine
 from s2st.text.line_files import split_words
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _records(
     texts: Texts, results: Sequence["PairedResult"], changes: "Changes", count: int
 ) -> Iterator[ReportLine]:
     """The results of the bootstrap, then the counts, then the most changed sentences."""
-    from s2st.analysis.sentence_bleu import SENTENCE_BLEU
+    from s2st.analysis.bleu_measure import SENTENCE_BLEU
 
     for result in results:
         yield {"baseline": texts.systems[0][0], **asdict(result)}
@@ -84,7 +84,7 @@ def _summary(
     texts: Texts, results: Sequence["PairedResult"], changes: "Changes"
 ) -> Iterator[ReportLine]:
     """The results of the bootstrap and the counts, as text."""
-    from s2st.analysis.sentence_bleu import SENTENCE_BLEU
+    from s2st.analysis.bleu_measure import SENTENCE_BLEU
 
     (a, lines), (b, _) = texts.systems
     yield f"A = {a}, B = {b}; {len(lines):,} sentences"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("s2st")
-MOST_FILES = 500  # largest number of font files to open
+MAX_FILES = 500  # largest number of font files to open
 SHOWN = 8  # largest number of characters in a warning
 # parts of file names, in the order in which fonts are tried
 PREFERRED = (
@@ -99,7 +99,7 @@ def _is_drawn(character: str) -> bool:
 def _candidates(known: Sequence[Any]) -> list[str]:
     """Return font files, the most promising first, also those not in matplotlib's cache."""
     paths = {entry.fname for entry in known} | set(_system_fonts())
-    return sorted(filter(_is_font, paths), key=_rank)[:MOST_FILES]
+    return sorted(filter(_is_font, paths), key=_rank)[:MAX_FILES]
 
 
 def _system_fonts() -> list[str]:

@@ -38,7 +38,7 @@ DPI = 200
 _WIDEST_LABEL = 30  # wrap a point's label beyond this number of characters
 _WIDEST_NAME = 60  # wrap a series' name in the legend
 _WIDEST_WORD = 24  # cut a map's label
-MOST_LABELS = 120  # largest number of labels per side of a map
+MAX_LABELS = 120  # largest number of labels per side of a map
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def draw_map(
     Args:
         path: name of the figure; ".svg" and ".png" are added.
         values: (R, C) from 0 to 1.
-        rows, columns: labels of the R rows and C columns, at most MOST_LABELS each.
+        rows, columns: labels of the R rows and C columns, at most MAX_LABELS each.
         x_label, y_label, title: plain text.
         png: whether to write a PNG as well.
 
@@ -213,8 +213,8 @@ def draw_map(
     most = max(len(rows), len(columns))
     if not values.size:
         raise UsageError("nothing to draw: the map has no cells")
-    if most > MOST_LABELS:
-        message = f"a map with {most} words on one side is unreadable; the limit is {MOST_LABELS}"
+    if most > MAX_LABELS:
+        message = f"a map with {most} words on one side is unreadable; the limit is {MAX_LABELS}"
         raise UsageError(message)
     longest = [max(text_width(_cut(label)) for label in labels) for labels in (rows, columns)]
     inches = (1.0 + 0.28 * len(columns) + 0.1 * longest[0], 1.2 + 0.28 * len(rows))

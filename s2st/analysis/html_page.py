@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from importlib.resources import files
 
-from s2st.analysis.report_records import (
+from s2st.analysis.report_document import (
     Cell,
     Column,
     Commands,

@@ -9,7 +9,7 @@ import numpy as np
 from s2st.errors import UsageError
 from s2st.text.word_vectors import WordVectors
 
-MOST_SPELLINGS = 100_000  # search only so many words for similar spellings
+MAX_SPELLINGS = 100_000  # search only so many words for similar spellings
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def nearest(
 
 def _near(word: str, known: Sequence[str]) -> str:
     """Return the end of a message that suggests words with a similar spelling."""
-    alike = [other for other in known[:MOST_SPELLINGS] if abs(len(other) - len(word)) <= 2]
+    alike = [other for other in known[:MAX_SPELLINGS] if abs(len(other) - len(word)) <= 2]
     near = difflib.get_close_matches(word, alike, n=3)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 

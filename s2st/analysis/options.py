@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from s2st.jobs.options import GENERATE_SPEC, ModelsConfig
-from s2st.options.config import MOST_INTEGER, option
+from s2st.options.option_fields import MAX_INTEGER, option
 from s2st.options.resolution import CommandSpec
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import RanksConfig
 
-MOST_SEED = (1 << 32) - 1  # the largest seed of numpy's older generators, which sacreBLEU uses
+MAX_SEED = (1 << 32) - 1  # the largest seed of numpy's older generators, which sacreBLEU uses
 FIGURE_HELP = "draw NAME.svg and NAME.png; needs matplotlib"
 _REF_HELP = "reference file; repeatable"
 
@@ -42,7 +42,7 @@ class CurvesConfig:
         None, "compute sacreBLEU's BLEU with this tokenizer instead of multi-bleu.perl's BLEU"
     )
     samples: int = option(1000, "number of bootstrap resamplings", minimum=1, maximum=1_000_000)
-    seed: int = option(12345, "random seed of the resampling", minimum=0, maximum=MOST_SEED)
+    seed: int = option(12345, "random seed of the resampling", minimum=0, maximum=MAX_SEED)
     figure: str | None = option(None, FIGURE_HELP)
     title: str = option("", "title of the figure")
     json: bool = option(False, "write JSON lines")
@@ -63,7 +63,7 @@ class AttentionConfig:
     target: str | None = option(
         None, "target lines; without them, s2st translates the source", flags=("-t",)
     )
-    line: int = option(1, "number of the line, from 1", minimum=1, maximum=MOST_INTEGER)
+    line: int = option(1, "number of the line, from 1", minimum=1, maximum=MAX_INTEGER)
     figure: str | None = option(None, FIGURE_HELP)
     json: bool = option(False, "write one JSON object instead of the table")
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s2st.analysis.html_page import render_page
-from s2st.analysis.report_records import Report
-from s2st.analysis.study_report import REPORT, read_study
+from s2st.analysis.report_document import Report
+from s2st.analysis.study_report_reader import REPORT, read_study
 from s2st.errors import UsageError
 from s2st.options.registry import load_plugin
 from s2st.process.torch_import import import_torch
-from s2st.text.whole_files import write_whole
+from s2st.text.atomic_text_output import write_whole
 
 log = logging.getLogger("s2st")
 

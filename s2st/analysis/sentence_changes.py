@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from s2st.analysis.sentence_bleu import Measure
+from s2st.analysis.bleu_measure import Measure
 from s2st.errors import DataError
 
 
@@ -17,7 +17,7 @@ class Change:
         source: the source line, None if not given.
         references: the references.
         a, b: the translations.
-        a_bleu, b_bleu: sentence BLEU in percent, see s2st.analysis.sentence_bleu.
+        a_bleu, b_bleu: sentence BLEU in percent, see s2st.analysis.bleu_measure.
     """
 
     line: int

@@ -24,7 +24,7 @@ from s2st.scoring.base import Scorer
 from s2st.text.line_files import read_lines
 
 ALL = "all"  # name of the concatenation of all parts of a state
-LEAST_PHRASES = 3  # per panel: fewer phrases always lie on a line
+MIN_PHRASES = 3  # per panel: fewer phrases always lie on a line
 BATCHING = BatchingConfig(batch_size=256, max_tokens=16_384)
 _PANEL = re.compile(r"[\w-]*")  # a panel's name is part of a file name
 Matrix = npt.NDArray[np.float64]
@@ -145,9 +145,9 @@ def read_phrases(path: str | Path) -> list[Phrase]:
         phrases.append(phrase)
     sizes = Counter(phrase.panel for phrase in phrases) or Counter({"": 0})
     for panel, size in sizes.items():
-        if size < LEAST_PHRASES:
+        if size < MIN_PHRASES:
             where = f"panel {panel}: " if panel else ""
-            message = f"{where}{size} phrases; two dimensions need at least {LEAST_PHRASES}"
+            message = f"{where}{size} phrases; two dimensions need at least {MIN_PHRASES}"
             raise DataError(message, name)
     return phrases
 

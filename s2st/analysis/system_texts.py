@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2st.errors import DataError, UsageError
-from s2st.jobs.scoring_setup import refuse_shared_stdin
+from s2st.jobs.scoring_job_files import refuse_shared_stdin
 
 HYP_HELP = (
     "HYP is FILE or label=FILE (an existing file of that whole name takes precedence). The default "

@@ -11,7 +11,7 @@ import torch
 
 from s2st.analysis.attention_map import attention_section
 from s2st.analysis.figures import Series, draw_curves, require_matplotlib
-from s2st.analysis.report_records import (
+from s2st.analysis.report_document import (
     Cell,
     Column,
     Figure,
@@ -21,12 +21,12 @@ from s2st.analysis.report_records import (
     Section,
     Table,
 )
-from s2st.analysis.study_report import REPORT
+from s2st.analysis.study_report_reader import REPORT
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
 from s2st.models.model_files import ModelRecord, hollow_model
-from s2st.options.config import config_values
+from s2st.options.option_fields import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer
 from s2st.text.line_files import read_aligned

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.options.registry import Registry
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from s2st.options.config import option
+from s2st.options.option_fields import option
 
 Indices = npt.NDArray[np.int64]
 

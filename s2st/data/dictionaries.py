@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from s2st.errors import DataError, InputMissingError, UsageError
-from s2st.process.manifest import MANIFEST, read_sealed, verify_files
+from s2st.process.folder_manifest import MANIFEST, read_sealed, verify_files
 from s2st.process.snapshots import is_folder, once, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary

@@ -24,7 +24,7 @@ from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
 from s2st.errors import DataError, UsageError
 from s2st.process import durable_files, durable_folders
-from s2st.process.manifest import MANIFEST, seal
+from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines

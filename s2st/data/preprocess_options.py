@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from s2st.errors import UsageError
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.text.tokenizers import ABSENT, TokenizerSpec
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from s2st.data.array_files import open_array
 from s2st.errors import CheckpointError, InputMissingError
-from s2st.process.input_files import missing
-from s2st.process.manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
+from s2st.process.bounded_read import missing
+from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.process.snapshots import check_same, stamp_of, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary

@@ -21,9 +21,9 @@ from s2st.models.model_files import (
     write_manifest,
     write_model_files,
 )
-from s2st.options.config import config_values, shown
+from s2st.options.option_fields import config_values, shown
 from s2st.process import durable_folders
-from s2st.process.snapshots import MOST_TRIES, ReplacedError
+from s2st.process.snapshots import MAX_TRIES, ReplacedError
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.checkpoint_folder import likely_save_folder, numbered_checkpoints
 
@@ -68,7 +68,7 @@ def average_last(save_dir: str, count: int, weights: Sequence[float], release: s
     Raises:
         S2STError: as `average` and `last_checkpoints`.
     """
-    for _ in range(MOST_TRIES - 1):
+    for _ in range(MAX_TRIES - 1):
         paths = last_checkpoints(save_dir, count)
         try:
             average(paths, weights, release)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from s2st.demo_corpus import Pair, read_corpus
 from s2st.errors import S2STError, UsageError
-from s2st.options.config import MOST_INTEGER, load_json, option
+from s2st.options.option_fields import MAX_INTEGER, load_json, option
 from s2st.options.resolution import CommandSpec, Resolved
 from s2st.process import durable_files, durable_folders
 from s2st.training.observer import perplexity_text
 
-MOST_PAIRS = 21_000  # size of the corpus that s2st ships
+MAX_PAIRS = 21_000  # size of the corpus that s2st ships
 DATA = "--trainpref data/train --validpref data/valid --testpref data/test"
 SMALL = "--hidden-size 128 --embedding-size 128 --dropout 0.1 --lr 0.003"
 NBEST = 50
@@ -34,12 +34,12 @@ class DemoConfig:
         "s2st-demo",
         "folder to create; it keeps all data, models and translations",
     )
-    train_size: int = option(20_000, "training pairs", minimum=1, maximum=MOST_PAIRS)
+    train_size: int = option(20_000, "training pairs", minimum=1, maximum=MAX_PAIRS)
     test_size: int = option(
         500,
-        f"test pairs, and as many validation pairs; the three sets share {MOST_PAIRS:,} pairs",
+        f"test pairs, and as many validation pairs; the three sets share {MAX_PAIRS:,} pairs",
         minimum=1,
-        maximum=MOST_PAIRS,
+        maximum=MAX_PAIRS,
     )
     max_epoch: int = option(
         8,
@@ -47,7 +47,7 @@ class DemoConfig:
         minimum=1,
         maximum=1_000_000,
     )
-    seed: int = option(1, "random seed of the models", minimum=0, maximum=MOST_INTEGER)
+    seed: int = option(1, "random seed of the models", minimum=0, maximum=MAX_INTEGER)
 
 
 DEMO_SPEC = CommandSpec(fixed=(DemoConfig,))

@@ -18,9 +18,9 @@ from typing import Any
 
 from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.jobs.work_queue import TaskName, WorkQueue
-from s2st.options.config import load_json
+from s2st.options.option_fields import load_json
 from s2st.process import durable_files, durable_folders
-from s2st.process.auxiliary_files import AuxiliaryFile, describe
+from s2st.process.lock_files import AuxiliaryFile, describe
 from s2st.process.ranks import Ranks, process_group
 from s2st.process.stop_signals import held
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from s2st.errors import UsageError
 from s2st.jobs.options import ModelsConfig, TranslateConfig
 from s2st.jobs.progress import Progress
-from s2st.jobs.scoring_setup import (
+from s2st.jobs.scoring_job_files import (
     JobFiles,
     count_lines,
     models_identity,
@@ -27,7 +27,7 @@ from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
 from s2st.text.line_files import open_output
-from s2st.text.output_destinations import check_destinations
+from s2st.text.overwrite_checks import check_destinations
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +110,7 @@ def _check(options: Resolved, files: JobFiles) -> None:
 
 def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
     """Return the input in chunks; read a file's first chunk now, before models are loaded."""
-    from s2st.text.line_chunks import read_chunks
+    from s2st.text.streaming_chunks import read_chunks
 
     chunks = read_chunks(source, config.buffer_size, config.encoding_errors)
     return chunks if source == "-" else chain([next(chunks, [])], chunks)

@@ -7,7 +7,7 @@ from s2st.criteria.registry import CRITERIA
 from s2st.errors import UsageError
 from s2st.jobs.train import RECIPES
 from s2st.models.registry import ARCHITECTURES
-from s2st.options.config import OptionSpec, option_specs, shown
+from s2st.options.option_fields import OptionSpec, option_specs, shown
 from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES

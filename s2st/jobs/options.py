@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from s2st.errors import UsageError
-from s2st.options.config import MOST_WEIGHT, option
+from s2st.options.option_fields import MAX_WEIGHT, option
 from s2st.options.resolution import CommandSpec, Role
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import RanksConfig
@@ -24,7 +24,7 @@ class ModelsConfig:
         None, "several checkpoints separated by ':'; same as repeating --checkpoint"
     )
     ensemble_weight: tuple[float, ...] = option(
-        (), "weight of each checkpoint, in order", minimum=0, maximum=MOST_WEIGHT, open_minimum=True
+        (), "weight of each checkpoint, in order", minimum=0, maximum=MAX_WEIGHT, open_minimum=True
     )
     ensemble_mode: str = option(
         "probability",

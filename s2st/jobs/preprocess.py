@@ -8,7 +8,7 @@ from s2st.data.dictionaries import dictionary_tokenizer
 from s2st.data.preprocess import PreprocessReport, SplitReport, write_store
 from s2st.data.preprocess_options import PreprocessConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
-from s2st.process.ranks import ranks
+from s2st.process.ranks import read_ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, absent_side
 
 PREPROCESS_SPEC = CommandSpec(
@@ -34,7 +34,7 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
         UsageError: options that do not go together.
         S2STError: files that cannot be read or written.
     """
-    own = ranks()
+    own = read_ranks()
     if not own.first:
         return None
     config = options.config(PreprocessConfig)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from s2st.errors import DataError, UsageError
 from s2st.jobs.options import ModelsConfig, ScoreConfig
 from s2st.jobs.progress import Progress
-from s2st.jobs.scoring_setup import (
+from s2st.jobs.scoring_job_files import (
     JobFiles,
     models_identity,
     open_queue,
@@ -26,7 +26,7 @@ from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
 from s2st.text.line_files import open_output, read_aligned
-from s2st.text.output_destinations import check_destinations
+from s2st.text.overwrite_checks import check_destinations
 from s2st.training.observer import perplexity_text
 
 if TYPE_CHECKING:

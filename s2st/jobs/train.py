@@ -18,11 +18,11 @@ from s2st.jobs.training_resume_checks import (
     log_changes,
 )
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
-from s2st.options.config import config_values, option_specs
+from s2st.options.option_fields import config_values, option_specs
 from s2st.options.registry import loaded_plugins
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.device import DeviceConfig, environment, setup_device
-from s2st.process.ranks import Ranks, RanksConfig, process_group, ranks
+from s2st.process.ranks import Ranks, RanksConfig, process_group, read_ranks
 from s2st.text.tokenizers import absent_side
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
@@ -143,7 +143,7 @@ def run_training(
     from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.save_folder_lock import hold_folder
 
-    job_ranks = ranks()
+    job_ranks = read_ranks()
     check_ranks(job_ranks, options)
     job = _open(data, options)  # before the lock: a refused job must not leave a save folder
     save_dir = Path(options.config(TrainerConfig).save_dir)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import UsageError
-from s2st.options.config import config_values, option_specs
+from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
 from s2st.process.device import DeviceConfig
-from s2st.process.ranks import ranks
+from s2st.process.ranks import read_ranks
 from s2st.training.options import EmbeddingsConfig, TrainerConfig
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     values.update({name: trainer.pop(name) for name in TRAINER})
     values["precision"] = device.pop("precision")
     files = options.config(EmbeddingsConfig)
-    if ranks().first:
+    if read_ranks().first:
         values |= file_hashes(files)
     chosen = {k: v for k, v in config_values(files).items() if v is True}
     return {**values, **chosen}, {**trainer, **device}

@@ -16,10 +16,10 @@ from s2st.errors import describe_lines
 from s2st.jobs.attention_alignments import links_of, replace_unknown
 from s2st.jobs.work_queue import Task, WorkQueue, in_order
 from s2st.process.device import out_of_memory_errors
-from s2st.rescoring.unknown_words import UnknownWords
+from s2st.rescoring.text_mismatch_check import UnknownWords
 from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
-from s2st.text.prompts import with_prompt
+from s2st.text.prompt_continuation import with_prompt
 
 log = logging.getLogger("s2st")
 MAX_PADDED_TOKENS = 20_000  # per batch: limits the encoder's memory on very long lines

@@ -16,10 +16,10 @@ from torch.overrides import TorchFunctionMode
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
-from s2st.options.config import config_values, make_config
+from s2st.options.option_fields import config_values, make_config
 from s2st.process import durable_files
-from s2st.process.input_files import missing, read_regular, unreadable
-from s2st.process.manifest import MANIFEST, files_of, read_manifest, seal, verify_files
+from s2st.process.bounded_read import missing, read_regular, unreadable
+from s2st.process.folder_manifest import MANIFEST, files_of, read_manifest, seal, verify_files
 from s2st.process.snapshots import Stamp, check_same, stamp_of, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary

@@ -7,7 +7,7 @@ not trained: `s2st.scoring.load_scorers` builds it from checkpoints.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from s2st.options.config import MOST_WEIGHT, option
+from s2st.options.option_fields import MAX_WEIGHT, option
 from s2st.options.registry import Registry
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 ARCHITECTURES: Registry["Seq2SeqModel"] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
 UNTRAINED = ("ensemble",)  # they have no weights of their own
-MOST_WORDS = (1 << 31) - 1
-MOST_WIDTH = 100_000  # width of a layer; a square matrix then takes 40 GB
+MAX_WORDS = (1 << 31) - 1
+MAX_WIDTH = 100_000  # width of a layer; a square matrix then takes 40 GB
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class ModelConfig:
         (),
         "first word id of each further part of the adaptive softmax; can be repeated",
         minimum=1,
-        maximum=MOST_WORDS,
+        maximum=MAX_WORDS,
     )
     softmax_samples: int = option(
-        1000, "words drawn per batch for the sampled softmax", minimum=1, maximum=MOST_WORDS
+        1000, "words drawn per batch for the sampled softmax", minimum=1, maximum=MAX_WORDS
     )
 
 
@@ -94,7 +94,7 @@ def _layers(help: str) -> Any:
 
 
 def _width(help: str) -> Any:
-    return option(None, help, minimum=1, maximum=MOST_WIDTH)
+    return option(None, help, minimum=1, maximum=MAX_WIDTH)
 
 
 def _dropout(help: str) -> Any:
@@ -188,7 +188,7 @@ class TransformerConfig(ModelConfig):
         None,
         "width of the feed-forward layers; default: 4 x --hidden-size",
         minimum=1,
-        maximum=10 * MOST_WIDTH,
+        maximum=10 * MAX_WIDTH,
     )
     dropout: float | None = _dropout("dropout of embeddings and of the output of each sublayer")
     attention_dropout: float = option(0.0, "dropout of attention weights", minimum=0, maximum=0.99)
@@ -251,7 +251,7 @@ class EnsembleConfig:
         (),
         "one weight per member; default: equal weights",
         minimum=0,
-        maximum=MOST_WEIGHT,
+        maximum=MAX_WEIGHT,
         open_minimum=True,
     )
     mode: str = option(

@@ -18,7 +18,7 @@ import numpy as np
 
 from s2st.errors import DataError, S2STError
 from s2st.ngram.lookup_tables import Floats, Keys, NGrams, Order, find
-from s2st.options.config import load_json
+from s2st.options.option_fields import load_json
 from s2st.text.line_files import read_lines, split_words
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, recorded_config
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
@@ -26,10 +26,10 @@ from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocab
 SUFFIXES = (".arpa", ".arpa.gz")  # of files that s2st writes
 READ = (*SUFFIXES, ".arpa.xz", ".arpa.bz2")
 MISSING_UNK = -100.0  # KenLM's, log10
-MOST_LOG10 = 1e30  # of a number, with its sign; sums of them are finite in single precision
-MOST_ORDERS = 20
+MAX_LOG10 = 1e30  # of a number, with its sign; sums of them are finite in single precision
+MAX_ORDERS = 20
 COMMENT = "# s2st tokenizer "
-MOST_COMMENTS = 100  # lines before the data that may contain the comment
+MAX_COMMENTS = 100  # lines before the data that may contain the comment
 BLOCK = 1 << 14  # lines parsed together
 
 
@@ -151,7 +151,7 @@ class _Reader:
         line: str | None = ""
         while line is not None and line.strip() != "\\data\\":
             line = self._next()
-            if line is not None and line.startswith(COMMENT) and self.line <= MOST_COMMENTS:
+            if line is not None and line.startswith(COMMENT) and self.line <= MAX_COMMENTS:
                 self.tokenizer = self._recorded_tokenizer(line[len(COMMENT) :])
         if line is None:
             raise DataError("not an ARPA file: there is no line \\data\\", self.path)
@@ -166,7 +166,7 @@ class _Reader:
             order, _, count = text.removeprefix("ngram ").partition("=")
             if not (text.startswith("ngram ") and _is_count(count) and _is_count(order)):
                 raise self._fail(f"expected `ngram N=count`, not {text[:60]!r}")
-            if int(order) != len(counts) + 1 or int(order) > MOST_ORDERS:
+            if int(order) != len(counts) + 1 or int(order) > MAX_ORDERS:
                 raise self._fail(f"expected order {len(counts) + 1}, not {order}")
             counts.append(int(count))
         if not counts:
@@ -325,7 +325,7 @@ def _numbers(
         values = tuple(np.fromiter(map(float, texts), float) for texts in (log_probs, backoffs))
     except ValueError:
         return None
-    finite = all((np.abs(column) <= MOST_LOG10).all() for column in values)  # nan is not
+    finite = all((np.abs(column) <= MAX_LOG10).all() for column in values)  # nan is not
     return (words, values[0], values[1]) if finite and (values[0] <= 0).all() else None
 
 
@@ -347,7 +347,7 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         return math.inf
-    return value if abs(value) <= MOST_LOG10 else math.inf
+    return value if abs(value) <= MAX_LOG10 else math.inf
 
 
 def _is_count(text: str) -> bool:

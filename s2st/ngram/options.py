@@ -4,18 +4,18 @@ import re
 from dataclasses import dataclass
 
 from s2st.errors import UsageError
-from s2st.options.config import option
+from s2st.options.option_fields import option
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-LEAST_MEMORY = 1 << 16
-MOST_ORDERS = 9
+MIN_MEMORY = 1 << 16
+MAX_ORDERS = 9
 
 
 @dataclass(frozen=True)
 class NGramConfig:
     """Options of n-gram training."""
 
-    order: int = option(5, "length of the longest n-grams", minimum=1, maximum=MOST_ORDERS)
+    order: int = option(5, "length of the longest n-grams", minimum=1, maximum=MAX_ORDERS)
     lang: str = option("", "language of the text, for --tokenizer moses and for --dict")
     dict: str | None = option(
         None,
@@ -59,6 +59,6 @@ class NGramConfig:
         """Return --memory in bytes; raise UsageError."""
         match = re.fullmatch(r"(\d{1,9})([KMG]?)", self.memory)
         size = int(match[1]) * UNITS[match[2]] if match else 0
-        if size < LEAST_MEMORY:
+        if size < MIN_MEMORY:
             raise UsageError(f"--memory {self.memory}: use a size such as 512M, at least 64K")
         return size

@@ -16,9 +16,9 @@ from s2st.ngram.arpa_files import SUFFIXES, tokenizer_comment
 from s2st.ngram.counting import WordLimits, count_ngrams, read_text
 from s2st.ngram.kneser_ney import Smoothed, smooth
 from s2st.ngram.options import NGramConfig
+from s2st.text.atomic_text_output import write_whole
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import PAD_ID, Vocabulary
-from s2st.text.whole_files import write_whole
 
 log = logging.getLogger("s2st")
 LINES = 1 << 14  # lines written together

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from s2st.errors import ConfigError, UsageError
-from s2st.options.config import check_value, option_specs
+from s2st.options.option_fields import check_value, option_specs
 from s2st.options.plugin_faults import note_module, plugin_place
 from s2st.process.stop_signals import Stopped
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from s2st.errors import ConfigError
-from s2st.options.config import make_config, option_specs, shown, unknown_option_message
+from s2st.options.option_fields import make_config, option_specs, shown, unknown_option_message
 from s2st.options.registry import Entry, Registry
 
 C = TypeVar("C")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s2st.errors import OutOfMemoryError, UsageError
-from s2st.options.config import option
-from s2st.process.ranks import ranks
+from s2st.options.option_fields import option
+from s2st.process.ranks import read_ranks
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +65,7 @@ def setup_device(config: DeviceConfig) -> "torch.device":
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; use --device cpu or auto")
     if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()):
-        rank = ranks()
+        rank = read_ranks()
         return torch.device("cuda") if rank.size == 1 else _gpu_of_local_rank(rank.local_rank)
     return torch.device("cpu")
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from s2st.errors import S2STError, UsageError
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.process.rendezvous import MissingRankError, Waiting, gather, open_store
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Ranks:
         return self.rank == 0
 
 
-def ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
+def read_ranks(environment: Mapping[str, str] = os.environ) -> Ranks:
     """Read RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, which torchrun sets.
 
     Without WORLD_SIZE the job has one rank.

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from s2st.errors import CheckpointError, S2STError
-from s2st.process.input_files import missing
+from s2st.process.bounded_read import missing
 
 T = TypeVar("T")
 Stamp = tuple[int, int, int, int]  # device, inode, size, time of the last change
-MOST_TRIES = 100  # readings of a folder that is replaced during each of them
+MAX_TRIES = 100  # readings of a folder that is replaced during each of them
 MANIFEST = "manifest.json"
 
 _run: dict[tuple[str, str], Any] | None = None  # what the running command has read so far
@@ -94,7 +94,7 @@ def steady(path: str | Path, read: Callable[[Path], T], pin: bool = False) -> T:
     global _within
     key = "place", os.path.abspath(path)
     pinned: tuple[Path, Stamp] | None = None if _run is None else _run.get(key)
-    for _ in range(1 if pinned else MOST_TRIES):
+    for _ in range(1 if pinned else MAX_TRIES):
         place, before = pinned or _look(path)
         failure: S2STError | OSError | None = None
         _within += 1
@@ -124,7 +124,7 @@ def _look(path: str | Path) -> tuple[Path, Stamp | None]:
     Raises:
         InputMissingError: the path is a dangling link.
     """
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         before = _link(path)
         place = resolved(path)
         stamp = stamp_of(place)
@@ -137,7 +137,7 @@ def _look(path: str | Path) -> tuple[Path, Stamp | None]:
 
 def is_folder(path: str | Path) -> bool:
     """Return whether a path names a folder, even while a link in the path is being moved."""
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         before = _link(path)
         if os.path.isdir(path):
             return True

@@ -15,7 +15,7 @@ from s2st.rescoring.registry import LineSearchConfig
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-LEAST_GAIN = 1e-9  # in percent BLEU; smaller differences are rounding errors
+MIN_GAIN = 1e-9  # in percent BLEU; smaller differences are rounding errors
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def better_or_start(
     before = corpus_bleu(lists, start)
     size = np.abs(found.weights).sum()
     usable = bool(np.isfinite(size)) and size > 0
-    if not usable or corpus_bleu(lists, found.weights) <= before + LEAST_GAIN:
+    if not usable or corpus_bleu(lists, found.weights) <= before + MIN_GAIN:
         return TunedWeights(start, before)
     return TunedWeights(found.weights / size, found.bleu)
 

@@ -8,7 +8,7 @@ import numpy as np
 from s2st.rescoring.bleu_statistics import Floats, Statistics, bleu, sentence_bleu
 from s2st.rescoring.line_search import Indices
 
-MOST_PASSES = 20
+MAX_PASSES = 20
 
 
 def best_by_sentence(statistics: Sequence[Statistics]) -> Indices:
@@ -31,7 +31,7 @@ def best_by_corpus(statistics: Sequence[Statistics], worst: bool = False) -> Ind
         [int(np.argmax(sign * sentence_bleu(rows))) for rows in statistics], dtype=np.int64
     )
     total = picked(statistics, chosen).sum(axis=0)
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         changed = False
         for index, rows in enumerate(statistics):
             others = total - rows[chosen[index]]

@@ -6,7 +6,7 @@ A builder takes (config) and returns a callable (lists, start weights) -> TunedW
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s2st.options.config import MOST_INTEGER, option
+from s2st.options.option_fields import MAX_INTEGER, option
 from s2st.options.registry import Registry
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class LineSearchConfig:
         4, "random directions to search besides the coordinates", minimum=0, maximum=10_000
     )
     tuning_seed: int = option(
-        1, "seed of starting points and directions", minimum=0, maximum=MOST_INTEGER
+        1, "seed of starting points and directions", minimum=0, maximum=MAX_INTEGER
     )
 
 
@@ -41,7 +41,7 @@ class MiraConfig:
     mira_c: float = option(0.01, "largest step size of an update", minimum=0, maximum=1000)
     mira_epochs: int = option(30, "passes over the lists", minimum=1, maximum=100_000)
     mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
-    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0, maximum=MOST_INTEGER)
+    tuning_seed: int = option(1, "seed of the order of the lists", minimum=0, maximum=MAX_INTEGER)
 
 
 TUNERS.register(

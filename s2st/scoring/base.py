@@ -20,7 +20,7 @@ from s2st.text.vocabulary import Vocabulary
 # numbers in a table of log-probabilities: on a CPU few enough to stay in the cache
 CPU_CELLS = 1 << 22
 GPU_CELLS = 1 << 27
-LEAST_ROWS = 32
+MIN_ROWS = 32
 Features: TypeAlias = "torch.Tensor | tuple[Features, ...]"
 # (log-probabilities (n, V), their rows within the step): sets forbidden words to -inf, in place
 Forbid = Callable[[torch.Tensor, slice], None]
@@ -230,7 +230,7 @@ class Scorer(ABC):
         """Slices of rows whose table of log-probabilities fits the cache; at least one slice."""
         count = _count(features)
         cells = CPU_CELLS if self.device.type == "cpu" else GPU_CELLS
-        size = max(LEAST_ROWS, cells // len(self.target.vocabulary))
+        size = max(MIN_ROWS, cells // len(self.target.vocabulary))
         return [slice(i, min(count, i + size)) for i in range(0, max(1, count), size)]
 
     def score(self, batch: Batch) -> torch.Tensor:

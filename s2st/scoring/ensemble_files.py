@@ -12,13 +12,13 @@ from pathlib import Path
 
 from s2st.errors import ConfigError, S2STError, UsageError
 from s2st.models.registry import EnsembleConfig
-from s2st.options.config import make_config, read_option_file, shown
+from s2st.options.option_fields import make_config, read_option_file, shown
 from s2st.process import durable_files
-from s2st.process.input_files import missing, unreadable
+from s2st.process.bounded_read import missing, unreadable
 from s2st.process.snapshots import is_folder, note_path, once
 
 MAX_DEPTH = 4  # of ensemble files that name ensemble files
-MOST_MEMBERS = 200  # of all checkpoints of a command together
+MAX_MEMBERS = 200  # of all checkpoints of a command together
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def read_trees(paths: Sequence[str | Path]) -> list[ModelTree]:
     for path in map(Path, paths):
         tree = read_tree(path)
         count += tree.size
-        if count > MOST_MEMBERS:
+        if count > MAX_MEMBERS:
             raise _too_many(path)
         trees.append(tree)
     return trees
@@ -72,7 +72,7 @@ class _Expansion:
         """Expand a path; `above` are the ensemble files that lead to it, outermost first."""
         before = self._count
         self._count += 1
-        if self._count > MOST_MEMBERS:
+        if self._count > MAX_MEMBERS:
             raise _too_many(path)
         if not is_ensemble(path):
             if above and not (is_folder(path) or os.path.exists(path)):
@@ -94,7 +94,7 @@ class _Expansion:
 
 
 def _too_many(path: Path) -> UsageError:
-    return UsageError(f"{path}: more than {MOST_MEMBERS} members, counting those of members")
+    return UsageError(f"{path}: more than {MAX_MEMBERS} members, counting those of members")
 
 
 def is_ensemble(path: Path) -> bool:

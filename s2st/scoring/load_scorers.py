@@ -11,8 +11,8 @@ from s2st.models.model_files import ModelRecord, load_saved
 from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
 from s2st.process import durable_files
-from s2st.process.input_files import unreadable
-from s2st.process.manifest import MANIFEST
+from s2st.process.bounded_read import unreadable
+from s2st.process.folder_manifest import MANIFEST
 from s2st.process.snapshots import note_path, once, remember, steady
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble_files import ModelTree, naming, read_trees

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
-from s2st.data.row_runs import run_positions
+from s2st.data.run_positions import run_positions
 from s2st.scoring.base import BestStep, Scorer
 from s2st.search.base import (
     Hypothesis,

@@ -13,7 +13,7 @@ from s2st.search.registry import ExhaustiveConfig
 from s2st.search.single_path import check_finite
 from s2st.text.vocabulary import UNK_ID
 
-MOST_HYPOTHESES = 200_000
+MAX_HYPOTHESES = 200_000
 
 
 class ExhaustiveSearch(Search):
@@ -34,7 +34,7 @@ class ExhaustiveSearch(Search):
         prefixes = source.prefixes or ((),) * len(source)
         for row, (limit, prefix) in enumerate(zip(limits, prefixes, strict=True)):
             free = limit - len(prefix)
-            if len(words) ** free > MOST_HYPOTHESES:
+            if len(words) ** free > MAX_HYPOTHESES:
                 raise UsageError(
                     f"exhaustive search over {len(words)} words and length {free} has too many "
                     "hypotheses; lower --max-len-a and --max-len-b, or use --search beam"

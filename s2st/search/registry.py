@@ -7,23 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from s2st.errors import UsageError
-from s2st.options.config import MOST_INTEGER, option
+from s2st.options.option_fields import MAX_INTEGER, option
 from s2st.options.registry import Registry
 
 if TYPE_CHECKING:
     from s2st.search.base import Search
 
 SEARCHES: Registry["Search"] = Registry("search", "s2st.search.base:Search")
-MOST_HYPOTHESES = 100_000  # of a sentence, complete or partial
+MAX_HYPOTHESES = 100_000  # of a sentence, complete or partial
 
 
 @dataclass(frozen=True)
 class SearchConfig:
     """Options that every search understands. A length counts words without EOS."""
 
-    nbest: int = option(
-        1, "hypotheses per sentence, best first", minimum=1, maximum=MOST_HYPOTHESES
-    )
+    nbest: int = option(1, "hypotheses per sentence, best first", minimum=1, maximum=MAX_HYPOTHESES)
     max_len_a: float = option(
         2.0,
         "maximum output length in words, without a prompt: max-len-a x source length + max-len-b",
@@ -56,9 +54,7 @@ class GreedyConfig(SearchConfig):
 class BeamConfig(SearchConfig):
     """Options of the beam search."""
 
-    beam: int = option(
-        5, "partial hypotheses kept per sentence", minimum=1, maximum=MOST_HYPOTHESES
-    )
+    beam: int = option(5, "partial hypotheses kept per sentence", minimum=1, maximum=MAX_HYPOTHESES)
     lenpen: float = option(
         0.0,
         "divide the log-probability by length ** lenpen; 0 is the paper's rule",
@@ -93,7 +89,7 @@ class SamplingConfig(SearchConfig):
         maximum=1,
     )
     sampling_seed: int = option(
-        1, "seed of the draws, combined with the line number", minimum=0, maximum=MOST_INTEGER
+        1, "seed of the draws, combined with the line number", minimum=0, maximum=MAX_INTEGER
     )
 
 

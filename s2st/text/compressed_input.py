@@ -15,7 +15,7 @@ from typing import Any
 
 from s2st.errors import DataError
 
-MOST_DICTIONARY = 1 << 28  # bytes of memory an .xz file may require; `xz -9` needs 65 MiB
+MAX_DICTIONARY = 1 << 28  # bytes of memory an .xz file may require; `xz -9` needs 65 MiB
 PIECE = 1 << 16  # compressed bytes read together
 # first bytes of a block, and of the end of the stream, which follows at once in an empty file
 _BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
@@ -48,7 +48,7 @@ FORMATS = (
     Format("gzip", (b"\x1f\x8b",), "gzip -dc", lambda: zlib.decompressobj(31), ".gz"),
     Format(
         "xz", (b"\xfd7zXZ\x00",), "xz -dc",
-        lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MOST_DICTIONARY), ".xz",
+        lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_DICTIONARY), ".xz",
     ),
     Format(
         "bzip2", tuple(b"BZh%d" % n + block for n in range(1, 10) for block in _BZIP2_BLOCKS),

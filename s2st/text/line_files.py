@@ -23,7 +23,7 @@ from typing import BinaryIO, TextIO, cast
 
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.process import durable_files
-from s2st.process.input_files import unreadable
+from s2st.process.bounded_read import unreadable
 from s2st.process.pipe_output import open_to_write
 from s2st.process.snapshots import note
 from s2st.process.stop_signals import held
@@ -32,7 +32,7 @@ from s2st.text.foreign_encodings import LEAST, describe_foreign_encoding
 
 log = logging.getLogger("s2st")
 BOM = b"\xef\xbb\xbf"
-MOST_BYTES = 1 << 26  # of a line: a line of a small .gz file could fill the memory
+MAX_BYTES = 1 << 26  # of a line: a line of a small .gz file could fill the memory
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 
 
@@ -158,8 +158,8 @@ class LineDecoder:
 
 
 def line_too_long(path: str, line: int) -> DataError:
-    """Return the error for a line of more than MOST_BYTES; `line` is its number from 1."""
-    return DataError(f"the line has more than {MOST_BYTES} bytes", path, line)
+    """Return the error for a line of more than MAX_BYTES; `line` is its number from 1."""
+    return DataError(f"the line has more than {MAX_BYTES} bytes", path, line)
 
 
 def read_lines(path: str | Path, errors: str = "strict", name: str | None = None) -> Iterator[str]:
@@ -172,7 +172,7 @@ def read_lines(path: str | Path, errors: str = "strict", name: str | None = None
 
     Raises:
         InputMissingError: the file cannot be opened.
-        DataError: bytes that are not UTF-8 (with errors="strict"), a line of more than MOST_BYTES,
+        DataError: bytes that are not UTF-8 (with errors="strict"), a line of more than MAX_BYTES,
             or compressed data that are damaged or truncated.
     """
     decoder = LineDecoder(path if name is None else name, errors)
@@ -183,8 +183,8 @@ def read_lines(path: str | Path, errors: str = "strict", name: str | None = None
 
 def _decoded(stream: BinaryIO, decoder: LineDecoder) -> Iterator[str]:
     """Yield the lines of a stream; raise DataError."""
-    while raw := _read(stream.readline, MOST_BYTES + 1, decoder):
-        if len(raw) > MOST_BYTES:
+    while raw := _read(stream.readline, MAX_BYTES + 1, decoder):
+        if len(raw) > MAX_BYTES:
             raise line_too_long(decoder.path, decoder.line + 1)
         yield decoder.decode(raw)
 

@@ -12,13 +12,13 @@ from s2st.text.line_files import split_words
 
 SEPARATOR = " ||| "
 ASCII_SPACE = " \t\n\r\f\v"
-MOST_MEMORY = 1 << 27  # of one list: its characters, plus ENTRY_MEMORY per hypothesis
+MAX_MEMORY = 1 << 27  # of one list: its characters, plus ENTRY_MEMORY per hypothesis
 ENTRY_MEMORY = 1000
 VALUE_MEMORY = 40  # of a feature's value, beside its characters
 # characters of a line's fields, whose words take some 50 bytes each; real lists have thousands
-MOST_HYPOTHESIS = 1 << 22
-MOST_FEATURES = 1 << 20
-MOST_FIELDS = 100
+MAX_HYPOTHESIS = 1 << 22
+MAX_FEATURES = 1 << 20
+MAX_FIELDS = 100
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class NBestEntry:
 
 def parse_entry(text: str, path: str, line: int) -> NBestEntry:
     """Reads one line; raises DataError that names the field at fault."""
-    fields = text.split("|||", MOST_FIELDS)
+    fields = text.split("|||", MAX_FIELDS)
     if len(fields) < 4:
         raise DataError(
             f"{len(fields)} fields separated by '|||'; a Moses n-best line has at least 4 "
@@ -54,14 +54,14 @@ def parse_entry(text: str, path: str, line: int) -> NBestEntry:
             line,
         )
     for name, field, most in (
-        ("hypothesis", fields[1], MOST_HYPOTHESIS),
-        ("features", fields[2], MOST_FEATURES),
+        ("hypothesis", fields[1], MAX_HYPOTHESIS),
+        ("features", fields[2], MAX_FEATURES),
     ):
         if len(field) > most:
             message = f"its field {name} has {len(field):,} characters, the most is {most:,}"
             raise DataError(message, path, line)
-    if len(fields) > MOST_FIELDS:
-        raise DataError(f"more than {MOST_FIELDS} fields between '|||'", path, line)
+    if len(fields) > MAX_FIELDS:
+        raise DataError(f"more than {MAX_FIELDS} fields between '|||'", path, line)
     identifier = fields[0].strip(ASCII_SPACE)
     if not _is_id(identifier):
         raise DataError(f"id {identifier[:40]!r} is not a whole number of at least 0", path, line)
@@ -139,10 +139,10 @@ def read_nbest(
 
     Raises:
         DataError: a malformed line; ids that are not in rising order; a list that takes more than
-            MOST_MEMORY, about 100,000 hypotheses.
+            MAX_MEMORY, about 100,000 hypotheses.
     """
     current: list[NBestEntry] = []
-    room = MOST_MEMORY
+    room = MAX_MEMORY
     for number, text in enumerate(lines, start=1):
         if wanted is not None and not _is_wanted(text, wanted):
             continue
@@ -152,7 +152,7 @@ def read_nbest(
                 message = f"id {entry.id} after id {current[0].id}; sort the lists by id"
                 raise DataError(message, path, number)
             yield current
-            current, room = [], MOST_MEMORY
+            current, room = [], MAX_MEMORY
         current.append(entry)
         values = sum(len(numbers) for _, numbers in entry.features)
         room -= len(text) + ENTRY_MEMORY + VALUE_MEMORY * values

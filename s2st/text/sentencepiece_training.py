@@ -9,8 +9,8 @@ from s2st.errors import ConfigError, DataError
 from s2st.text.tokenizers import SentencePieceConfig
 
 log = logging.getLogger("s2st")
-MOST_BYTES = 4192  # of a line that SentencePiece trains on; its default
-MOST_LINES = 1_000_000
+MAX_BYTES = 4192  # of a line that SentencePiece trains on; its default
+MAX_LINES = 1_000_000
 RESERVED = "\u2585"  # SentencePiece ignores lines that contain this character
 
 
@@ -43,8 +43,8 @@ def train_sentencepiece(
             vocab_size=config.sentencepiece_vocab_size,
             model_type=config.sentencepiece_model_type,
             character_coverage=config.sentencepiece_coverage,
-            max_sentence_length=MOST_BYTES,
-            input_sentence_size=MOST_LINES,
+            max_sentence_length=MAX_BYTES,
+            input_sentence_size=MAX_LINES,
             shuffle_input_sentence=True,
             hard_vocab_limit=False,
             num_threads=2,
@@ -88,7 +88,7 @@ class _Text:
                 text = line.lower() if self._lowercase else line
                 if not text.strip():
                     continue
-                if len(text.encode()) > MOST_BYTES:
+                if len(text.encode()) > MAX_BYTES:
                     self.long += 1
                 elif RESERVED in text:
                     self.reserved += 1
@@ -105,7 +105,7 @@ class _Text:
         """Warn of lines that the model was not trained on."""
         reasons = []
         if self.long:
-            reasons.append(f"{self.long:,} of more than {MOST_BYTES:,} bytes")
+            reasons.append(f"{self.long:,} of more than {MAX_BYTES:,} bytes")
         if self.reserved:
             reasons.append(f"{self.reserved:,} with the character U+{ord(RESERVED):04X}")
         if reasons:

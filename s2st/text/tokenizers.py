@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from s2st.errors import CheckpointError, ConfigError
-from s2st.options.config import OptionSpec, config_values, make_config, option, option_specs
+from s2st.options.option_fields import OptionSpec, config_values, make_config, option, option_specs
 from s2st.options.registry import Registry
 from s2st.process import durable_files
-from s2st.process.input_files import read_bounded
-from s2st.process.manifest import files_of, read_listed, verify_files
+from s2st.process.bounded_read import read_bounded
+from s2st.process.folder_manifest import files_of, read_listed, verify_files
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
-MOST_MODEL_BYTES = 1 << 28  # of a SentencePiece model
+MAX_MODEL_BYTES = 1 << 28  # of a SentencePiece model
 SPACE_SIGN = "\u2581"  # SentencePiece's sign for a space in a piece
 WITHOUT_SPACES = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
@@ -302,7 +302,7 @@ def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> Tokeniz
     file_name = model_file_name(language)
     if file_name in files_of(folder, manifest):
         verify_files(folder, manifest, [file_name])
-        model = read_listed(folder / file_name, MOST_MODEL_BYTES)
+        model = read_listed(folder / file_name, MAX_MODEL_BYTES)
     return TokenizerSpec(name, config, language, model)
 
 
@@ -340,4 +340,4 @@ def read_model(path: str) -> bytes:
         InputMissingError: it cannot be read.
         DataError: it is larger than a model can be.
     """
-    return read_bounded(path, MOST_MODEL_BYTES, "a SentencePiece model")
+    return read_bounded(path, MAX_MODEL_BYTES, "a SentencePiece model")

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.errors import DataError
-from s2st.options.config import shown
+from s2st.options.option_fields import shown
 from s2st.process import durable_files
-from s2st.text.dictionary_formats import is_json, is_numbered, probable_kind
+from s2st.text.dictionary_format_detection import is_json, is_numbered, probable_kind
 from s2st.text.line_files import read_lines, split_words
 
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
-MOST_CHARACTERS = 10_000  # of a word; a longer one means that the file has another format
+MAX_CHARACTERS = 10_000  # of a word; a longer one means that the file has another format
 
 
 class Vocabulary:
@@ -75,7 +75,7 @@ class Vocabulary:
         """Build a vocabulary of the most frequent words.
 
         Words of equal frequency are sorted by code points, so that the result does not depend on
-        the order of counting. Words of more than MOST_CHARACTERS are left out, hence unknown.
+        the order of counting. Words of more than MAX_CHARACTERS are left out, hence unknown.
 
         Args:
             counts: frequency of each word.
@@ -85,7 +85,7 @@ class Vocabulary:
         items = [
             (word, count)
             for word, count in counts.items()
-            if count >= threshold and word not in SPECIALS and len(word) <= MOST_CHARACTERS
+            if count >= threshold and word not in SPECIALS and len(word) <= MAX_CHARACTERS
         ]
         items.sort(key=lambda item: (-item[1], item[0]))
         kept = items if max_words is None else items[:max_words]
@@ -157,8 +157,8 @@ def _problem(word: str, count: str, words: Mapping[str, int]) -> str | None:
         return "expected `token count`, but there is no word"
     if split_words(word) != [word]:
         return f"expected `token count`, but the word {shown(word)} contains white space"
-    if len(word) > MOST_CHARACTERS:
-        return f"the word has {len(word)} characters; the maximum is {MOST_CHARACTERS}"
+    if len(word) > MAX_CHARACTERS:
+        return f"the word has {len(word)} characters; the maximum is {MAX_CHARACTERS}"
     if not (count.isascii() and count.isdigit() and len(count) < 19):
         return f"count {count[:40]!r} is not a whole number"
     if word in SPECIALS:

@@ -23,9 +23,9 @@ from s2st.models.model_files import (
     write_manifest,
     write_model_files,
 )
-from s2st.options.config import MOST_INTEGER
+from s2st.options.option_fields import MAX_INTEGER
 from s2st.process import durable_files, durable_folders
-from s2st.process.manifest import parse_json, read_small
+from s2st.process.folder_manifest import parse_json, read_small
 from s2st.process.snapshots import steady
 
 STATE = "training/state.json"
@@ -179,7 +179,7 @@ def _check_types(state: TrainingState, identity: RunIdentity) -> None:
     if min(state.update, state.epoch, state.position) < 0:
         raise ValueError("negative")
     for name, value in asdict(state).items():
-        large = isinstance(value, int) and abs(value) > MOST_INTEGER
+        large = isinstance(value, int) and abs(value) > MAX_INTEGER
         # a word of probability 0 makes the validation loss infinite
         finite = name == "best_nll" or not isinstance(value, float) or math.isfinite(value)
         if large or not finite:

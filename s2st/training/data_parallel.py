@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from s2st.options.config import load_json
+from s2st.options.option_fields import load_json
 from s2st.process.ranks import Ranks, wait_for_all
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors, restore_optimizer
 from s2st.training.gradient_accumulation import Gradients, Loss, Share, StopSignal, Tensors

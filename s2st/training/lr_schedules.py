@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.options.registry import Registry
 
 

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PLAIN_NATS = 27.0  # exp of a larger number has at least 12 digits
-MOST_NATS = 1e12  # no model computes a smaller probability
+MAX_NATS = 1e12  # no model computes a smaller probability
 
 
 def perplexity_text(nats: float, digits: int = 2) -> str:
     """Return exp(nats per token) as text, such as 1.26e+900 beyond the range of a float."""
     if math.isnan(nats):
         return "not a number"
-    if nats > MOST_NATS:
+    if nats > MAX_NATS:
         return "infinite"
     if nats < PLAIN_NATS:
         return f"{math.exp(nats):.{digits}f}"

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.options.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
 OPTIMIZERS: Registry["torch.optim.Optimizer"] = Registry("optimizer", "torch.optim:Optimizer")
-MOST_DECAY = 0.999999  # 1 would divide by 0; single precision must distinguish it from 1
-LEAST_EPS = 1e-20  # 0 would divide 0 by 0 for a weight with gradient 0
+MAX_DECAY = 0.999999  # 1 would divide by 0; single precision must distinguish it from 1
+MIN_EPS = 1e-20  # 0 would divide 0 by 0 for a weight with gradient 0
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,9 @@ class AdamConfig:
     """Options of `adam` and `adamw`."""
 
     lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
-    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MOST_DECAY)
-    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MOST_DECAY)
-    adam_eps: float = option(
-        1e-8, "added to the root of the variance", minimum=LEAST_EPS, maximum=1
-    )
+    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MAX_DECAY)
+    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MAX_DECAY)
+    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=MIN_EPS, maximum=1)
     weight_decay: float = option(
         0.0, "L2 penalty (adam) or decay of the weights (adamw)", minimum=0, maximum=100
     )
@@ -48,11 +46,9 @@ class LazyAdamConfig:
     """Options of `lazy-adam`."""
 
     lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
-    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MOST_DECAY)
-    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MOST_DECAY)
-    adam_eps: float = option(
-        1e-8, "added to the root of the variance", minimum=LEAST_EPS, maximum=1
-    )
+    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MAX_DECAY)
+    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MAX_DECAY)
+    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=MIN_EPS, maximum=1)
 
 
 def build_sgd(

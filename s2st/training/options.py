@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from s2st.options.config import MOST_INTEGER, option
+from s2st.options.option_fields import MAX_INTEGER, option
 
-MOST_UPDATES = 1_000_000_000_000
+MAX_UPDATES = 1_000_000_000_000
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class TrainerConfig:
         40.0, "stop after this many epochs, such as 7.5", minimum=0, maximum=1_000_000
     )
     max_update: int | None = option(
-        None, "stop after this many updates", minimum=1, maximum=MOST_UPDATES
+        None, "stop after this many updates", minimum=1, maximum=MAX_UPDATES
     )
     patience: int | None = option(
         5,
@@ -54,22 +54,20 @@ class TrainerConfig:
         None,
         "also validate every N updates, not only after each epoch",
         minimum=1,
-        maximum=MOST_UPDATES,
+        maximum=MAX_UPDATES,
     )
     save_interval_updates: int | None = option(
         None,
         "also save every N updates, not only after validation",
         minimum=1,
-        maximum=MOST_UPDATES,
+        maximum=MAX_UPDATES,
     )
     keep_last: int = option(
         2, "numbered checkpoints to keep; the best is always kept", minimum=1, maximum=1_000_000
     )
-    log_interval: int = option(
-        50, "updates between progress lines", minimum=1, maximum=MOST_UPDATES
-    )
+    log_interval: int = option(50, "updates between progress lines", minimum=1, maximum=MAX_UPDATES)
     seed: int = option(
-        1, "seed of initial weights, batch order and dropout", minimum=0, maximum=MOST_INTEGER
+        1, "seed of initial weights, batch order and dropout", minimum=0, maximum=MAX_INTEGER
     )
     on_divergence: str = option(
         "stop",

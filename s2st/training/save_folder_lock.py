@@ -14,7 +14,7 @@ from pathlib import Path
 
 from s2st.errors import OutputError
 from s2st.process import durable_files, durable_folders
-from s2st.process.auxiliary_files import AuxiliaryFile, open_locked
+from s2st.process.lock_files import AuxiliaryFile, open_locked
 
 NAME = ".lock"
 _KNOWN = re.compile(rb"process [0-9]+ on [\w.:-]+ since [0-9-]+ [0-9:]+ UTC\n?\Z")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from s2st.options.config import OptionSpec, option_specs
+from s2st.options.option_fields import OptionSpec, option_specs
 from s2st_cli.click_options import ConfiguredCommand, _options, _role_option
 from s2st_cli.main import COMMANDS
 

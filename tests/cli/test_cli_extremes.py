@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from s2st.options.config import load_json
+from s2st.options.option_fields import load_json
 from s2st.training.observer import perplexity_text
 
 ARPA = """\\data\\

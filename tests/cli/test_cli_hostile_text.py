@@ -232,7 +232,7 @@ def test_plugins(s2st, world, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "evil_plugin_text.py").write_text(
         "from dataclasses import dataclass\n"
-        "from s2st.options.config import option\n"
+        "from s2st.options.option_fields import option\n"
         "from s2st.search.registry import SEARCHES, SearchConfig\n"
         f"EVIL = {EVIL!r}\n"
         "print('printed', EVIL)\n"

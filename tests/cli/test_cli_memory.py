@@ -10,7 +10,7 @@ import pytest
 SPARE = 300 << 20  # bytes more than the program takes as it starts; such a line needs 600 MB
 LIMITED = """
 import contextlib, io, json, resource, sys
-import s2st.jobs.rescore.list_passes, s2st.jobs.translation_tasks, s2st.jobs.pair_scoring_tasks
+import s2st.jobs.rescore.rescore_file, s2st.jobs.translation_tasks, s2st.jobs.pair_scoring_tasks
 from s2st_cli.main import run
 commands, spare = json.loads(sys.argv[1]), int(sys.argv[2])
 assert run(commands[0]) == 0  # what is loaded late is loaded

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from options_of import Parameter, parameters, without
 
-from s2st.options.config import MOST_INTEGER, Range
+from s2st.options.option_fields import MAX_INTEGER, Range
 from s2st_cli.click_options import Number
 
 NUMERIC = [
@@ -249,7 +249,7 @@ def test_weights_of_features_are_held_to_a_range(s2st, world, tmp_path, weight):
     both = ("--weight", "A=1", "--weight", "A=2")
     s2st(*command, *both).check_error(2, "--weight A", "given twice")
     assert s2st(*command, "--weight", "A=-1e30", "--weight", "S2ST0=1").code == 0
-    assert MOST_INTEGER == 2**63 - 1
+    assert MAX_INTEGER == 2**63 - 1
 
 
 def test_what_no_memory_holds_is_one_line_before_the_work(s2st, world, tmp_path):

@@ -37,7 +37,7 @@ def imported(*arguments: object, stdin: str = "") -> tuple[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A tiny model with random weights over text that is tokenised already."""
+    """A tiny model with random weights over text that is tokenized already."""
     entry = ARCHITECTURES.get("lstm")
     config = entry.config_type(layers=1, hidden_size=4, embedding_size=4, dropout=0.0)
     record = builders.record("lstm", config)

@@ -12,7 +12,7 @@ from rotten import damaged_copies, files_below, flip, make_run, make_store, trun
 from s2st.errors import CheckpointError, DataError, InputMissingError
 from s2st.jobs.verify_checksums import verify
 from s2st.models.model_files import read_saved
-from s2st.process.manifest import MANIFEST
+from s2st.process.folder_manifest import MANIFEST
 from s2st.training.checkpoint import optimizer_tensors
 from s2st.training.checkpoint_folder import CheckpointFolder
 

@@ -19,7 +19,7 @@ from s2st.models import model_files
 from s2st.models.model_files import load_saved, read_saved, weights_hash
 from s2st.ngram import arpa_files
 from s2st.process import durable_files, durable_folders, snapshots
-from s2st.process.snapshots import MOST_TRIES, ReplacedError, one_run, steady
+from s2st.process.snapshots import MAX_TRIES, ReplacedError, one_run, steady
 from s2st.scoring.load_scorers import fingerprints, load_members
 from s2st.scoring.ngram_scorer import NGramScorer
 from s2st.text import line_files, vocabulary
@@ -206,7 +206,7 @@ def test_an_end_to_reading_again(two, tmp_path):
 
     with pytest.raises(ReplacedError, match="run the command again"):
         steady(path, read)
-    assert len(tries) == MOST_TRIES
+    assert len(tries) == MAX_TRIES
 
 
 def test_damage_is_told_at_once(two, tmp_path):

@@ -26,8 +26,8 @@ from line_identity import LineIdentity
 from parsers import make_targets
 
 Check = Callable[[Random], None]
-MOST_SECONDS = 20  # that one case may take
-MOST_MEMORY = 2 << 30  # bytes beyond what the libraries take
+MAX_SECONDS = 20  # that one case may take
+MAX_MEMORY = 2 << 30  # bytes beyond what the libraries take
 
 
 def main() -> int:
@@ -83,7 +83,7 @@ class Loop:
     def one(self, name: str, check: Check, number: int) -> None:
         """One case; it depends on the seed, the name and the number alone."""
         self.cases[name] += 1
-        signal.alarm(MOST_SECONDS)
+        signal.alarm(MAX_SECONDS)
         try:
             check(Random(f"{self.seed} {name} {number}"))
         except Exception as error:
@@ -112,7 +112,7 @@ class TooLongError(Exception):
 
 
 def _too_long(number: int, frame: FrameType | None) -> None:
-    raise TooLongError(f"more than {MOST_SECONDS} seconds")
+    raise TooLongError(f"more than {MAX_SECONDS} seconds")
 
 
 def _limit_memory() -> None:
@@ -122,7 +122,7 @@ def _limit_memory() -> None:
     pages = Path("/proc/self/statm")
     if pages.exists():
         used = int(pages.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + MOST_MEMORY, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_AS, (used + MAX_MEMORY, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from s2st.errors import (
     OutputError,
     S2STError,
 )
-from s2st.options.config import MOST_BYTES, read_option_file
+from s2st.options.option_fields import MAX_BYTES, read_option_file
 from s2st.rescoring.feature_weights import RANGE, Weights, read_weights, write_weights
 from s2st.scoring.load_scorers import load_members
 from s2st.text.nbest_lists import NBestEntry, read_nbest
@@ -224,7 +224,7 @@ HOSTILE = {
         b"a." * 2000 + b"a = 1",
         b"a." * 30_000 + b"a = 1",
         b"beam = " + b"[" * 30_000,
-        b"# " * (MOST_BYTES + 1),
+        b"# " * (MAX_BYTES + 1),
     ],
     "ensemble": [
         b'members = ["' + b"x" * 50_000 + b'"]',

@@ -227,9 +227,9 @@ JOIN = """
 import os, sys, time
 import torch
 import torch.distributed as dist
-from s2st.process.ranks import process_group, ranks
+from s2st.process.ranks import process_group, read_ranks
 
-own, attempt = ranks(), int(sys.argv[1])
+own, attempt = read_ranks(), int(sys.argv[1])
 time.sleep(2 if own.rank != attempt % 2 else 0)  # the one or the other comes first
 with process_group(own, torch.device("cpu"), 100):
     ones = torch.ones(1)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from s2st.analysis.html_page import render_page
-from s2st.analysis.report_records import (
+from s2st.analysis.report_document import (
     Column,
     Commands,
     Figure,

@@ -10,7 +10,7 @@ from report import Row, Setting
 from small_run import SmallRun, content_of, leftovers, preprocess, write_texts
 
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS")
-MOST_STARTS = 50  # of a run that is killed again and again; it gets on unless the kills are early
+MAX_STARTS = 50  # of a run that is killed again and again; it gets on unless the kills are early
 
 
 def random_kills(setting: Setting) -> Row:
@@ -22,7 +22,7 @@ def random_kills(setting: Setting) -> Row:
     while cases < wanted:
         save_dir = setting.folder / "run"
         kills = 0
-        for _ in range(MOST_STARTS):
+        for _ in range(MAX_STARTS):
             outcome = run.train(save_dir, kill_after=draw.uniform(0, run.seconds))
             if outcome.code != KILLED:
                 break

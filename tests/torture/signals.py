@@ -17,7 +17,7 @@ from report import Row, Setting
 from small_run import OPTIONS, WORDS, SmallRun
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-MOST_STARTS = 100  # of a run that is stopped again and again
+MAX_STARTS = 100  # of a run that is stopped again and again
 LINES = 600
 GENERATE = """
     --buffer-size 32 --batch-size 8 --beam 3 --max-len-a 0 --max-len-b 12 --threads 1 --device cpu
@@ -150,7 +150,7 @@ def _chains(
         folder = setting.folder / f"run-{number}"
         folder.mkdir()
         stops, good, code = 0, True, -1
-        while good and code != 0 and stops < MOST_STARTS:
+        while good and code != 0 and stops < MAX_STARTS:
             how = Stop(STOPS[(cases + stops) % len(STOPS)], draw.uniform(0, seconds))
             ending, whole = start(folder, number, how)
             code = ending.code

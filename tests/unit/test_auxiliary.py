@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s2st.errors import OutputError
-from s2st.process.auxiliary_files import AuxiliaryFile, open_locked
+from s2st.process.lock_files import AuxiliaryFile, open_locked
 
 KNOWN = re.compile(rb"magic [0-9]+\n")
 
@@ -136,7 +136,7 @@ def test_a_lock_is_never_that_of_a_removed_file(tmp_path):
     script = (
         "import os, re, sys\n"
         "from pathlib import Path\n"
-        "from s2st.process.auxiliary_files import open_locked\n"
+        "from s2st.process.lock_files import open_locked\n"
         "path, busy = Path(sys.argv[1]) / 'notes', Path(sys.argv[1]) / 'busy'\n"
         "done = 0\n"
         "while done < 200:\n"
@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_a_file_that_is_recognised(tmp_path, monkeypatch):
     script = (
         "import re, resource, signal, sys\n"
         "from pathlib import Path\n"
-        "from s2st.process.auxiliary_files import AuxiliaryFile\n"
+        "from s2st.process.lock_files import AuxiliaryFile\n"
         "from s2st.errors import OutputError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "path = Path(sys.argv[1])\n"

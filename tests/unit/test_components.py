@@ -6,7 +6,7 @@ import pytest
 
 from s2st.errors import ConfigError, UsageError
 from s2st.jobs.train import RECIPES, TRAIN_SPEC
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.options.registry import Registry
 from s2st.options.resolution import CommandSpec, OptionSource, Role, resolve
 from s2st.training.options import TrainerConfig
@@ -160,7 +160,7 @@ def test_the_transformers_recipe_is_the_papers_settings():
 
 def test_no_two_parts_of_training_claim_one_option():
     """Options share one name space: every pair of components chosen together must be disjoint."""
-    from s2st.options.config import option_specs
+    from s2st.options.option_fields import option_specs
 
     groups = [{spec.name for spec in option_specs(fixed)} for fixed in TRAIN_SPEC.fixed]
     groups += [

@@ -7,7 +7,7 @@ import pytest
 
 import s2st.demo_corpus
 from s2st.demo_corpus import DemoCorpus, read_corpus
-from s2st.options.config import read_toml
+from s2st.options.option_fields import read_toml
 
 
 def test_all_sentences_are_distinct_and_in_one_split() -> None:

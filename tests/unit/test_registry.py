@@ -9,7 +9,7 @@ import pytest
 
 from s2st.errors import UsageError
 from s2st.options import registry
-from s2st.options.config import option
+from s2st.options.option_fields import option
 from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin, loaded_plugins
 
 

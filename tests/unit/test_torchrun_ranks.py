@@ -10,18 +10,18 @@ import torch
 
 from s2st.errors import UsageError
 from s2st.jobs.train import run_training
-from s2st.process.ranks import LostRankError, Ranks, process_group, ranks, stdout_to_stderr
+from s2st.process.ranks import LostRankError, Ranks, process_group, read_ranks, stdout_to_stderr
 
 
 def test_without_torchrun_there_is_one_rank():
-    assert ranks({}) == Ranks(0, 1, 0)
-    assert ranks({"RANK": "3"}).first  # not torchrun's without a size
+    assert read_ranks({}) == Ranks(0, 1, 0)
+    assert read_ranks({"RANK": "3"}).first  # not torchrun's without a size
 
 
 def test_torchrun_says_which_rank_this_is():
     told = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
-    assert ranks(told) == Ranks(rank=5, size=8, local_rank=1)
-    assert not ranks(told).first
+    assert read_ranks(told) == Ranks(rank=5, size=8, local_rank=1)
+    assert not read_ranks(told).first
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_torchrun_says_which_rank_this_is():
 )  # fmt: skip
 def test_nonsense_is_one_line(wrong):
     with pytest.raises(UsageError, match=r"WORLD_SIZE=.*torchrun") as caught:
-        ranks({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"} | wrong)
+        read_ranks({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"} | wrong)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 

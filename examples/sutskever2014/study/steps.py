@@ -24,7 +24,7 @@ from typing import Any
 from s2st import __version__
 from s2st.errors import S2STError
 from s2st.process import durable_files, durable_folders
-from s2st.process.manifest import MANIFEST, check_size, files_of, read_sealed
+from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_sealed
 
 POLL_SECONDS = 0.05
 CHILD = Path(__file__).with_name("child.py")

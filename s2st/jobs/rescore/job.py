@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from s2st.errors import DataError, UsageError
 from s2st.jobs.options import ModelsConfig, RescoreConfig
 from s2st.jobs.progress import Progress
-from s2st.jobs.scoring_setup import (
+from s2st.jobs.scoring_job_files import (
     JobFiles,
     count_lines,
     models_identity,
@@ -27,10 +27,10 @@ from s2st.jobs.scoring_setup import (
 )
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
-from s2st.process.ranks import Ranks, ranks
+from s2st.process.ranks import Ranks, read_ranks
 from s2st.process.torch_import import import_torch
 from s2st.text.line_files import read_lines
-from s2st.text.output_destinations import check_destinations
+from s2st.text.overwrite_checks import check_destinations
 
 if TYPE_CHECKING:
     import torch
@@ -64,13 +64,13 @@ def rescore_nbest(
     paths = [*models.paths(), *config.channel_checkpoint]
     files = _files(config, nbest, source, output)
     _check(config, models, paths, files)
-    job_ranks = files.join_ranks() if paths else ranks()
+    job_ranks = files.join_ranks() if paths else read_ranks()
     if not paths and not job_ranks.first:  # without models there is no work to share
         return
     given = _given_weights(config)
     import_torch()
-    from s2st.jobs.rescore.list_passes import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.jobs.rescore.list_scorer import earlier_names
+    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice, rereadable
     from s2st.text.nbest_lists import read_nbest
 
     inputs = Inputs(nbest, source, output)

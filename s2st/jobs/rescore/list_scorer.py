@@ -18,7 +18,7 @@ from s2st.jobs.rescore.sharding import BLOCK
 from s2st.jobs.work_queue import TaskName, WorkQueue
 from s2st.process.device import out_of_memory_errors
 from s2st.rescoring.feature_weights import BASELINE, CHANNEL, MODEL, model_names
-from s2st.rescoring.unknown_words import UnknownWords
+from s2st.rescoring.text_mismatch_check import UnknownWords
 from s2st.scoring.nbest_features import ListFeature, tokens_of
 from s2st.scoring.prefix_sharing import MAX_PADDED_SOURCE
 from s2st.text.line_files import split_words

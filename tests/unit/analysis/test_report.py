@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import s2st
-from s2st.analysis import study_report
+from s2st.analysis import study_report_reader
 from s2st.analysis.html_page import render_page
-from s2st.analysis.report_records import (
+from s2st.analysis.report_document import (
     Column,
     Commands,
     Figure,
@@ -30,9 +30,9 @@ from s2st.analysis.report_records import (
     Section,
     Table,
 )
-from s2st.analysis.study_report import read_study
+from s2st.analysis.study_report_reader import read_study
 from s2st.errors import DataError, InputMissingError
-from s2st.options.config import read_toml
+from s2st.options.option_fields import read_toml
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="5"/></svg>'
 STUDY = {
@@ -259,13 +259,13 @@ def test_figures_have_a_greatest_size_each_and_together(study, monkeypatch):
     values = changed((*ITEMS, 2), STUDY["sections"][0]["items"][1])
     folder = study(values)
     size = len(SVG)
-    monkeypatch.setattr(study_report, "MOST_FIGURE_BYTES", size)
-    monkeypatch.setattr(study_report, "MOST_PAGE_BYTES", 2 * size)
+    monkeypatch.setattr(study_report_reader, "MAX_FIGURE_BYTES", size)
+    monkeypatch.setattr(study_report_reader, "MAX_PAGE_BYTES", 2 * size)
     read_study(folder)
-    monkeypatch.setattr(study_report, "MOST_PAGE_BYTES", 2 * size - 1)
+    monkeypatch.setattr(study_report_reader, "MAX_PAGE_BYTES", 2 * size - 1)
     with pytest.raises(DataError, match=r"items\[2\]\.path: the figures up to"):
         read_study(folder)
-    monkeypatch.setattr(study_report, "MOST_FIGURE_BYTES", size - 1)
+    monkeypatch.setattr(study_report_reader, "MAX_FIGURE_BYTES", size - 1)
     with pytest.raises(DataError, match=r"items\[1\]\.path: 'figures/a.svg' is larger"):
         read_study(folder)
 
@@ -411,7 +411,7 @@ def luminance(color):
 
 
 def test_colours_have_the_contrast_of_wcag_in_both_modes_and_in_print():
-    style = (Path(study_report.__file__).parent / "report.css").read_text("utf-8")
+    style = (Path(study_report_reader.__file__).parent / "report.css").read_text("utf-8")
     modes = [
         {name: color if len(color) == 7 else "#" + "".join(2 * digit for digit in color[1:])
          for name, color in re.findall(r"--(\w+): (#[0-9a-f]+);", block)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2st.rescoring.unknown_words import CHANGES, UnknownWords, escape, is_ordinary, unescape
+from s2st.rescoring.text_mismatch_check import CHANGES, UnknownWords, escape, is_ordinary, unescape
 from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import MosesConfig, NoneConfig, SentencePieceConfig, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary

@@ -16,7 +16,7 @@ def stepped(request, monkeypatch):
     """A scorer whose tables are cut into parts of two rows, and a state of five rows."""
     scorer = SCORERS[request.param]
     monkeypatch.setattr(base, "CPU_CELLS", 1)
-    monkeypatch.setattr(base, "LEAST_ROWS", 2)
+    monkeypatch.setattr(base, "MIN_ROWS", 2)
     state = scorer.start(source_batch([[4, 5, 6], [5], [6, 7, 8, 4], [4], [8, 8]]))
     return scorer, state, scorer.step(torch.full((5,), BOS_ID), state).state
 

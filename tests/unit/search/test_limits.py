@@ -7,7 +7,7 @@ import torch
 
 from s2st.data.batch import make_source
 from s2st.errors import ConfigError, UsageError
-from s2st.options.config import make_config
+from s2st.options.option_fields import make_config
 from s2st.options.resolution import CommandSpec, OptionSource, Role, resolve
 from s2st.search.base import forbid, length_limits
 from s2st.search.exhaustive import ExhaustiveSearch

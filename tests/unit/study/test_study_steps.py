@@ -14,7 +14,7 @@ import pytest
 from study.steps import SIGNALS, Runner, Step, StoppedError, StudyError
 
 from s2st.process import durable_files
-from s2st.process.manifest import seal
+from s2st.process.folder_manifest import seal
 
 pytestmark = pytest.mark.slow  # processes of its own
 ROOT = Path(__file__).parents[3]

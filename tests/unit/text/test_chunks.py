@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s2st.errors import DataError
-from s2st.text.line_chunks import READ_SIZE, read_chunks
+from s2st.text.streaming_chunks import READ_SIZE, read_chunks
 
 ECHO = """
 import sys
-from s2st.text.line_chunks import read_chunks
+from s2st.text.streaming_chunks import read_chunks
 for chunk in read_chunks("-", int(sys.argv[1])):
     sys.stdout.write(str(len(chunk)) + " " + "|".join(chunk) + "\\n")
     sys.stdout.flush()

@@ -13,8 +13,8 @@ import pytest
 
 from s2st.errors import DataError
 from s2st.text import compressed_input
-from s2st.text.line_chunks import read_chunks
 from s2st.text.line_files import read_line, read_lines
+from s2st.text.streaming_chunks import read_chunks
 
 TEXT = "été\n\nzwei\n".encode()
 PACKERS = {"gzip": gzip.compress, "xz": lzma.compress, "bzip2": bz2.compress}
@@ -133,7 +133,7 @@ def test_what_a_small_file_unpacks_to_takes_little_memory(put, name):
 
 
 def test_an_xz_file_that_asks_for_too_large_a_dictionary_is_refused(put, monkeypatch):
-    monkeypatch.setattr(compressed_input, "MOST_DICTIONARY", 1 << 20)
+    monkeypatch.setattr(compressed_input, "MAX_DICTIONARY", 1 << 20)
     with pytest.raises(DataError, match=r"(?i)memory"):
         list(read_lines(put(lzma.compress(TEXT, preset=6))))
 

@@ -10,14 +10,14 @@ import pytest
 
 from s2st.errors import OutputError
 from s2st.rescoring.feature_weights import Weights, read_weights, write_weights
-from s2st.text.whole_files import write_whole
+from s2st.text.atomic_text_output import write_whole
 
 LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 from s2st.errors import OutputError
-from s2st.text.whole_files import write_whole
+from s2st.text.atomic_text_output import write_whole
 try:
     write_whole(sys.argv[1], ("a line of text\\n" for _ in range(1000)))
 except OutputError as error:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from s2st.data.row_runs import run_positions
+from s2st.data.run_positions import run_positions
 
 
 @pytest.mark.parametrize(

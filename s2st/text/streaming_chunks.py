@@ -13,7 +13,7 @@ from pathlib import Path
 
 from s2st.errors import DataError
 from s2st.text.compressed_input import Unpacker
-from s2st.text.line_files import MOST_BYTES, LineDecoder, line_too_long, read_lines, standard_input
+from s2st.text.line_files import MAX_BYTES, LineDecoder, line_too_long, read_lines, standard_input
 
 READ_SIZE = 1 << 16
 GRACE = 0.002  # seconds that a chunk waits for further lines of a busy writer
@@ -75,7 +75,7 @@ def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
             first, newline, more = data.partition(b"\n")
             rest.append(first)
             waiting += len(first)
-            if waiting > MOST_BYTES:
+            if waiting > MAX_BYTES:
                 raise line_too_long("-", decoder.line + len(lines) + 1)
             if newline:
                 lines.append(b"".join(rest) + b"\n")

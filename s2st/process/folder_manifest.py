@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from s2st.errors import CheckpointError, InputMissingError, reason
-from s2st.options.config import load_json, shown
+from s2st.options.option_fields import load_json, shown
 from s2st.process import durable_files
-from s2st.process.input_files import read_regular
+from s2st.process.bounded_read import read_regular
 from s2st.process.snapshots import MANIFEST as MANIFEST
 
 KINDS = {
@@ -24,7 +24,7 @@ KINDS = {
     "s2st-checkpoint": "a checkpoint of `s2st train`",
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
-MOST_JSON_BYTES = 1 << 25  # parsed JSON takes up to 20 times as much memory
+MAX_JSON_BYTES = 1 << 25  # parsed JSON takes up to 20 times as much memory
 
 
 def seal(values: Mapping[str, Any]) -> bytes:
@@ -63,7 +63,7 @@ def read_sealed(folder: Path) -> dict[str, Any]:
 
 def read_small(path: Path) -> bytes:
     """Read a file of limited size; raise OSError, or CheckpointError if it is too large."""
-    return read_listed(path, MOST_JSON_BYTES)
+    return read_listed(path, MAX_JSON_BYTES)
 
 
 def read_listed(path: Path, most: int) -> bytes:

@@ -34,7 +34,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from xml.parsers import expat
 
-from s2st.analysis.report_records import (
+from s2st.analysis.report_document import (
     MARKS,
     Cell,
     Column,
@@ -50,17 +50,17 @@ from s2st.analysis.report_records import (
     Table,
 )
 from s2st.errors import DataError, InputMissingError
-from s2st.options.config import load_json, shown
-from s2st.process.manifest import read_small
+from s2st.options.option_fields import load_json, shown
+from s2st.process.folder_manifest import read_small
 
 T = TypeVar("T")
 REPORT = "report.json"
 FORMAT = "s2st-report"
 VERSION = 1
-MOST_DIGITS = 12
-MOST_FIGURE_BYTES = 1 << 23  # per figure
-MOST_PAGE_BYTES = 1 << 26  # for all figures together
-MOST_PIXELS = 20_000  # per side of a .png, because a small file may unpack to gigabytes
+MAX_DIGITS = 12
+MAX_FIGURE_BYTES = 1 << 23  # per figure
+MAX_PAGE_BYTES = 1 << 26  # for all figures together
+MAX_PIXELS = 20_000  # per side of a .png, because a small file may unpack to gigabytes
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
@@ -91,7 +91,7 @@ class _Reader:
     def __init__(self, folder: Path, path: Path) -> None:
         self._folder = folder
         self._path = path
-        self._bytes_left = MOST_PAGE_BYTES
+        self._bytes_left = MAX_PAGE_BYTES
 
     def _bad(self, place: str, message: str) -> DataError:
         return DataError(f"{place}: {message}" if place else message, str(self._path))
@@ -153,8 +153,8 @@ class _Reader:
             message = f"is {shown(value['type'])}, not one of text, number"
             raise self._bad(f"{place}.type", message)
         digits = value.get("digits", 2)
-        if type(digits) is not int or not 0 <= digits <= MOST_DIGITS:
-            message = f"is {shown(digits)}, not a whole number from 0 to {MOST_DIGITS}"
+        if type(digits) is not int or not 0 <= digits <= MAX_DIGITS:
+            message = f"is {shown(digits)}, not a whole number from 0 to {MAX_DIGITS}"
             raise self._bad(f"{place}.digits", message)
         return Column(self._text(value["name"], f"{place}.name"), value["type"] == "number", digits)
 
@@ -222,11 +222,11 @@ class _Reader:
                 raise self._bad(place, f"{name} is a symbolic link that leads out of the folder")
             if not stat.S_ISREG(facts.st_mode):
                 raise self._bad(place, f"{name} is not a regular file")
-            if facts.st_size > MOST_FIGURE_BYTES:
-                raise self._bad(place, f"{name} is larger than {MOST_FIGURE_BYTES} bytes")
+            if facts.st_size > MAX_FIGURE_BYTES:
+                raise self._bad(place, f"{name} is larger than {MAX_FIGURE_BYTES} bytes")
             self._bytes_left -= facts.st_size
             if self._bytes_left < 0:
-                message = f"the figures up to {name} are larger than {MOST_PAGE_BYTES} bytes"
+                message = f"the figures up to {name} are larger than {MAX_PAGE_BYTES} bytes"
                 raise self._bad(place, message)
             data = read_small(path)
         except OSError as error:
@@ -319,6 +319,6 @@ def _damage_of_png(data: bytes) -> str:
     if not data.startswith(_PNG) or len(data) < len(_PNG) + 8:
         return "not a PNG"
     sides = struct.unpack(">II", data[len(_PNG) : len(_PNG) + 8])
-    if not all(1 <= side <= MOST_PIXELS for side in sides):
-        return f"a PNG of {sides[0]} x {sides[1]} pixels; the limit is {MOST_PIXELS} per side"
+    if not all(1 <= side <= MAX_PIXELS for side in sides):
+        return f"a PNG of {sides[0]} x {sides[1]} pixels; the limit is {MAX_PIXELS} per side"
     return ""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from s2st.errors import ConfigError, DataError
-from s2st.process.input_files import read_bounded, unreadable
+from s2st.process.bounded_read import read_bounded, unreadable
 from s2st.process.snapshots import ReplacedError, note_path
 
 if sys.version_info >= (3, 11):
@@ -29,10 +29,10 @@ else:
     import tomli as tomllib
 
 C = TypeVar("C")
-MOST_BYTES = 1 << 16  # largest option file
-MOST_DOTS = 2000  # in an option file: parsing a key a.b.c takes quadratic time and memory
-MOST_INTEGER = (1 << 63) - 1  # largest integer of torch, numpy and itertools
-MOST_WEIGHT = 1e9  # weight of a model in an ensemble or a mean
+MAX_BYTES = 1 << 16  # largest option file
+MAX_DOTS = 2000  # in an option file: parsing a key a.b.c takes quadratic time and memory
+MAX_INTEGER = (1 << 63) - 1  # largest integer of torch, numpy and itertools
+MAX_WEIGHT = 1e9  # weight of a model in an ensemble or a mean
 EMPTY = "leave the option out, or give it a value"
 
 
@@ -62,7 +62,7 @@ class Range:
         if low is None:
             return "" if high is None else f"at most {_readable(high)}"
         first = f"above {_readable(low)}" if self.open_minimum else _readable(low)
-        if high is None or high >= MOST_INTEGER:
+        if high is None or high >= MAX_INTEGER:
             return f"{first} or more"
         return f"{first} to {'below ' if self.open_maximum else ''}{_readable(high)}"
 
@@ -79,7 +79,7 @@ class Range:
             return f"is {shown(value)}; {bound} {_plain(high)}"
         if isinstance(value, float) and math.isinf(value):
             return "must be a finite number"
-        if isinstance(value, int) and abs(value) > MOST_INTEGER:
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
             return "is too large a number"
         return None
 
@@ -246,15 +246,15 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file into a dict; raise InputMissingError or ConfigError in one line."""
     try:
         note_path(path)
-        data = read_bounded(path, MOST_BYTES, "an option file")
+        data = read_bounded(path, MAX_BYTES, "an option file")
     except OSError as error:
         raise unreadable(path, error) from error
     except ReplacedError:
         raise
     except DataError as error:
         raise ConfigError(str(error)) from error
-    if data.count(b".") > MOST_DOTS:
-        raise ConfigError(f"{path}: not an option file: it has more than {MOST_DOTS} dots")
+    if data.count(b".") > MAX_DOTS:
+        raise ConfigError(f"{path}: not an option file: it has more than {MAX_DOTS} dots")
     try:
         values: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         return values

@@ -23,7 +23,7 @@ ESCAPES = (
     ("[", "&#91;"),
     ("]", "&#93;"),
 )
-MOST_WORDS = 200_000  # count at most so many words: the start of a file is enough
+MAX_WORDS = 200_000  # count at most so many words: the start of a file is enough
 MUCH_UNKNOWN = 0.05
 CLEAR_GAIN = 0.5  # a change of the text that halves the unknown words explains them
 ENOUGH_CASED = 20  # so many words without a capital show that a vocabulary is lowercased
@@ -159,13 +159,13 @@ class UnknownWords:
     seen: set[str] = field(default_factory=set)
 
     def add(self, words: Sequence[str], text: str | None = None) -> None:
-        """Count the words of a line, up to MOST_WORDS words in all.
+        """Count the words of a line, up to MAX_WORDS words in all.
 
         Args:
             words: the line's tokens.
             text: the line before tokenization; None if it came in tokens.
         """
-        if self.words >= MOST_WORDS:
+        if self.words >= MAX_WORDS:
             return
         self.words += len(words)
         whole = words if text is None else split_words(text)

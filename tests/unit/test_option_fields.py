@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, dataclass
 import pytest
 
 from s2st.errors import ConfigError, InputMissingError
-from s2st.options.config import (
+from s2st.options.option_fields import (
     Range,
     config_values,
     make_config,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
 from s2st.jobs.options import ModelsConfig, ScoreConfig
-from s2st.jobs.report_lines import ReportLine
-from s2st.jobs.scoring_setup import refuse_shared_stdin
+from s2st.jobs.report_types import ReportLine
+from s2st.jobs.scoring_job_files import refuse_shared_stdin
 from s2st.options.resolution import Resolved
-from s2st.process.ranks import ranks
+from s2st.process.ranks import read_ranks
 from s2st.text.line_files import read_lines
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine
         UsageError: a file is given twice, two inputs are standard input, or an unknown tokenizer.
         InputMissingError, DataError: a file that cannot be read, or numbers of lines that differ.
     """
-    if not ranks().first:
+    if not read_ranks().first:
         return
     from s2st.jobs.text_metrics import compare_systems, evaluate_system
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from s2st.analysis.options import CurvesConfig, RarityConfig
 from s2st.analysis.system_texts import Texts, read_texts
 from s2st.errors import UsageError
-from s2st.jobs.report_lines import ReportLine
+from s2st.jobs.report_types import ReportLine
 from s2st.text.line_files import split_words
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _curves(
 ) -> Iterator[ReportLine]:
     """The points as a table or records; then draws the figure."""
     from s2st.analysis.bleu_by_bucket import bucket_curves, curve_series
-    from s2st.analysis.sentence_bleu import Measure
+    from s2st.analysis.bleu_measure import Measure
 
     measure = Measure(config.tokenize)
     signature = measure.signature(len(texts.references))

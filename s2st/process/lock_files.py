@@ -15,7 +15,7 @@ from s2st.errors import OutputError
 from s2st.process import durable_files
 
 describe = durable_files.describe
-MOST_HEAD = 1 << 16  # bytes at the start of a file that identify it
+MAX_HEAD = 1 << 16  # bytes at the start of a file that identify it
 _TRIES = 100
 
 
@@ -67,7 +67,7 @@ class AuxiliaryFile:
     def _check(self, facts: os.stat_result, content: re.Pattern[bytes] | None) -> None:
         kind = durable_files.describe_facts(facts)
         if not kind:
-            head = self.stream.read(MOST_HEAD)
+            head = self.stream.read(MAX_HEAD)
             self.stream.seek(0)
             if head and (content is None or not content.match(head)):
                 kind = "a file that s2st did not write"

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from s2st.errors import InputMissingError, S2STError, UsageError, reason
-from s2st.options.config import read_toml
-from s2st.process.manifest import MANIFEST
+from s2st.options.option_fields import read_toml
+from s2st.process.folder_manifest import MANIFEST
 from s2st.text.line_files import check_outputs
 
-MOST_MEMBERS = 1000  # ensemble files and members that are checked
+MAX_MEMBERS = 1000  # ensemble files and members that are checked
 _FIGURES = (".svg", ".png")
 
 
@@ -79,7 +79,7 @@ def _files_and_folders(inputs: Iterable[str]) -> tuple[list[str], dict[str, str]
             sealed.update((os.path.realpath(folder), folder) for folder in folders)
             files += [file for folder in folders for file in _all_files(folder)]
             files += _files_of_report(path)
-        elif path.endswith(".toml") and len(seen) < MOST_MEMBERS:
+        elif path.endswith(".toml") and len(seen) < MAX_MEMBERS:
             waiting += _members(path)
     return files, sealed
 
@@ -118,5 +118,5 @@ def _members(path: str) -> list[str]:
         return []
     if not isinstance(members, list):
         return []
-    names = [name for name in members[:MOST_MEMBERS] if isinstance(name, str) and "\0" not in name]
+    names = [name for name in members[:MAX_MEMBERS] if isinstance(name, str) and "\0" not in name]
     return [str(Path(path).parent / name) for name in names]

@@ -16,7 +16,7 @@ from s2st.jobs.options import ModelsConfig
 from s2st.options.resolution import Resolved
 from s2st.process import durable_files
 from s2st.process.device import ScoringDeviceConfig, environment
-from s2st.process.ranks import Ranks, RanksConfig, ranks
+from s2st.process.ranks import Ranks, RanksConfig, read_ranks
 from s2st.text.line_files import read_lines
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class JobFiles:
         Raises:
             UsageError: there are several ranks, and an input or the output is not a regular file.
         """
-        job_ranks = ranks()
+        job_ranks = read_ranks()
         if job_ranks.size > 1:
             special = any(map(_is_special, [*self.inputs.values(), self.output]))
             if special:

@@ -38,9 +38,9 @@ from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, even_avera
 from s2st.rescoring.score_spread import FiniteMeter, SpreadMeter
 from s2st.rescoring.tuning_data import Collection, Collector
 from s2st.scoring.nbest_features import ListFeature
+from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_lists import NBestEntry, read_nbest
-from s2st.text.whole_files import write_whole
 
 log = logging.getLogger("s2st")
 LOPSIDED = 3.0  # ratio of two spreads at which one score nearly decides an equal average alone
