@@ -22,6 +22,7 @@ from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-store"
 VERSION = 1
+VERSION_OF_PAIRS = 2  # of a store with several language pairs
 CHECK_CHUNK = 1 << 20  # ids
 
 
