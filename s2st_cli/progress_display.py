@@ -43,9 +43,11 @@ def describe_left(report: UpdateReport) -> str:
 def describe_validation(report: ValidationReport) -> str:
     """Formats a validation report as one line."""
     mark = " (best)" if report.best else ""
+    each = ", ".join(f"{name} {perplexity_text(nll)}" for name, nll in report.corpora.items())
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
-        f"{perplexity_text(report.nll)}{mark}, train ppl {perplexity_text(report.train_nll)}"
+        f"{perplexity_text(report.nll)}{f' ({each})' if each else ''}{mark}, "
+        f"train ppl {perplexity_text(report.train_nll)}"
     )
 
 

@@ -7,6 +7,8 @@ import torch
 
 from s2st.data.batch import Batch, batch_of, source_of
 from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
+from s2st.data.corpora import CorpusSet, corpus_set
+from s2st.data.corpus_mixing import pairs_of_epoch
 from s2st.data.store import ParallelCorpus, Side
 from s2st.text.vocabulary import PAD_ID
 
@@ -14,8 +16,10 @@ from s2st.text.vocabulary import PAD_ID
 class TrainingLoader:
     """Loads epochs of shuffled batches. The order is a function of (seed, epoch).
 
+    A batch has pairs of one part of the data, hence of one language pair.
+
     Args:
-        corpus: the training split.
+        data: the training data.
         config: size and order of batches.
         seed: seed of the run.
         batches_per_update: batches of an update, which get similar sentence lengths.
@@ -25,29 +29,50 @@ class TrainingLoader:
     """
 
     def __init__(
-        self, corpus: ParallelCorpus, config: BatchingConfig, seed: int, batches_per_update: int = 1
+        self,
+        data: ParallelCorpus | CorpusSet,
+        config: BatchingConfig,
+        seed: int,
+        batches_per_update: int = 1,
     ) -> None:
-        self._corpus = corpus
+        self._data = corpus_set(data)
         self._config = config
         self._seed = seed
         self._batches_per_update = batches_per_update
-        self.lengths = corpus.source.lengths(), corpus.target.lengths()
+        self._starts = self._data.starts()
+        self.lengths = self._data.lengths()
 
     def plan(self, epoch: int) -> list[Indices]:
         """Return the batches of an epoch (from 0) as arrays of sentence indices."""
+        data, chosen = self._data, None
+        if data.counts is not None:
+            sizes = [size for _, size in data.sizes]
+            chosen = pairs_of_epoch(sizes, data.counts, self._seed, epoch)
         return plan_batches(
-            *self.lengths, self._config, self._seed, epoch, self._batches_per_update
-        )
+            *self.lengths, self._config, self._seed, epoch, self._batches_per_update, chosen,
+            self._starts,
+        )  # fmt: skip
 
     def load(self, indices: Sequence[int] | Indices) -> Batch:
         """Return the batch of these sentences."""
-        return load_batch(self._corpus, indices)
+        rows = np.asarray(indices, dtype=np.int64)
+        part = int(np.searchsorted(self._starts, rows[0], side="right")) - 1
+        return load_batch(self._data.parts[part], rows, int(self._starts[part]))
 
 
-def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices) -> Batch:
-    """Read sentences from the store into a batch."""
-    rows = np.asarray(indices, dtype=np.int64)
-    source = source_of(*_padded(corpus.source, rows), rows.tolist())
+def load_batch(
+    corpus: ParallelCorpus, indices: Sequence[int] | Indices, first: int = 0
+) -> Batch:
+    """Read sentences from the store into a batch.
+
+    Args:
+        corpus: the sentences.
+        indices: their numbers, from `first`.
+        first: number of the first sentence of the corpus.
+    """
+    numbers = np.asarray(indices, dtype=np.int64)
+    rows = numbers - first
+    source = source_of(*_padded(corpus.source, rows), numbers.tolist())
     return batch_of(source, *_padded(corpus.target, rows))
 
 

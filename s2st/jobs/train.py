@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
+from s2st.data.corpus_mixing import MixingConfig
 from s2st.errors import UsageError
 from s2st.jobs.training_checks import check_memory, check_ranks
+from s2st.jobs.training_data import log_mixture, open_training, open_validation
 from s2st.jobs.training_resume_checks import (
     check_identity,
     identity_options,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     import torch
 
     from s2st.criteria.cross_entropy import Criterion
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.corpora import CorpusSet
+    from s2st.data.store import Store
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
     from s2st.training.checkpoint import RunIdentity
@@ -48,6 +51,7 @@ TRAIN_SPEC = CommandSpec(
     fixed=(
         TrainerConfig,
         BatchingConfig,
+        MixingConfig,
         EmbeddingsConfig,
         DeviceConfig,
         ParallelConfig,
@@ -166,8 +170,8 @@ class _Job:
 
     device: "torch.device"
     store: "Store"
-    training: "ParallelCorpus"
-    validation: "ParallelCorpus | None"
+    training: "CorpusSet"
+    validation: "CorpusSet | None"
     config: Any
     identity: "RunIdentity"
 
@@ -181,26 +185,15 @@ def _open(data: str, options: Resolved) -> _Job:
     store = Store(data)
     store.verify()  # only here: resuming compares nothing but the store's hash
     arch = options.configs["arch"]
-    training = _as_read(store.split("train"), arch)
-    validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
-    if validation is None:
-        log.warning(
-            "%s has no valid split: no early stopping, and checkpoint_best is the last", data
-        )
+    training = open_training(store, arch, options.config(MixingConfig))
+    validation = open_validation(store, arch)
     check_files(options.config(EmbeddingsConfig))
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
-    config = with_default_sizes(config, len(training.target.ids))
+    config = with_default_sizes(config, sum(len(part.target.ids) for part in training.parts))
     _check_model(options, config, store, device)
     mathematics, other = identity_options(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     return _Job(device, store, training, validation, config, identity)
-
-
-def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
-    """Return a split as the architecture reads it: without source, or with reversed targets."""
-    if not getattr(arch, "reads_source", True):
-        corpus = corpus.with_absent_source()
-    return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
 def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
@@ -263,6 +256,7 @@ def _train(
     model = build_model(record.architecture, config, record.sizes)
     _set_embeddings(model, job, options, ranks, fresh=resumed is None)
     _log_start(str(store.folder), options, config, model)
+    log_mixture(job.training)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
     parts = TrainingParts(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
+from s2st.data.corpus_mixing import MixingConfig
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
@@ -37,6 +38,7 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     for role in ROLES[1:]:
         values.update(config_values(options.configs[role]))
     values.update(config_values(options.config(BatchingConfig)))
+    values.update(config_values(options.config(MixingConfig)))
     trainer = config_values(options.config(TrainerConfig))
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in TRAINER})
@@ -69,6 +71,7 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
         UsageError: they differ; the message names the options.
     """
     configs = [*(options.configs[role] for role in ROLES), options.config(TrainerConfig)]
+    configs.append(options.config(MixingConfig))
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
     before = {**{name: plain.get(name) for name in new.options}, **old.options}

@@ -4,7 +4,8 @@ Times are wall-clock seconds; losses are nats per token.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PLAIN_NATS = 27.0  # exp of a larger number has at least 12 digits
@@ -66,6 +67,7 @@ class ValidationReport:
         train_nll: the same over the training updates since the previous validation.
         learning_rate: of the last update.
         best: whether this is the lowest validation loss so far.
+        corpora: nll of each corpus, if validation has several.
     """
 
     update: int
@@ -74,10 +76,11 @@ class ValidationReport:
     train_nll: float
     learning_rate: float
     best: bool
+    corpora: Mapping[str, float] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return asdict(self)
+        """Return the fields as JSON values, without those that are empty."""
+        return {name: value for name, value in asdict(self).items() if value != {}}
 
 
 class Observer:

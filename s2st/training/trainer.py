@@ -13,6 +13,7 @@ import torch
 from s2st.criteria.cross_entropy import Criterion
 from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig, Indices
+from s2st.data.corpora import CorpusSet, corpus_set
 from s2st.data.store import ParallelCorpus
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.models.base import Seq2SeqModel
@@ -49,8 +50,8 @@ class TrainingParts:
     criterion: Criterion
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    training: ParallelCorpus
-    validation: ParallelCorpus | None
+    training: ParallelCorpus | CorpusSet
+    validation: ParallelCorpus | CorpusSet | None
     identity: RunIdentity
 
 
@@ -343,9 +344,8 @@ class Trainer:
             state.best_update = state.update  # without validation the last checkpoint is the best
             state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
             return
-        corpus = self.parts.validation
         with self._averages.in_place():
-            nll = self.gradients.validate(corpus, self.batching, self.stop_signal)
+            nll, corpora = self._validation_losses(corpus_set(self.parts.validation))
         if not math.isfinite(nll):
             raise ValidationDivergenceError(
                 f"update {state.update}: validation loss is {nll}; not saved"
@@ -357,9 +357,20 @@ class Trainer:
             state.bad_validations += 1
         rate = self.parts.optimizer.param_groups[0]["lr"]
         self.parts.schedule.validated(nll)
-        report = ValidationReport(state.update, epoch, nll, train_nll, rate, best)
+        report = ValidationReport(state.update, epoch, nll, train_nll, rate, best, corpora)
         state.history.append(report.record())
         self.observer.validated(report)
+
+    def _validation_losses(self, data: CorpusSet) -> tuple[float, dict[str, float]]:
+        """Return -log p per target token of all corpora together, and of each of several."""
+        losses, tokens = {}, []
+        for name, part in data.named_parts():
+            losses[name] = self.gradients.validate(part, self.batching, self.stop_signal)
+            tokens.append(len(part.target.ids) + len(part))
+        if len(losses) == 1:
+            return next(iter(losses.values())), {}
+        sums = (nll * count for nll, count in zip(losses.values(), tokens, strict=True))
+        return sum(sums) / sum(tokens), losses
 
     def _save(self) -> None:
         state, parts = self.state, self.parts
