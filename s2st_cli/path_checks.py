@@ -33,8 +33,8 @@ FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "corpus_weight", "criterion", "kind", "lang", "lr_scheduler", "members", "memory", "optimizer",
-        "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
+        "arch", "corpus_weight", "criterion", "kind", "lang", "lr_scheduler", "members", "memory",
+        "optimizer", "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
         "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "weight", "words",
     )
 )  # fmt: skip

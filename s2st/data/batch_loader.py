@@ -60,9 +60,7 @@ class TrainingLoader:
         return load_batch(self._data.parts[part], rows, int(self._starts[part]))
 
 
-def load_batch(
-    corpus: ParallelCorpus, indices: Sequence[int] | Indices, first: int = 0
-) -> Batch:
+def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices, first: int = 0) -> Batch:
     """Read sentences from the store into a batch.
 
     Args:

@@ -129,6 +129,8 @@ def _drawn(size: int, count: int, key: tuple[int, int, int], epoch: int) -> Indi
         if last - first == size:
             found.append(np.arange(size))  # a whole round, whose order does not matter
         else:
-            found.append(np.random.Generator(np.random.PCG64([*key, number])).permutation(size)[first:last])
+            found.append(
+                np.random.Generator(np.random.PCG64([*key, number])).permutation(size)[first:last]
+            )
         place += last - first
     return np.concatenate([np.zeros(0, np.int64), *found])

@@ -163,4 +163,3 @@ def _parts(option: str, value: str, language: str) -> Iterator[tuple[str, str]]:
         if not prefix:
             raise UsageError(f"{option} {value}: an empty prefix")
         yield name, prefix
-

@@ -191,7 +191,9 @@ class _Preprocessing:
                 for side, own in enumerate((pair.source, pair.target))
                 if own == language.name
             )
-        return replace(spec, model=run_in_subprocess(train_sentencepiece, lines, (spec.config, name)))
+        return replace(
+            spec, model=run_in_subprocess(train_sentencepiece, lines, (spec.config, name))
+        )
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"
@@ -257,15 +259,16 @@ class _Preprocessing:
         for pair, corpora in counted:
             split = self._split("train", pair)
             sides = [self._remap(split, self.languages[n]) for n in (pair.source, pair.target)]
-            fields = [field for field in vars(corpora[0]) if field != "name"]
-            totals = {field: sum(getattr(c, field) for c in corpora) for field in fields}
-            languages_of_split = {"source_language": pair.source, "target_language": pair.target}
-            self._report(
-                SplitReport(
-                    split, source=sides[0], target=sides[1], corpora=tuple(corpora),
-                    **totals, **languages_of_split,
-                )
+            report = SplitReport(
+                split, pairs=0, source=sides[0], target=sides[1], skipped_empty=0, skipped_long=0,
+                source_language=pair.source, target_language=pair.target, corpora=tuple(corpora),
             )  # fmt: skip
+            totals = {
+                field: sum(getattr(corpus, field) for corpus in corpora)
+                for field in vars(corpora[0])
+                if field != "name"
+            }
+            self._report(replace(report, **totals))
 
     def _training_split(
         self, pair: PairTexts, texts: Sequence[CorpusText]
@@ -295,7 +298,8 @@ class _Preprocessing:
                     numbers = map(side.words.__getitem__, tokens.words)
                     table = np.fromiter(numbers, np.int32, len(tokens.words))
                     writer.append(table[tokens.places], tokens.lengths)
-            corpus = CorpusCounts(text.name, pairs, *(skipped[n] for n in REASONS), duplicates)
+            reasons = {f"skipped_{name}": skipped[name] for name in REASONS}
+            corpus = CorpusCounts(text.name, pairs, **reasons, skipped_duplicates=duplicates)
             if pairs == 0:
                 raise self._nothing_usable(text, corpus)
             counts.append(corpus)
@@ -311,7 +315,9 @@ class _Preprocessing:
 
     def _nothing_usable(self, text: CorpusText, corpus: CorpusCounts) -> DataError:
         name = self._files(text)[0] if text.prefix else self.tsv
-        skipped = f"skipped: {corpus.skipped_empty} with an empty side, {corpus.skipped_long} too long"
+        skipped = (
+            f"skipped: {corpus.skipped_empty} with an empty side, {corpus.skipped_long} too long"
+        )
         others = {
             "with an extreme length ratio": corpus.skipped_ratio,
             "copies": corpus.skipped_copies,

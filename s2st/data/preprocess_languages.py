@@ -150,7 +150,7 @@ def languages_for(
 
 
 def languages_of(texts: Sequence[PairTexts]) -> dict[str, str]:
-    """Return the languages in order of first use, each with the first side that it has: src, tgt."""
+    """Return the languages in order of first use, each with its first side: src or tgt."""
     roles: dict[str, str] = {}
     for pair in texts:
         roles.setdefault(pair.source, "src")

@@ -149,9 +149,9 @@ class _ChunkTokenizer:
             return "empty"
         if max(source, target) > rules.max_length:
             return "long"
-        if rules.max_ratio is not None and not absent:
-            if max(source, target) > rules.max_ratio * min(source, target):
-                return "ratio"
+        limit = None if absent else rules.max_ratio
+        if limit is not None and max(source, target) > limit * min(source, target):
+            return "ratio"
         return "copies" if rules.drop_copies and pair[0].strip() == pair[1].strip() else ""
 
 

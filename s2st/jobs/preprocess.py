@@ -39,13 +39,15 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
     if not own.first:
         return None
     config = options.config(PreprocessConfig)
-    config = checked(replace(config, workers=max(config.workers, own.local_size)))
+    config = replace(config, workers=max(config.workers, own.local_size))
     dictionaries = {"src": config.srcdict, "tgt": config.tgtdict}
     report = write_store(
         config,
         *(
-            absent_side() if language == ABSENT else _tokenizer(dictionaries[side], language, options)
-            for language, side in languages_of(texts_of(config)).items()
+            absent_side()
+            if language == ABSENT
+            else _tokenizer(dictionaries[side], language, options)
+            for language, side in languages_of(texts_of(checked(config))).items()
         ),
     )
     for line in _summary(report, config):
@@ -66,7 +68,9 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
     """The counts of each split, the sizes of the vocabularies, and the folder."""
     for split in report.splits:
         yield from _split_summary(split, config)
-    sizes = [f"{n:,} {language} words" for language, n in report.words.items() if language != ABSENT]
+    sizes = [
+        f"{n:,} {language} words" for language, n in report.words.items() if language != ABSENT
+    ]
     yield f"vocabulary: {', '.join(sizes)}"
     yield f"wrote {report.folder}"
 

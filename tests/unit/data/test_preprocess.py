@@ -155,7 +155,9 @@ def test_a_joined_dictionary_with_two_limits_is_refused(tmp_path, train):
 
 def test_source_dictionary_from_a_file_and_from_a_store(tmp_path, train):
     Vocabulary(["c", "a"], [1, 1]).save(tmp_path / "d.txt")
-    run(tmp_path, trainpref=(train,), srcdict=str(tmp_path / "d.txt"), destdir=str(tmp_path / "one"))
+    run(
+        tmp_path, trainpref=(train,), srcdict=str(tmp_path / "d.txt"), destdir=str(tmp_path / "one")
+    )
     one = Store(tmp_path / "one")
     assert one.source_vocabulary.tokens[4:] == ("c", "a")
     assert one.split("train").source.ids.tolist() == [5, 3, 5, 3, 4, 5, 3, 3, 3, 3]
@@ -297,7 +299,9 @@ def leftovers(folder: Path) -> list[str]:
 def test_unequal_line_counts(tmp_path, train, split, count, short):
     prefix = write_pair(tmp_path, "bad", ["a"] * count, ["x"] * 4)
     options = (
-        {"trainpref": (prefix,)} if split == "train" else {"trainpref": (train,), "validpref": (prefix,)}
+        {"trainpref": (prefix,)}
+        if split == "train"
+        else {"trainpref": (train,), "validpref": (prefix,)}
     )
     with pytest.raises(DataError, match="the same number of lines") as caught:
         run(tmp_path, **options)
@@ -422,7 +426,12 @@ def test_a_joined_dictionary_of_two_files_is_refused(tmp_path, train):
     files = {"srcdict": str(tmp_path / "one"), "tgtdict": str(tmp_path / "two")}
     with pytest.raises(UsageError, match="--srcdict and --tgtdict have different words"):
         run(tmp_path, trainpref=(train,), joined_dictionary=True, **files)
-    run(tmp_path, trainpref=(train,), joined_dictionary=True, **dict.fromkeys(files, files["srcdict"]))
+    run(
+        tmp_path,
+        trainpref=(train,),
+        joined_dictionary=True,
+        **dict.fromkeys(files, files["srcdict"]),
+    )
 
 
 # memory
