@@ -35,11 +35,11 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
         UsageError: options that do not go together.
         S2STError: files that cannot be read or written.
     """
-    own = read_ranks()
-    if not own.first:
+    job_ranks = read_ranks()
+    if not job_ranks.first:
         return None
     config = options.config(PreprocessConfig)
-    config = replace(config, workers=max(config.workers, own.local_size))
+    config = replace(config, workers=max(config.workers, job_ranks.local_size))
     dictionaries = {"src": config.srcdict, "tgt": config.tgtdict}
     report = write_store(
         config,
