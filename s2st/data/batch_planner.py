@@ -17,13 +17,13 @@ class BatchingConfig:
     batch_size: int = option(64, "sentence pairs per batch", minimum=1, maximum=1_000_000)
     max_tokens: int | None = option(
         None,
-        "second limit of a batch: padded tokens of its larger side",
+        "also limit a batch to this many padded tokens on its larger side",
         minimum=1,
         maximum=1_000_000_000,
     )
     batching: str = option(
         "bucketed",
-        "sentences of a batch: of similar length, or random",
+        "batches of sentences of similar length, or of random sentences",
         choices=("bucketed", "random"),
     )
 
