@@ -3,13 +3,14 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import UsageError
+from s2st.jobs.automatic_options import chosen_values, with_choices
 from s2st.jobs.training_checks import check_memory, check_ranks
 from s2st.jobs.training_resume_checks import (
     check_identity,
@@ -246,39 +247,17 @@ def _train(
     job: _Job, options: Resolved, ranks: Ranks, observer: Observer, stop_signal: Callable[[], int],
     folder: "CheckpointFolder",
 ) -> TrainResult:  # fmt: skip
-    import torch
-
-    from s2st.models.model_files import build_model
-    from s2st.training.trainer import Trainer, TrainingParts
-
-    trainer_config = options.config(TrainerConfig)
-    arch, config, store = options.entries["arch"], job.config, job.store
     resumed = folder.resume() if ranks.first else None
-    identity = job.identity
+    recorded = resumed.identity.options if resumed is not None else None
+    options = with_choices(options, recorded, ranks, job.device)
+    identity = _with_choices(job.identity, options)
     if resumed is not None:
         identity = keep_hashes_of_missing_files(resumed.identity, identity, options)
         check_identity(resumed.identity, identity, options, str(resumed.saved.folder))
-    record = _record(arch.base, config, store)
-    torch.manual_seed(trainer_config.seed)
-    model = build_model(record.architecture, config, record.sizes)
-    _set_embeddings(model, job, options, ranks, fresh=resumed is None)
-    _log_start(str(store.folder), options, config, model)
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
-    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
-    parts = TrainingParts(
-        record=record,
-        model=model,
-        criterion=criterion,
-        optimizer=optimizer,
-        schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
-        training=job.training,
-        validation=job.validation,
-        identity=identity,
-    )
-    trainer = Trainer(
-        parts, trainer_config, options.config(BatchingConfig), gradients, observer, stop_signal,
-        folder,
-    )  # fmt: skip
+    model = _build_model(job, options, ranks, fresh=resumed is None)
+    _log_start(str(job.store.folder), options, job.config, model)
+    job = replace(job, identity=identity)
+    trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
     trainer.restore(resumed)
     if resumed is not None:
         log.info("resuming from %s", resumed.saved.folder)
@@ -287,8 +266,49 @@ def _train(
     state = trainer.train()
     _log_costs(trainer, state.update - before, ranks)
     return TrainResult(
-        state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir,
-        getattr(config, "reads_source", True),
+        state.update, state.epoch, state.best_nll, state.best_update,
+        options.config(TrainerConfig).save_dir, getattr(job.config, "reads_source", True),
+    )  # fmt: skip
+
+
+def _with_choices(identity: "RunIdentity", options: Resolved) -> "RunIdentity":
+    return replace(identity, options={**identity.options, **chosen_values(options)})
+
+
+def _build_model(job: _Job, options: Resolved, ranks: Ranks, fresh: bool) -> "Seq2SeqModel":
+    """Build the model with its initial weights, unless a checkpoint will replace them."""
+    import torch
+
+    from s2st.models.model_files import build_model
+
+    name = options.entries["arch"].base
+    torch.manual_seed(options.config(TrainerConfig).seed)
+    model = build_model(name, job.config, _record(name, job.config, job.store).sizes)
+    _set_embeddings(model, job, options, ranks, fresh)
+    return model
+
+
+def _build_trainer(
+    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, observer: Observer,
+    stop_signal: Callable[[], int], folder: "CheckpointFolder",
+) -> "Trainer":  # fmt: skip
+    from s2st.training.trainer import Trainer, TrainingParts
+
+    criterion = options.entries["criterion"].build(options.configs["criterion"])
+    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
+    parts = TrainingParts(
+        record=_record(options.entries["arch"].base, job.config, job.store),
+        model=model,
+        criterion=criterion,
+        optimizer=optimizer,
+        schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
+        training=job.training,
+        validation=job.validation,
+        identity=job.identity,
+    )
+    return Trainer(
+        parts, options.config(TrainerConfig), options.config(BatchingConfig), gradients, observer,
+        stop_signal, folder,
     )  # fmt: skip
 
 

@@ -24,10 +24,10 @@ class TrainerConfig:
         minimum=1,
         maximum=1_000_000,
     )
-    update_freq: int = option(
-        1,
-        "batches per update; under torchrun a multiple of the number of processes, which share "
-        "them",
+    update_freq: int | None = option(
+        None,
+        "batches per update over all processes; under torchrun a multiple of their number; "
+        "default: one batch per process; a resumed run keeps its number",
         minimum=1,
         maximum=1_000_000,
     )
