@@ -61,8 +61,8 @@ class MemoryUse:
         if self._device.type == "cuda":
             import torch
 
-            free, _ = torch.cuda.mem_get_info(self._device)
-            return int(free + torch.cuda.memory_reserved(self._device))
+            unused, _ = torch.cuda.mem_get_info(self._device)
+            return int(unused + torch.cuda.memory_reserved(self._device))
         own, free = _kibibytes(STATUS, "VmRSS"), _kibibytes(MEMORY, "MemAvailable")
         limit = memory_limit() // self._sharers
         if own is None or free is None:

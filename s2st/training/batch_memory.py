@@ -1,7 +1,7 @@
 """The largest `--max-tokens` that fits the memory, measured with growing batches.
 
-The largest batches are never tried: with half of the memory in use, the rest is extrapolated from
-the steepest growth that was measured. Imports no torch.
+The largest batches are never tried: once half of the free memory is in use, the rest is
+extrapolated from the steepest growth that was measured. Imports no torch.
 """
 
 import time
@@ -19,7 +19,7 @@ from s2st.data.batch_planner import (
 
 FIRST_TOKENS = 512  # of the smallest batch that is tried
 USABLE = 0.9  # share of the available memory that batches may fill
-TRIED = 0.5  # share of the available memory up to which batches are tried
+TRIED = 0.5  # share of the free part of it up to which batches are tried
 MAX_EXTRAPOLATION = 4  # times the largest batch that was tried
 MIN_UPDATES = 100  # of an epoch with `--max-tokens auto`
 
@@ -41,6 +41,7 @@ class TokenLimit:
 
 def find_token_limit(
     peak_of: Callable[[int], int],
+    base: int,
     available: int,
     first: int,
     ceiling: int,
@@ -51,41 +52,42 @@ def find_token_limit(
 
     Args:
         peak_of: trains on the heaviest batch for a limit of tokens; returns the peak in bytes.
+        base: the peak with the smallest batch: weights, gradients and optimizer state.
         available: bytes of memory that the process can have in all.
         first: the smallest limit to try, in tokens.
         ceiling: no batch has more tokens than this.
         seconds: begin no trial that is expected to end later.
         clock: seconds that have passed.
     """
-    points: list[tuple[int, int]] = []  # tokens, peak
+    points = [(0, base)]  # tokens, peak
+    usable = USABLE * available
+    most = base + TRIED * (usable - base)
     started, tokens = clock(), min(first, ceiling)
     while True:
         began = clock()
         peak = peak_of(tokens)
         now = clock()
-        if peak > USABLE * available:
+        if peak > usable:
             break
         points.append((tokens, peak))
         if tokens == ceiling:
             return TokenLimit(ceiling, ceiling, True)
         following = min(2 * tokens, ceiling)
         expected = peak + _slope(points) * (following - tokens)
-        if expected > TRIED * available or now + 2 * (now - began) > started + seconds:
+        if expected > most or now + 2 * (now - began) > started + seconds:
             break
         tokens = following
-    if not points:
-        return TokenLimit(0, tokens, False)
     tried, peak = points[-1]
-    room, slope = USABLE * available - peak, _slope(points)
-    fits = tried + int(room / slope) if slope > 0 else ceiling
+    if not tried:
+        return TokenLimit(0, tokens, False)
+    slope = _slope(points)
+    fits = tried + int((usable - peak) / slope) if slope > 0 else ceiling
     found = min(fits, MAX_EXTRAPOLATION * tried, ceiling)
     return TokenLimit(found, tried, found == ceiling)
 
 
 def _slope(points: Sequence[tuple[int, int]]) -> float:
     """Return the steepest growth between neighbors, in bytes per token."""
-    if len(points) == 1:  # all memory counts as the batch's, which is too much
-        return points[0][1] / points[0][0]
     return max(
         (peak - before) / (tokens - fewer) for (fewer, before), (tokens, peak) in pairwise(points)
     )

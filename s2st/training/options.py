@@ -84,6 +84,16 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True)
+class DryRunConfig:
+    """Whether to train at all."""
+
+    dry_run: bool = option(
+        False,
+        "do a few updates, print memory, speed, hours and the largest --max-tokens; write nothing",
+    )
+
+
+@dataclass(frozen=True)
 class EmbeddingsConfig:
     """Pretrained word vectors: text files of word2vec, GloVe or fastText."""
 
