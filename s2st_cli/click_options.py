@@ -57,15 +57,18 @@ class Number(click.ParamType):  # type: ignore[type-arg]
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """A number whose range the config record checks."""
+    """A number whose range the config record checks, or one of the option's words."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, words: Sequence[str] = ()) -> None:
         self.name = "number"
         self.kind = kind
+        self.words = words
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float:
+    ) -> int | float | str:
+        if value in self.words:
+            return str(value)
         return _parsed(self.kind, value, self, param, ctx)
 
 
@@ -81,6 +84,7 @@ def _parsed(
         return number
     except ValueError:  # Python also refuses integers with more than 4300 digits
         what = "a whole number" if kind is int else "a number"
+        what = " or ".join([what, *getattr(type_, "words", ())])
         type_.fail(f"{shown(value)} is not {what}", param, ctx)
 
 
@@ -339,8 +343,13 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         default=None,
         multiple=spec.repeated,
         help=help,
-        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, _text(spec.name)),
+        metavar=None if spec.choices else _metavar(spec),
     )
+
+
+def _metavar(spec: OptionSpec) -> str:
+    letter = {int: "N", float: "X"}.get(spec.kind) or _text(spec.name)
+    return "|".join([letter, *spec.words])
 
 
 def _text(name: str) -> str:
@@ -358,7 +367,7 @@ def _text(name: str) -> str:
 def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
-    return _Parsed(spec.kind) if spec.numeric else spec.kind
+    return _Parsed(spec.kind, spec.words) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

@@ -27,10 +27,10 @@ class TrainerConfig:
         minimum=1,
         maximum=1_000_000,
     )
-    update_freq: int = option(
-        1,
-        "batches per update; under torchrun, a multiple of the number of processes, which divide "
-        "them",
+    update_freq: int | None = option(
+        None,
+        "batches per update over all processes; under torchrun a multiple of their number; "
+        "default: one batch per process; a resumed run keeps its number",
         minimum=1,
         maximum=1_000_000,
     )
@@ -83,6 +83,16 @@ class TrainerConfig:
         "number of divergences to skip or restore; the next one stops training",
         minimum=0,
         maximum=1_000_000,
+    )
+
+
+@dataclass(frozen=True)
+class DryRunConfig:
+    """Whether to train at all."""
+
+    dry_run: bool = option(
+        False,
+        "do a few updates, print memory, speed, hours and the largest --max-tokens; write nothing",
     )
 
 
