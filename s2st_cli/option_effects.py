@@ -37,7 +37,7 @@ class Rule:
 def check_effects(
     command: str, given: Collection[str], resolved: Resolved, extra: Mapping[str, Any]
 ) -> None:
-    """Raises UsageError for the first option without effect.
+    """Raise UsageError for the first option without effect.
 
     Args:
         command: name of the command.

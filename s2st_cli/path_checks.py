@@ -41,7 +41,7 @@ NO_FILES = frozenset(
 
 
 def check_paths(values: Mapping[str, Any]) -> None:
-    """Refuses an output that is an input or lies within one, and an input without read permission.
+    """Refuse an output that is an input or lies within one, and an input without read permission.
 
     Args:
         values: name -> value of every parameter of the command.

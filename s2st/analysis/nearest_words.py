@@ -82,4 +82,6 @@ def checkpoint_vectors(path: str, side: str | None = None) -> tuple[str, WordVec
     if table is None:
         raise UsageError(f"{path}: {saved.record.architecture} has no {side} embeddings")
     vocabulary = getattr(saved.record, f"{side}_vocabulary")
-    return side, WordVectors(vocabulary.tokens[4:], table.weight.detach()[4:].float().numpy())
+    first = vocabulary.first_word
+    vectors = table.weight.detach()[first:].float().numpy()
+    return side, WordVectors(vocabulary.tokens[first:], vectors)

@@ -14,7 +14,7 @@ from s2st.data.preprocess_options import PreprocessConfig, check_limits, models_
 from s2st.data.preprocess_workers import growing_index
 from s2st.errors import UsageError
 from s2st.text.tokenizers import ABSENT, TokenizerSpec
-from s2st.text.vocabulary import SPECIALS, Vocabulary
+from s2st.text.vocabulary import Vocabulary
 
 log = logging.getLogger("s2st")
 
@@ -69,7 +69,7 @@ class Language:
     @property
     def words_kept(self) -> int:
         """Number of words of the vocabulary, without special tokens."""
-        return len(self.known_words) - len(SPECIALS)
+        return len(self.known_words) - self.known_words.first_word
 
     def read_vocabulary(self) -> None:
         """Read the vocabulary that the user gave, or set that of an absent language."""
@@ -83,12 +83,12 @@ class Language:
         """Warn of a dict file's words that the language's SentencePiece model never produces."""
         if self.pieces is None or Path(path).is_dir():
             return
-        foreign = len(set(vocabulary.tokens[len(SPECIALS) :]).difference(self.pieces))
+        foreign = len(set(vocabulary.tokens[vocabulary.first_word :]).difference(self.pieces))
         if foreign:
             log.warning(
                 "%s: %s of its %s words are not pieces of the SentencePiece model of %s, so no "
                 "text contains them", path, f"{foreign:,}",
-                f"{len(vocabulary) - len(SPECIALS):,}", self.name,
+                f"{len(vocabulary) - vocabulary.first_word:,}", self.name,
             )  # fmt: skip
 
     def provisional(self, folder: Path, split: str) -> Path:
