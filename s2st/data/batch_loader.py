@@ -1,6 +1,7 @@
 """Loading of training and validation batches from the store, in the planner's order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -71,7 +72,10 @@ def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices, first: 
     numbers = np.asarray(indices, dtype=np.int64)
     rows = numbers - first
     source = source_of(*_padded(corpus.source, rows), numbers.tolist())
-    return batch_of(source, *_padded(corpus.target, rows))
+    if corpus.tag is not None:
+        source = source.with_tag(corpus.tag)
+    batch = batch_of(source, *_padded(corpus.target, rows))
+    return replace(batch, target_language=corpus.target_language)
 
 
 def _padded(side: Side, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:

@@ -37,9 +37,9 @@ class CorpusSet:
     def lengths(self) -> tuple[Indices, Indices]:
         """Return the number of words of all source and of all target sentences."""
         if len(self.parts) == 1:
-            return self.parts[0].source.lengths(), self.parts[0].target.lengths()
+            return self.parts[0].source_lengths(), self.parts[0].target.lengths()
         return (
-            np.concatenate([part.source.lengths() for part in self.parts]),
+            np.concatenate([part.source_lengths() for part in self.parts]),
             np.concatenate([part.target.lengths() for part in self.parts]),
         )
 

@@ -255,7 +255,9 @@ class _Preprocessing:
         languages = list(self.languages.values())
         for language in languages:
             language.count_words()
-        build_vocabularies(languages, self.config.joined_dictionary)
+        targets = list(dict.fromkeys(pair.target for pair in self.texts))
+        joined = self.config.joined_dictionary
+        build_vocabularies(languages, joined, targets if joined and len(targets) > 1 else ())
         for pair, corpora in counted:
             split = self._split("train", pair)
             sides = [self._remap(split, self.languages[n]) for n in (pair.source, pair.target)]

@@ -108,12 +108,17 @@ class Language:
         self.provisional_words = list(self.words)
         self.words.update(zip(self.provisional_words, total.tolist(), strict=True))
 
-    def set_vocabulary(self, frequencies: dict[str, int]) -> None:
-        """Build the vocabulary unless the user gave one, and the table of final ids."""
+    def set_vocabulary(self, frequencies: dict[str, int], tagged: Sequence[str]) -> None:
+        """Build the vocabulary unless the user gave one.
+
+        Args:
+            frequencies: frequency of each word.
+            tagged: target languages that have a tag.
+        """
         if self.pieces is not None:  # exactly the model's pieces: other text may need the rare ones
             frequencies = {piece: frequencies.get(piece, 0) for piece in self.pieces}
         if self.vocabulary is None:
-            self.vocabulary = Vocabulary.build(frequencies, self.limit, self.threshold)
+            self.vocabulary = Vocabulary.build(frequencies, self.limit, self.threshold, tagged)
 
     def number_words(self) -> None:
         """Set the table of final ids, and free the words."""
@@ -158,8 +163,16 @@ def languages_of(texts: Sequence[PairTexts]) -> dict[str, str]:
     return roles
 
 
-def build_vocabularies(languages: Sequence[Language], joined: bool) -> None:
-    """Build the vocabularies that the user did not give; empty the languages' tables of words."""
+def build_vocabularies(
+    languages: Sequence[Language], joined: bool, tagged: Sequence[str] = ()
+) -> None:
+    """Build the vocabularies that the user did not give; empty the languages' tables of words.
+
+    Args:
+        languages: the languages, with the frequencies of their words.
+        joined: whether they have one vocabulary.
+        tagged: target languages that have a tag in it.
+    """
     if joined:
         first = languages[0].words
         for language in languages[1:]:
@@ -167,7 +180,7 @@ def build_vocabularies(languages: Sequence[Language], joined: bool) -> None:
                 first[word] = first.get(word, 0) + count
             language.words = {}
     for language in languages:
-        language.set_vocabulary(languages[0].words if joined else language.words)
+        language.set_vocabulary(languages[0].words if joined else language.words, tagged)
         if not joined:
             language.words = {}  # free the memory
     for language in languages:

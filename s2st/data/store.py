@@ -79,16 +79,25 @@ class Side:
 class ParallelCorpus:
     """A split of sentence pairs: sentence i of `target` translates sentence i of `source`.
 
-    The languages are "" where they do not matter.
+    Attributes:
+        source_language, target_language: "" where they do not matter.
+        tag: id of the tag of the target language, which batches have before each source; None
+            without tags.
     """
 
     source: Side
     target: Side
     source_language: str = ""
     target_language: str = ""
+    tag: int | None = None
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def source_lengths(self) -> npt.NDArray[np.int64]:
+        """Return the number of words of every source, the tag included, without EOS."""
+        lengths = self.source.lengths()
+        return lengths if self.tag is None else lengths + 1
 
     def with_targets_reversed(self) -> "ParallelCorpus":
         """Return the same pairs with target words from right to left."""

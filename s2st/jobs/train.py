@@ -13,7 +13,13 @@ from s2st.data.corpus_mixing import MixingConfig
 from s2st.errors import UsageError
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
 from s2st.jobs.training_checks import check_memory, check_ranks
-from s2st.jobs.training_data import log_mixture, open_training, open_validation
+from s2st.jobs.training_data import (
+    languages_of,
+    log_mixture,
+    open_training,
+    open_validation,
+    with_tags,
+)
 from s2st.jobs.training_resume_checks import (
     check_identity,
     identity_options,
@@ -31,7 +37,13 @@ from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.options import DryRunConfig, EmbeddingsConfig, ParallelConfig, TrainerConfig
+from s2st.training.options import (
+    DryRunConfig,
+    EmbeddingsConfig,
+    LanguagesConfig,
+    ParallelConfig,
+    TrainerConfig,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +66,7 @@ TRAIN_SPEC = CommandSpec(
         TrainerConfig,
         BatchingConfig,
         MixingConfig,
+        LanguagesConfig,
         EmbeddingsConfig,
         DeviceConfig,
         ParallelConfig,
@@ -171,14 +184,14 @@ class _Job:
     """The checked inputs of a training.
 
     Attributes:
-        config: options of the architecture, with all sizes.
+        record: the model, with all sizes.
     """
 
     device: "torch.device"
     store: "Store"
     training: "CorpusSet"
     validation: "CorpusSet | None"
-    config: Any
+    record: "ModelRecord"
     identity: "RunIdentity"
 
 
@@ -196,18 +209,20 @@ def _open(data: str, options: Resolved) -> _Job:
     check_files(options.config(EmbeddingsConfig))
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, sum(len(part.target.ids) for part in training.parts))
-    _check_model(options, config, store, device)
+    record = _record(options, config, store)
+    _check_model(options, record, device)
+    training = with_tags(training, record)
+    validation = None if validation is None else with_tags(validation, record)
     mathematics, other = identity_options(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
-    return _Job(device, store, training, validation, config, identity)
+    return _Job(device, store, training, validation, record, identity)
 
 
-def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
+def _check_model(options: Resolved, record: "ModelRecord", device: "torch.device") -> None:
     """Refuse incompatible components before memory is allocated, by a model without memory."""
     from s2st.models.model_files import planned_model
 
-    name = options.entries["arch"].base
-    model = planned_model(name, config, _record(name, config, store).sizes)
+    model = planned_model(record.architecture, record.config, record.sizes)
     check_memory(model, device)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     criterion.check(model)
@@ -219,14 +234,19 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
 
 
-def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
+def _record(options: Resolved, config: Any, store: "Store") -> "ModelRecord":
     """Return the record of a model for the store's vocabularies.
 
     Raises:
-        UsageError: the sides are to share embeddings, but their vocabularies differ.
+        UsageError: the sides are to share embeddings, but their vocabularies differ; or as
+            `languages_of`.
     """
     from s2st.models.model_files import ModelRecord
 
+    name = options.entries["arch"].base
+    languages = languages_of(store, options.config(LanguagesConfig).decoders)
+    if languages is not None and not getattr(config, "reads_source", True):
+        raise UsageError(f"--arch {name} reads no source: it needs a store of --only-target")
     words, tokenizer = store.source_vocabulary, store.source_tokenizer
     if not getattr(config, "reads_source", True):
         words, tokenizer = Vocabulary([], []), absent_side()
@@ -237,7 +257,7 @@ def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
         )
     return ModelRecord(
         name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
-        loaded_plugins(),
+        loaded_plugins(), languages,
     )  # fmt: skip
 
 
@@ -256,7 +276,7 @@ def _train(
         options = _with_measured_tokens(job, options, ranks, stop_signal)
         identity = _with_choices(identity, options)
     model = _build_model(job, options, ranks, fresh=resumed is None)
-    _log_start(str(job.store.folder), options, job.config, model)
+    _log_start(str(job.store.folder), options, job.record.config, model)
     log_mixture(job.training)
     job = replace(job, identity=identity)
     trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
@@ -269,7 +289,7 @@ def _train(
     _log_costs(trainer, state.update - before, ranks)
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update,
-        options.config(TrainerConfig).save_dir, getattr(job.config, "reads_source", True),
+        options.config(TrainerConfig).save_dir, getattr(job.record.config, "reads_source", True),
     )  # fmt: skip
 
 
@@ -283,9 +303,9 @@ def _build_model(job: _Job, options: Resolved, ranks: Ranks, fresh: bool) -> "Se
 
     from s2st.models.model_files import build_model
 
-    name = options.entries["arch"].base
+    record = job.record
     torch.manual_seed(options.config(TrainerConfig).seed)
-    model = build_model(name, job.config, _record(name, job.config, job.store).sizes)
+    model = build_model(record.architecture, record.config, record.sizes)
     _set_embeddings(model, job, options, ranks, fresh)
     return model
 
@@ -299,7 +319,7 @@ def _build_trainer(
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
     parts = TrainingParts(
-        record=_record(options.entries["arch"].base, job.config, job.store),
+        record=job.record,
         model=model,
         criterion=criterion,
         optimizer=optimizer,
@@ -341,7 +361,7 @@ def _set_embeddings(
     if files.paths() and fresh and (ranks.first or options.config(ParallelConfig).split):
         store = job.store
         sides = {"source": store.source_vocabulary, "target": store.target_vocabulary}
-        begin_with_vectors(model, sides, files, job.config)
+        begin_with_vectors(model, sides, files, job.record.config)
 
 
 def _gradients(

@@ -1,14 +1,17 @@
-"""Training and validation data of `s2st train`: the corpora of a store and their mixture."""
+"""Training and validation data of `s2st train`: corpora, their mixture, and their languages."""
 
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.corpus_mixing import MixingConfig, pairs_per_epoch, shares_of
+from s2st.errors import UsageError
 
 if TYPE_CHECKING:
     from s2st.data.corpora import CorpusSet
     from s2st.data.store import ParallelCorpus, Store
+    from s2st.models.languages import Languages
+    from s2st.models.model_files import ModelRecord
 
 log = logging.getLogger("s2st")
 
@@ -52,6 +55,54 @@ def as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
     if not getattr(arch, "reads_source", True):
         corpus = corpus.with_absent_source()
     return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
+
+
+def languages_of(store: "Store", decoders: str) -> "Languages | None":
+    """Return the languages of a model for the pairs of a store; None for a store of one pair.
+
+    Args:
+        store: the store.
+        decoders: "shared" or "per-language".
+
+    Raises:
+        UsageError: the vocabularies of the store do not fit the decoders.
+    """
+    from s2st.models.languages import PER_LANGUAGE, Languages, LanguageSide
+
+    if not store.several_pairs:
+        if decoders == PER_LANGUAGE:
+            raise UsageError(
+                f"--decoders per-language needs several pairs, but {store.folder} has one: use "
+                "`s2st preprocess --pair en-fr:PREFIX --pair en-ko:PREFIX`"
+            )
+        return None
+    sides = {
+        name: LanguageSide(store.tokenizers[name], vocabulary)
+        for name, vocabulary in store.vocabularies.items()
+    }
+    languages = Languages(sides, store.pairs, decoders)
+    for side, names in (("source", languages.sources), ("target", languages.targets)):
+        words = [sides[name].vocabulary for name in names]
+        if (side == "source" or not languages.per_language) and any(v != words[0] for v in words):
+            other = " or --decoders per-language" if side == "target" else ""
+            raise UsageError(
+                f"{store.folder}: the {side} languages {', '.join(names)} have vocabularies of "
+                f"their own: use `s2st preprocess --joined-dictionary`{other}"
+            )
+    if languages.needs_tag and not sides[languages.sources[0]].vocabulary.tags:
+        raise UsageError(
+            f"{store.folder}: the source vocabulary has no tags of target languages: use `s2st "
+            "preprocess --joined-dictionary` or --decoders per-language"
+        )
+    return languages
+
+
+def with_tags(data: "CorpusSet", record: "ModelRecord") -> "CorpusSet":
+    """Return data with a tag of the target language before each source, if the model reads tags."""
+    if record.languages is None or not record.languages.needs_tag:
+        return data
+    tags = record.source_vocabulary.tags
+    return data.read_as(lambda part: replace(part, tag=tags[part.target_language]))
 
 
 def log_mixture(data: "CorpusSet") -> None:

@@ -14,7 +14,7 @@ from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
 from s2st.process.device import DeviceConfig
 from s2st.process.ranks import read_ranks
-from s2st.training.options import EmbeddingsConfig, TrainerConfig
+from s2st.training.options import EmbeddingsConfig, LanguagesConfig, TrainerConfig
 
 if TYPE_CHECKING:
     from s2st.training.checkpoint import RunIdentity
@@ -39,6 +39,7 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
         values.update(config_values(options.configs[role]))
     values.update(config_values(options.config(BatchingConfig)))
     values.update(config_values(options.config(MixingConfig)))
+    values.update(config_values(options.config(LanguagesConfig)))
     trainer = config_values(options.config(TrainerConfig))
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in TRAINER})
@@ -71,7 +72,7 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
         UsageError: they differ; the message names the options.
     """
     configs = [*(options.configs[role] for role in ROLES), options.config(TrainerConfig)]
-    configs.append(options.config(MixingConfig))
+    configs += [options.config(MixingConfig), options.config(LanguagesConfig)]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
     before = {**{name: plain.get(name) for name in new.options}, **old.options}
