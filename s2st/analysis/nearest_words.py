@@ -78,6 +78,12 @@ def checkpoint_vectors(path: str, side: str | None = None) -> tuple[str, WordVec
     saved, model = load_saved(path, torch.device("cpu"))
     if side is None:
         side = "source" if len(saved.record.source_vocabulary) > 4 else "target"
+    languages = saved.record.languages
+    if side == "target" and languages is not None and languages.per_language:
+        raise UsageError(
+            f"{path}: the model has a decoder for each of {', '.join(languages.targets)}: take one "
+            "out by `s2st export --target-lang`"
+        )
     table = getattr(model.embeddings(), side)
     if table is None:
         raise UsageError(f"{path}: {saved.record.architecture} has no {side} embeddings")

@@ -25,7 +25,8 @@ from s2st.analysis.study_report_reader import REPORT
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
-from s2st.models.model_files import ModelRecord, hollow_model
+from s2st.models.languages import ANY, LanguageChoice
+from s2st.models.model_files import ModelRecord, hollow_model, read_saved
 from s2st.options.option_fields import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer
@@ -64,9 +65,8 @@ def report_training(folder: Path, attention: tuple[str, str] | None = None) -> R
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError("damaged training history", str(folder / LAST / STATE)) from error
     record = run.saved.record
-    source, target = record.source_tokenizer.language, record.target_tokenizer.language
     return Report(
-        f"{folder.resolve().name}: {record.architecture}, {source} to {target}",
+        f"{folder.resolve().name}: {record.architecture}, {record.directions}",
         _lead(run, validations),
         _facts(run),
         (_curve(run, validations), *_attention(folder, attention), _sizes(record), _options(run)),
@@ -78,7 +78,9 @@ def _attention(folder: Path, files: tuple[str, str] | None) -> list[Section]:
         return []
     require_matplotlib()
     name = BEST if os.path.lexists(folder / BEST) else LAST
-    scorer = load_scorer([str(folder / name)], torch.device("cpu"))
+    languages = read_saved(folder / name, whole=False).record.languages
+    choice = ANY if languages is None else LanguageChoice(*languages.pairs[0])
+    scorer = load_scorer([str(folder / name)], torch.device("cpu"), languages=choice)
     return [attention_section(scorer, read_aligned(files))]
 
 

@@ -1,6 +1,6 @@
 """A set of parallel corpora, numbered as one: the training or the validation data of a run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,8 +84,3 @@ def read_split(store: Store, kind: str) -> CorpusSet | None:
     for name, part in zip(splits, parts, strict=True):
         sizes += store.corpora(name) or [(name, len(part))]
     return CorpusSet(tuple(parts), tuple(sizes))
-
-
-def names(sizes: Sequence[tuple[str, int]]) -> str:
-    """Return names and sizes of corpora for a message."""
-    return ", ".join(f"{name} ({size:,} pairs)" for name, size in sizes)

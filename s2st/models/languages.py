@@ -92,10 +92,7 @@ def _pick(side: str, known: Sequence[str], name: str | None, where: str) -> str:
             f"{', '.join(known)} by {flag}"
         )
     if name is not None and name not in known:
-        languages = " and ".join(known)
-        raise UsageError(
-            f"{where}: the model has the {side} language {languages}, not {flag} {name}"
-        )
+        raise UsageError(f"{where}: {flag} is {name}, but the model has {', '.join(known)}")
     return name or known[0]
 
 

@@ -68,6 +68,14 @@ class ModelRecord:
         return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary), decoders)
 
     @property
+    def directions(self) -> str:
+        """The languages for a title, such as "en to fr"."""
+        source, target = [self.source_tokenizer.language], [self.target_tokenizer.language]
+        if self.languages is not None:
+            source, target = self.languages.sources, self.languages.targets
+        return f"{', '.join(source)} to {', '.join(target)}"
+
+    @property
     def sides(self) -> list[LanguageSide]:
         """Tokenizer and vocabulary of every language: source and target, or those of all pairs."""
         if self.languages is not None:
