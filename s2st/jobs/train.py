@@ -12,7 +12,7 @@ from s2st.data.batch_planner import AUTO, BatchingConfig
 from s2st.data.corpus_mixing import MixingConfig
 from s2st.errors import UsageError
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
-from s2st.jobs.training_checks import check_memory, check_ranks
+from s2st.jobs.training_checks import check_decoders, check_memory, check_ranks
 from s2st.jobs.training_data import (
     languages_of,
     log_mixture,
@@ -122,6 +122,7 @@ def run_training(
 
     job_ranks = read_ranks()
     check_ranks(job_ranks, options)
+    check_decoders(options)
     job = _open(data, options)  # before the lock: a refused job must not leave a save folder
     save_dir = Path(options.config(TrainerConfig).save_dir)
     with contextlib.ExitStack() as stack:
