@@ -11,6 +11,7 @@ from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import AUTO, BatchingConfig
 from s2st.errors import UsageError
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
+from s2st.jobs.training_advice import better_choice
 from s2st.jobs.training_checks import check_memory, check_ranks
 from s2st.jobs.training_resume_checks import (
     check_identity,
@@ -264,6 +265,9 @@ def _train(
         identity = _with_choices(identity, options)
     model = _build_model(job, options, ranks, fresh=resumed is None)
     _log_start(str(job.store.folder), options, job.config, model)
+    advice = better_choice(options.entries["arch"].base, job.store, len(job.training))
+    if advice is not None and resumed is None:
+        log.info("%s", advice)
     job = replace(job, identity=identity)
     trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
     trainer.restore(resumed)
