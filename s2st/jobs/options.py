@@ -99,6 +99,18 @@ class RescoreConfig:
         "S2STChannel0, S2STChannel1, ...; repeatable",
     )
     length_feature: bool = option(False, "add the number of words as a feature")
+    consensus: str = option(
+        "none",
+        "add the BLEU or chrF of a hypothesis against the other hypotheses of its list as a "
+        "feature; needs no model",
+        choices=("none", "bleu", "chrf"),
+    )
+    consensus_scale: float = option(
+        1.0,
+        "sharpness of the probabilities in --consensus; 0 weighs all hypotheses equally",
+        minimum=0,
+        maximum=1000,
+    )
     normalize: str = option(
         "none",
         "list: divide each feature by its standard deviation within the lists before weighting",
@@ -106,13 +118,22 @@ class RescoreConfig:
     )
     weight: tuple[str, ...] = option(
         (),
-        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength; "
+        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength, "
+        "S2STConsensus; "
         "default: equal weight for the baseline and the mean of the models",
     )
     weights: str | None = option(None, "read weights from this Moses weights file")
     weights_out: str | None = option(None, "write the final weights to this file")
     tune: tuple[str, ...] = option(
         (), "tune the weights on the development lists, whose reference this is; repeatable"
+    )
+    metric: str = option(
+        "bleu", "metric that --tune maximizes and reports show", choices=("bleu", "chrf", "ter")
+    )
+    tokenize: str = option(
+        "none",
+        "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
+        "or zh; none for tokenized text",
     )
     dev_nbest: str | None = option(None, "development lists; default: NBEST")
     dev_source: str | None = option(None, "source lines of the development lists")
