@@ -59,6 +59,15 @@ class TranslateConfig:
     format: str = option(
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
     )
+    prefix: str | None = option(
+        None,
+        "file of prefixes: line i begins the translation of line i; an empty line leaves it free",
+    )
+    constraints: str | None = option(
+        None,
+        "file of phrases: those of line i, separated by tabs, must occur in the translation of "
+        "line i",
+    )
     detokenize: bool = option(True, "detokenize the output with the checkpoint's tokenizer")
     alignments: str | None = option(
         None,
