@@ -33,12 +33,12 @@ class SearchConfig:
         0, "minimum output length in words, including a prompt", minimum=0, maximum=1_000_000
     )
     unk: bool = option(True, "let the search choose the unknown word")
-    no_repeat_ngram: int = option(
+    no_repeat_ngram_size: int = option(
         0,
         "no sequence of N words occurs twice in an output; 0 allows all",
         minimum=0,
         maximum=1000,
-        flags=("--no-repeat-ngram-size",),
+        flags=("--no-repeat-ngram",),
     )
     repetition_penalty: float = option(
         1.0,
@@ -70,7 +70,8 @@ class BeamConfig(SearchConfig):
     beam: int = option(5, "partial hypotheses kept per sentence", minimum=1, maximum=MAX_HYPOTHESES)
     lenpen: float = option(
         0.0,
-        "divide the log-probability by length ** lenpen; 0 is the paper's rule",
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule;  "
+        "finds a good value",
         minimum=0,
         maximum=10,
     )

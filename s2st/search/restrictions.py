@@ -164,8 +164,8 @@ def restrictions(
         rules.append(NoUnknownWord())
     if config.min_len:
         rules.append(MinLength(config.min_len))
-    if config.no_repeat_ngram:
-        rules.append(NoRepeatedNgram(config.no_repeat_ngram, _no_words(source, device)))
+    if config.no_repeat_ngram_size:
+        rules.append(NoRepeatedNgram(config.no_repeat_ngram_size, _no_words(source, device)))
     if config.repetition_penalty != 1:
         rules.append(RepetitionPenalty(config.repetition_penalty, _no_words(source, device)))
     rules += more

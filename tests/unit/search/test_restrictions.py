@@ -139,14 +139,14 @@ def test_a_beam_divided_by_progress_finds_more_than_a_forced_end(scorer):
 @pytest.mark.parametrize(("name", "options"), EXACT)
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_no_ngram_occurs_twice(scorer, name, options, order):
-    groups = run(name, scorer, sources(), no_repeat_ngram=order, **options)
+    groups = run(name, scorer, sources(), no_repeat_ngram_size=order, **options)
     check(groups, [every(s[0], lambda words: not repeats(words, order)) for s in SOURCES])
 
 
 @pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
 @pytest.mark.parametrize("order", [1, 2])
 def test_narrow_searches_repeat_no_ngram(scorer, name, order):
-    groups = run(name, scorer, sources(), no_repeat_ngram=order, max_len_b=9)
+    groups = run(name, scorer, sources(), no_repeat_ngram_size=order, max_len_b=9)
     assert not any(repeats(h.tokens, order) for group in groups for h in group)
 
 
@@ -163,7 +163,7 @@ def test_all_restrictions_together(scorer, name, options):
     prefixes = [(V, V), (), (W,)]
     constraints = [((X,),), ((W, X),), ()]
     groups = run(
-        name, scorer, sources(constraints, prefixes), no_repeat_ngram=2, unk=False, min_len=1,
+        name, scorer, sources(constraints, prefixes), no_repeat_ngram_size=2, unk=False, min_len=1,
         repetition_penalty=1.5, max_len_b=2, **options,
     )  # fmt: skip
     for group, source, prefix, phrases in zip(groups, SOURCES, prefixes, constraints, strict=True):
@@ -199,7 +199,7 @@ def _penalized(key, words, given):
 def test_restrictions_do_not_depend_on_the_neighbours(scorer, name):
     constraints = [((V, W),), (), ((Y,), (X, X))]
     prefixes = [(), (W, W), (V,)]
-    options = {"no_repeat_ngram": 3, "repetition_penalty": 1.2, "max_len_b": 9}
+    options = {"no_repeat_ngram_size": 3, "repetition_penalty": 1.2, "max_len_b": 9}
     together = run(name, scorer, sources(constraints, prefixes), **options)
     for index in range(3):
         source = replace(
@@ -215,7 +215,7 @@ def test_restrictions_do_not_depend_on_the_neighbours(scorer, name):
 def test_contradictory_restrictions_are_one_clear_error(scorer):
     source = sources([((V, W, V, W),)] * 3)
     with pytest.raises(CheckpointError, match="--no-repeat-ngram, a prefix and constraints"):
-        run("beam", scorer, source, no_repeat_ngram=2)
+        run("beam", scorer, source, no_repeat_ngram_size=2)
 
 
 class Never(Restriction):
@@ -242,7 +242,7 @@ def test_further_restrictions_can_be_given():
 
 def test_selecting_rows_leaves_the_old_ones_as_they_were():
     source = replace(make_source([[4], [4]], [0, 1]), constraints=(((V,),), ((W,),)))
-    config = SearchConfig(no_repeat_ngram=1, repetition_penalty=2.0)
+    config = SearchConfig(no_repeat_ngram_size=1, repetition_penalty=2.0)
     forbid = restrictions(config, source, torch.device("cpu"))
     before = forbid(torch.full((2, 8), -1.0)).clone()
     after = forbid.select(torch.tensor([1, 0, 1]), torch.tensor([V, V, W]))
