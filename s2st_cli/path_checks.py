@@ -75,7 +75,7 @@ def check_paths(values: Mapping[str, Any]) -> None:
 
 
 def _figure_paths(name: str) -> tuple[Path, Path]:
-    from s2st.analysis.figures import figure_paths
+    from s2st.analysis.figure_files import figure_paths
 
     if not name:
         raise UsageError("--figure needs a name")

@@ -53,8 +53,8 @@ def say(text: str) -> None:
 
     A closed stderr does not stop the job.
     """
-    own = own_ranks()
-    name = "s2st" if own.first else f"s2st: rank {own.rank}"
+    job_ranks = own_ranks()
+    name = "s2st" if job_ranks.first else f"s2st: rank {job_ranks.rank}"
     narrate(f"{name}: {visible(text)}")
 
 

@@ -65,5 +65,5 @@ def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabula
 
     if is_folder(path) and not spec.language:
         raise UsageError(f"--dict {path}: add --lang to choose one of its languages")
-    own, vocabulary = read_dictionary(path, spec.language)
-    return own or spec, vocabulary
+    stored, vocabulary = read_dictionary(path, spec.language)
+    return stored or spec, vocabulary
