@@ -23,12 +23,12 @@ HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
 The defaults train a reversed LSTM whose size fits the corpus, with dropout, Adam, a learning rate
 that drops when the validation perplexity stops improving, and early stopping. To resume a stopped
-training, run the same command again. `--recipe sutskever2014` sets all options as in the paper.
+run, repeat the same command. `--recipe sutskever2014` sets all options as in the paper.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Trains with a progress display, and prints the result on the first rank."""
+    """Train with a progress display, and print the result on the first rank."""
     import_torch()
     if options.config(DryRunConfig).dry_run:
         lines = estimate_training(extra["data"], options)

@@ -33,7 +33,7 @@ class BatchingConfig:
     )
     batching: str = option(
         "bucketed",
-        "sentences of a batch: of similar length, or random",
+        "batches of sentences of similar length, or of random sentences",
         choices=("bucketed", "random"),
     )
 

@@ -43,7 +43,7 @@ ALIASES = {
 def list_components(
     kind: str | None, with_options: bool = False, plugins: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Lists the registered components, those of installed plugins included.
+    """List the registered components, those of installed plugins included.
 
     Args:
         kind: one of KINDS or ALIASES; None for all kinds.
