@@ -37,7 +37,7 @@ class Rule:
 def check_effects(
     command: str, given: Collection[str], resolved: Resolved, extra: Mapping[str, Any]
 ) -> None:
-    """Raises UsageError for the first option without effect.
+    """Raise UsageError for the first option without effect.
 
     Args:
         command: name of the command.
@@ -130,7 +130,20 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --pipeline-stages or --vocabulary-parts",
         ),
     ),
-    "generate": (_ENSEMBLE,),
+    "generate": (
+        _ENSEMBLE,
+        Rule(
+            ("length_normalization",), lambda v: v.get("lenpen", 1) > 0,
+            "needs --lenpen X: with 0 scores are not normalized",
+        ),
+    ),
+    "tune-length": (
+        _ENSEMBLE,
+        Rule(
+            ("nbest", "lenpen"), lambda _: False,
+            "has no effect: the best translation under each length penalty is measured",
+        ),
+    ),
     "score": (
         _ENSEMBLE,
         Rule(

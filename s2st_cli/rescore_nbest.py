@@ -32,7 +32,7 @@ the lists could gain.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     rescore_nbest(
         options, list(extra["nbest"]), extra["source"], extra["output_file"], JobProgress()
     )
@@ -49,8 +49,8 @@ command = ConfiguredCommand(
             ["--source"],
             required=True,
             metavar="FILE",
-            help="source lines; list i belongs to line i, from 0",
+            help="source lines; list i belongs to line i, counted from 0",
         ),
-        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="where to write"),
+        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="output file"),
     ],
 )

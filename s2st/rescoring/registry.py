@@ -41,7 +41,7 @@ class LineSearchConfig:
 class MiraConfig:
     """Options of `mira`."""
 
-    mira_c: float = option(0.01, "largest step size of an update", minimum=0, maximum=1000)
+    mira_c: float = option(0.01, "maximum step size of an update", minimum=0, maximum=1000)
     mira_epochs: int = option(30, "passes over the lists", minimum=1, maximum=100_000)
     mira_decay: float = option(0.999, "decay of the background statistics", minimum=0, maximum=1)
     tuning_seed: int = option(1, "seed of the order of the lists", minimum=0, maximum=MAX_INTEGER)

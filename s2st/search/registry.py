@@ -24,15 +24,29 @@ class SearchConfig:
     nbest: int = option(1, "hypotheses per sentence, best first", minimum=1, maximum=MAX_HYPOTHESES)
     max_len_a: float = option(
         2.0,
-        "maximum output length in words, without a prompt: max-len-a x source length + max-len-b",
+        "maximum output length in words, not counting a prompt: max-len-a x source length + "
+        "max-len-b",
         minimum=0,
         maximum=1000,
     )
     max_len_b: int = option(10, "see --max-len-a", minimum=0, maximum=1_000_000)
     min_len: int = option(
-        0, "minimum output length in words, including a prompt", minimum=0, maximum=1_000_000
+        0, "minimum output length in words, counting a prompt", minimum=0, maximum=1_000_000
     )
     unk: bool = option(True, "let the search choose the unknown word")
+    no_repeat_ngram_size: int = option(
+        0,
+        "no sequence of N words occurs twice in an output; 0 allows all",
+        minimum=0,
+        maximum=1000,
+        flags=("--no-repeat-ngram",),
+    )
+    repetition_penalty: float = option(
+        1.0,
+        "multiply the log-probability of words that the output already has; 1 is no penalty",
+        minimum=1,
+        maximum=1000,
+    )
 
     def check(self) -> None:
         """Raises UsageError if `min_len` is above the limit of a source of one word."""
@@ -57,9 +71,22 @@ class BeamConfig(SearchConfig):
     beam: int = option(5, "partial hypotheses kept per sentence", minimum=1, maximum=MAX_HYPOTHESES)
     lenpen: float = option(
         0.0,
-        "divide the log-probability by length ** lenpen; 0 is the paper's rule",
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule;  "
+        "finds a good value",
         minimum=0,
         maximum=10,
+    )
+    length_normalization: str = option(
+        "power",
+        "power: divide by length ** lenpen; wu: by ((5 + length) / 6) ** lenpen (Wu et al. 2016)",
+        choices=("power", "wu"),
+    )
+    coverage_penalty: float = option(
+        0.0,
+        "add this times the sum over source words of log(min(1, attention in all)) to the score "
+        "(Wu et al. 2016); needs a model with attention",
+        minimum=0,
+        maximum=100,
     )
 
     def check(self) -> None:
@@ -77,7 +104,7 @@ class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
     temperature: float = option(
-        1.0, "divides the logits; near 0 it is greedy", minimum=1e-4, maximum=100
+        1.0, "divide the logits by this; near 0, sampling is greedy", minimum=1e-4, maximum=100
     )
     top_k: int | None = option(
         None, "draw only from this many best words", minimum=1, maximum=100_000_000
