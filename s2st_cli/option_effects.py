@@ -97,7 +97,7 @@ def _measures(values: Values) -> bool:
 def _one_reference(values: Values) -> bool:
     """False if --oracle and --tune name different references of the same lists."""
     tune, oracle = set(values["tune"]), set(values["oracle"])
-    return not tune or values["dev_nbest"] is not None or tune == oracle
+    return not tune or bool(values["dev_nbest"]) or tune == oracle
 
 
 def _has_vectors(values: Values) -> bool:
