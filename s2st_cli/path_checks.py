@@ -17,11 +17,12 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
-        "attention", "channel_checkpoint", "checkpoint", "checkpoints", "config", "constraints",
-        "data", "dev_nbest", "dev_source", "dict", "input", "nbest", "oracle", "phrases", "prefix",
-        "ref", "run_dir", "source", "source_embeddings", "source_sentencepiece", "srcdict",
-        "target", "target_embeddings", "target_sentencepiece", "text", "tgtdict", "train_source",
-        "tsv", "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
+        "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
+        "constraints", "data", "dev_nbest", "dev_source", "dict", "input", "nbest", "oracle",
+        "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
+        "source_sentencepiece", "srcdict", "target", "target_embeddings", "target_sentencepiece",
+        "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune", "unk_dictionary",
+        "vectors", "vocabulary", "weights",
     )
 )  # fmt: skip
 LISTS = frozenset({"path"})  # paths separated by ":"
@@ -41,7 +42,7 @@ NO_FILES = frozenset(
 
 
 def check_paths(values: Mapping[str, Any]) -> None:
-    """Refuses an output that is an input or lies within one, and an input without read permission.
+    """Refuse an output that is an input or lies within one, and an input without read permission.
 
     Args:
         values: name -> value of every parameter of the command.
