@@ -136,6 +136,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             ("length_normalization",), lambda v: v.get("lenpen", 1) > 0,
             "needs --lenpen X: with 0 scores are not normalized",
         ),
+        Rule(
+            ("temperature", "top_k", "top_p", "sampling_seed"), _is("candidates_from", "sampling"),
+            "needs --candidates-from sampling",
+        ),
     ),
     "tune-length": (
         _ENSEMBLE,
