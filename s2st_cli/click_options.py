@@ -6,12 +6,13 @@ which refuses two things that click accepts silently: an option given twice and 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from s2st.errors import UsageError
+from s2st.errors import S2STError, UsageError
 from s2st.options.option_fields import (
     EMPTY,
     OptionSpec,
@@ -222,8 +223,17 @@ class ConfiguredCommand(Command):
             value = _peek(args, _role_flags(role))
             if value is not None:
                 chosen[role.name] = value
+        for name in self.spec.inherited.options if self.spec.inherited else ():
+            values = _peek_all(args, ["--" + name.replace("_", "-")])
+            if len(values) == 1:  # a second value is an error, which click finds below
+                chosen[name] = values[0]
         sources.append(OptionSource(COMMAND_LINE, chosen))
-        entries = select(self.spec, sources)
+        unread: S2STError | None = None
+        try:
+            entries = select(self.spec, sources)
+        except S2STError as error:  # `invoke` reports it, after the check of all paths
+            unread = error
+            entries = select(replace(self.spec, inherited=None), sources)
         self.params = [*self._fixed_params]
         for role in self.spec.roles:
             self.params.append(_role_option(role))
@@ -237,6 +247,8 @@ class ConfiguredCommand(Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            if unread is not None:
+                raise unread from None
             owner = self._owner(error.option_name)
             if owner is None:
                 raise
@@ -259,6 +271,8 @@ class ConfiguredCommand(Command):
             if name not in names and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
         }
         sources = self._sources(ctx.params.get("recipe"), ctx.params.get("config"))
+        if self.spec.inherited is not None:
+            check_paths({name: ctx.params.get(name) for name in self.spec.inherited.options})
         resolved = resolve(self.spec, [*sources, OptionSource(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
         records = [*resolved.fixed.values(), *resolved.configs.values()]

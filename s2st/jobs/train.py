@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import UsageError
+from s2st.jobs import finetune
 from s2st.jobs.training_checks import check_memory, check_ranks
 from s2st.jobs.training_resume_checks import (
     check_identity,
@@ -28,7 +29,12 @@ from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.options import EmbeddingsConfig, ParallelConfig, TrainerConfig
+from s2st.training.options import (
+    EmbeddingsConfig,
+    FinetuneConfig,
+    ParallelConfig,
+    TrainerConfig,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +55,7 @@ TRAIN_SPEC = CommandSpec(
         TrainerConfig,
         BatchingConfig,
         EmbeddingsConfig,
+        FinetuneConfig,
         DeviceConfig,
         ParallelConfig,
         RanksConfig,
@@ -59,6 +66,7 @@ TRAIN_SPEC = CommandSpec(
         Role("optimizer", OPTIMIZERS, "adam", "how weights are updated"),
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),
     ),
+    inherited=finetune.INHERITED,
 )
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -161,14 +169,16 @@ class _Job:
     """The checked inputs of a training.
 
     Attributes:
-        config: options of the architecture, with all sizes.
+        record: the model, with all sizes.
+        base: the checkpoint of `--finetune-from`.
     """
 
     device: "torch.device"
     store: "Store"
     training: "ParallelCorpus"
     validation: "ParallelCorpus | None"
-    config: Any
+    record: "ModelRecord"
+    base: finetune.BaseModel | None
     identity: "RunIdentity"
 
 
@@ -190,10 +200,17 @@ def _open(data: str, options: Resolved) -> _Job:
     check_files(options.config(EmbeddingsConfig))
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
-    _check_model(options, config, store, device)
+    base = finetune.read_base(options)
+    if base is not None:
+        config = finetune.with_cutoffs(config, base)
+    record = _record(options, config, store, base)
+    _check_model(options, record, base, device)
     mathematics, other = identity_options(options, config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
-    return _Job(device, store, training, validation, config, identity)
+    training = finetune.with_ids_of(training, store, record)
+    if validation is not None:
+        validation = finetune.with_ids_of(validation, store, record)
+    return _Job(device, store, training, validation, record, base, identity)
 
 
 def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
@@ -203,13 +220,20 @@ def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
     return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
-def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
+def _check_model(
+    options: Resolved, record: "ModelRecord", base: finetune.BaseModel | None,
+    device: "torch.device",
+) -> None:  # fmt: skip
     """Refuse incompatible components before memory is allocated, by a model without memory."""
     from s2st.models.model_files import planned_model
+    from s2st.training.finetuning import check_fit
+    from s2st.training.frozen_parameters import freeze
 
-    name = options.entries["arch"].base
-    model = planned_model(name, config, _record(name, config, store).sizes)
+    model = planned_model(record.architecture, record.config, record.sizes)
     check_memory(model, device)
+    if base is not None:
+        check_fit(base.record, record, base.path)
+    freeze(model, options.config(FinetuneConfig).freeze)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     criterion.check(model)
     split = options.config(ParallelConfig)
@@ -220,26 +244,35 @@ def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
 
 
-def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
-    """Return the record of a model for the store's vocabularies.
+def _record(
+    options: Resolved, config: Any, store: "Store", base: finetune.BaseModel | None
+) -> "ModelRecord":
+    """Return the record of a model for the store's words, and those of `--finetune-from`.
 
     Raises:
-        UsageError: the sides are to share embeddings, but their vocabularies differ.
+        UsageError: the sides are to share embeddings, but their vocabularies differ; or the store
+            has other words than the checkpoint.
     """
     from s2st.models.model_files import ModelRecord
 
     words, tokenizer = store.source_vocabulary, store.source_tokenizer
-    if not getattr(config, "reads_source", True):
+    reads_source = getattr(config, "reads_source", True)
+    if not reads_source:
         words, tokenizer = Vocabulary([], []), absent_side()
-    elif getattr(config, "tie_embeddings", "none") == "all" and words != store.target_vocabulary:
+    record = ModelRecord(
+        options.entries["arch"].base, config, words, store.target_vocabulary, tokenizer,
+        store.target_tokenizer, loaded_plugins(),
+    )  # fmt: skip
+    if base is not None:
+        extend = options.config(FinetuneConfig).extend_vocabulary
+        record = finetune.with_base_words(record, base, store, extend)
+    shared = reads_source and getattr(config, "tie_embeddings", "none") == "all"
+    if shared and record.source_vocabulary != record.target_vocabulary:
         raise UsageError(
             f"--tie-embeddings all: {store.folder} has separate vocabularies; run `s2st preprocess "
             "--joined-dictionary`"
         )
-    return ModelRecord(
-        name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
-        loaded_plugins(),
-    )  # fmt: skip
+    return record
 
 
 def _train(
@@ -252,17 +285,17 @@ def _train(
     from s2st.training.trainer import Trainer, TrainingParts
 
     trainer_config = options.config(TrainerConfig)
-    arch, config, store = options.entries["arch"], job.config, job.store
+    record = job.record
     resumed = folder.resume() if ranks.first else None
     identity = job.identity
     if resumed is not None:
         identity = keep_hashes_of_missing_files(resumed.identity, identity, options)
         check_identity(resumed.identity, identity, options, str(resumed.saved.folder))
-    record = _record(arch.base, config, store)
     torch.manual_seed(trainer_config.seed)
-    model = build_model(record.architecture, config, record.sizes)
+    model = build_model(record.architecture, record.config, record.sizes)
+    _set_weights(model, job, options, ranks, fresh=resumed is None)
     _set_embeddings(model, job, options, ranks, fresh=resumed is None)
-    _log_start(str(store.folder), options, config, model)
+    _log_start(str(job.store.folder), options, record.config, model)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
     parts = TrainingParts(
@@ -288,7 +321,7 @@ def _train(
     _log_costs(trainer, state.update - before, ranks)
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir,
-        getattr(config, "reads_source", True),
+        getattr(record.config, "reads_source", True),
     )  # fmt: skip
 
 
@@ -304,6 +337,24 @@ def _log_costs(trainer: "Trainer", updates: int, ranks: Ranks) -> None:
         log.info("each of %d processes sent %s bytes per update", ranks.size, f"{sent:,}")
 
 
+def _set_weights(
+    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, fresh: bool
+) -> None:
+    """Set the initial weights from the checkpoint of `--finetune-from`, and freeze parameters."""
+    from s2st.training.finetuning import begin_with_weights, broadcast_weights
+    from s2st.training.frozen_parameters import freeze, log_frozen
+
+    if job.base is not None:
+        if fresh and ranks.first:
+            finetune.log_base(job.base, job.record)
+            begin_with_weights(model, job.record, job.base.path)
+        if options.config(ParallelConfig).split:  # other ways send the weights of rank 0 anyway
+            broadcast_weights(model, job.device)
+    names = options.config(FinetuneConfig).freeze
+    freeze(model, names)
+    log_frozen(model, names)
+
+
 def _set_embeddings(
     model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, fresh: bool
 ) -> None:
@@ -317,9 +368,9 @@ def _set_embeddings(
     files = options.config(EmbeddingsConfig)
     freeze_tables(model, files)
     if files.paths() and fresh and (ranks.first or options.config(ParallelConfig).split):
-        store = job.store
-        sides = {"source": store.source_vocabulary, "target": store.target_vocabulary}
-        begin_with_vectors(model, sides, files, job.config)
+        record = job.record
+        sides = {"source": record.source_vocabulary, "target": record.target_vocabulary}
+        begin_with_vectors(model, sides, files, record.config)
 
 
 def _gradients(
