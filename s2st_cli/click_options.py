@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from s2st.errors import S2STError, UsageError
 from s2st.options.option_fields import (
     EMPTY,
+    NONE,
     OptionSpec,
     Range,
     option_specs,
@@ -60,13 +61,16 @@ class Number(click.ParamType):  # type: ignore[type-arg]
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
     """A number whose range the config record checks."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, can_be_none: bool) -> None:
         self.name = "number"
         self.kind = kind
+        self.can_be_none = can_be_none
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float:
+    ) -> int | float | str:
+        if self.can_be_none and value == NONE:
+            return NONE
         return _parsed(self.kind, value, self, param, ctx)
 
 
@@ -177,6 +181,8 @@ class ConfiguredCommand(Command):
         recipes: named sets of option values for `--recipe`; a config file overrides them.
     """
 
+    config_help = "TOML file of options; the command line overrides it"
+
     def __init__(
         self,
         name: str,
@@ -198,7 +204,7 @@ class ConfiguredCommand(Command):
             click.Option(
                 ["--config"],
                 metavar="FILE",
-                help="TOML file of options; the command line overrides it",
+                help=self.config_help,
             ),
             click.Option(
                 ["--plugin"],
@@ -341,7 +347,7 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         text = {True: "yes", False: "no"}.get(default, default) if spec.kind is bool else default
         notes.append(f"default: {text}")
     if spec.numeric and str(spec.range):
-        notes.append(str(spec.range))
+        notes.append(f"{spec.range} or none" if spec.can_be_none and default else str(spec.range))
     if notes:
         help += f"  [{'; '.join(notes)}]"
     if spec.kind is bool:
@@ -372,7 +378,7 @@ def _text(name: str) -> str:
 def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
-    return _Parsed(spec.kind) if spec.numeric else spec.kind
+    return _Parsed(spec.kind, spec.can_be_none) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

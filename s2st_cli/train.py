@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from s2st.errors import UsageError
+from s2st.jobs.reusable_config import command_config
 from s2st.jobs.train import RECIPES, TRAIN_SPEC, run_training
 from s2st.options.resolution import Resolved
 from s2st.process.ranks import read_ranks
@@ -15,7 +17,7 @@ from s2st.process.torch_import import import_torch
 from s2st.training.observer import Observer, perplexity_text
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import BarObserver, LineObserver
-from s2st_cli.terminal_output import say
+from s2st_cli.terminal_output import say, show_lines
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
@@ -27,6 +29,12 @@ training, run the same command again. `--recipe sutskever2014` sets all options 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Trains with a progress display, and prints the result on the first rank."""
+    if extra["print_config"]:
+        if read_ranks().first:
+            show_lines(command_config(options, extra["data"]))
+        return
+    if extra["data"] is None:
+        raise UsageError("Missing argument 'DATA'.")
     import_torch()
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())
@@ -48,6 +56,16 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     )
 
 
+PRINT_CONFIG = click.Option(
+    ["--print-config"],
+    is_flag=True,
+    help="print all options as a TOML file for --config, and do not train; DATA may be left out",
+)
 command = ConfiguredCommand(
-    "train", TRAIN_SPEC, run, HELP, extra=[click.Argument(["data"])], recipes=RECIPES
+    "train",
+    TRAIN_SPEC,
+    run,
+    HELP,
+    extra=[click.Argument(["data"], required=False), PRINT_CONFIG],
+    recipes=RECIPES,
 )

@@ -45,17 +45,22 @@ INHERITED = Inherited(("finetune_from", "save_dir"), _inherited)
 
 def _architecture(path: str, save_dir: str) -> OptionSource:
     place = starting_point(path, save_dir)
-    record = steady(place, _manifest).get("architecture")
+    record = steady(place, read_checkpoint_manifest).get("architecture")
     if not isinstance(record, dict) or not isinstance(record.get("options"), dict):
         raise CheckpointError("damaged: incomplete record", str(place / MANIFEST))
     return OptionSource(str(place), {**record["options"], "arch": record.get("name")}, True)
 
 
-def _manifest(place: Path) -> dict[str, Any]:
+def read_checkpoint_manifest(place: Path) -> dict[str, Any]:
+    """Return the manifest of a checkpoint, read without torch.
+
+    Raises:
+        InputMissingError, CheckpointError: there is no checkpoint, or it is damaged.
+    """
     if not os.path.exists(place):
         raise missing(place, "no such checkpoint folder")
     if not place.is_dir():
-        raise UsageError(f"--finetune-from {place}: this is a file, but a checkpoint is a folder")
+        raise CheckpointError("this is a file, but a checkpoint is a folder", str(place))
     try:
         return read_manifest(place, "s2st-checkpoint", 1)
     except OSError as error:

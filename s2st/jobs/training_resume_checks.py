@@ -51,6 +51,8 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
         chosen["finetune_from"] = os.path.normpath(begin.finetune_from)
     if begin.freeze:
         chosen["freeze"] = sorted(set(begin.freeze))
+    if begin.extend_vocabulary:
+        trainer["extend_vocabulary"] = True
     return {**values, **chosen}, {**trainer, **device}
 
 

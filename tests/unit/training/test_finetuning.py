@@ -6,11 +6,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import SOURCE_WORDS, TARGET_WORDS, TINY, trainable, variants
+from builders import SOURCE_WORDS, TARGET_WORDS, TINY, equal_pairs, options_of, trainable
 from torch import nn
 
 from s2st.data.batch_planner import BatchingConfig, plan_batches
@@ -21,7 +20,6 @@ from s2st.errors import UsageError
 from s2st.jobs import finetune
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors, read_saved
-from s2st.options.option_fields import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID
@@ -30,17 +28,6 @@ from s2st.training.observer import Observer
 FEW = {"batch_size": 5, "max_update": 2, "device": "cpu", "optimizer": "adam", "lr": 0.01}
 MORE = {"en": f"{SOURCE_WORDS} n1 n2", "fr": f"m1 {TARGET_WORDS} m2 m3"}
 FILES = ("weights.safetensors", "training/optimizer.safetensors")
-
-
-def write_text(folder, words, seed):
-    """Pairs of equally long sides, which every architecture can have."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir()
-    for split, count in (("train", 24), ("valid", 5)):
-        lengths = rng.integers(1, 6, count)
-        for language, chosen in words.items():
-            lines = [" ".join(rng.choice(chosen.split(), length)) for length in lengths]
-            (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines))
 
 
 def write(folder, destination, **options):
@@ -59,7 +46,7 @@ def stores(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
     few = {"en": SOURCE_WORDS, "fr": TARGET_WORDS}
     for seed, (name, words) in enumerate((("a", few), ("b", few), ("c", MORE))):
-        write_text(folder / name, words, seed)
+        equal_pairs(folder / name, words, seed)
     first = write(folder / "a", folder / "a" / "store")
     return {
         "a": first,
@@ -164,12 +151,6 @@ def test_losses_are_those_of_a_loop_written_by_hand(tmp_path, stores):
     untrained = Plain(initial)
     others = by_hand(untrained, torch.optim.SGD(untrained.parameters(), 0.0), stores["b"])
     assert abs(expected[0] - others[0]) > 0.01
-
-
-def options_of(name):
-    """The options of a tiny model of an architecture."""
-    values = config_values(variants(name)[0])
-    return {"arch": name, **{k: v for k, v in values.items() if v is not None}}
 
 
 @pytest.fixture(scope="module")
