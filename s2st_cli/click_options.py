@@ -50,7 +50,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | float:
-        """Converts and checks the number; the error message states the allowed range."""
+        """Convert and check the number; the error message states the allowed range."""
         number = _parsed(self.kind, value, self, param, ctx)
         fault = self.range.fault(number)
         if fault is not None:
@@ -59,18 +59,18 @@ class Number(click.ParamType):  # type: ignore[type-arg]
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """A number whose range the config record checks."""
+    """A number whose range the config record checks, or one of the option's words."""
 
-    def __init__(self, kind: type, can_be_none: bool) -> None:
+    def __init__(self, kind: type, words: Sequence[str] = ()) -> None:
         self.name = "number"
         self.kind = kind
-        self.can_be_none = can_be_none
+        self.words = words
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | float | str:
-        if self.can_be_none and value == NONE:
-            return NONE
+        if value in self.words:
+            return str(value)
         return _parsed(self.kind, value, self, param, ctx)
 
 
@@ -86,6 +86,7 @@ def _parsed(
         return number
     except ValueError:  # Python also refuses integers with more than 4300 digits
         what = "a whole number" if kind is int else "a number"
+        what = " or ".join([what, *getattr(type_, "words", ())])
         type_.fail(f"{shown(value)} is not {what}", param, ctx)
 
 
@@ -126,7 +127,7 @@ class Command(PlainCommand):
     """A command that refuses repeated options, empty values, and outputs that are inputs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the arguments; raises UsageError for repeated options and empty values."""
+        """Parse the arguments; raise UsageError for repeated options and empty values."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if not any(parameter.is_eager for parameter in order):  # such as --help
             for parameter in order:
@@ -144,7 +145,7 @@ class Command(PlainCommand):
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Checks the paths, then runs the command."""
+        """Check the paths, then run the command."""
         check_paths(ctx.params)
         return super().invoke(ctx)
 
@@ -220,7 +221,7 @@ class ConfiguredCommand(Command):
         return made
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Adds the options of the chosen components, then parses the arguments."""
+        """Add the options of the chosen components, then parse the arguments."""
         for module in _peek_all(args, ["--plugin"]):
             load_plugin(module)
         sources = self._sources(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
@@ -269,7 +270,7 @@ class ConfiguredCommand(Command):
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Resolves all options, checks paths and option effects, then runs the command."""
+        """Resolve all options, check paths and option effects, then run the command."""
         names = {parameter.name for parameter in self._fixed_params}
         given = {
             name: value
@@ -303,7 +304,7 @@ class ConfiguredCommand(Command):
         return sources
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the general options, then a section for each chosen component."""
+        """Write the general options, then a section for each chosen component."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -359,8 +360,13 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         default=None,
         multiple=spec.repeated,
         help=help,
-        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, _text(spec.name)),
+        metavar=None if spec.choices else _metavar(spec),
     )
+
+
+def _metavar(spec: OptionSpec) -> str:
+    letter = {int: "N", float: "X"}.get(spec.kind) or _text(spec.name)
+    return "|".join([letter, *spec.words])
 
 
 def _text(name: str) -> str:
@@ -378,7 +384,8 @@ def _text(name: str) -> str:
 def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
-    return _Parsed(spec.kind, spec.can_be_none) if spec.numeric else spec.kind
+    words = (*spec.words, NONE) if spec.can_be_none else spec.words
+    return _Parsed(spec.kind, words) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

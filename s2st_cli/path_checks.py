@@ -42,7 +42,7 @@ NO_FILES = frozenset(
 
 
 def check_paths(values: Mapping[str, Any]) -> None:
-    """Refuses an output that is an input or lies within one, and an input without read permission.
+    """Refuse an output that is an input or lies within one, and an input without read permission.
 
     Args:
         values: name -> value of every parameter of the command.
@@ -76,7 +76,7 @@ def check_paths(values: Mapping[str, Any]) -> None:
 
 
 def _figure_paths(name: str) -> tuple[Path, Path]:
-    from s2st.analysis.figures import figure_paths
+    from s2st.analysis.figure_files import figure_paths
 
     if not name:
         raise UsageError("--figure needs a name")

@@ -29,7 +29,7 @@ the lists could gain.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     rescore_nbest(options, extra["nbest"], extra["source"], extra["output_file"], JobProgress())
 
 
@@ -44,8 +44,8 @@ command = ConfiguredCommand(
             ["--source"],
             required=True,
             metavar="FILE",
-            help="source lines; list i belongs to line i, from 0",
+            help="source lines; list i belongs to line i, counted from 0",
         ),
-        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="where to write"),
+        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="output file"),
     ],
 )

@@ -69,7 +69,7 @@ def analyze_states(options: Resolved, source: str) -> Iterator[ReportLine]:
 
 def _figures(figure: str, phrases: "Sequence[Phrase]") -> list[str]:
     """The files of the panels' figures."""
-    from s2st.analysis.figures import figure_paths
+    from s2st.analysis.figure_files import figure_paths
     from s2st.analysis.state_pca import panel_figure
 
     names = dict.fromkeys(panel_figure(figure, phrase.panel) for phrase in phrases)

@@ -5,8 +5,6 @@ reader's light or dark mode, and equal input gives equal bytes. The PNG is for e
 module imports matplotlib (extra s2st[analysis]) when it draws, and restores its global state.
 """
 
-import io
-import re
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,15 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import numpy.typing as npt
 
+from s2st.analysis.figure_files import INK, drawable, figure_paths, save_figure
 from s2st.analysis.figure_fonts import fonts_for, text_width
 from s2st.analysis.label_placement import place_labels
 from s2st.errors import UsageError
-from s2st.process import durable_files
 
 # Okabe and Ito's colors, which color-blind readers can distinguish, without their yellow and black:
 # those are invisible on a light or a dark background
@@ -32,9 +29,6 @@ DASHES: tuple[Any, ...] = (
     "solid", (0, (5, 2)), (0, (1.2, 1.5)), (0, (6, 2, 1.2, 2)), (0, (9, 3)),
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK = "#1b1e23"  # text and axes on white; in the SVG it becomes `currentColor`
-PALE_INK = "#e6e8eb"  # `currentColor` in dark mode
-DPI = 200
 _WIDEST_LABEL = 30  # wrap a point's label beyond this number of characters
 _WIDEST_NAME = 60  # wrap a series' name in the legend
 _WIDEST_WORD = 24  # cut a map's label
@@ -77,13 +71,6 @@ def require_matplotlib() -> None:
     except ImportError as error:
         message = "figures need matplotlib: run pip install 's2st[analysis]'"
         raise UsageError(message) from error
-
-
-def figure_paths(path: str | Path) -> tuple[Path, Path]:
-    """Return the SVG and PNG files of a figure's name, which may end in .svg or .png already."""
-    name = str(path)
-    name = name[:-4] if name.lower().endswith((".svg", ".png")) else name
-    return Path(name + ".svg"), Path(name + ".png")
 
 
 def draw_curves(
@@ -134,7 +121,7 @@ def draw_curves(
         if log_x:
             _log_axis(axes, [x for one in series for x in one.x])
         _legend(figure, handles, [one.name for one in series], length=3.2)
-        return _save(figure, path, title, png)
+        return save_figure(figure, path, title, png)
 
 
 def draw_scatter(
@@ -180,7 +167,7 @@ def draw_scatter(
                 labels.append(text)
         _legend(figure, handles, [one.name for one in groups], length=1.2)
         _spread_labels(figure, axes, labels)
-        return _save(figure, path, title)
+        return save_figure(figure, path, title)
 
 
 def draw_map(
@@ -232,7 +219,7 @@ def draw_map(
         axes.set_xticks(range(len(columns)), [_cut(word) for word in columns], rotation=90)
         axes.set_yticks(range(len(rows)), [_cut(word) for word in rows])
         axes.tick_params(length=0, labelsize=9)
-        return _save(figure, path, title, png)
+        return save_figure(figure, path, title, png)
 
 
 def _cell(column: int, row: int, share: float) -> Any:
@@ -294,17 +281,12 @@ def _canvas(
             yield Figure(figsize=inches, layout="constrained")
 
 
-def _drawable(text: str) -> str:
-    """Text with a sign for each byte of a file's name that is no UTF-8."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _axes(figure: Any, x_label: str, y_label: str, title: str) -> Any:
     axes = figure.add_subplot()
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if title:
-        axes.set_title(_drawable(title), fontsize=11)
+        axes.set_title(drawable(title), fontsize=11)
     axes.grid(color=INK, alpha=0.13, linewidth=0.7)
     axes.set_axisbelow(True)
     return axes
@@ -321,7 +303,7 @@ def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], length: f
         )  # fmt: skip
         for text, name in zip(legend.get_texts(), names, strict=True):
             # matplotlib leaves out names that start with "_" if they are passed to `legend`
-            text.set_text(textwrap.fill(_drawable(name), _WIDEST_NAME))
+            text.set_text(textwrap.fill(drawable(name), _WIDEST_NAME))
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()
@@ -376,38 +358,3 @@ def _spread_labels(figure: Any, axes: Any, texts: Sequence[Any]) -> None:
                     "shrinkA": 0, "shrinkB": 0,
                 },
             ).set_in_layout(False)  # fmt: skip
-
-
-def _save(figure: Any, path: str | Path, title: str, with_png: bool = True) -> tuple[Path, Path]:
-    svg, png = figure_paths(path)
-    # with these the bytes would depend on the date and on matplotlib's version
-    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", transparent=True, metadata=no_metadata)
-    durable_files.replace_file(
-        svg, _for_pages(drawn.getvalue().decode(), _drawable(title or svg.stem)).encode()
-    )
-    if with_png:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-        durable_files.replace_file(png, drawn.getvalue())
-    return svg, png
-
-
-def _for_pages(svg: str, name: str) -> str:
-    """Prepare an SVG for a web page: colors follow the reader's mode, and no external references.
-
-    Style rules apply only to the figure's class, and unused ids are removed, because they could
-    collide with those of other figures.
-    """
-    svg = svg[svg.index("<svg") :]  # without the DOCTYPE, which contains a URL
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg).replace(INK, "currentColor")
-    style = (
-        "<style>.s2st-figure{color:" + INK + "}"
-        "@media (prefers-color-scheme: dark){.s2st-figure{color:" + PALE_INK + "}}"
-        ".s2st-figure *{stroke-linejoin:round;stroke-linecap:butt}</style>"
-    )
-    svg = re.sub(r"<style.*?</style>", lambda _: style, svg, count=1, flags=re.DOTALL)
-    opening = f'<svg class="s2st-figure" role="img" aria-label={quoteattr(name)}'
-    start, rest = svg[4:].split(">", 1)
-    return f"{opening}{start}>\n <title>{escape(name)}</title>{rest}"

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from s2st.analysis.figures import Points, draw_scatter, figure_paths
+from s2st.analysis.figure_files import figure_paths
+from s2st.analysis.figures import Points, draw_scatter
 from s2st.data.batch import make_source
 from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.errors import DataError, UsageError, describe_lines

@@ -19,7 +19,7 @@ log = logging.getLogger("s2st")
 
 
 def preprocess(options: Resolved) -> PreprocessReport | None:
-    """Writes the store and logs its counts.
+    """Write the store and log its counts.
 
     The first of several ranks does all the work, with as many worker processes as its machine
     has ranks.
@@ -34,11 +34,11 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
         UsageError: options that do not go together.
         S2STError: files that cannot be read or written.
     """
-    own = read_ranks()
-    if not own.first:
+    job_ranks = read_ranks()
+    if not job_ranks.first:
         return None
     config = options.config(PreprocessConfig)
-    config = replace(config, workers=max(config.workers, own.local_size))
+    config = replace(config, workers=max(config.workers, job_ranks.local_size))
     source = absent_side()
     if not config.only_target:
         source = _tokenizer(config.srcdict, config.source_lang, options)

@@ -50,7 +50,7 @@ class PairTotals:
     log_prob: float = 0.0
 
     def add(self, log_prob: float, tokens: int, unknown: int) -> None:
-        """Counts one pair."""
+        """Count one pair."""
         self.pairs += 1
         self.tokens += tokens
         self.unknown += unknown
@@ -67,7 +67,7 @@ class PairTotals:
 
 
 def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotals | None:
-    """Writes log p(target | source) of each pair of lines.
+    """Write log p(target | source) of each pair of lines.
 
     Args:
         options: of SCORE_SPEC. Its `source` and `target` are paths of the pairs, "-" for standard
@@ -83,18 +83,9 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
         DataError: files of unequal length, or without lines.
     """
     config = options.config(ScoreConfig)
-    require_checkpoints(options.config(ModelsConfig))
-    source, target = config.source, config.target
-    if target is None:
-        raise UsageError("--checkpoint needs the pairs to score: --source FILE and --target FILE")
-    inputs = {} if source is None else {"--source": source}
-    files = JobFiles({**inputs, "--target": target}, output)
+    files = _job_files(config, options.config(ModelsConfig), output)
     paths = list(files.inputs.values())
-    refuse_shared_stdin(*paths)
-    check_destinations([output], [], [*paths, *options.config(ModelsConfig).paths()])
-    if config.resume:
-        files.check_resume()
-    own = files.join_ranks()
+    job_ranks = files.join_ranks()
     import_torch()
     from s2st.jobs.pair_scoring_tasks import plan
     from s2st.jobs.work_queue import in_order
@@ -110,29 +101,44 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
     with contextlib.ExitStack() as stack:
         count = partial(_count, paths)
         queue = stack.enter_context(
-            open_queue(files, own, options, identity, config.resume, progress, count)
+            open_queue(files, job_ranks, options, identity, config.resume, progress, count)
         )
         scorer = load_scorer(
             models.paths(), device, device_config.precision,
             models.ensemble_weight, models.ensemble_mode,
         )  # fmt: skip
-        if source is None and not scorer.source.absent:
-            raise UsageError("the model translates: --source FILE is needed beside --target")
-        if source is not None and scorer.source.absent:
-            log.info("the model reads no source: --source is ignored")
         totals.reads_source = not scorer.source.absent
+        if config.source is None and totals.reads_source:
+            raise UsageError("the model translates: --source FILE is needed beside --target")
+        if config.source is not None and not totals.reads_source:
+            log.info("the model reads no source: --source is ignored")
         pairs = (("", *row)[-2:] for row in read_aligned(paths))
         answers = in_order(plan(scorer, pairs), partial(_answer, as_json=config.json), queue)
         first = next(answers, None)  # what fails before the first line leaves the output as it was
-        if not own.first:
+        if not job_ranks.first:
             return None
         write = stack.enter_context(open_output(output))
         for record, *sums in chain([] if first is None else [first], answers):
             write(record)
             totals.add(*sums)
     if not totals.tokens:
-        raise DataError("no lines", target)
+        raise DataError("no lines", config.target)
     return totals
+
+
+def _job_files(config: ScoreConfig, models: ModelsConfig, output: str) -> JobFiles:
+    """Return the inputs and the output of the job, after checks that need no model."""
+    require_checkpoints(models)
+    if config.target is None:
+        raise UsageError("--checkpoint needs the pairs to score: --source FILE and --target FILE")
+    inputs = {} if config.source is None else {"--source": config.source}
+    files = JobFiles({**inputs, "--target": config.target}, output)
+    paths = list(files.inputs.values())
+    refuse_shared_stdin(*paths)
+    check_destinations([output], [], [*paths, *models.paths()])
+    if config.resume:
+        files.check_resume()
+    return files
 
 
 def _count(paths: Sequence[str]) -> int:

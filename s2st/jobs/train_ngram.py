@@ -25,7 +25,7 @@ log = logging.getLogger("s2st")
 
 
 def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramReport":
-    """Trains a model and logs how many n-grams it has.
+    """Train a model and log how many n-grams it has.
 
     Args:
         options: of NGRAM_SPEC.
@@ -66,5 +66,5 @@ def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabula
 
     if is_folder(path) and not spec.language:
         raise UsageError(f"--dict {path}: add --lang to choose one of its languages")
-    own, vocabulary = read_dictionary(path, spec.language)
-    return own or spec, vocabulary
+    stored, vocabulary = read_dictionary(path, spec.language)
+    return stored or spec, vocabulary

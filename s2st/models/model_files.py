@@ -206,8 +206,8 @@ def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
     """
     flags = []
     for tensor in tensors.values():
-        own = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-        flags.append(own.detach().isfinite().all().reshape(()).cpu())
+        local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+        flags.append(local.detach().isfinite().all().reshape(()).cpu())
     return next((name for name, good in zip(tensors, flags, strict=True) if not good), "")
 
 

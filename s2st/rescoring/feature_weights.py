@@ -22,13 +22,15 @@ BASELINE = "Baseline"  # total of the baseline system
 MODEL = "S2ST"  # with a number: log-probability under a model; prefix of all names of s2st
 CHANNEL = "S2STChannel"  # with a number: log-probability of the source under a channel model
 LENGTH = "S2STLength"  # number of words of the hypothesis
+CONSENSUS = "S2STConsensus"  # BLEU or chrF against the other hypotheses of the list
+COMPUTED = (LENGTH, CONSENSUS)  # never taken from lists
 # more than tuning gives to features of the smallest spread; sums stay finite
 RANGE = Range(-1e30, 1e30)
 _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 
 
-_OURS = re.compile(f"{BASELINE}|{LENGTH}|(?:{MODEL}|{CHANNEL})[0-9]+")
+_OURS = re.compile(f"{BASELINE}|{LENGTH}|{CONSENSUS}|(?:{MODEL}|{CHANNEL})[0-9]+")
 
 
 def is_ours(name: str) -> bool:
@@ -113,7 +115,12 @@ def model_names(direct: int, channel: int) -> tuple[str, ...]:
 
 
 def even_average(names: Sequence[str]) -> Weights:
-    """Return the paper's weights: one half for the baseline, the other shared by the models."""
+    """Return the paper's weights: one half for the baseline, the other shared by the models.
+
+    Without models, the baseline has weight 1.
+    """
+    if not names:
+        return Weights({BASELINE: (1.0,)})
     return Weights({BASELINE: (0.5,), **dict.fromkeys(names, (0.5 / len(names),))})
 
 

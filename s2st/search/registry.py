@@ -24,13 +24,14 @@ class SearchConfig:
     nbest: int = option(1, "hypotheses per sentence, best first", minimum=1, maximum=MAX_HYPOTHESES)
     max_len_a: float = option(
         2.0,
-        "maximum output length in words, without a prompt: max-len-a x source length + max-len-b",
+        "maximum output length in words, not counting a prompt: max-len-a x source length + "
+        "max-len-b",
         minimum=0,
         maximum=1000,
     )
     max_len_b: int = option(10, "see --max-len-a", minimum=0, maximum=1_000_000)
     min_len: int = option(
-        0, "minimum output length in words, including a prompt", minimum=0, maximum=1_000_000
+        0, "minimum output length in words, counting a prompt", minimum=0, maximum=1_000_000
     )
     unk: bool = option(True, "let the search choose the unknown word")
 
@@ -77,7 +78,7 @@ class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
     temperature: float = option(
-        1.0, "divides the logits; near 0 it is greedy", minimum=1e-4, maximum=100
+        1.0, "divide the logits by this; near 0, sampling is greedy", minimum=1e-4, maximum=100
     )
     top_k: int | None = option(
         None, "draw only from this many best words", minimum=1, maximum=100_000_000

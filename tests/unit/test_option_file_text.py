@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from s2st.jobs.train import RECIPES, TRAIN_SPEC
+from s2st.jobs.train import TRAIN_SPEC
+from s2st.jobs.training_recipes import RECIPES
 from s2st.options.option_fields import option_specs, read_option_file
 from s2st.options.option_file_text import option_file, toml_value
 from s2st.options.resolution import OptionSource, resolve

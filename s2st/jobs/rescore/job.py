@@ -85,10 +85,10 @@ def rescore_nbest(
         names = _feature_names(models, config)
         if not paths:
             names = earlier_names(first)
-            if not names:
+            if not names and config.consensus == "none":
                 require_checkpoints(models)
             inputs = replace(inputs, scored=names)
-        guard = _guard(given, config, names, first, nbest, scored=not paths)
+        guard = _guard(given, config, names, first, nbest, scored=bool(inputs.scored))
         inputs = replace(inputs, guard=guard)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         used = names if paths else ()
@@ -233,6 +233,7 @@ def _guard(
 
     rules = FeatureRules(
         names, scored=scored, length=config.length_feature,
+        consensus=config.consensus != "none",
         own_features=config.baseline_features == "own", tunes=bool(config.tune),
     )  # fmt: skip
     guard = FeatureGuard(rules, given, first, nbest)

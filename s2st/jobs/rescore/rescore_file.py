@@ -20,26 +20,36 @@ from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
-from s2st.jobs.rescore.ranking import RankedList, features_of, rank
+from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
 from s2st.jobs.rescore.scored_list import ScoredList
 from s2st.jobs.rescore.sharding import shard_lines
 from s2st.jobs.rescore.tuning_report import (
-    HOW,
     HeadroomReport,
-    Tuner,
     TuningReport,
     headroom,
+    how,
     report_values,
     tune,
 )
+from s2st.jobs.text_metrics import sacrebleu_words
 from s2st.jobs.work_queue import WorkQueue
+from s2st.rescoring.consensus import Consensus
 from s2st.rescoring.feature_checks import FeatureGuard
-from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, even_average, write_weights
+from s2st.rescoring.feature_weights import (
+    BASELINE,
+    CONSENSUS,
+    LENGTH,
+    Weights,
+    even_average,
+    write_weights,
+)
+from s2st.rescoring.metrics import build_metric
 from s2st.rescoring.score_spread import FiniteMeter, SpreadMeter
 from s2st.rescoring.tuning_data import Collection, Collector
+from s2st.rescoring.tuning_lists import Tuner
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.atomic_text_output import write_whole
-from s2st.text.line_files import read_lines
+from s2st.text.line_files import read_lines, split_words
 from s2st.text.nbest_lists import NBestEntry, read_nbest
 
 log = logging.getLogger("s2st")
@@ -116,6 +126,12 @@ class RescoringJob:
         self.queue = queue
         self.names = inputs.scored or tuple(feature.name for feature in features)
         self.even = even_average(self.names)
+        tokenize = None if config.tokenize == "none" else sacrebleu_words(config.tokenize)
+        self.metric = build_metric(config.metric, tokenize, config.tokenize)
+        self.consensus: Consensus | None = None
+        if config.consensus != "none":
+            kind: Any = config.consensus
+            self.consensus = Consensus(kind, config.consensus_scale, tokenize or split_words)
         self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
@@ -133,7 +149,7 @@ class RescoringJob:
         config = self.config
         lists = self._restored(lists, self.inputs.nbest)
         if config.tune or config.oracle:
-            log.info(HOW)
+            log.info(how(self.metric))
         tuning = None
         self._references(config.oracle, self.sources)  # report wrong references before scoring
         if config.tune and config.dev_nbest is not None:
@@ -150,11 +166,12 @@ class RescoringJob:
 
         def ranked() -> Iterator[RankedList]:
             for item in self._scored(lists):
-                meter.add(item)
+                if self.names:
+                    meter.add(item)
                 yield rank(item, weights, self.config.length_feature, centered=False)
 
         self._write(ranked())
-        if self.given is None and tuning is None:
+        if self.given is None and tuning is None and self.names:
             _warn_if_lopsided(*meter.spreads())
         self._save_report(tuning, None, weights, {})
 
@@ -175,7 +192,7 @@ class RescoringJob:
         self._save_weights(weights)
         found = None
         if config.oracle:
-            found = headroom(collection, self.even, weights)
+            found = headroom(collection, self.even, weights, self.metric)
             for line in found.lines():
                 log.info(line)
         again = self.lists(path, self.inputs.nbest)
@@ -185,7 +202,7 @@ class RescoringJob:
             for entries, item in zip(again, kept, strict=True)
         )
         spread = collection.spread()
-        if self.given is None and tuning is None and config.normalize == "none":
+        if self.given is None and tuning is None and config.normalize == "none" and self.names:
             _warn_if_lopsided(spread[BASELINE], spread[self.names[0]])
         self._save_report(tuning, found, weights, spread)
 
@@ -243,18 +260,25 @@ class RescoringJob:
             first_task: number of the task that starts with list 0.
         """
         config = self.config
-        if self.inputs.scored:
+        if not self.features:
             scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
         else:
             words = config.output == "words"
             scorer = ListScorer(
                 self.features, sources, config.max_rows, name, self.queue, first_task, words
             )
-        yield from watched(scorer.score(lists), label, total, self.progress)
+        for item in watched(scorer.score(lists), label, total, self.progress):
+            yield self._with_consensus(item)
         if isinstance(scorer, ListScorer) and scorer.resumed and self.queue.ranks.size == 1:
             log.info("%s: used the scores of %d lists from a stopped run", name, scorer.resumed)
         for text in scorer.warnings():
             log.warning("%s: %s", name, text)
+
+    def _with_consensus(self, item: ScoredList) -> ScoredList:
+        if self.consensus is None:
+            return item
+        texts = [entry.hypothesis for entry in item.entries]
+        return replace(item, consensus=self.consensus.values(texts, present_scores(item)))
 
     def _collect(
         self,
@@ -264,17 +288,17 @@ class RescoringJob:
         name: str,
         keep: Callable[[ScoredList], None],
     ) -> Collection:
-        """Collect features and BLEU statistics of all lists.
+        """Collect features and statistics of the metric of all lists.
 
         Args:
             scored: the scored lists.
-            references: paths of references; empty if BLEU is not needed.
+            references: paths of references; empty if the metric is not needed.
             sources: the source lines.
             name: name of the lists in messages.
             keep: called with each list.
         """
         lines = self._references(references, sources)
-        collector = Collector(list(zip(*lines, strict=True)) if lines else None)
+        collector = Collector(list(zip(*lines, strict=True)) if lines else None, self.metric)
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
             collector.add(item.id, texts, features_of(item, self.config.length_feature))
@@ -310,6 +334,8 @@ class RescoringJob:
         even = dict(self.even.values)
         if self.config.length_feature:
             even[LENGTH] = (0.0,)
+        if self.consensus is not None:
+            even[CONSENSUS] = (0.0,)
         scaled = dict(collection.normalized(Weights(even)).values)
         if self.config.baseline_features == "own":
             share = scaled.pop(BASELINE)[0]
@@ -326,7 +352,8 @@ class RescoringJob:
     def _tune(self, collection: Collection) -> TuningReport:
         own_features = self.config.baseline_features == "own"
         start, initial = self._default_weights(collection), self._initial_weights(collection)
-        report = tune(collection, self.tuner, start, initial, own_features, self.config.folds)
+        folds, metric = self.config.folds, self.metric
+        report = tune(collection, self.tuner, start, initial, own_features, folds, metric)
         for line in report.lines():
             log.info(line)
         warning = report.warning()

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from s2st.analysis.figure_files import figure_paths
 from s2st.analysis.figures import (
     COLORS,
     DASHES,
@@ -15,7 +16,6 @@ from s2st.analysis.figures import (
     Series,
     draw_curves,
     draw_scatter,
-    figure_paths,
 )
 from s2st.errors import OutputError, UsageError
 
