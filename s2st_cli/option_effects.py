@@ -134,7 +134,20 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --pipeline-stages or --vocabulary-parts",
         ),
     ),
-    "generate": (_ENSEMBLE,),
+    "generate": (
+        _ENSEMBLE,
+        Rule(
+            ("length_normalization",), lambda v: v.get("lenpen", 1) > 0,
+            "needs --lenpen X: with 0 scores are not normalized",
+        ),
+    ),
+    "tune-length": (
+        _ENSEMBLE,
+        Rule(
+            ("nbest", "lenpen"), lambda _: False,
+            "has no effect: the best translation under each length penalty is measured",
+        ),
+    ),
     "score": (
         _ENSEMBLE,
         Rule(

@@ -17,11 +17,12 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
-        "attention", "channel_checkpoint", "checkpoint", "checkpoints", "config", "data",
-        "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest", "oracle", "phrases",
-        "ref", "run_dir", "source", "source_embeddings", "source_sentencepiece", "srcdict",
-        "target", "target_embeddings", "target_sentencepiece", "text", "tgtdict", "train_source",
-        "tsv", "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
+        "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
+        "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest",
+        "oracle", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
+        "source_sentencepiece", "srcdict", "target", "target_embeddings", "target_sentencepiece",
+        "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune", "unk_dictionary",
+        "vectors", "vocabulary", "weights",
     )
 )  # fmt: skip
 LISTS = frozenset({"path"})  # paths separated by ":"

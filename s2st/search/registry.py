@@ -34,6 +34,19 @@ class SearchConfig:
         0, "minimum output length in words, counting a prompt", minimum=0, maximum=1_000_000
     )
     unk: bool = option(True, "let the search choose the unknown word")
+    no_repeat_ngram_size: int = option(
+        0,
+        "no sequence of N words occurs twice in an output; 0 allows all",
+        minimum=0,
+        maximum=1000,
+        flags=("--no-repeat-ngram",),
+    )
+    repetition_penalty: float = option(
+        1.0,
+        "multiply the log-probability of words that the output already has; 1 is no penalty",
+        minimum=1,
+        maximum=1000,
+    )
 
     def check(self) -> None:
         """Raises UsageError if `min_len` is above the limit of a source of one word."""
@@ -58,9 +71,22 @@ class BeamConfig(SearchConfig):
     beam: int = option(5, "partial hypotheses kept per sentence", minimum=1, maximum=MAX_HYPOTHESES)
     lenpen: float = option(
         0.0,
-        "divide the log-probability by length ** lenpen; 0 is the paper's rule",
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule;  "
+        "finds a good value",
         minimum=0,
         maximum=10,
+    )
+    length_normalization: str = option(
+        "power",
+        "power: divide by length ** lenpen; wu: by ((5 + length) / 6) ** lenpen (Wu et al. 2016)",
+        choices=("power", "wu"),
+    )
+    coverage_penalty: float = option(
+        0.0,
+        "add this times the sum over source words of log(min(1, attention in all)) to the score "
+        "(Wu et al. 2016); needs a model with attention",
+        minimum=0,
+        maximum=100,
     )
 
     def check(self) -> None:

@@ -8,6 +8,7 @@ from s2st_cli.option_effects import RULES
 
 SEVERAL = "needs several checkpoints"
 GENERATE = "generate {src} --checkpoint {forward}"
+TUNE_LENGTH = "tune-length --checkpoint {forward} --source {src} --ref {ref}"
 TEXT = "score {ref} --ref {ref}"
 PAIRS = "score --checkpoint {forward} --source {src} --target {ref}"
 RESCORE = "rescore-nbest {lists} --source {src} --checkpoint {forward}"
@@ -20,6 +21,11 @@ IDLE = [
     (GENERATE, "--ensemble-weight 1", SEVERAL),
     (GENERATE, "--ensemble-mode log-probability", SEVERAL),
     ("generate {src} --path {forward}", "--ensemble-mode log-probability", SEVERAL),
+    (GENERATE, "--length-normalization wu", "needs --lenpen X"),
+    (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
+    (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
+    (TUNE_LENGTH, "--nbest 2", "has no effect"),
+    (TUNE_LENGTH, "--lenpen 1", "has no effect"),
     (PAIRS, "--ensemble-weight 1", SEVERAL),
     (PAIRS, "--ensemble-mode probability", SEVERAL),
     (PAIRS, "--tokenize 13a", "needs --ref"),
