@@ -125,6 +125,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --source-embeddings or --target-embeddings",
         ),
         Rule(
+            ("extend_vocabulary",), lambda v: v["finetune_from"] is not None,
+            "needs --finetune-from CHECKPOINT",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",

@@ -66,6 +66,7 @@ IDLE = [
     (TRAIN, "--max-divergences 2", "needs --on-divergence skip or restore"),
     (TRAIN, "--lowercase-embeddings", "needs --source-embeddings"),
     (TRAIN, "--freeze-embeddings", "needs --source-embeddings"),
+    (TRAIN, "--extend-vocabulary", "needs --finetune-from"),
     (TRAIN, "--micro-batches 2", "needs --pipeline-stages"),
     (TRAIN, "--softmax-samples 9", "needs --softmax sampled"),
     (f"{TRAIN} --softmax adaptive", "--softmax-samples 9", "needs --softmax sampled"),
