@@ -35,6 +35,7 @@ COMMANDS = {
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",
     "generate": "translate lines of text",
+    "tune-length": "find the best length penalty on a development set",
     "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",
     "rescore-nbest": "rescore SMT n-best lists and choose the best hypotheses",
     "list": "list the architectures, searches and other components",

@@ -28,13 +28,13 @@ from s2st.data.preprocess_languages import (
 from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
 from s2st.data.preprocess_workers import Chunk, Rules, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION, VERSION_OF_PAIRS
+from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
 from s2st.errors import DataError
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.line_files import read_aligned, read_lines
-from s2st.text.sentencepiece_training import train_sentencepiece
-from s2st.text.tokenizers import TokenizerSpec, read_model, save_models
+from s2st.text.tokenizers import MODEL_KINDS, TokenizerSpec, read_model, save_models
 from s2st.text.vocabulary import UNK_ID, mostly_unknown
 
 log = logging.getLogger("s2st")
@@ -146,7 +146,7 @@ class _Preprocessing:
         if self.tsv is not None and any(language.needs_model for language in languages):
             self.tsv = self._spool(self.tsv)  # the text is read twice, which a pipe does not allow
         for language in languages:
-            if language.spec.name == "sentencepiece" and language.spec.model is None:
+            if language.spec.name in MODEL_KINDS and language.spec.model is None:
                 language.spec = self._with_model(language)
         tokenizers = [language.spec.build() for language in languages]
         remarks = (remark for tokenizer in tokenizers for remark in tokenizer.remarks())
@@ -173,8 +173,9 @@ class _Preprocessing:
     def _with_model(self, language: Language) -> TokenizerSpec:
         spec = language.spec
         if language.model_file is not None:
-            return replace(spec, model=read_model(language.model_file))
-        log.info("training SentencePiece for %s", language.name)
+            path = language.model_file
+            return checked_spec(replace(spec, model=read_model(path, spec.name)), path)
+        log.info("training %s for %s", shown_name(spec.name), language.name)
         name = language.name
         if self.config.joined_dictionary:
             first = next(iter(self.languages.values()))
@@ -191,9 +192,8 @@ class _Preprocessing:
                 for side, own in enumerate((pair.source, pair.target))
                 if own == language.name
             )
-        return replace(
-            spec, model=run_in_subprocess(train_sentencepiece, lines, (spec.config, name))
-        )
+        arguments = (spec.name, spec.config, name)
+        return replace(spec, model=run_in_subprocess(train_model, lines, arguments))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"

@@ -12,8 +12,9 @@ from s2st.data.dictionaries import read_dictionary
 from s2st.data.id_writer import read_id_chunks
 from s2st.data.preprocess_options import PreprocessConfig, check_limits, models_given
 from s2st.data.preprocess_workers import growing_index
+from s2st.data.trained_tokenizers import shown_name
 from s2st.errors import UsageError
-from s2st.text.tokenizers import ABSENT, TokenizerSpec
+from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 
 log = logging.getLogger("s2st")
@@ -28,7 +29,7 @@ class Language:
     Args:
         name: the suffix of its files.
         spec: the tokenizer, possibly without its model.
-        model_file: SentencePiece model of the user, if any.
+        model_file: trained model of the user (SentencePiece and so on), if any.
         dictionary: dict file, checkpoint or store of the user, if any.
         limit, threshold: size of the vocabulary, lowest frequency of a word.
     """
@@ -57,8 +58,8 @@ class Language:
 
     @property
     def needs_model(self) -> bool:
-        """Whether a SentencePiece model must be trained."""
-        return self.spec.name == "sentencepiece" and not (self.spec.model or self.model_file)
+        """Whether the tokenizer's model must be trained."""
+        return self.spec.name in MODEL_KINDS and not (self.spec.model or self.model_file)
 
     @property
     def known_words(self) -> Vocabulary:
@@ -80,15 +81,15 @@ class Language:
         self._warn_foreign_words(self.dictionary, self.vocabulary)
 
     def _warn_foreign_words(self, path: str, vocabulary: Vocabulary) -> None:
-        """Warn of a dict file's words that the language's SentencePiece model never produces."""
+        """Warn of a dict file's words that the language's trained model never produces."""
         if self.pieces is None or Path(path).is_dir():
             return
         foreign = len(set(vocabulary.tokens[vocabulary.first_word :]).difference(self.pieces))
         if foreign:
             log.warning(
-                "%s: %s of its %s words are not pieces of the SentencePiece model of %s, so no "
-                "text contains them", path, f"{foreign:,}",
-                f"{len(vocabulary) - vocabulary.first_word:,}", self.name,
+                "%s: %s of its %s words are not pieces of the %s model of %s, so no text contains "
+                "them", path, f"{foreign:,}", f"{len(vocabulary) - vocabulary.first_word:,}",
+                shown_name(self.spec.name), self.name,
             )  # fmt: skip
 
     def provisional(self, folder: Path, split: str) -> Path:
@@ -197,7 +198,8 @@ def check_joined(languages: Sequence[Language]) -> None:
             "dictionary for both"
         )
     if first.vocabulary is None and any(other.pieces != first.pieces for other in languages):
-        raise UsageError(
-            "--joined-dictionary needs one SentencePiece model: give the same file as "
-            "--source-sentencepiece and --target-sentencepiece"
-        )
+        remedy = "give one --tokenizer-json"
+        if first.spec.name == "sentencepiece":
+            remedy = "give the same file as --source-sentencepiece and --target-sentencepiece"
+        name = shown_name(first.spec.name)
+        raise UsageError(f"--joined-dictionary needs one {name} model: {remedy}")

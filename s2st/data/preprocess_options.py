@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from s2st.data.corpus_texts import PairTexts, corpus_texts, texts_of_pairs
 from s2st.errors import UsageError
 from s2st.options.option_fields import option
-from s2st.text.tokenizers import ABSENT, TokenizerSpec
+from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,16 @@ class PreprocessConfig:
     )
     target_sentencepiece: str | None = option(
         None, "use this SentencePiece model for the target instead of training one"
+    )
+    bpe_codes: tuple[str, ...] = option(
+        (),
+        "use this codes file of subword-nmt instead of learning one; give it once for both sides, "
+        "or twice: source, then target",
+    )
+    tokenizer_json: tuple[str, ...] = option(
+        (),
+        "use this tokenizer.json of Hugging Face instead of training one; once for both sides, or "
+        "twice: source, then target",
     )
     max_length: int = option(
         250,
@@ -133,20 +143,15 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
     sizes = {config.nwordssrc, config.nwordstgt} - {None}
     if config.joined_dictionary and len(sizes) > 1:
         raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
-    for side, path in (("src", config.srcdict), ("tgt", config.tgtdict)):
-        for name in _limits(config, side):
-            if path is not None:
-                raise UsageError(
-                    f"--{name} cannot be combined with --{side}dict: all words of {path} are kept"
-                )
+    _check_dictionaries(config)
     return config
 
 
 def _checked_pairs(config: PreprocessConfig) -> PreprocessConfig:
     """Return the config of a store of several pairs; raise UsageError for what it cannot have."""
     single = (
-        "source_lang", "target_lang", "only_target", "trainpref", "tsv", "srcdict", "tgtdict",
-        "source_sentencepiece", "target_sentencepiece",
+        "source_lang", "target_lang", "only_target", "trainpref", "tsv", "source_sentencepiece",
+        "target_sentencepiece", "bpe_codes", "tokenizer_json",
     )  # fmt: skip
     for name in single:
         if getattr(config, name):
@@ -154,7 +159,18 @@ def _checked_pairs(config: PreprocessConfig) -> PreprocessConfig:
     sizes = {config.nwordssrc, config.nwordstgt} - {None}
     if config.joined_dictionary and len(sizes) > 1:
         raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
+    _check_dictionaries(config)
     return config
+
+
+def _check_dictionaries(config: PreprocessConfig) -> None:
+    """Raise UsageError if a limit contradicts the dictionary of its side."""
+    for side, path in (("src", config.srcdict), ("tgt", config.tgtdict)):
+        for name in _limits(config, side):
+            if path is not None:
+                raise UsageError(
+                    f"--{name} cannot be combined with --{side}dict: all words of {path} are kept"
+                )
 
 
 def texts_of(config: PreprocessConfig) -> tuple[PairTexts, ...]:
@@ -175,14 +191,30 @@ def texts_of(config: PreprocessConfig) -> tuple[PairTexts, ...]:
 def models_given(
     config: PreprocessConfig, source: TokenizerSpec, target: TokenizerSpec
 ) -> tuple[str | None, str | None]:
-    """Return the SentencePiece model file that the user gave for each side, if any.
+    """Return the trained model's file that the user gave for each side, if any.
 
     Raises:
         UsageError: a side cannot use its model file, or a limit of its vocabulary.
     """
+    specs = (source, target)
+    for spec, short in zip(specs, ("src", "tgt"), strict=True):
+        check_limits(config, spec, short)
+    models = list(_sentencepiece_files(config, specs))
+    for name, files in (("subword-nmt", config.bpe_codes), ("huggingface", config.tokenizer_json)):
+        for side, path in enumerate(_shared_files(config, specs, name, files)):
+            models[side] = path or models[side]
+    if config.joined_dictionary:  # one vocabulary needs one model
+        return models[0] or models[1], models[1] or models[0]
+    return models[0], models[1]
+
+
+def _sentencepiece_files(
+    config: PreprocessConfig, specs: tuple[TokenizerSpec, TokenizerSpec]
+) -> tuple[str | None, str | None]:
+    """Return the files of --source-sentencepiece and --target-sentencepiece; raise UsageError."""
     models = config.source_sentencepiece, config.target_sentencepiece
     sides = (("source", "src"), ("target", "tgt"))
-    for path, spec, (side, short) in zip(models, (source, target), sides, strict=True):
+    for path, spec, (side, short) in zip(models, specs, sides, strict=True):
         if path is not None and spec.name != "sentencepiece":
             raise UsageError(
                 f"--{side}-sentencepiece needs --tokenizer sentencepiece, but the tokenizer of "
@@ -193,20 +225,50 @@ def models_given(
                 f"--{side}-sentencepiece cannot be combined with --{short}dict "
                 f"{getattr(config, short + 'dict')}, which contains a model"
             )
-        check_limits(config, spec, short)
-    if config.joined_dictionary:  # one vocabulary needs one model
-        return models[0] or models[1], models[1] or models[0]
     return models
 
 
 def check_limits(config: PreprocessConfig, spec: TokenizerSpec, side: str) -> None:
     """Raise UsageError if a limit of a side, src or tgt, contradicts its tokenizer."""
-    for name in _limits(config, side):
-        if spec.name == "sentencepiece":
-            raise UsageError(
-                f"--{name} cannot be combined with --tokenizer sentencepiece: the vocabulary "
-                "has all pieces of the model; set their number by --sentencepiece-vocab-size"
-            )
+    size = MODEL_KINDS[spec.name].size if spec.name in MODEL_KINDS else ""
+    for name in _limits(config, side) if size else ():
+        raise UsageError(
+            f"--{name} cannot be combined with --tokenizer {spec.name}: the vocabulary has all "
+            f"pieces of the model; set their number by {size}"
+        )
+
+
+def _shared_files(
+    config: PreprocessConfig,
+    specs: tuple[TokenizerSpec, TokenizerSpec],
+    name: str,
+    files: tuple[str, ...],
+) -> tuple[str | None, str | None]:
+    """Return each side's file of a repeatable option; raise UsageError.
+
+    One file is for every side that has this tokenizer and no model yet.
+
+    Args:
+        name: the tokenizer that reads the files.
+        files: what the user gave.
+    """
+    flag = {"subword-nmt": "--bpe-codes", "huggingface": "--tokenizer-json"}[name]
+    if not files:
+        return None, None
+    if len(files) > (1 if config.only_target else 2):
+        most = "once with --only-target" if config.only_target else "once or twice"
+        raise UsageError(f"{flag} can be given {most}, not {len(files)} times")
+    open_sides = [spec.name == name and spec.model is None for spec in specs]
+    if not any(open_sides):
+        reason = f"needs --tokenizer {name}"
+        if any(spec.name == name for spec in specs):
+            reason = "has no effect: --srcdict and --tgtdict contain models"
+        raise UsageError(f"{flag} {reason}")
+    if len(files) == 2 and not all(open_sides):
+        raise UsageError(f"{flag} is given twice, but only one side can use it")
+    wanted = (files[0], files[-1])
+    source, target = (f if is_open else None for f, is_open in zip(wanted, open_sides, strict=True))
+    return source, target
 
 
 def _limits(config: PreprocessConfig, side: str) -> list[str]:

@@ -9,7 +9,7 @@ from s2st.options.resolution import CommandSpec, Role
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import RanksConfig
 from s2st.rescoring.registry import TUNERS
-from s2st.search.registry import SEARCHES
+from s2st.search.registry import SEARCHES, BeamConfig
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,15 @@ class TranslateConfig:
     format: str = option(
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
     )
+    prefix: str | None = option(
+        None,
+        "file of prefixes: line i begins the translation of line i; an empty line leaves it free",
+    )
+    constraints: str | None = option(
+        None,
+        "file of phrases: those of line i, separated by tabs, must occur in the translation of "
+        "line i",
+    )
     detokenize: bool = option(True, "detokenize the output with the checkpoint's tokenizer")
     alignments: str | None = option(
         None,
@@ -108,6 +117,18 @@ class RescoreConfig:
         "S2STChannel0, S2STChannel1, ...; repeatable",
     )
     length_feature: bool = option(False, "add the number of words as a feature")
+    consensus: str = option(
+        "none",
+        "add the BLEU or chrF of a hypothesis against the other hypotheses of its list as a "
+        "feature; needs no model",
+        choices=("none", "bleu", "chrf"),
+    )
+    consensus_scale: float = option(
+        1.0,
+        "sharpness of the probabilities in --consensus; 0 weighs all hypotheses equally",
+        minimum=0,
+        maximum=1000,
+    )
     normalize: str = option(
         "none",
         "list: divide each feature by its standard deviation within the lists before weighting",
@@ -115,7 +136,8 @@ class RescoreConfig:
     )
     weight: tuple[str, ...] = option(
         (),
-        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength; "
+        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength, "
+        "S2STConsensus; "
         "default: equal weight for the baseline and the mean of the models",
     )
     weights: str | None = option(None, "read weights from this Moses weights file")
@@ -123,7 +145,17 @@ class RescoreConfig:
     tune: tuple[str, ...] = option(
         (), "tune the weights on the development lists, whose reference this is; repeatable"
     )
-    dev_nbest: str | None = option(None, "development lists; default: NBEST")
+    metric: str = option(
+        "bleu", "metric that --tune maximizes and reports show", choices=("bleu", "chrf", "ter")
+    )
+    tokenize: str = option(
+        "none",
+        "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
+        "or zh; none for tokenized text",
+    )
+    dev_nbest: tuple[str, ...] = option(
+        (), "development lists; default: NBEST; repeatable, one file for each NBEST"
+    )
     dev_source: str | None = option(None, "source lines of the development lists")
     folds: int = option(
         5, "folds of the cross-validated gain that tuning reports", minimum=2, maximum=10_000
@@ -172,9 +204,37 @@ class ScoreConfig:
     )
 
 
+@dataclass(frozen=True)
+class TuneLengthConfig:
+    """The development set and the length penalties of `tune-length`."""
+
+    source: str | None = option(None, "source lines of the development set")
+    ref: tuple[str, ...] = option((), "reference of the development set; repeatable", flags=("-r",))
+    max_lenpen: float = option(2.0, "largest length penalty to try", minimum=0, maximum=10)
+    lenpen_step: float = option(
+        0.1, "distance between the penalties that are tried", minimum=0.01, maximum=10
+    )
+    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    batch_size: int | None = option(
+        None,
+        "sentences per batch; default: as many as give about 2,000 hypotheses",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    json: bool = option(False, "write JSON lines")
+
+    def lenpens(self) -> list[float]:
+        """Return the penalties, from 0 to `max_lenpen`."""
+        count = int(self.max_lenpen / self.lenpen_step + 1e-9)
+        return [round(i * self.lenpen_step, 10) for i in range(count + 1)]
+
+
 GENERATE_SPEC = CommandSpec(
     fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
+)
+TUNE_LENGTH_SPEC = CommandSpec(
+    fixed=(ModelsConfig, TuneLengthConfig, BeamConfig, ScoringDeviceConfig, RanksConfig)
 )
 SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoreConfig, ScoringDeviceConfig, RanksConfig))
 RESCORE_SPEC = CommandSpec(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.data.corpus_mixing import MixingConfig, pairs_per_epoch, shares_of
 from s2st.errors import UsageError
+from s2st.jobs.finetune import with_ids_of
 
 if TYPE_CHECKING:
     from s2st.data.corpora import CorpusSet
@@ -97,12 +98,17 @@ def languages_of(store: "Store", decoders: str) -> "Languages | None":
     return languages
 
 
-def with_tags(data: "CorpusSet", record: "ModelRecord") -> "CorpusSet":
-    """Return data with a tag of the target language before each source, if the model reads tags."""
-    if record.languages is None or not record.languages.needs_tag:
-        return data
-    tags = record.source_vocabulary.tags
-    return data.read_as(lambda part: replace(part, tag=tags[part.target_language]))
+def as_model_reads(data: "CorpusSet", store: "Store", record: "ModelRecord") -> "CorpusSet":
+    """Return data with the ids of a model's vocabularies, and with tags if the model reads them."""
+    tags = {}
+    if record.languages is not None and record.languages.needs_tag:
+        tags = record.source_vocabulary.tags
+
+    def read(part: "ParallelCorpus") -> "ParallelCorpus":
+        part = with_ids_of(part, store, record)
+        return replace(part, tag=tags.get(part.target_language))
+
+    return data.read_as(read)
 
 
 def log_mixture(data: "CorpusSet") -> None:

@@ -76,7 +76,7 @@ def test_vocabularies_of_a_store_of_pairs(made):
 
 def test_options_that_one_pair_has_are_refused(s2st, made, tmp_path):
     command = ["preprocess", "--pair", f"en-fr:{made}/text", "--destdir", tmp_path / "new"]
-    for options in (["-s", "en"], ["--trainpref", "x"], ["--srcdict", "x"], ["--only-target"]):
+    for options in (["-s", "en"], ["--trainpref", "x"], ["--tsv", "x"], ["--only-target"]):
         s2st(*command, *options).check_error(2, "--pair cannot be combined with --")
     s2st(*command, "--validpref", f"{made}/valid").check_error(2, "SOURCE-TARGET:PREFIX")
     s2st(*command, "--validpref", f"en-xx:{made}/valid").check_error(2, "no training text")
@@ -281,3 +281,27 @@ def test_trainings_that_do_not_fit_the_store(s2st, made, world, tmp_path):
     )
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "x").exists()
+
+
+def test_fine_tuning_a_model_of_several_pairs(s2st, made, world, tmp_path):
+    """On other text with the words of the checkpoint: the first loss is that of the checkpoint."""
+    source, target = best(made, "decoders"), made / "separate"
+    texts = ["--pair", f"en-fr:{made}/test", "--pair", f"en-xx:{made}/test"]
+    valid = ["--validpref", f"en-fr:{made}/valid", "--validpref", f"en-xx:{made}/valid"]
+    words = ["--srcdict", source, "--tgtdict", source]
+    must(s2st("preprocess", *texts, *valid, *words, "--destdir", tmp_path / "store"))
+    for name in ("en", "fr", "xx"):
+        file = f"dict.{name}.txt"
+        assert (tmp_path / "store" / file).read_bytes() == (target / file).read_bytes()
+    options = ["--finetune-from", source, "--threads", 1]
+    options += ["--lr", 1e-9, "--max-update", 1, "--save-dir", tmp_path / "run"]
+    must(s2st("train", tmp_path / "store", *options))
+    shown = must(s2st("inspect", tmp_path / "run/checkpoint_last")).lines
+    before = must(s2st("inspect", source)).lines
+    found, expected = (
+        next(line for line in lines if "(best)" in line).partition("valid ppl ")[2].split(")")[0]
+        for lines in (shown, before)
+    )
+    assert found == expected
+    one = ["--finetune-from", source, "--save-dir", tmp_path / "other"]
+    s2st("train", world.store, *one, "--decoders", "shared").check_error(2, "export --target-lang")
