@@ -18,6 +18,7 @@ from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
 from s2st.errors import UsageError
 from s2st.jobs import finetune
+from s2st.jobs.export_release import export
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors, read_saved
 from s2st.options.resolution import OptionSource, resolve
@@ -223,6 +224,23 @@ def test_ids_of_an_extended_vocabulary_are_those_of_the_same_words(stores, begun
     ):
         lines = (folder / f"train.{language}").read_text().splitlines()
         assert [" ".join(vocabulary.decode(side[row])) for row in range(len(side))] == lines
+
+
+def test_frozen_rows_of_new_words_are_worth_a_warning(tmp_path, stores, begun, caplog):
+    options = {"finetune_from": str(begun("lstm")), "extend_vocabulary": True}
+    train(stores["c"], tmp_path, **options, freeze=("encoder", "*_embedding"), max_update=1)
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    for name in ("source_embedding.weight", "target_embedding.weight"):
+        assert f"--freeze: {name} has rows of new words, which are not trained either" in warnings
+    assert not any("softmax" in text for text in warnings)
+
+
+def test_a_release_has_weights_enough(tmp_path, stores, begun):
+    begin = begun("gru")
+    export(str(begin), str(tmp_path / "release"))
+    for name, path in (("a", begin), ("b", tmp_path / "release")):
+        train(stores["b"], tmp_path / name, finetune_from=str(path))
+    assert same(tmp_path / "a", tmp_path / "b") == [True, True]
 
 
 def test_a_joined_vocabulary_stays_joined(tmp_path, stores):
