@@ -37,7 +37,7 @@ NO_FILES = frozenset(
         "arch", "criterion", "freeze", "kind", "lang", "lr_scheduler", "members", "memory",
         "optimizer",
         "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
-        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "weight", "words",
+        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "utility", "weight", "words",
     )
 )  # fmt: skip
 

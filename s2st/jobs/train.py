@@ -12,6 +12,7 @@ from s2st.data.batch_planner import AUTO, BatchingConfig
 from s2st.errors import UsageError
 from s2st.jobs import finetune
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
+from s2st.jobs.training_advice import better_choice
 from s2st.jobs.training_checks import check_ranks
 from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
 from s2st.jobs.training_resume_checks import (
@@ -241,6 +242,9 @@ def _train(
     if resumed is None and ranks.first and job.base is not None:
         finetune.log_base(job.base, job.record)
     _log_start(str(job.store.folder), options, job.record.config, model)
+    advice = better_choice(options.entries["arch"].base, job.store, len(job.training))
+    if advice is not None and resumed is None and job.base is None:
+        log.info("%s", advice)
     job = replace(job, identity=identity)
     trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
     trainer.restore(resumed)

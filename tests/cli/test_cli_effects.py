@@ -22,6 +22,8 @@ IDLE = [
     (GENERATE, "--ensemble-mode log-probability", SEVERAL),
     ("generate {src} --path {forward}", "--ensemble-mode log-probability", SEVERAL),
     (GENERATE, "--length-normalization wu", "needs --lenpen X"),
+    *((f"{GENERATE} --search mbr --candidates-from beam", option, "--candidates-from sampling")
+      for option in ("--temperature 2", "--top-k 3", "--top-p 0.5", "--sampling-seed 2")),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),
