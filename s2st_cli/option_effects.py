@@ -116,6 +116,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --source-embeddings or --target-embeddings",
         ),
         Rule(
+            ("unigram_alpha", "bpe_dropout"),
+            lambda v: bool(v["subword_sampling"]),
+            "needs --subword-sampling",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",

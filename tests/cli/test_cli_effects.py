@@ -51,6 +51,8 @@ IDLE = [
     (TRAIN, "--max-divergences 2", "needs --on-divergence skip or restore"),
     (TRAIN, "--lowercase-embeddings", "needs --source-embeddings"),
     (TRAIN, "--freeze-embeddings", "needs --source-embeddings"),
+    (TRAIN, "--unigram-alpha 0.5", "needs --subword-sampling"),
+    (TRAIN, "--bpe-dropout 0.5", "needs --subword-sampling"),
     (TRAIN, "--micro-batches 2", "needs --pipeline-stages"),
     (TRAIN, "--softmax-samples 9", "needs --softmax sampled"),
     (f"{TRAIN} --softmax adaptive", "--softmax-samples 9", "needs --softmax sampled"),
