@@ -48,7 +48,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | float:
-        """Converts and checks the number; the error message states the allowed range."""
+        """Convert and check the number; the error message states the allowed range."""
         number = _parsed(self.kind, value, self, param, ctx)
         fault = self.range.fault(number)
         if fault is not None:
@@ -57,15 +57,18 @@ class Number(click.ParamType):  # type: ignore[type-arg]
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """A number whose range the config record checks."""
+    """A number whose range the config record checks, or one of the option's words."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, words: Sequence[str] = ()) -> None:
         self.name = "number"
         self.kind = kind
+        self.words = words
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float:
+    ) -> int | float | str:
+        if value in self.words:
+            return str(value)
         return _parsed(self.kind, value, self, param, ctx)
 
 
@@ -81,6 +84,7 @@ def _parsed(
         return number
     except ValueError:  # Python also refuses integers with more than 4300 digits
         what = "a whole number" if kind is int else "a number"
+        what = " or ".join([what, *getattr(type_, "words", ())])
         type_.fail(f"{shown(value)} is not {what}", param, ctx)
 
 
@@ -121,7 +125,7 @@ class Command(PlainCommand):
     """A command that refuses repeated options, empty values, and outputs that are inputs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the arguments; raises UsageError for repeated options and empty values."""
+        """Parse the arguments; raise UsageError for repeated options and empty values."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if not any(parameter.is_eager for parameter in order):  # such as --help
             for parameter in order:
@@ -139,7 +143,7 @@ class Command(PlainCommand):
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Checks the paths, then runs the command."""
+        """Check the paths, then run the command."""
         check_paths(ctx.params)
         return super().invoke(ctx)
 
@@ -213,7 +217,7 @@ class ConfiguredCommand(Command):
         return made
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Adds the options of the chosen components, then parses the arguments."""
+        """Add the options of the chosen components, then parse the arguments."""
         for module in _peek_all(args, ["--plugin"]):
             load_plugin(module)
         sources = self._sources(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
@@ -251,7 +255,7 @@ class ConfiguredCommand(Command):
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Resolves all options, checks paths and option effects, then runs the command."""
+        """Resolve all options, check paths and option effects, then run the command."""
         names = {parameter.name for parameter in self._fixed_params}
         given = {
             name: value
@@ -283,7 +287,7 @@ class ConfiguredCommand(Command):
         return sources
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the general options, then a section for each chosen component."""
+        """Write the general options, then a section for each chosen component."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -339,8 +343,13 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         default=None,
         multiple=spec.repeated,
         help=help,
-        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, _text(spec.name)),
+        metavar=None if spec.choices else _metavar(spec),
     )
+
+
+def _metavar(spec: OptionSpec) -> str:
+    letter = {int: "N", float: "X"}.get(spec.kind) or _text(spec.name)
+    return "|".join([letter, *spec.words])
 
 
 def _text(name: str) -> str:
@@ -358,7 +367,7 @@ def _text(name: str) -> str:
 def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
-    return _Parsed(spec.kind) if spec.numeric else spec.kind
+    return _Parsed(spec.kind, spec.words) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

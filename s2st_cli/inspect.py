@@ -1,4 +1,4 @@
-"""`s2st inspect`: describes a checkpoint, a store, an architecture or a preset."""
+"""`s2st inspect`: describe a checkpoint, a store, an architecture or a preset."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ words, without allocating them.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     show_lines(inspect(options, extra["path"]))
 
 

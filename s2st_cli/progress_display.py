@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def duration(seconds: float) -> str:
-    """Formats seconds as 1:02:03 or 2:03."""
+    """Format seconds as 1:02:03 or 2:03."""
     whole = int(seconds)
     hours, minutes = whole // 3600, whole % 3600 // 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 def describe_update(report: UpdateReport) -> str:
-    """Formats a training report as one line."""
+    """Format a training report as one line."""
     speed = f"{report.target_words_per_second:,.0f} words/s"
     if report.source_words_per_second is not None:
         target = report.target_words_per_second
@@ -41,7 +41,7 @@ def describe_left(report: UpdateReport) -> str:
 
 
 def describe_validation(report: ValidationReport) -> str:
-    """Formats a validation report as one line."""
+    """Format a validation report as one line."""
     mark = " (best)" if report.best else ""
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
@@ -50,21 +50,21 @@ def describe_validation(report: ValidationReport) -> str:
 
 
 class LineObserver(Observer):
-    """Prints one line for every report."""
+    """Observer that prints one line for every report."""
 
     def updated(self, report: UpdateReport) -> None:
-        """Prints the report."""
+        """Print the report."""
         left = describe_left(report)
         text = describe_update(report) + (f", {left}" if left else "")
         say(text)
 
     def validated(self, report: ValidationReport) -> None:
-        """Prints the validation."""
+        """Print the validation."""
         say(describe_validation(report))
 
 
 class BarObserver(Observer):
-    """Shows a rich progress bar with the newest report; validations stay above it as lines."""
+    """Rich progress bar with the newest report; validations stay above it as lines."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -84,11 +84,11 @@ class BarObserver(Observer):
         self._updates: int | None = None
 
     def started(self, update: int, epochs: float | None, updates: int | None) -> None:
-        """Stores the limits of the training, in epochs and updates."""
+        """Store the limits of the training, in epochs and updates."""
         self._epochs, self._updates = epochs, updates
 
     def updated(self, report: UpdateReport) -> None:
-        """Moves the bar towards the limit that is nearer."""
+        """Move the bar towards the limit that is nearer."""
         shares = [0.0]
         if self._epochs:
             shares.append(report.epoch / self._epochs)
@@ -99,7 +99,7 @@ class BarObserver(Observer):
         self.progress.update(self._task, total=1.0, completed=max(shares), description=text)
 
     def validated(self, report: ValidationReport) -> None:
-        """Prints the validation above the bar."""
+        """Print the validation above the bar."""
         self.progress.console.print(describe_validation(report), highlight=False)
 
 
@@ -110,7 +110,7 @@ class JobProgress(Progress):
         self._bar: RichProgress | None = None
 
     def start(self, label: str, total: int, done: int = 0) -> None:
-        """Shows the bar if stderr is a terminal."""
+        """Show the bar if stderr is a terminal."""
         self.stop(None)
         self._total, self._before = total, done
         self._started = self._reported = time.perf_counter()
@@ -123,7 +123,7 @@ class JobProgress(Progress):
             self._task = self._bar.add_task(label, total=total, completed=done)
 
     def update(self, done: int, text: str) -> None:
-        """Moves the bar, or prints a line if 30 seconds have passed."""
+        """Move the bar, or prints a line if 30 seconds have passed."""
         now = time.perf_counter()
         if self._bar is not None:
             self._bar.update(self._task, completed=done, description=text)
@@ -134,7 +134,7 @@ class JobProgress(Progress):
             say(text)
 
     def stop(self, summary: str | None) -> None:
-        """Removes the bar and prints the summary."""
+        """Remove the bar and print the summary."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

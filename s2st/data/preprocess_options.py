@@ -14,7 +14,7 @@ class PreprocessConfig:
     source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
     target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
     only_target: bool = option(
-        False, "text of one language, for a language model; give -t without -s"
+        False, "the text has one language, for a language model; give -t without -s"
     )
     trainpref: str | None = option(
         None, "training text: PREFIX.LANG, or PREFIX.LANG.gz, .xz or .bz2"
@@ -27,16 +27,22 @@ class PreprocessConfig:
     )
     destdir: str = option("data-bin", "folder to write; must not exist")
     nwordssrc: int | None = option(
-        None, "size of the source vocabulary: most frequent words", minimum=0, maximum=100_000_000
+        None, "keep only the N most frequent source words", minimum=0, maximum=100_000_000
     )
     nwordstgt: int | None = option(
-        None, "size of the target vocabulary: most frequent words", minimum=0, maximum=100_000_000
+        None, "keep only the N most frequent target words", minimum=0, maximum=100_000_000
     )
     thresholdsrc: int = option(
-        0, "treat source words of lower frequency as unknown", minimum=0, maximum=1_000_000_000
+        0,
+        "treat source words that occur fewer than N times as unknown",
+        minimum=0,
+        maximum=1_000_000_000,
     )
     thresholdtgt: int = option(
-        0, "treat target words of lower frequency as unknown", minimum=0, maximum=1_000_000_000
+        0,
+        "treat target words that occur fewer than N times as unknown",
+        minimum=0,
+        maximum=1_000_000_000,
     )
     srcdict: str | None = option(
         None, "use the source vocabulary of this dict file, checkpoint or store"
@@ -70,7 +76,7 @@ class PreprocessConfig:
     workers: int = option(1, "number of tokenizer processes", minimum=1, maximum=256)
     encoding_errors: str = option(
         "strict",
-        "for bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
+        "on bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
         choices=("strict", "replace"),
     )
 

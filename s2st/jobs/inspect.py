@@ -1,4 +1,4 @@
-"""The job of `s2st inspect`: describes a checkpoint, a store, an ensemble or an architecture.
+"""The job of `s2st inspect`: describe a checkpoint, a store, an ensemble or an architecture.
 
 Importable without torch, so that wrong options are reported at once.
 """
@@ -50,7 +50,7 @@ LARGE_CORPUS = 10_000_000  # training words; sizes that the options leave out fi
 
 
 def inspect(options: Resolved, path: str | None) -> Iterator[str]:
-    """Describes what is at a path, or the chosen architecture.
+    """Describe what is at a path, or the chosen architecture.
 
     Args:
         options: of INSPECT_SPEC.

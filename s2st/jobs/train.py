@@ -3,14 +3,16 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
-from s2st.data.batch_planner import BatchingConfig
+from s2st.data.batch_planner import AUTO, BatchingConfig
 from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
+from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
+from s2st.jobs.training_advice import better_choice
 from s2st.jobs.training_checks import check_memory, check_ranks
 from s2st.jobs.training_resume_checks import (
     check_identity,
@@ -29,13 +31,14 @@ from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.options import EmbeddingsConfig, ParallelConfig, TrainerConfig
+from s2st.training.options import DryRunConfig, EmbeddingsConfig, ParallelConfig, TrainerConfig
 
 if TYPE_CHECKING:
     import torch
 
     from s2st.criteria.cross_entropy import Criterion
     from s2st.data.store import ParallelCorpus, Store
+    from s2st.jobs.training_dry_run import Rehearsal
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
     from s2st.training.checkpoint import RunIdentity
@@ -54,6 +57,7 @@ TRAIN_SPEC = CommandSpec(
         DeviceConfig,
         ParallelConfig,
         RanksConfig,
+        DryRunConfig,
     ),
     roles=(
         Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",), UNTRAINED),
@@ -62,49 +66,6 @@ TRAIN_SPEC = CommandSpec(
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),
     ),
 )
-
-RECIPES: dict[str, dict[str, Any]] = {
-    # Sutskever et al. 2014, section 3.4
-    "sutskever2014": {
-        "arch": "lstm-sutskever2014",
-        "init": "uniform",
-        "init_range": 0.08,
-        "dropout": 0.0,
-        "criterion": "cross_entropy",
-        "optimizer": "sgd",
-        "lr": 0.7,
-        "momentum": 0.0,
-        "lr_scheduler": "halve-after",
-        "halve_after": 5.0,
-        "halve_every": 0.5,
-        "clip_norm": 5.0,
-        "normalization": "sentences",
-        "batch_size": 128,
-        "batching": "bucketed",
-        "max_epoch": 7.5,
-        "patience": None,
-    },
-    # Vaswani et al. 2017, sections 5.1 to 5.4; lr is the largest rate of their schedule
-    "transformer-base": {
-        "arch": "transformer-base",
-        "criterion": "label_smoothed_cross_entropy",
-        "label_smoothing": 0.1,
-        "optimizer": "adam",
-        "lr": (512 * 4000) ** -0.5,
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.98,
-        "adam_eps": 1e-9,
-        "lr_scheduler": "inverse-sqrt",
-        "warmup_updates": 4000,
-        "clip_norm": 0.0,
-        "normalization": "tokens",
-        "batch_size": 25_000,
-        "max_tokens": 25_000,
-        "max_epoch": None,
-        "max_update": 100_000,
-        "patience": None,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -156,6 +117,52 @@ def run_training(
         folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
         shown = observer if job_ranks.first else Observer()
         return _train(job, options, job_ranks, shown, stop_signal, folder)
+
+
+def estimate_training(data: str, options: Resolved) -> list[str]:
+    """Do a few updates, and return lines about memory, speed, hours and `--max-tokens`.
+
+    Nothing is written. Every rank must call this function; each returns the same lines.
+
+    Args:
+        data: folder of the store.
+        options: resolved options of TRAIN_SPEC.
+
+    Raises:
+        S2STError: data or options cannot be used, or the loss is not finite.
+    """
+    ranks = read_ranks()
+    check_ranks(ranks, options)
+    job = _open(data, options)
+    with process_group(ranks, job.device, options.config(RanksConfig).rank_timeout):
+        named = options.config(BatchingConfig).batch_size
+        options = with_choices(options, None, ranks, job.device)
+        if options.config(BatchingConfig).max_tokens == AUTO:
+            options = _with_measured_tokens(job, options, ranks, lambda: 0)
+        return _rehearsal(job, options, ranks, lambda: 0).report(named)
+
+
+def _rehearsal(
+    job: "_Job", options: Resolved, ranks: Ranks, stop_signal: Callable[[], int]
+) -> "Rehearsal":
+    """Build a training that will be thrown away."""
+    from s2st.jobs.training_dry_run import Rehearsal
+    from s2st.training.checkpoint_folder import CheckpointFolder
+
+    folder = CheckpointFolder(options.config(TrainerConfig).save_dir, 1)  # never written
+    model = _build_model(job, options, ranks, fresh=True)
+    trainer = _build_trainer(model, job, options, ranks, Observer(), stop_signal, folder)
+    shares = not options.config(ParallelConfig).split
+    return Rehearsal(trainer, ranks, shares)
+
+
+def _with_measured_tokens(
+    job: "_Job", options: Resolved, ranks: Ranks, stop_signal: Callable[[], int]
+) -> Resolved:
+    """Replace `--max-tokens auto` by a number."""
+    tokens = _rehearsal(job, options, ranks, stop_signal).choose_max_tokens()
+    batching = replace(options.config(BatchingConfig), max_tokens=tokens)
+    return replaced(options, batching)
 
 
 @dataclass(frozen=True)
@@ -261,39 +268,23 @@ def _train(
     job: _Job, options: Resolved, ranks: Ranks, observer: Observer, stop_signal: Callable[[], int],
     folder: "CheckpointFolder",
 ) -> TrainResult:  # fmt: skip
-    import torch
-
-    from s2st.models.model_files import build_model
-    from s2st.training.trainer import Trainer, TrainingParts
-
-    trainer_config = options.config(TrainerConfig)
-    arch, config, store = options.entries["arch"], job.config, job.store
     resumed = folder.resume() if ranks.first else None
-    identity = job.identity
+    recorded = resumed.identity.options if resumed is not None else None
+    options = with_choices(options, recorded, ranks, job.device)
+    identity = _with_choices(job.identity, options)
     if resumed is not None:
         identity = keep_hashes_of_missing_files(resumed.identity, identity, options)
         check_identity(resumed.identity, identity, options, str(resumed.saved.folder))
-    record = _record(arch.base, config, store)
-    torch.manual_seed(trainer_config.seed)
-    model = build_model(record.architecture, config, record.sizes)
-    _set_embeddings(model, job, options, ranks, fresh=resumed is None)
-    _log_start(str(store.folder), options, config, model)
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
-    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
-    parts = TrainingParts(
-        record=record,
-        model=model,
-        criterion=criterion,
-        optimizer=optimizer,
-        schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
-        training=job.training,
-        validation=job.validation,
-        identity=identity,
-    )
-    trainer = Trainer(
-        parts, trainer_config, options.config(BatchingConfig), gradients, observer, stop_signal,
-        folder,
-    )  # fmt: skip
+    if options.config(BatchingConfig).max_tokens == AUTO:
+        options = _with_measured_tokens(job, options, ranks, stop_signal)
+        identity = _with_choices(identity, options)
+    model = _build_model(job, options, ranks, fresh=resumed is None)
+    _log_start(str(job.store.folder), options, job.config, model)
+    advice = better_choice(options.entries["arch"].base, job.store, len(job.training))
+    if advice is not None and resumed is None:
+        log.info("%s", advice)
+    job = replace(job, identity=identity)
+    trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
     trainer.restore(resumed)
     if resumed is not None:
         log.info("resuming from %s", resumed.saved.folder)
@@ -302,8 +293,49 @@ def _train(
     state = trainer.train()
     _log_costs(trainer, state.update - before, ranks)
     return TrainResult(
-        state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir,
-        getattr(config, "reads_source", True),
+        state.update, state.epoch, state.best_nll, state.best_update,
+        options.config(TrainerConfig).save_dir, getattr(job.config, "reads_source", True),
+    )  # fmt: skip
+
+
+def _with_choices(identity: "RunIdentity", options: Resolved) -> "RunIdentity":
+    return replace(identity, options={**identity.options, **chosen_values(options)})
+
+
+def _build_model(job: _Job, options: Resolved, ranks: Ranks, fresh: bool) -> "Seq2SeqModel":
+    """Build the model with its initial weights, unless a checkpoint will replace them."""
+    import torch
+
+    from s2st.models.model_files import build_model
+
+    name = options.entries["arch"].base
+    torch.manual_seed(options.config(TrainerConfig).seed)
+    model = build_model(name, job.config, _record(name, job.config, job.store).sizes)
+    _set_embeddings(model, job, options, ranks, fresh)
+    return model
+
+
+def _build_trainer(
+    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, observer: Observer,
+    stop_signal: Callable[[], int], folder: "CheckpointFolder",
+) -> "Trainer":  # fmt: skip
+    from s2st.training.trainer import Trainer, TrainingParts
+
+    criterion = options.entries["criterion"].build(options.configs["criterion"])
+    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
+    parts = TrainingParts(
+        record=_record(options.entries["arch"].base, job.config, job.store),
+        model=model,
+        criterion=criterion,
+        optimizer=optimizer,
+        schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
+        training=job.training,
+        validation=job.validation,
+        identity=job.identity,
+    )
+    return Trainer(
+        parts, options.config(TrainerConfig), options.config(BatchingConfig), gradients, observer,
+        stop_signal, folder,
     )  # fmt: skip
 
 

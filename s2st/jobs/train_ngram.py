@@ -25,7 +25,7 @@ log = logging.getLogger("s2st")
 
 
 def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramReport":
-    """Trains a model and logs how many n-grams it has.
+    """Train a model and log how many n-grams it has.
 
     Args:
         options: of NGRAM_SPEC.

@@ -96,6 +96,7 @@ class OptionSpec:
         optional: whether None is a value.
         repeated: whether the value is a tuple, from a flag that may be repeated.
         flags: further command-line spellings.
+        words: texts that a numeric option accepts beside numbers, such as "auto".
     """
 
     name: str
@@ -107,6 +108,7 @@ class OptionSpec:
     optional: bool
     repeated: bool
     flags: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
@@ -129,6 +131,7 @@ def option(
     open_minimum: bool = False,
     open_maximum: bool = False,
     flags: Sequence[str] = (),
+    words: Sequence[str] = (),
 ) -> Any:
     """Return a dataclass field that defines an option.
 
@@ -139,12 +142,14 @@ def option(
         minimum, maximum: range of a number. Every option of s2st states both.
         open_minimum, open_maximum: whether the bound itself is excluded.
         flags: further command-line spellings.
+        words: texts that a numeric option accepts beside numbers, such as "auto".
     """
     metadata = {
         "help": help,
         "choices": tuple(choices),
         "range": Range(minimum, maximum, open_minimum, open_maximum),
         "flags": tuple(flags),
+        "words": tuple(words),
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -167,6 +172,7 @@ def option_specs(config_type: type) -> tuple[OptionSpec, ...]:
                 optional=optional,
                 repeated=repeated,
                 flags=meta.get("flags", ()),
+                words=meta.get("words", ()),
             )
         )
     return tuple(specs)
@@ -210,13 +216,16 @@ def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
 
 def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
     kind: Any = spec.kind
+    if isinstance(value, str) and value in spec.words:
+        return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             value = float(value)
         except OverflowError as error:
             raise ConfigError(f"{where}: {spec.flag} is too large a number") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{where}: {spec.flag} takes {_kind_name(kind)}, not {shown(value)}")
+        allowed = " or ".join([_kind_name(kind), *spec.words])
+        raise ConfigError(f"{where}: {spec.flag} takes {allowed}, not {shown(value)}")
     if spec.choices and value not in spec.choices:
         allowed = ", ".join(spec.choices)
         raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; choose from {allowed}")

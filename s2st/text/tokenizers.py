@@ -97,7 +97,7 @@ class SampledTokenizer(Tokenizer):
 class NoneConfig:
     """Options of the tokenizer `none`."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class AbsentConfig:
 class MosesConfig:
     """Options of the tokenizer `moses`."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
     moses_escape: bool = option(True, "escape special characters (&apos; and so on) as Moses does")
     moses_aggressive_dashes: bool = option(False, "split words at hyphens, written as @-@")
 
@@ -118,7 +118,7 @@ class MosesConfig:
 class SentencePieceConfig:
     """Options of the tokenizer `sentencepiece`; training alone uses the last three."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
     sentencepiece_vocab_size: int = option(
         8000, "number of pieces per side (training)", minimum=8, maximum=1_000_000
     )

@@ -90,7 +90,8 @@ class Trainer:
         self.stop_signal = stop_signal
         self.state = TrainingState()
         self.folder = folder or CheckpointFolder(config.save_dir, config.keep_last)
-        self._loader = TrainingLoader(parts.training, batching, config.seed, config.update_freq)
+        self._update_freq = config.update_freq or 1
+        self._loader = TrainingLoader(parts.training, batching, config.seed, self._update_freq)
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
         self._averages = WeightAverages(parts.optimizer, config.ema_decay)
         self._meter = Meter()
@@ -175,7 +176,7 @@ class Trainer:
         if config.on_divergence == "skip":
             if isinstance(error, ValidationDivergenceError):
                 raise error
-            state.position += config.update_freq
+            state.position += self._update_freq
             state.divergences = count
             log.warning(
                 "%s: batch skipped (%d of at most %d)", error, count, config.max_divergences
@@ -238,6 +239,25 @@ class Trainer:
         seconds = time.perf_counter() - started
         self._meter.add(loss, nll, share.source_tokens, share.target_tokens, norm, seconds)
 
+    def rehearse(self, batches: list[Indices]) -> float:
+        """Do one real update on these batches, for a dry run; nothing is reported or saved.
+
+        Args:
+            batches: indices of the pairs of each batch; at most the batches of an update.
+
+        Returns:
+            Wall-clock seconds.
+
+        Raises:
+            DivergenceError: loss or gradient is not finite.
+            BatchMemoryError: out of memory.
+        """
+        self._planned, self._prefetched = (self.state.epoch, batches), None
+        self.state.position = 0
+        started = time.perf_counter()
+        self._update()
+        return time.perf_counter() - started
+
     def _share(self) -> Share:
         """Return this rank's part of the next update."""
         state, share = self.state, self._prefetched
@@ -249,7 +269,7 @@ class Trainer:
 
     def _batches_at(self, position: int) -> list[Indices]:
         """Return the batches of the update that starts at a position of the epoch."""
-        return self._plan()[position : position + self.config.update_freq]
+        return self._plan()[position : position + self._update_freq]
 
     def _read(self, position: int, update: int) -> Share:
         """Load this rank's batches of the update that starts at a position of the epoch."""

@@ -280,3 +280,20 @@ def test_a_prompt_comes_back_byte_for_byte(s2st, tiny, tmp_path, tokenizer):
             for prompt, line in zip(NASTY, found, strict=True):
                 words = [word.replace("|||", "&#124;" * 3) for word in tokens.encode(prompt)]
                 assert line.split(" ")[: len(words)] == words
+
+
+def test_prefixes_and_phrases_of_models_in_other_directions(s2st, made, files, tmp_path):
+    """Phrases keep their order in right-to-left models, and language models take them too."""
+    text = (files / "src").read_text("utf-8").splitlines()
+    (tmp_path / "terms").write_text("est le\tla\n" * len(text), "utf-8")
+    for name in ("r2l", "lm"):
+        model = ["--checkpoint", made[name], "--no-detokenize"]
+        outcome = s2st("generate", *model, "--constraints", tmp_path / "terms", files / "src")
+        assert outcome.code == 0, outcome.err
+        assert len(outcome.lines) == len(text)
+        for line in outcome.lines:
+            assert " est le " in f" {line} "
+            assert "la" in line.split()
+        (tmp_path / "starts").write_text("le\n" * len(text), "utf-8")
+        refused = s2st("generate", *model, "--prefix", tmp_path / "starts", files / "src")
+        refused.check_error(2, "--prefix needs a model")
