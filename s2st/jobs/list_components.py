@@ -11,6 +11,7 @@ from s2st.options.option_fields import OptionSpec, option_specs, shown
 from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
+from s2st.search.utilities import UTILITIES
 from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.optimizers import OPTIMIZERS
@@ -19,6 +20,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "architectures": ARCHITECTURES,
     "criteria": CRITERIA,
     "searches": SEARCHES,
+    "utilities": UTILITIES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "tokenizers": TOKENIZERS,

@@ -144,7 +144,9 @@ class RescoreConfig:
         "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
         "or zh; none for tokenized text",
     )
-    dev_nbest: str | None = option(None, "development lists; default: NBEST")
+    dev_nbest: tuple[str, ...] = option(
+        (), "development lists; default: NBEST; repeatable, one file for each NBEST"
+    )
     dev_source: str | None = option(None, "source lines of the development lists")
     folds: int = option(
         5, "folds of the cross-validated gain that tuning reports", minimum=2, maximum=10_000
