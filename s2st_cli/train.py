@@ -12,10 +12,9 @@ from s2st.options.resolution import Resolved
 from s2st.process.ranks import read_ranks
 from s2st.process.stop_signals import noted
 from s2st.process.torch_import import import_torch
-from s2st.training.observer import Observer, perplexity_text
+from s2st.training.observer import Observer
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import BarObserver, LineObserver
-from s2st_cli.terminal_output import say
 
 HELP = """Train a model on DATA, the folder that `s2st preprocess` wrote.
 
@@ -26,7 +25,7 @@ training, run the same command again. `--recipe sutskever2014` sets all options 
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Trains with a progress display, and prints the result on the first rank."""
+    """Trains with a progress display."""
     import_torch()
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(noted())
@@ -35,17 +34,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
             bar = BarObserver()
             stack.enter_context(bar.progress)
             observer = bar
-        result = run_training(extra["data"], options, observer, stop)
-    if not read_ranks().first:
-        return
-    use = "translate with" if result.reads_source else "use the language model with"
-    best = ""
-    if result.best_nll is not None:
-        best = f"; best valid ppl {perplexity_text(result.best_nll)} at update {result.best_update}"
-    say(
-        f"done after {result.update} updates, {result.epochs} epochs{best}; "
-        f"{use} --checkpoint {result.save_dir}/checkpoint_best"
-    )
+        run_training(extra["data"], options, observer, stop)
 
 
 command = ConfiguredCommand(
