@@ -32,6 +32,7 @@ def open_records(held: HeldFolder, tensorboard: bool, shown: Observer) -> Iterat
             observers.append(events)
         try:
             yield Observers(observers)
+            log.sync()
         except S2STError as error:
             with contextlib.suppress(S2STError):  # the disk may be full
                 log.note(f"ended: {error}")

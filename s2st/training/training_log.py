@@ -79,6 +79,11 @@ class TrainingLog(Observer):
         if self._file is not None:
             self._file.append(line)
 
+    def sync(self) -> None:
+        """Make all lines durable."""
+        if self._file is not None:
+            self._file.sync()
+
     def close(self) -> None:
         """Stop listening to the logger, and close the file."""
         log.removeHandler(self._handler)
