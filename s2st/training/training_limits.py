@@ -46,7 +46,8 @@ def reason_to_end(config: TrainerConfig, state: "TrainingState", epoch: float) -
     if config.max_update is not None and state.update >= config.max_update:
         return f"update limit (--max-update {config.max_update})"
     if config.patience is not None and state.bad_validations >= config.patience:
-        return f"patience ({state.bad_validations} validations without improvement)"
+        bad = state.bad_validations
+        return f"patience ({bad} validation{'s' * (bad > 1)} without improvement)"
     return ""
 
 

@@ -15,6 +15,7 @@ from builders import store
 from ranks_job import train
 
 from s2st.models.model_files import load_tensors
+from s2st.training.metrics_file import MEASURED
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -32,11 +33,22 @@ SHARED = {
     "criterion": "scheduled_sampling", "teacher_forcing": 0.2, "teacher_forcing_updates": 4,
 }  # fmt: skip
 KINDS = {
-    "adam": {"optimizer": "adam", "lr": 0.02, "criterion": "label_smoothed_cross_entropy"},
+    "adam": {
+        "optimizer": "adam",
+        "lr": 0.02,
+        "criterion": "label_smoothed_cross_entropy",
+        "best_checkpoint_metric": "exact",
+        "log_interval": 2,
+    },
     "sgd": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},  # sparse tables
     "lazy-adam": {"optimizer": "lazy-adam", "lr": 0.02},
     "shared weights": {"optimizer": "lazy-adam", "lr": 0.02, **SHARED},
-    "sharded": {"optimizer": "adam", "lr": 0.02, "clip_norm": 0.0},
+    "sharded": {
+        "optimizer": "adam",
+        "lr": 0.02,
+        "clip_norm": 0.0,
+        "best_checkpoint_metric": "exact",
+    },
     "sharded and shared": {"optimizer": "sgd", "lr": 0.2, **SHARED, "layer_norm": False},
     "compressed": {"optimizer": "sgd", "lr": 0.1, "gradient_compression": "bfloat16"},
     "sharded and clipped": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},
@@ -143,6 +155,24 @@ def runs(tmp_path_factory, data):
 @pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam", "shared weights"])
 def test_two_processes_are_one_that_accumulates(runs, kind):
     assert_same(runs[0] / f"{kind} one", runs[0] / f"{kind} two")
+
+
+@pytest.mark.parametrize("other", ["adam two", "elastic"])
+def test_metrics_are_those_of_one_process(runs, other):
+    """Also where one process was stopped, two continued, and one ended the run."""
+    mine, its = (
+        [json.loads(line) for line in (runs[0] / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("adam one", other)
+    )
+    for record in (*mine, *its):
+        for name in MEASURED:
+            record.pop(name, None)
+    assert mine == its
+
+
+def test_sharded_weights_translate_as_whole_ones(runs):
+    one, two = (files(runs[0] / f"sharded {count}")[2]["history"] for count in ("one", "two"))
+    assert [row["metrics"] for row in one] == [row["metrics"] for row in two]
 
 
 def test_all_ranks_agree_on_where_they_stop(runs):

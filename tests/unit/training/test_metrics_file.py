@@ -94,7 +94,9 @@ def test_each_report_has_a_line_with_its_numbers(tmp_path):
     (batch, *_), loader = run._loader.plan(0), run._loader
     output = run.parts.criterion(run.parts.model, loader.load(batch))
     (output.loss_sum / len(batch)).backward()
-    norm = math.sqrt(sum(float(p.grad.double().square().sum()) for p in run.parts.model.parameters()))
+    norm = math.sqrt(
+        sum(float(p.grad.double().square().sum()) for p in run.parts.model.parameters())
+    )
     run.train()
     *updates, validation = lines(tmp_path)
     nll = float(output.nll_sum.detach()) / output.token_count
