@@ -10,7 +10,7 @@ from s2st_cli import signal_handlers, standard_streams
 
 
 def entry_point() -> None:
-    """Runs the program and exits; installs the signal handlers before the slow imports."""
+    """Run the program and exit; install the signal handlers before the slow imports."""
     try:
         signal_handlers.install()
         standard_streams.guard_streams()
@@ -31,7 +31,7 @@ def entry_point() -> None:
 
 
 def _leave(code: int) -> None:
-    """Exits without cleanup, because nobody would notice a rank that hangs at exit."""
+    """Exit without cleanup, because nobody would notice a rank that hangs at exit."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -13,17 +13,17 @@ from s2st_cli.terminal_output import show_lines
 
 HELP = """Show how much each target word attends to each source word.
 
-The map is that of figure 3 in Bahdanau, Cho and Bengio (2015). It shows line --line of --source
+The map is like figure 3 of Bahdanau, Cho and Bengio (2015). It shows line --line of --source
 with the same line of --target. Without --target, s2st translates the source and shows the best
 translation. The attention of several checkpoints is the mean over the ensemble.
 
-The output is a table with tabs: first the source words, then one line for each target word with
+The output is a tab-separated table: first the source words, then one line for each target word with
 its weights, which sum to 1. </s> stands for the end of a sentence.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     show_lines(analyze_attention(options, extra["source"]))
 
 

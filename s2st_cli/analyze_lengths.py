@@ -17,7 +17,7 @@ HELP = f"""Show BLEU of each HYP against the number of words of the source sente
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     show_lines(analyze_lengths(options.config(CurvesConfig), extra["hyp"], extra["source"]))
 
 

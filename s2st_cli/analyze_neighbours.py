@@ -21,7 +21,7 @@ Each line of output holds the word, a neighbor and their similarity, nearest nei
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     show_lines(analyze_neighbors(options.config(NeighborsConfig), extra["words"]))
 
 

@@ -22,7 +22,7 @@ whose words, split at white space, s2st counts.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     curves, rarity = options.config(CurvesConfig), options.config(RarityConfig)
     show_lines(analyze_rarity(curves, rarity, extra["hyp"], extra["source"]))
 

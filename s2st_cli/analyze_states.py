@@ -13,20 +13,21 @@ from s2st_cli.terminal_output import show_lines
 
 HELP = """Show the final encoder states of PHRASES in two dimensions (PCA).
 
-The plot is that of figure 2 in Sutskever, Vinyals and Le (2014). PHRASES is a file, or - for
+The plot is like figure 2 of Sutskever, Vinyals and Le (2014). PHRASES is a file, or - for
 standard input. Each line is `phrase`, `meaning TAB phrase` or `panel TAB meaning TAB phrase`. s2st
 analyzes each panel separately. The states of several checkpoints are concatenated.
 
-Each line of output repeats the input and adds x and y, with tabs. On stderr, s2st prints the share
-of the variance that the two components hold. If the input gives meanings, s2st also prints mean
-cosine distances: between phrases with the same meaning and between phrases with different meanings.
-It breaks each of them down into pairs with the same words in another order and pairs with other
-words. Last, it prints how often the nearest neighbor of a phrase has the same meaning.
+Each line of output repeats the input and adds x and y, separated by tabs. On stderr, s2st prints
+the share of the variance that the two components hold. If the input gives meanings, s2st also
+prints mean cosine distances: between phrases with the same meaning and between phrases with
+different meanings. It breaks each of them down into pairs with the same words in another order and
+pairs with other words. Finally, it prints how often the nearest neighbor of a phrase has the same
+meaning.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     show_lines(analyze_states(options, extra["phrases"]))
 
 

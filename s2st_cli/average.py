@@ -19,22 +19,23 @@ from s2st_cli.terminal_output import say
     cls=NumberOption,
     type=Number(float, 0, MAX_WEIGHT, open_minimum=True),
     multiple=True,
-    help="weight of each checkpoint, in order; equal when left out",
+    help="weight of each checkpoint, in order; default: equal weights",
 )
 @click.option(
     "--last",
     cls=NumberOption,
     type=Number(int, 1, 1_000_000),
-    help="average the last N numbered checkpoints in the save folder CHECKPOINT of a training",
+    help="average the last N numbered checkpoints of the training run whose save folder is "
+    "CHECKPOINT",
 )
 def command(
     checkpoints: tuple[str, ...], release: str, weight: tuple[float, ...], last: int | None
 ) -> None:
     """Write the mean of the weights of each CHECKPOINT to a new FOLDER.
 
-    The checkpoints must have the same architecture, options, vocabularies and tokenizers, as those
-    of one training have. s2st computes the mean in float64. FOLDER holds no training state, like
-    the output of `s2st export`.
+    The checkpoints must have the same architecture, options, vocabularies and tokenizers, as the
+    checkpoints of one training run do. s2st computes the mean in float64. FOLDER contains no
+    training state, like the output of `s2st export`.
     """
     if last is not None and len(checkpoints) > 1:
         raise UsageError("--last takes one save folder")

@@ -6,14 +6,16 @@ which refuses two things that click accepts silently: an option given twice and 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from s2st.errors import UsageError
+from s2st.errors import S2STError, UsageError
 from s2st.options.option_fields import (
     EMPTY,
+    NONE,
     OptionSpec,
     Range,
     option_specs,
@@ -48,7 +50,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | float:
-        """Converts and checks the number; the error message states the allowed range."""
+        """Convert and check the number; the error message states the allowed range."""
         number = _parsed(self.kind, value, self, param, ctx)
         fault = self.range.fault(number)
         if fault is not None:
@@ -57,15 +59,18 @@ class Number(click.ParamType):  # type: ignore[type-arg]
 
 
 class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """A number whose range the config record checks."""
+    """A number whose range the config record checks, or one of the option's words."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, words: Sequence[str] = ()) -> None:
         self.name = "number"
         self.kind = kind
+        self.words = words
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float:
+    ) -> int | float | str:
+        if value in self.words:
+            return str(value)
         return _parsed(self.kind, value, self, param, ctx)
 
 
@@ -81,6 +86,7 @@ def _parsed(
         return number
     except ValueError:  # Python also refuses integers with more than 4300 digits
         what = "a whole number" if kind is int else "a number"
+        what = " or ".join([what, *getattr(type_, "words", ())])
         type_.fail(f"{shown(value)} is not {what}", param, ctx)
 
 
@@ -121,7 +127,7 @@ class Command(PlainCommand):
     """A command that refuses repeated options, empty values, and outputs that are inputs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the arguments; raises UsageError for repeated options and empty values."""
+        """Parse the arguments; raise UsageError for repeated options and empty values."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if not any(parameter.is_eager for parameter in order):  # such as --help
             for parameter in order:
@@ -139,7 +145,7 @@ class Command(PlainCommand):
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Checks the paths, then runs the command."""
+        """Check the paths, then run the command."""
         check_paths(ctx.params)
         return super().invoke(ctx)
 
@@ -176,6 +182,8 @@ class ConfiguredCommand(Command):
         recipes: named sets of option values for `--recipe`; a config file overrides them.
     """
 
+    config_help = "TOML file of options; the command line overrides it"
+
     def __init__(
         self,
         name: str,
@@ -197,7 +205,7 @@ class ConfiguredCommand(Command):
             click.Option(
                 ["--config"],
                 metavar="FILE",
-                help="TOML file of options; the command line overrides it",
+                help=self.config_help,
             ),
             click.Option(
                 ["--plugin"],
@@ -213,7 +221,7 @@ class ConfiguredCommand(Command):
         return made
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Adds the options of the chosen components, then parses the arguments."""
+        """Add the options of the chosen components, then parse the arguments."""
         for module in _peek_all(args, ["--plugin"]):
             load_plugin(module)
         sources = self._sources(_peek(args, ["--recipe"]), _peek(args, ["--config"]))
@@ -222,8 +230,17 @@ class ConfiguredCommand(Command):
             value = _peek(args, _role_flags(role))
             if value is not None:
                 chosen[role.name] = value
+        for name in self.spec.inherited.options if self.spec.inherited else ():
+            values = _peek_all(args, ["--" + name.replace("_", "-")])
+            if len(values) == 1:  # a second value is an error, which click finds below
+                chosen[name] = values[0]
         sources.append(OptionSource(COMMAND_LINE, chosen))
-        entries = select(self.spec, sources)
+        unread: S2STError | None = None
+        try:
+            entries = select(self.spec, sources)
+        except S2STError as error:  # `invoke` reports it, after the check of all paths
+            unread = error
+            entries = select(replace(self.spec, inherited=None), sources)
         self.params = [*self._fixed_params]
         for role in self.spec.roles:
             self.params.append(_role_option(role))
@@ -237,6 +254,8 @@ class ConfiguredCommand(Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            if unread is not None:
+                raise unread from None
             owner = self._owner(error.option_name)
             if owner is None:
                 raise
@@ -251,7 +270,7 @@ class ConfiguredCommand(Command):
         return None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Resolves all options, checks paths and option effects, then runs the command."""
+        """Resolve all options, check paths and option effects, then run the command."""
         names = {parameter.name for parameter in self._fixed_params}
         given = {
             name: value
@@ -259,6 +278,8 @@ class ConfiguredCommand(Command):
             if name not in names and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
         }
         sources = self._sources(ctx.params.get("recipe"), ctx.params.get("config"))
+        if self.spec.inherited is not None:
+            check_paths({name: ctx.params.get(name) for name in self.spec.inherited.options})
         resolved = resolve(self.spec, [*sources, OptionSource(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
         records = [*resolved.fixed.values(), *resolved.configs.values()]
@@ -283,7 +304,7 @@ class ConfiguredCommand(Command):
         return sources
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the general options, then a section for each chosen component."""
+        """Write the general options, then a section for each chosen component."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -327,7 +348,7 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         text = {True: "yes", False: "no"}.get(default, default) if spec.kind is bool else default
         notes.append(f"default: {text}")
     if spec.numeric and str(spec.range):
-        notes.append(str(spec.range))
+        notes.append(f"{spec.range} or none" if spec.can_be_none and default else str(spec.range))
     if notes:
         help += f"  [{'; '.join(notes)}]"
     if spec.kind is bool:
@@ -339,8 +360,13 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         default=None,
         multiple=spec.repeated,
         help=help,
-        metavar=None if spec.choices else {int: "N", float: "X"}.get(spec.kind, _text(spec.name)),
+        metavar=None if spec.choices else _metavar(spec),
     )
+
+
+def _metavar(spec: OptionSpec) -> str:
+    letter = {int: "N", float: "X"}.get(spec.kind) or _text(spec.name)
+    return "|".join([letter, *spec.words])
 
 
 def _text(name: str) -> str:
@@ -358,7 +384,8 @@ def _text(name: str) -> str:
 def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
-    return _Parsed(spec.kind) if spec.numeric else spec.kind
+    words = (*spec.words, NONE) if spec.can_be_none else spec.words
+    return _Parsed(spec.kind, words) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

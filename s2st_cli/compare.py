@@ -25,7 +25,7 @@ INDENT = 12  # width of the column of names
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job and writes its lines; on a terminal wrapped, with the differences marked."""
+    """Call the job and write its lines; on a terminal, wrap them and mark the differences."""
     write: Callable[[NamedWords], None] | None = None
     for line in compare(options.config(CompareConfig), extra["a"], extra["b"]):
         if not isinstance(line, NamedWords):

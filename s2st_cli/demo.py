@@ -8,7 +8,7 @@ from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.terminal_output import narrate, show_lines
 
-HELP = """Train, translate and rescore on a small English-French corpus that s2st ships.
+HELP = """Train, translate and rescore on a small English-French corpus that ships with s2st.
 
 The demo runs preprocess, train, generate, score and rescore-nbest, and prints every command before
 it runs. It takes a few minutes on two CPU cores.

@@ -21,7 +21,7 @@ of probabilities.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     generate(options, extra["input"], extra["output_file"], JobProgress())
 
 
@@ -32,6 +32,6 @@ command = ConfiguredCommand(
     HELP,
     extra=[
         click.Argument(["input"], default="-"),
-        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="where to write"),
+        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="output file"),
     ],
 )

@@ -16,7 +16,7 @@ class PlainCommand(click.Command):
     """A command that prints its help with `show_page`; the base of all commands and groups."""
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Returns the option `--help`."""
+        """Return the option `--help`."""
         return click.Option(
             self.get_help_option_names(ctx),
             is_flag=True,
@@ -49,7 +49,7 @@ class LazyGroup(PlainCommand, click.Group):
         return list(self.lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports and returns the command; raises UsageError for a misspelled name."""
+        """Import and return the command; raise UsageError for a misspelled name."""
         if cmd_name not in self.lines:
             near = difflib.get_close_matches(cmd_name, self.lines, n=2)
             if near:
@@ -61,6 +61,6 @@ class LazyGroup(PlainCommand, click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the subcommands without importing them."""
+        """List the subcommands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self.lines.items()))

@@ -35,6 +35,7 @@ COMMANDS = {
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",
     "generate": "translate lines of text",
+    "tune-length": "find the best length penalty on a development set",
     "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",
     "rescore-nbest": "rescore SMT n-best lists and choose the best hypotheses",
     "list": "list the architectures, searches and other components",
@@ -43,8 +44,8 @@ COMMANDS = {
     "average": "average the weights of several checkpoints",
     "analyze": "show BLEU by length or rarity, attention, states, nearest words",
     "compare": "compare two systems: paired bootstrap, most changed sentences",
-    "report": "write one HTML file about a study or a training",
-    "demo": "train, translate and rescore on a small corpus that s2st ships",
+    "report": "write one HTML file about a study or a training run",
+    "demo": "train, translate and rescore on a small corpus that ships with s2st",
 }
 EXIT_CLOSED_PIPE = 128 + 13
 
@@ -55,12 +56,12 @@ class _Program(LazyGroup):
     lines = COMMANDS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses the program's own options; `--help` and `--version` write at once."""
+        """Parse the program's own options; `--help` and `--version` write at once."""
         with _hidden_closed_pipe():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Runs the subcommand."""
+        """Run the subcommand."""
         with _hidden_closed_pipe():
             return super().invoke(ctx)
 
@@ -96,7 +97,7 @@ def main() -> None:
 
 
 class _StderrHandler(logging.Handler):
-    """Prints log records on the current `sys.stderr`, which a progress bar replaces for a while.
+    """Handler that prints log records on the current `sys.stderr` (a progress bar may replace it).
 
     It prints each warning once, because a job that reads a file twice logs its warnings twice.
     """
@@ -128,7 +129,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs the program and returns its exit code.
+    """Run the program and return its exit code.
 
     Raises:
         Stopped: a stop signal arrived; only where `signal_handlers.install` was called.
@@ -173,7 +174,7 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _call(arguments: list[str] | None) -> object:
-    """Calls click. An error that a stop signal led to, through a library, becomes Stopped again."""
+    """Call click. An error that a stop signal led to, through a library, becomes Stopped again."""
     try:
         return main.main(args=arguments, prog_name="s2st", standalone_mode=False)
     except Exception as error:
@@ -183,7 +184,7 @@ def _call(arguments: list[str] | None) -> object:
 
 
 def _fail_unforeseen(error: BaseException) -> int:
-    """Prints one line and returns the exit code for exceptions that s2st does not raise itself."""
+    """Print one line and return the exit code for exceptions that s2st does not raise itself."""
     flush_or_drop_stdout()
     if os.environ.get("S2ST_TRACEBACK"):
         raise error
@@ -211,5 +212,5 @@ def _fail_unforeseen(error: BaseException) -> int:
 
 
 def _on_one_line(text: str) -> str:
-    """Joins the lines of a message from click."""
+    """Join the lines of a message from click."""
     return " ".join(text.split())

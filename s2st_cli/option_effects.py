@@ -37,7 +37,7 @@ class Rule:
 def check_effects(
     command: str, given: Collection[str], resolved: Resolved, extra: Mapping[str, Any]
 ) -> None:
-    """Raises UsageError for the first option without effect.
+    """Raise UsageError for the first option without effect.
 
     Args:
         command: name of the command.
@@ -79,16 +79,25 @@ def _scores_lists(values: Values) -> bool:
     return _models(values) > 0 or bool(values["channel_checkpoint"])
 
 
-def _length_is_seen(values: Values) -> bool:
-    by_hand = any(item.startswith("S2STLength=") for item in values["weight"])
-    learned = bool(values["tune"]) or values["weights"] is not None
-    return learned or by_hand or values["output"] == "nbest" or values["report"] is not None
+def _is_seen(feature: str) -> Callable[[Values], bool]:
+    """Whether a feature that has weight 0 by default gets a weight, or is written."""
+
+    def seen(values: Values) -> bool:
+        by_hand = any(item.startswith(f"{feature}=") for item in values["weight"])
+        learned = bool(values["tune"]) or values["weights"] is not None
+        return learned or by_hand or values["output"] == "nbest" or values["report"] is not None
+
+    return seen
+
+
+def _measures(values: Values) -> bool:
+    return bool(values["tune"]) or bool(values["oracle"])
 
 
 def _one_reference(values: Values) -> bool:
     """False if --oracle and --tune name different references of the same lists."""
     tune, oracle = set(values["tune"]), set(values["oracle"])
-    return not tune or values["dev_nbest"] is not None or tune == oracle
+    return not tune or bool(values["dev_nbest"]) or tune == oracle
 
 
 def _has_vectors(values: Values) -> bool:
@@ -116,12 +125,33 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --source-embeddings or --target-embeddings",
         ),
         Rule(
+            ("extend_vocabulary",), lambda v: v["finetune_from"] is not None,
+            "needs --finetune-from CHECKPOINT",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",
         ),
     ),
-    "generate": (_ENSEMBLE,),
+    "generate": (
+        _ENSEMBLE,
+        Rule(
+            ("length_normalization",), lambda v: v.get("lenpen", 1) > 0,
+            "needs --lenpen X: with 0 scores are not normalized",
+        ),
+        Rule(
+            ("temperature", "top_k", "top_p", "sampling_seed"), _is("candidates_from", "sampling"),
+            "needs --candidates-from sampling",
+        ),
+    ),
+    "tune-length": (
+        _ENSEMBLE,
+        Rule(
+            ("nbest", "lenpen"), lambda _: False,
+            "has no effect: the best translation under each length penalty is measured",
+        ),
+    ),
     "score": (
         _ENSEMBLE,
         Rule(
@@ -146,9 +176,25 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --checkpoint: without one, s2st uses the scores in the lists",
         ),
         Rule(
-            ("length_feature",), _length_is_seen,
+            ("length_feature",), _is_seen("S2STLength"),
             "has weight 0 here: add --tune REF, --weight S2STLength=X, --weights FILE, or "
             "--output nbest",
+        ),
+        Rule(
+            ("consensus",), lambda v: v["consensus"] == "none" or _is_seen("S2STConsensus")(v),
+            "has weight 0 here: add --tune REF, --weight S2STConsensus=X, --weights FILE, or "
+            "--output nbest",
+        ),
+        Rule(
+            ("consensus_scale",), lambda v: v["consensus"] != "none",
+            "needs --consensus bleu or chrf",
+        ),
+        Rule(("metric",), _measures, "needs --tune REF or --oracle REF"),
+        Rule(
+            ("tokenize",),
+            lambda v: v["consensus"] == "bleu" or (_measures(v) and v["metric"] != "chrf"),
+            "needs --consensus bleu, or --tune or --oracle with --metric bleu or ter; chrF counts "
+            "characters",
         ),
         Rule(
             ("oracle",), _one_reference,

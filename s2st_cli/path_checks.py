@@ -17,11 +17,12 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
-        "attention", "channel_checkpoint", "checkpoint", "checkpoints", "config", "data",
-        "dev_nbest", "dev_source", "dict", "input", "nbest", "oracle", "phrases", "ref", "run_dir",
-        "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
-        "target_embeddings", "target_sentencepiece", "text", "tgtdict", "train_source", "tsv",
-        "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
+        "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
+        "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest",
+        "oracle", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
+        "source_sentencepiece", "srcdict", "target", "target_embeddings", "target_sentencepiece",
+        "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune", "unk_dictionary",
+        "vectors", "vocabulary", "weights",
     )
 )  # fmt: skip
 LISTS = frozenset({"path"})  # paths separated by ":"
@@ -33,15 +34,16 @@ FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "criterion", "kind", "lang", "lr_scheduler", "members", "memory", "optimizer",
+        "arch", "best_checkpoint_metric", "bleu_tokenize", "criterion", "freeze", "kind", "lang",
+        "lr_scheduler", "members", "memory", "optimizer",
         "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
-        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "weight", "words",
+        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "utility", "weight", "words",
     )
 )  # fmt: skip
 
 
 def check_paths(values: Mapping[str, Any]) -> None:
-    """Refuses an output that is an input or lies within one, and an input without read permission.
+    """Refuse an output that is an input or lies within one, and an input without read permission.
 
     Args:
         values: name -> value of every parameter of the command.

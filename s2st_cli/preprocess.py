@@ -9,14 +9,14 @@ from s2st_cli.click_options import ConfiguredCommand
 
 HELP = """Turn parallel text into a store of ids that `s2st train` reads.
 
-s2st reads PREFIX.LANG files (or .gz, .xz, .bz2), one sentence a line. --tsv - reads source TAB
+s2st reads PREFIX.LANG files (or .gz, .xz, .bz2), one sentence per line. --tsv - reads source TAB
 target lines from standard input. If --srcdict or --tgtdict names a checkpoint or store, s2st also
 takes its tokenizer.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     preprocess(options)
 
 

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class LineObserver(Observer):
-    """Prints one line for every report."""
+    """Observer that prints one line for every report."""
 
     def updated(self, report: UpdateReport) -> None:
-        """Prints the report."""
+        """Print the report."""
         say(update_line(report))
 
     def validated(self, report: ValidationReport) -> None:
-        """Prints the validation."""
+        """Print the validation."""
         for line in validation_lines(report):
             say(line)
 
 
 class BarObserver(Observer):
-    """Shows a rich progress bar with the newest report; validations stay above it as lines."""
+    """Rich progress bar with the newest report; validations stay above it as lines."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -53,11 +53,11 @@ class BarObserver(Observer):
         self._updates: int | None = None
 
     def started(self, update: int, epochs: float | None, updates: int | None) -> None:
-        """Stores the limits of the training, in epochs and updates."""
+        """Store the limits of the training, in epochs and updates."""
         self._epochs, self._updates = epochs, updates
 
     def updated(self, report: UpdateReport) -> None:
-        """Moves the bar towards the limit that is nearer."""
+        """Move the bar towards the limit that is nearer."""
         shares = [0.0]
         if self._epochs:
             shares.append(report.epoch / self._epochs)
@@ -68,7 +68,7 @@ class BarObserver(Observer):
         self.progress.update(self._task, total=1.0, completed=max(shares), description=text)
 
     def validated(self, report: ValidationReport) -> None:
-        """Prints the validation above the bar."""
+        """Print the validation above the bar."""
         for line in validation_lines(report):
             self.progress.console.print(visible(line), highlight=False, markup=False)
 
@@ -80,7 +80,7 @@ class JobProgress(Progress):
         self._bar: RichProgress | None = None
 
     def start(self, label: str, total: int, done: int = 0) -> None:
-        """Shows the bar if stderr is a terminal."""
+        """Show the bar if stderr is a terminal."""
         self.stop(None)
         self._total, self._before = total, done
         self._started = self._reported = time.perf_counter()
@@ -93,7 +93,7 @@ class JobProgress(Progress):
             self._task = self._bar.add_task(label, total=total, completed=done)
 
     def update(self, done: int, text: str) -> None:
-        """Moves the bar, or prints a line if 30 seconds have passed."""
+        """Move the bar, or prints a line if 30 seconds have passed."""
         now = time.perf_counter()
         if self._bar is not None:
             self._bar.update(self._task, completed=done, description=text)
@@ -104,7 +104,7 @@ class JobProgress(Progress):
             say(text)
 
     def stop(self, summary: str | None) -> None:
-        """Removes the bar and prints the summary."""
+        """Remove the bar and print the summary."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

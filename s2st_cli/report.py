@@ -1,4 +1,4 @@
-"""`s2st report`: the folder of a study or a training as one HTML file."""
+"""`s2st report`: the folder of a study or a training run as one HTML file."""
 
 import click
 
@@ -7,7 +7,7 @@ from s2st_cli.click_options import Command
 
 @click.command(cls=Command)
 @click.argument("run_dir")
-@click.option("-o", "--output-file", default="-", metavar="FILE", help="where to write")
+@click.option("-o", "--output-file", default="-", metavar="FILE", help="output file")
 @click.option(
     "--plugin", multiple=True, metavar="MODULE", help="import a module that the model needs"
 )
@@ -20,7 +20,8 @@ def command(
 ) -> None:
     """Write one self-contained HTML file about RUN_DIR.
 
-    RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training.
+    RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training
+    run.
     """
     from s2st.analysis.report import write_report
 

@@ -19,6 +19,9 @@ total, the baseline's total has weight 0.5, and the new features share the other
 --weights and --tune set other weights. Line i of 1-best output belongs to line i of --source; a
 sentence without hypotheses gets an empty line.
 
+Several NBEST files are lists of several systems for the same source. s2st merges them: it joins
+equal hypotheses and keeps each system's features and total apart (System0Total, System1LM0, ...).
+
 Without --checkpoint, s2st uses the scores that an earlier run with --output nbest wrote into the
 lists. This way you can try other weights, tune, and report without scoring again.
 
@@ -29,8 +32,10 @@ the lists could gain.
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
-    rescore_nbest(options, extra["nbest"], extra["source"], extra["output_file"], JobProgress())
+    """Call the job."""
+    rescore_nbest(
+        options, list(extra["nbest"]), extra["source"], extra["output_file"], JobProgress()
+    )
 
 
 command = ConfiguredCommand(
@@ -39,13 +44,13 @@ command = ConfiguredCommand(
     run,
     HELP,
     extra=[
-        click.Argument(["nbest"]),
+        click.Argument(["nbest"], nargs=-1, required=True),
         click.Option(
             ["--source"],
             required=True,
             metavar="FILE",
-            help="source lines; list i belongs to line i, from 0",
+            help="source lines; list i belongs to line i, counted from 0",
         ),
-        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="where to write"),
+        click.Option(["-o", "--output-file"], default="-", metavar="FILE", help="output file"),
     ],
 )

@@ -16,7 +16,7 @@ from s2st_cli.terminal_output import say, show_lines
 HELP = """Score hypothesis files (HYP) against --ref, or sentence pairs under a model.
 
 With --ref, s2st prints sacreBLEU's BLEU, the tokenized BLEU of multi-bleu.perl (the figure of the
-2014 LSTM paper), chrF and, with --ter, TER. Each line says how its figure was computed. sacreBLEU
+2014 LSTM paper), chrF and, with --ter, TER. Each line says how its score was computed. sacreBLEU
 tokenizes both sides with --tokenize; multi-bleu.perl splits them at white space. Several HYP files
 are compared with the first one by paired bootstrap. Without HYP, s2st reads standard input.
 
@@ -27,7 +27,7 @@ log), and prints the perplexity per token, EOS included, on stderr. A language m
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job of the chosen use."""
+    """Call the job of the chosen use."""
     output = extra["output_file"]
     if scores_texts(options, extra["hyp"], output):
         show_lines(score_texts(options.config(ScoreConfig), extra["hyp"]))
@@ -46,7 +46,7 @@ command = ConfiguredCommand(
         click.Argument(["hyp"], nargs=-1),
         click.Option(
             ["-o", "--output-file"], default="-", metavar="FILE",
-            help="where to write the log-probabilities",
+            help="output file for the log-probabilities",
         ),
     ],
 )  # fmt: skip

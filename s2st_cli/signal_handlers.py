@@ -8,13 +8,13 @@ from s2st.process import stop_signals
 
 
 def install() -> None:
-    """Installs the handlers, which stop the running job."""
+    """Install the handlers, which stop the running job."""
     for number in _heard():
         signal.signal(number, _handle)
 
 
 def finish() -> None:
-    """Ignores the signals from now on, so that none changes the exit code during exit."""
+    """Ignore the signals from now on, so that none changes the exit code during exit."""
     for number in _heard():
         signal.signal(number, signal.SIG_IGN)
 

@@ -9,13 +9,13 @@ from s2st.process.pipe_output import PipeOutput, may_block
 
 
 def guard_streams() -> None:
-    """Lets a signal interrupt a write to stdout or stderr that waits for its reader."""
+    """Let a signal interrupt a write to stdout or stderr that waits for its reader."""
     sys.stdout = _guarded(sys.stdout, breaks=True)
     sys.stderr = _guarded(sys.stderr, breaks=False)
 
 
 def prepare_streams() -> None:
-    """Sets the encodings, independently of the environment.
+    """Set the encodings, independently of the environment.
 
     stdout is UTF-8, like all input, even if the locale or PYTHONIOENCODING is ASCII. File names
     that are not UTF-8 are printed unchanged. stderr keeps the encoding of the terminal and escapes

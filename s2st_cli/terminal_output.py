@@ -1,4 +1,4 @@
-"""Writes everything that people read: messages on stderr, tables and help on stdout.
+"""Output that people read: messages on stderr, tables and help on stdout.
 
 The text may come from files, plugins and other libraries. This module escapes the characters that
 control a terminal (escape sequences, writing direction, line ends within a message). Data such as
@@ -24,7 +24,7 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udf
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Escapes control characters as `\\xNN` or `\\uNNNN`, except those in `keep`.
+    """Escape control characters as `\\xNN` or `\\uNNNN`, except those in `keep`.
 
     Bytes of a file name that are not UTF-8 become `\\xNN`, too.
     """
@@ -49,7 +49,7 @@ def own_ranks() -> Ranks:
 
 
 def say(text: str) -> None:
-    """Writes one line to stderr after the program's name and, except on rank 0, the rank.
+    """Write one line to stderr after the program's name and, except on rank 0, the rank.
 
     A closed stderr does not stop the job.
     """
@@ -59,7 +59,7 @@ def say(text: str) -> None:
 
 
 def narrate(text: str) -> None:
-    """Writes lines to stderr without the program's name, keeping line ends."""
+    """Write lines to stderr without the program's name, keeping line ends."""
     if sys.stderr is None:  # print(file=None) would write to stdout
         return
     with contextlib.suppress(OSError, ValueError):
@@ -67,23 +67,23 @@ def narrate(text: str) -> None:
 
 
 def show(*fields: object) -> None:
-    """Writes one line to stdout: the fields, separated by tabs."""
+    """Write one line to stdout: the fields, separated by tabs."""
     _write(visible("\t".join(map(str, fields)), keep="\t"))
 
 
 def show_page(text: str) -> None:
-    """Writes lines to stdout, keeping line ends and tabs."""
+    """Write lines to stdout, keeping line ends and tabs."""
     _write(visible(text, keep="\n\t"))
 
 
 def show_json(record: Any) -> None:
-    """Writes a JSON value to stdout on one line; JSON escapes replace control characters."""
+    """Write a JSON value to stdout on one line; JSON escapes replace control characters."""
     text = json.dumps(record, ensure_ascii=False)
     _write(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def show_lines(lines: Iterable[ReportLine]) -> None:
-    """Writes a job's report to stdout: text as lines, records as JSON lines."""
+    """Write a job's report to stdout: text as lines, records as JSON lines."""
     for line in lines:
         if isinstance(line, str):
             show(line)
@@ -96,7 +96,7 @@ def _write(text: str) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Writes bytes to stdout unchanged.
+    """Write bytes to stdout unchanged.
 
     Raises:
         OutputError: stdout cannot be written.
@@ -109,7 +109,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def flush_stdout() -> None:
-    """Flushes stdout to the file or pipe; raises as `write_bytes`."""
+    """Flush stdout to the file or pipe; raise as `write_bytes`."""
     with _naming_stdout():
         sys.stdout.flush()
 
@@ -132,7 +132,7 @@ def screen() -> TextIO:
 
 
 class _Closed(io.RawIOBase):
-    """Stands in for stdout if the program starts without one (`>&-`)."""
+    """Stand-in for stdout if the program starts without one (`>&-`)."""
 
     def writable(self) -> bool:
         return True
@@ -142,7 +142,7 @@ class _Closed(io.RawIOBase):
 
 
 class DataOutput(io.TextIOBase):
-    """Replaces `sys.stdout` while the program runs: bytes go to stdout, text to stderr.
+    """Replacement of `sys.stdout` while the program runs: bytes go to stdout, text to stderr.
 
     s2st writes its data to `buffer`, the real stdout. What plugins and libraries print goes to
     stderr, so it never mixes with the data.
@@ -157,7 +157,7 @@ class DataOutput(io.TextIOBase):
             self.buffer = cast(BinaryIO, self._made)
 
     def release(self) -> None:
-        """Detaches this object from the real stdout."""
+        """Detach this object from the real stdout."""
         if self._made is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._made.detach()
@@ -172,13 +172,13 @@ class DataOutput(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Writes text that is not data to stderr."""
+        """Write text that is not data to stderr."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(visible(text, keep="\n\t"))
         return len(text)
 
     def flush(self) -> None:
-        """Flushes the data to the file or pipe."""
+        """Flush the data to the file or pipe."""
         self.buffer.flush()
 
     def fileno(self) -> int:
@@ -192,7 +192,7 @@ class DataOutput(io.TextIOBase):
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Replaces closed streams and reserves stdout for data until the context ends."""
+    """Replace closed streams and reserve stdout for data until the context ends."""
     _occupy()
     before = sys.stdout, sys.stderr
     if sys.stderr is None:  # print(file=None) would write to stdout
@@ -210,7 +210,7 @@ def standard_streams() -> Iterator[None]:
 
 
 def _occupy() -> None:
-    """Opens file descriptors 0 to 2 if they are closed, so that no data file gets one of them."""
+    """Open file descriptors 0 to 2 if they are closed, so that no data file gets one of them."""
     number = os.open(os.devnull, os.O_RDWR)
     while number <= 2:
         number = os.open(os.devnull, os.O_RDWR)
@@ -218,7 +218,7 @@ def _occupy() -> None:
 
 
 def drop_stdout() -> None:
-    """Redirects stdout to /dev/null, so that the flush at exit does not fail on a closed pipe."""
+    """Redirect stdout to /dev/null, so that the flush at exit does not fail on a closed pipe."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -226,7 +226,7 @@ def drop_stdout() -> None:
 
 
 def flush_or_drop_stdout() -> None:
-    """Flushes stdout if possible; otherwise drops the rest of its data."""
+    """Flush stdout if possible; otherwise drop the rest of its data."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -9,7 +9,7 @@ from s2st.jobs.train_ngram import NGRAM_SPEC, train_ngram
 from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 
-HELP = """Train an n-gram language model on TEXT files, one sentence a line.
+HELP = """Train an n-gram language model on TEXT files, one sentence per line.
 
 The files may be compressed; - is standard input. s2st estimates an interpolated model with modified
 Kneser-Ney smoothing, like KenLM's lmplz, and writes it as an ARPA file. `score`, `generate` and
@@ -18,7 +18,7 @@ Kneser-Ney smoothing, like KenLM's lmplz, and writes it as an ARPA file. `score`
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
-    """Calls the job."""
+    """Call the job."""
     train_ngram(options, extra["text"], extra["output_file"])
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from s2st.rescoring.line_search import TuningList
+from s2st.rescoring.tuning_lists import TuningList
 
 
 def random_lists(seed: int, features: int, lists: int = 8, size: int = 12) -> list[TuningList]:

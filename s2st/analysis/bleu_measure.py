@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2st.jobs.text_metrics import bleu_metric, tokenized_bleu
+from s2st.jobs.text_metrics import bleu_metric, sacrebleu_words, tokenized_bleu
 from s2st.rescoring.bleu_statistics import (
     ORDERS,
     Floats,
@@ -62,9 +62,9 @@ class Measure:
         """
         if self.tokenize is None:
             return str
-        tokenizer = bleu_metric(self.tokenize, lowercase=False).tokenizer
+        words = sacrebleu_words(self.tokenize)
         # sacreBLEU splits at Python's white space, our statistics at ASCII white space only
-        return lambda line: " ".join(tokenizer(line.rstrip()).split())
+        return lambda line: " ".join(words(line))
 
     def statistics(
         self, systems: Sequence[Sequence[str]], references: Sequence[Sequence[str]]

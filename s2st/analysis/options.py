@@ -18,14 +18,14 @@ class CompareConfig:
     """Texts, metric and output of `compare`."""
 
     ref: tuple[str, ...] = option((), _REF_HELP, flags=("-r",))
-    source: str | None = option(None, "source lines to show with the sentences")
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    source: str | None = option(None, "source lines, to show them with the sentences")
+    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; use none for tokenized text")
     samples: int = option(
         1000, "number of resamplings of the paired bootstrap", minimum=1, maximum=1_000_000
     )
     count: int = option(
         10,
-        "number of improved sentences to show, and of worsened ones",
+        "how many improved sentences to show, and how many worsened ones",
         minimum=0,
         maximum=1_000_000,
     )
@@ -90,7 +90,7 @@ class NeighborsConfig:
     vectors: str | None = option(None, "text file of word vectors; may be compressed")
     side: str | None = option(
         None,
-        "embedding table of the checkpoint; left out, source, or target for a language model",
+        "embedding table of the checkpoint; default: source; target for a language model",
         choices=("source", "target"),
     )
     count: int = option(10, "number of neighbors of each word", minimum=1, maximum=1_000_000)

@@ -22,12 +22,15 @@ class SourceBatch:
         lengths: (B,) int64 lengths including EOS, on the CPU.
         line_ids: index of each sentence in its file or split, from 0.
         prefixes: target ids with which each sentence's hypotheses start; empty without prompts.
+        constraints: phrases of target ids that each sentence's hypotheses must contain; empty if
+            no sentence has any.
     """
 
     tokens: torch.Tensor
     lengths: torch.Tensor
     line_ids: tuple[int, ...]
     prefixes: tuple[tuple[int, ...], ...] = ()
+    constraints: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
     def __len__(self) -> int:
         return self.tokens.shape[0]

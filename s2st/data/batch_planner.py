@@ -1,6 +1,7 @@
 """Batch planner: which sentences form which batch, as a function of lengths and seed only."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,24 +9,44 @@ import numpy.typing as npt
 from s2st.options.option_fields import option
 
 Indices = npt.NDArray[np.int64]
+AUTO = "auto"
+DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE = 64, 1_000_000
 
 
 @dataclass(frozen=True)
 class BatchingConfig:
     """Options for size and order of batches."""
 
-    batch_size: int = option(64, "sentence pairs per batch", minimum=1, maximum=1_000_000)
-    max_tokens: int | None = option(
+    batch_size: int | None = option(
         None,
-        "second limit of a batch: padded tokens of its larger side",
+        f"sentence pairs per batch; default: {DEFAULT_BATCH_SIZE}, or no limit with --max-tokens",
+        minimum=1,
+        maximum=MAX_BATCH_SIZE,
+    )
+    max_tokens: int | Literal["auto"] | None = option(
+        None,
+        "padded tokens of the larger side of a batch; auto: measure how many fit the memory, and "
+        "leave enough updates per epoch",
         minimum=1,
         maximum=1_000_000_000,
+        words=(AUTO,),
     )
     batching: str = option(
         "bucketed",
-        "sentences of a batch: of similar length, or random",
+        "batches of sentences of similar length, or of random sentences",
         choices=("bucketed", "random"),
     )
+
+    def limits(self) -> tuple[int, int | None]:
+        """Return the largest number of sentences and of padded tokens of a batch.
+
+        Raises:
+            ValueError: `max_tokens` is still "auto".
+        """
+        if isinstance(self.max_tokens, str):
+            raise ValueError("measure max_tokens first")
+        default = DEFAULT_BATCH_SIZE if self.max_tokens is None else MAX_BATCH_SIZE
+        return self.batch_size or default, self.max_tokens
 
 
 def plan_batches(
@@ -83,17 +104,17 @@ def plan_in_order(lengths: Indices, config: BatchingConfig) -> list[Indices]:
 
 def cut(order: Indices, lengths: Indices, config: BatchingConfig) -> list[Indices]:
     """Cut a sequence of sentences into batches within both limits; one sentence always fits."""
-    if config.max_tokens is None:
-        size = config.batch_size
+    size, max_tokens = config.limits()
+    if max_tokens is None:
         return [order[start : start + size] for start in range(0, len(order), size)]
     batches = []
     start = 0
     while start < len(order):
         first = int(lengths[order[start]]) + 1  # EOS
-        most = max(1, min(config.batch_size, config.max_tokens // first))
+        most = max(1, min(size, max_tokens // first))
         widths = np.maximum.accumulate(lengths[order[start : start + most]]) + 1
         padded = widths * np.arange(1, len(widths) + 1)  # tokens of the first 1, 2, ... sentences
-        end = start + max(1, int(np.searchsorted(padded, config.max_tokens, side="right")))
+        end = start + max(1, int(np.searchsorted(padded, max_tokens, side="right")))
         batches.append(order[start:end])
         start = end
     return batches

@@ -22,6 +22,7 @@ from s2st.data.id_writer import SideWriter, ids_path, read_id_chunks
 from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
 from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
+from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
 from s2st.data.validation_text import VALIDATION, with_text_kept
 from s2st.errors import DataError, UsageError
 from s2st.process import durable_files, durable_folders
@@ -29,9 +30,9 @@ from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
-from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
     ABSENT,
+    MODEL_KINDS,
     TokenizerSpec,
     read_model,
     save_models,
@@ -122,7 +123,7 @@ class _Preprocessing:
         if tsv is not None and any(self._needs_model(side) for side in (0, 1)):
             tsv = self._spool(tsv)  # the text is read twice, which a pipe does not allow
         for side in (0, 1):
-            if self.specs[side].name == "sentencepiece" and self.specs[side].model is None:
+            if self.specs[side].name in MODEL_KINDS and self.specs[side].model is None:
                 self.specs[side] = self._with_model(side, tsv)
         tokenizers = [spec.build() for spec in self.specs]
         remarks = (remark for tokenizer in tokenizers for remark in tokenizer.remarks())
@@ -146,13 +147,13 @@ class _Preprocessing:
 
     def _needs_model(self, side: int) -> bool:
         spec, path = self.specs[side], self.models_given[side]
-        return spec.name == "sentencepiece" and spec.model is None and path is None
+        return spec.name in MODEL_KINDS and spec.model is None and path is None
 
     def _with_model(self, side: int, tsv: str | None) -> TokenizerSpec:
         spec, path = self.specs[side], self.models_given[side]
         if path is not None:
-            return replace(spec, model=read_model(path))
-        log.info("training SentencePiece for %s", spec.language)
+            return checked_spec(replace(spec, model=read_model(path, spec.name)), path)
+        log.info("training %s for %s", shown_name(spec.name), spec.language)
         if self.config.joined_dictionary:
             if side == 1 and self.specs[0].model is not None:
                 return replace(spec, model=self.specs[0].model)
@@ -162,8 +163,8 @@ class _Preprocessing:
         else:
             lines = (pair[side] for pair in self._training_pairs(tsv))
             language = spec.language
-        arguments = (spec.config, language)
-        return replace(spec, model=run_in_subprocess(train_sentencepiece, lines, arguments))
+        arguments = (spec.name, spec.config, language)
+        return replace(spec, model=run_in_subprocess(train_model, lines, arguments))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"
@@ -285,16 +286,17 @@ class _Preprocessing:
         return vocabularies
 
     def _warn_foreign_words(self, side: int, path: str, vocabulary: Vocabulary | None) -> None:
-        """Warn of a dict file's words that the side's SentencePiece model never produces."""
+        """Warn of a dict file's words that the side's trained model never produces."""
         pieces = self.pieces[side]
         if pieces is None or vocabulary is None or Path(path).is_dir():
             return
         foreign = len(set(vocabulary.tokens[len(SPECIALS) :]).difference(pieces))
         if foreign:
             log.warning(
-                "%s: %s of its %s words are not pieces of the SentencePiece model of %s, so no "
-                "text contains them", path, f"{foreign:,}",
-                f"{len(vocabulary) - len(SPECIALS):,}", self.languages[side],
+                "%s: %s of its %s words are not pieces of the %s model of %s, so no text contains "
+                "them", path, f"{foreign:,}", f"{len(vocabulary) - len(SPECIALS):,}",
+                shown_name(self.specs[side].name),
+                self.languages[side],
             )  # fmt: skip
 
     def _check_joined(self) -> None:
@@ -307,10 +309,11 @@ class _Preprocessing:
                 "dictionary for both"
             )
         if self.vocabularies[0] is None and self.pieces[0] != self.pieces[1]:
-            raise UsageError(
-                "--joined-dictionary needs one SentencePiece model: give the same file as "
-                "--source-sentencepiece and --target-sentencepiece"
-            )
+            remedy = "give one --tokenizer-json"
+            if self.specs[0].name == "sentencepiece":
+                remedy = "give the same file as --source-sentencepiece and --target-sentencepiece"
+            name = shown_name(self.specs[0].name)
+            raise UsageError(f"--joined-dictionary needs one {name} model: {remedy}")
 
     def _build_vocabularies(self, counts: list[dict[str, int]]) -> None:
         """Build the vocabularies that the user did not give.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from s2st.errors import UsageError
 from s2st.options.option_fields import option
-from s2st.text.tokenizers import ABSENT, TokenizerSpec
+from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class PreprocessConfig:
     source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
     target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
     only_target: bool = option(
-        False, "text of one language, for a language model; give -t without -s"
+        False, "the text has one language, for a language model; give -t without -s"
     )
     trainpref: str | None = option(
         None, "training text: PREFIX.LANG, or PREFIX.LANG.gz, .xz or .bz2"
@@ -27,16 +27,22 @@ class PreprocessConfig:
     )
     destdir: str = option("data-bin", "folder to write; must not exist")
     nwordssrc: int | None = option(
-        None, "size of the source vocabulary: most frequent words", minimum=0, maximum=100_000_000
+        None, "keep only the N most frequent source words", minimum=0, maximum=100_000_000
     )
     nwordstgt: int | None = option(
-        None, "size of the target vocabulary: most frequent words", minimum=0, maximum=100_000_000
+        None, "keep only the N most frequent target words", minimum=0, maximum=100_000_000
     )
     thresholdsrc: int = option(
-        0, "treat source words of lower frequency as unknown", minimum=0, maximum=1_000_000_000
+        0,
+        "treat source words that occur fewer than N times as unknown",
+        minimum=0,
+        maximum=1_000_000_000,
     )
     thresholdtgt: int = option(
-        0, "treat target words of lower frequency as unknown", minimum=0, maximum=1_000_000_000
+        0,
+        "treat target words that occur fewer than N times as unknown",
+        minimum=0,
+        maximum=1_000_000_000,
     )
     srcdict: str | None = option(
         None, "use the source vocabulary of this dict file, checkpoint or store"
@@ -51,6 +57,16 @@ class PreprocessConfig:
     target_sentencepiece: str | None = option(
         None, "use this SentencePiece model for the target instead of training one"
     )
+    bpe_codes: tuple[str, ...] = option(
+        (),
+        "use this codes file of subword-nmt instead of learning one; give it once for both sides, "
+        "or twice: source, then target",
+    )
+    tokenizer_json: tuple[str, ...] = option(
+        (),
+        "use this tokenizer.json of Hugging Face instead of training one; once for both sides, or "
+        "twice: source, then target",
+    )
     max_length: int = option(
         250,
         "skip training pairs with more tokens than this on either side",
@@ -60,7 +76,7 @@ class PreprocessConfig:
     workers: int = option(1, "number of tokenizer processes", minimum=1, maximum=256)
     encoding_errors: str = option(
         "strict",
-        "for bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
+        "on bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
         choices=("strict", "replace"),
     )
 
@@ -113,14 +129,35 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
 def models_given(
     config: PreprocessConfig, source: TokenizerSpec, target: TokenizerSpec
 ) -> tuple[str | None, str | None]:
-    """Return the SentencePiece model file that the user gave for each side, if any.
+    """Return the trained model's file that the user gave for each side, if any.
 
     Raises:
         UsageError: a side cannot use its model file, or a limit of its vocabulary.
     """
+    specs = (source, target)
+    for spec, short in zip(specs, ("src", "tgt"), strict=True):
+        size = MODEL_KINDS[spec.name].size if spec.name in MODEL_KINDS else ""
+        for name in _limits(config, short) if size else ():
+            raise UsageError(
+                f"--{name} cannot be combined with --tokenizer {spec.name}: the vocabulary has all "
+                f"pieces of the model; set their number by {size}"
+            )
+    models = list(_sentencepiece_files(config, specs))
+    for name, files in (("subword-nmt", config.bpe_codes), ("huggingface", config.tokenizer_json)):
+        for side, path in enumerate(_shared_files(config, specs, name, files)):
+            models[side] = path or models[side]
+    if config.joined_dictionary:  # one vocabulary needs one model
+        return models[0] or models[1], models[1] or models[0]
+    return models[0], models[1]
+
+
+def _sentencepiece_files(
+    config: PreprocessConfig, specs: tuple[TokenizerSpec, TokenizerSpec]
+) -> tuple[str | None, str | None]:
+    """Return the files of --source-sentencepiece and --target-sentencepiece; raise UsageError."""
     models = config.source_sentencepiece, config.target_sentencepiece
     sides = (("source", "src"), ("target", "tgt"))
-    for path, spec, (side, short) in zip(models, (source, target), sides, strict=True):
+    for path, spec, (side, short) in zip(models, specs, sides, strict=True):
         if path is not None and spec.name != "sentencepiece":
             raise UsageError(
                 f"--{side}-sentencepiece needs --tokenizer sentencepiece, but the tokenizer of "
@@ -131,15 +168,40 @@ def models_given(
                 f"--{side}-sentencepiece cannot be combined with --{short}dict "
                 f"{getattr(config, short + 'dict')}, which contains a model"
             )
-        for name in _limits(config, short):
-            if spec.name == "sentencepiece":
-                raise UsageError(
-                    f"--{name} cannot be combined with --tokenizer sentencepiece: the vocabulary "
-                    "has all pieces of the model; set their number by --sentencepiece-vocab-size"
-                )
-    if config.joined_dictionary:  # one vocabulary needs one model
-        return models[0] or models[1], models[1] or models[0]
     return models
+
+
+def _shared_files(
+    config: PreprocessConfig,
+    specs: tuple[TokenizerSpec, TokenizerSpec],
+    name: str,
+    files: tuple[str, ...],
+) -> tuple[str | None, str | None]:
+    """Return each side's file of a repeatable option; raise UsageError.
+
+    One file is for every side that has this tokenizer and no model yet.
+
+    Args:
+        name: the tokenizer that reads the files.
+        files: what the user gave.
+    """
+    flag = {"subword-nmt": "--bpe-codes", "huggingface": "--tokenizer-json"}[name]
+    if not files:
+        return None, None
+    if len(files) > (1 if config.only_target else 2):
+        most = "once with --only-target" if config.only_target else "once or twice"
+        raise UsageError(f"{flag} can be given {most}, not {len(files)} times")
+    open_sides = [spec.name == name and spec.model is None for spec in specs]
+    if not any(open_sides):
+        reason = f"needs --tokenizer {name}"
+        if any(spec.name == name for spec in specs):
+            reason = "has no effect: --srcdict and --tgtdict contain models"
+        raise UsageError(f"{flag} {reason}")
+    if len(files) == 2 and not all(open_sides):
+        raise UsageError(f"{flag} is given twice, but only one side can use it")
+    wanted = (files[0], files[-1])
+    source, target = (f if is_open else None for f, is_open in zip(wanted, open_sides, strict=True))
+    return source, target
 
 
 def _limits(config: PreprocessConfig, side: str) -> list[str]:

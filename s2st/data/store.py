@@ -36,6 +36,7 @@ class Side:
         words: size of the vocabulary, to check ids; None skips the check.
         path: file of the ids, for messages.
         backwards: whether sentences are returned from the last word to the first.
+        table: id of another vocabulary for each id; None for the ids of the store.
     """
 
     ids: npt.NDArray[np.int32]
@@ -43,13 +44,22 @@ class Side:
     words: int | None = None
     path: str | None = None
     backwards: bool = False
+    table: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> npt.NDArray[np.int32]:
-        words = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        words = self.translated(self.ids[self.offsets[index] : self.offsets[index + 1]])
         return words[::-1] if self.backwards else words
+
+    def with_ids(self, table: npt.NDArray[np.int64]) -> "Side":
+        """Return the same words with the ids of another vocabulary: table[id] for each id."""
+        return replace(self, table=table)
+
+    def translated(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return ids as this side gives them, from ids of the store."""
+        return ids if self.table is None else self.table[ids].astype(np.int32)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Return the number of words of every sentence, without EOS."""

@@ -1,4 +1,4 @@
-"""The job of `s2st demo`: trains, translates and rescores on a small corpus.
+"""The job of `s2st demo`: train, translate and rescore on a small corpus.
 
 It runs the program's own commands, as a user types them, each in a process of its own.
 """
@@ -32,7 +32,7 @@ class DemoConfig:
 
     dir: str = option(
         "s2st-demo",
-        "folder to create; it keeps all data, models and translations",
+        "folder to create; it will hold all data, models and translations",
     )
     train_size: int = option(20_000, "training pairs", minimum=1, maximum=MAX_PAIRS)
     test_size: int = option(
@@ -104,7 +104,7 @@ class _Demo:
         self.narrate = narrate
 
     def write_corpus(self, train_size: int, test_size: int) -> None:
-        """Writes data/{train,valid,test}.{en,fr}."""
+        """Write data/{train,valid,test}.{en,fr}."""
         durable_folders.refuse_existing(self.folder)
         try:
             corpus = read_corpus(train_size, test_size, test_size)
@@ -132,7 +132,7 @@ class _Demo:
             durable_files.write_file(data / f"{name}.{suffix}", ("\n".join(lines) + "\n").encode())
 
     def call(self, arguments: str) -> str:
-        """Narrates and runs one s2st command; returns its stdout. Raises S2STError if it fails."""
+        """Narrate and run one s2st command; return its stdout. Raise S2STError if it fails."""
         self.narrate(f"\n$ s2st {arguments}")
         words = [sys.executable, "-m", "s2st_cli", *shlex.split(arguments)]
         with subprocess.Popen(
@@ -149,7 +149,7 @@ class _Demo:
         return output
 
     def train(self, config: DemoConfig) -> None:
-        """Trains a weak baseline (another cell, half the epochs) and two LSTMs."""
+        """Train a weak baseline (another cell, half the epochs) and two LSTMs."""
         train = f"train bin {SMALL} --seed {config.seed} --log-interval 200"
         weak = max(1, config.max_epoch // 2)
         self.call(f"{train} --arch gru --max-epoch {weak} --save-dir baseline")
@@ -158,7 +158,7 @@ class _Demo:
             self.call(f"{train} {arch} --save-dir {name}")
 
     def translate(self) -> None:
-        """Translates the test set with every model, and rescores the baseline's n-best lists."""
+        """Translate the test set with every model, and rescore the baseline's n-best lists."""
         for name in (*MODELS, "ensemble"):
             self.call(f"generate {_models(name)} --beam 5 -o {name}.fr data/test.en")
         self.call(
@@ -172,7 +172,7 @@ class _Demo:
             )
 
     def show_samples(self) -> None:
-        """Narrates a few test sentences with the systems' translations."""
+        """Narrate a few test sentences with the systems' translations."""
         names = ["data/test.en", "data/test.fr", "baseline.fr", "ensemble.fr"]
         columns = [(self.folder / name).read_text("utf-8").split("\n") for name in names]
         self.narrate("")

@@ -45,7 +45,7 @@ def scores_texts(options: Resolved, hyps: Sequence[str], output: str) -> bool:
 
 
 def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine]:
-    """Scores hypothesis files and compares several of them with the first by paired bootstrap.
+    """Score hypothesis files and compare several of them with the first by paired bootstrap.
 
     Args:
         config: references, metrics and form of the output.

@@ -12,7 +12,7 @@ log = logging.getLogger("s2st")
 
 
 def export(checkpoint: str, release: str) -> None:
-    """Copies the model files of a checkpoint to a new folder.
+    """Copy the model files of a checkpoint to a new folder.
 
     Args:
         checkpoint: the checkpoint folder.

@@ -21,6 +21,7 @@ from s2st.jobs.scoring_job_files import (
     count_lines,
     models_identity,
     open_queue,
+    refuse_shared_stdin,
     require_checkpoints,
 )
 from s2st.options.resolution import Resolved
@@ -56,11 +57,15 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     inputs = {"INPUT": source}
     if config.unk_dictionary is not None:
         inputs["--unk-dictionary"] = config.unk_dictionary
+    for name in ("prefix", "constraints"):
+        if getattr(config, name) is not None:
+            inputs[f"--{name}"] = getattr(config, name)
     files = JobFiles(inputs, output)
     _check(options, files)
     ranks = files.join_ranks()
     import_torch()
     from s2st.jobs.attention_alignments import open_alignments, read_dictionary
+    from s2st.jobs.translation_demands import Demands
     from s2st.jobs.translation_formats import FORMATS
     from s2st.jobs.translation_tasks import plan
     from s2st.jobs.work_queue import in_order
@@ -78,7 +83,8 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
         )
         scorer = _load(options, device, search)
         detokenize = config.detokenize and not _keeps_tokens(config, scorer)
-        tasks = plan(scorer, search, chunks, config.batch_size, detokenize, dictionary)
+        demands = Demands(scorer, config.prefix, config.constraints, config.encoding_errors)
+        tasks = plan(scorer, search, chunks, config.batch_size, detokenize, dictionary, demands)
         records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)
         first = next(records, None)  # an error in the first line must leave the output unchanged
         if not ranks.first:
@@ -101,6 +107,7 @@ def _check(options: Resolved, files: JobFiles) -> None:
         raise UsageError("--alignments needs a file: translations go to standard output")
     if config.unk_dictionary is not None and not config.replace_unk:
         raise UsageError("--unk-dictionary needs --replace-unk")
+    refuse_shared_stdin(*files.inputs.values())
     outputs = [files.output, *([] if config.alignments is None else [config.alignments])]
     inputs = [*files.inputs.values(), *options.config(ModelsConfig).paths()]
     check_destinations(outputs, [], inputs)

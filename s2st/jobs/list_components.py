@@ -5,13 +5,14 @@ from typing import Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.errors import UsageError
-from s2st.jobs.train import RECIPES
+from s2st.jobs.training_recipes import RECIPES
 from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.option_fields import OptionSpec, option_specs, shown
 from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
+from s2st.search.utilities import UTILITIES
 from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.optimizers import OPTIMIZERS
@@ -20,6 +21,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "architectures": ARCHITECTURES,
     "criteria": CRITERIA,
     "searches": SEARCHES,
+    "utilities": UTILITIES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "tokenizers": TOKENIZERS,
@@ -46,7 +48,7 @@ ALIASES = {
 def list_components(
     kind: str | None, with_options: bool = False, plugins: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Lists the registered components, those of installed plugins included.
+    """List the registered components, those of installed plugins included.
 
     Args:
         kind: one of KINDS or ALIASES; None for all kinds.

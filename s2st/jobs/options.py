@@ -8,7 +8,7 @@ from s2st.options.resolution import CommandSpec, Role
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import RanksConfig
 from s2st.rescoring.registry import TUNERS
-from s2st.search.registry import SEARCHES
+from s2st.search.registry import SEARCHES, BeamConfig
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,27 @@ class TranslateConfig:
 
     batch_size: int | None = option(
         None,
-        "sentences per batch; default: as many as give about 2,000 hypotheses",
+        "sentences per batch; default: enough for about 2,000 hypotheses",
         minimum=1,
         maximum=1_000_000,
     )
     buffer_size: int = option(
         4096,
-        "lines to read ahead and sort by length; lines from a pipe are answered without waiting",
+        "lines to read ahead and sort by length; lines from a pipe are translated at once",
         minimum=1,
         maximum=10_000_000,
     )
     format: str = option(
         "text", "output: text, Moses n-best lists, or JSON lines", choices=("text", "moses", "json")
+    )
+    prefix: str | None = option(
+        None,
+        "file of prefixes: line i begins the translation of line i; an empty line leaves it free",
+    )
+    constraints: str | None = option(
+        None,
+        "file of phrases: those of line i, separated by tabs, must occur in the translation of "
+        "line i",
     )
     detokenize: bool = option(True, "detokenize the output with the checkpoint's tokenizer")
     alignments: str | None = option(
@@ -66,16 +75,16 @@ class TranslateConfig:
         "source-target pairs counted from 0",
     )
     replace_unk: bool = option(
-        False, "replace each <unk> by the source word with the largest attention weight"
+        False, "replace each <unk> with the source word of the largest attention weight"
     )
     unk_dictionary: str | None = option(
         None, "with --replace-unk: file of translations of source words, lines `source target`"
     )
     resume: bool = option(
-        False, "continue a stopped run: use the results that are beside its --output-file"
+        False, "continue a stopped run: reuse the results that it left next to its --output-file"
     )
     encoding_errors: str = option(
-        "strict", "for bad UTF-8: stop, or replace it by U+FFFD", choices=("strict", "replace")
+        "strict", "on invalid UTF-8: stop, or replace it with U+FFFD", choices=("strict", "replace")
     )
 
 
@@ -99,6 +108,18 @@ class RescoreConfig:
         "S2STChannel0, S2STChannel1, ...; repeatable",
     )
     length_feature: bool = option(False, "add the number of words as a feature")
+    consensus: str = option(
+        "none",
+        "add the BLEU or chrF of a hypothesis against the other hypotheses of its list as a "
+        "feature; needs no model",
+        choices=("none", "bleu", "chrf"),
+    )
+    consensus_scale: float = option(
+        1.0,
+        "sharpness of the probabilities in --consensus; 0 weighs all hypotheses equally",
+        minimum=0,
+        maximum=1000,
+    )
     normalize: str = option(
         "none",
         "list: divide each feature by its standard deviation within the lists before weighting",
@@ -106,21 +127,32 @@ class RescoreConfig:
     )
     weight: tuple[str, ...] = option(
         (),
-        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength; "
+        "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength, "
+        "S2STConsensus; "
         "default: equal weight for the baseline and the mean of the models",
     )
     weights: str | None = option(None, "read weights from this Moses weights file")
     weights_out: str | None = option(None, "write the final weights to this file")
     tune: tuple[str, ...] = option(
-        (), "tune the weights on the development lists; REF is their reference; repeatable"
+        (), "tune the weights on the development lists, whose reference this is; repeatable"
     )
-    dev_nbest: str | None = option(None, "development lists; default: NBEST")
+    metric: str = option(
+        "bleu", "metric that --tune maximizes and reports show", choices=("bleu", "chrf", "ter")
+    )
+    tokenize: str = option(
+        "none",
+        "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
+        "or zh; none for tokenized text",
+    )
+    dev_nbest: tuple[str, ...] = option(
+        (), "development lists; default: NBEST; repeatable, one file for each NBEST"
+    )
     dev_source: str | None = option(None, "source lines of the development lists")
     folds: int = option(
         5, "folds of the cross-validated gain that tuning reports", minimum=2, maximum=10_000
     )
     oracle: tuple[str, ...] = option(
-        (), "reference of NBEST: report the headroom (oracle, worst, curve); repeatable"
+        (), "reference of NBEST: report the headroom (oracle, worst choice, curve); repeatable"
     )
     report: str | None = option(None, "write the reports to this JSON file")
     output: str = option(
@@ -129,18 +161,18 @@ class RescoreConfig:
         choices=("1best", "nbest", "words"),
     )
     resume: bool = option(
-        False, "continue a stopped run: use the scores that are beside its --output-file"
+        False, "continue a stopped run: reuse the scores that it left next to its --output-file"
     )
     shard: str | None = option(
         None,
         "I/N: rescore only part I of N of the lists; the concatenated outputs of all parts equal "
-        "those of one run",
+        "the output of one run",
     )
     max_rows: int = option(
         2048, "hypotheses per decoder step; limits the memory", minimum=1, maximum=1_000_000
     )
     encoding_errors: str = option(
-        "strict", "for bad UTF-8: stop, or replace it by U+FFFD", choices=("strict", "replace")
+        "strict", "on invalid UTF-8: stop, or replace it with U+FFFD", choices=("strict", "replace")
     )
 
 
@@ -152,9 +184,9 @@ class ScoreConfig:
     source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
     resume: bool = option(False, "continue a stopped run that wrote the same --output-file")
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; use none for tokenized text")
     lowercase: bool = option(
-        False, "lowercase both sides for both BLEU scores; chrF stays cased, TER uncased"
+        False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
     ter: bool = option(False, "also compute TER; slow on long files")
     json: bool = option(False, "write JSON lines")
@@ -163,9 +195,37 @@ class ScoreConfig:
     )
 
 
+@dataclass(frozen=True)
+class TuneLengthConfig:
+    """The development set and the length penalties of `tune-length`."""
+
+    source: str | None = option(None, "source lines of the development set")
+    ref: tuple[str, ...] = option((), "reference of the development set; repeatable", flags=("-r",))
+    max_lenpen: float = option(2.0, "largest length penalty to try", minimum=0, maximum=10)
+    lenpen_step: float = option(
+        0.1, "distance between the penalties that are tried", minimum=0.01, maximum=10
+    )
+    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    batch_size: int | None = option(
+        None,
+        "sentences per batch; default: as many as give about 2,000 hypotheses",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    json: bool = option(False, "write JSON lines")
+
+    def lenpens(self) -> list[float]:
+        """Return the penalties, from 0 to `max_lenpen`."""
+        count = int(self.max_lenpen / self.lenpen_step + 1e-9)
+        return [round(i * self.lenpen_step, 10) for i in range(count + 1)]
+
+
 GENERATE_SPEC = CommandSpec(
     fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
+)
+TUNE_LENGTH_SPEC = CommandSpec(
+    fixed=(ModelsConfig, TuneLengthConfig, BeamConfig, ScoringDeviceConfig, RanksConfig)
 )
 SCORE_SPEC = CommandSpec(fixed=(ModelsConfig, ScoreConfig, ScoringDeviceConfig, RanksConfig))
 RESCORE_SPEC = CommandSpec(

@@ -19,7 +19,7 @@ log = logging.getLogger("s2st")
 
 
 def preprocess(options: Resolved) -> PreprocessReport | None:
-    """Writes the store and logs its counts.
+    """Write the store and log its counts.
 
     The first of several ranks does all the work, with as many worker processes as its machine
     has ranks.

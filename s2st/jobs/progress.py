@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Receives the progress of a job; this base class shows nothing."""
+    """Receiver of the progress of a job; this base class shows nothing."""
 
     def start(self, label: str, total: int, done: int = 0) -> None:
         """Start counting.
@@ -30,7 +30,7 @@ class Progress:
 
 
 class LineMeter:
-    """Counts the lines that all ranks of a job have finished.
+    """Counter of the lines that all ranks of a job have finished.
 
     Args:
         ranks: this process among the ranks of the job.
@@ -70,7 +70,7 @@ class LineMeter:
 
 
 class _ListMeter:
-    """Counts scored n-best lists, and the positions that shared prefixes saved."""
+    """Counter of scored n-best lists, and of the positions that shared prefixes saved."""
 
     def __init__(self, label: str) -> None:
         self._label = label

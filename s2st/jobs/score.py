@@ -50,7 +50,7 @@ class PairTotals:
     log_prob: float = 0.0
 
     def add(self, log_prob: float, tokens: int, unknown: int) -> None:
-        """Counts one pair."""
+        """Count one pair."""
         self.pairs += 1
         self.tokens += tokens
         self.unknown += unknown
@@ -67,7 +67,7 @@ class PairTotals:
 
 
 def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotals | None:
-    """Writes log p(target | source) of each pair of lines.
+    """Write log p(target | source) of each pair of lines.
 
     Args:
         options: of SCORE_SPEC. Its `source` and `target` are paths of the pairs, "-" for standard

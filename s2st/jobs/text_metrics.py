@@ -9,7 +9,7 @@ tokens are split at white space, without smoothing, cased or (as with its `-lc`)
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -326,6 +326,16 @@ def bleu_metric(tokenize: str, lowercase: bool) -> "BLEU":
         # some tokenizers need a package or a download; sacreBLEU exits if a certificate is missing
         reason = " ".join(str(error).split())
         raise UsageError(f"sacreBLEU tokenizer {tokenize!r} cannot be loaded: {reason}") from error
+
+
+def sacrebleu_words(tokenize: str) -> Callable[[str], list[str]]:
+    """Return a function that cuts a text into the words of sacreBLEU's tokenizer.
+
+    Raises:
+        UsageError: the tokenizer is unknown or cannot be loaded.
+    """
+    tokenizer = bleu_metric(tokenize, lowercase=False).tokenizer
+    return lambda text: tokenizer(text.rstrip()).split()
 
 
 def chrf_metric() -> "CHRF":

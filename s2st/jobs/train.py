@@ -3,14 +3,18 @@
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
-from s2st.data.batch_planner import BatchingConfig
+from s2st.data.batch_planner import AUTO, BatchingConfig
 from s2st.errors import UsageError
-from s2st.jobs.training_checks import check_memory, check_ranks
+from s2st.jobs import finetune
+from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
+from s2st.jobs.training_advice import better_choice
+from s2st.jobs.training_checks import check_ranks
+from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
 from s2st.jobs.training_records import open_records
 from s2st.jobs.training_result import TrainResult
 from s2st.jobs.training_resume_checks import (
@@ -24,17 +28,16 @@ from s2st.jobs.validation_decoding import best_metric, make_decoder
 from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.option_fields import config_values, option_specs
-from s2st.options.registry import loaded_plugins
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.device import DeviceConfig, environment, setup_device
 from s2st.process.ranks import Ranks, RanksConfig, process_group, read_ranks
-from s2st.text.tokenizers import absent_side
-from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.options import (
+    DryRunConfig,
     EmbeddingsConfig,
+    FinetuneConfig,
     ParallelConfig,
     TrainerConfig,
     ValidationConfig,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
     from s2st.criteria.cross_entropy import Criterion
     from s2st.data.store import ParallelCorpus, Store
+    from s2st.jobs.training_dry_run import Rehearsal
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
     from s2st.training.checkpoint import RunIdentity
@@ -61,9 +65,11 @@ TRAIN_SPEC = CommandSpec(
         ValidationConfig,
         BatchingConfig,
         EmbeddingsConfig,
+        FinetuneConfig,
         DeviceConfig,
         ParallelConfig,
         RanksConfig,
+        DryRunConfig,
     ),
     roles=(
         Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",), UNTRAINED),
@@ -77,50 +83,8 @@ TRAIN_SPEC = CommandSpec(
             "what decides which checkpoint is best, and patience",
         ),
     ),
+    inherited=finetune.INHERITED,
 )
-
-RECIPES: dict[str, dict[str, Any]] = {
-    # Sutskever et al. 2014, section 3.4
-    "sutskever2014": {
-        "arch": "lstm-sutskever2014",
-        "init": "uniform",
-        "init_range": 0.08,
-        "dropout": 0.0,
-        "criterion": "cross_entropy",
-        "optimizer": "sgd",
-        "lr": 0.7,
-        "momentum": 0.0,
-        "lr_scheduler": "halve-after",
-        "halve_after": 5.0,
-        "halve_every": 0.5,
-        "clip_norm": 5.0,
-        "normalization": "sentences",
-        "batch_size": 128,
-        "batching": "bucketed",
-        "max_epoch": 7.5,
-        "patience": None,
-    },
-    # Vaswani et al. 2017, sections 5.1 to 5.4; lr is the largest rate of their schedule
-    "transformer-base": {
-        "arch": "transformer-base",
-        "criterion": "label_smoothed_cross_entropy",
-        "label_smoothing": 0.1,
-        "optimizer": "adam",
-        "lr": (512 * 4000) ** -0.5,
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.98,
-        "adam_eps": 1e-9,
-        "lr_scheduler": "inverse-sqrt",
-        "warmup_updates": 4000,
-        "clip_norm": 0.0,
-        "normalization": "tokens",
-        "batch_size": 25_000,
-        "max_tokens": 25_000,
-        "max_epoch": None,
-        "max_update": 100_000,
-        "patience": None,
-    },
-}
 
 
 def run_training(
@@ -159,19 +123,67 @@ def run_training(
         return result
 
 
+def estimate_training(data: str, options: Resolved) -> list[str]:
+    """Do a few updates, and return lines about memory, speed, hours and `--max-tokens`.
+
+    Nothing is written. Every rank must call this function; each returns the same lines.
+
+    Args:
+        data: folder of the store.
+        options: resolved options of TRAIN_SPEC.
+
+    Raises:
+        S2STError: data or options cannot be used, or the loss is not finite.
+    """
+    ranks = read_ranks()
+    check_ranks(ranks, options)
+    job = _open(data, options)
+    with process_group(ranks, job.device, options.config(RanksConfig).rank_timeout):
+        named = options.config(BatchingConfig).batch_size
+        options = with_choices(options, None, ranks, job.device)
+        if options.config(BatchingConfig).max_tokens == AUTO:
+            options = _with_measured_tokens(job, options, ranks, lambda: 0)
+        return _rehearsal(job, options, ranks, lambda: 0).report(named)
+
+
+def _rehearsal(
+    job: "_Job", options: Resolved, ranks: Ranks, stop_signal: Callable[[], int]
+) -> "Rehearsal":
+    """Build a training that will be thrown away."""
+    from s2st.jobs.training_dry_run import Rehearsal
+    from s2st.training.checkpoint_folder import CheckpointFolder
+
+    folder = CheckpointFolder(options.config(TrainerConfig).save_dir, 1)  # never written
+    model = _build_model(job, options, ranks, fresh=True)
+    trainer = _build_trainer(model, job, options, ranks, Observer(), stop_signal, folder)
+    shares = not options.config(ParallelConfig).split
+    return Rehearsal(trainer, ranks, shares)
+
+
+def _with_measured_tokens(
+    job: "_Job", options: Resolved, ranks: Ranks, stop_signal: Callable[[], int]
+) -> Resolved:
+    """Replace `--max-tokens auto` by a number."""
+    tokens = _rehearsal(job, options, ranks, stop_signal).choose_max_tokens()
+    batching = replace(options.config(BatchingConfig), max_tokens=tokens)
+    return replaced(options, batching)
+
+
 @dataclass(frozen=True)
 class _Job:
     """The checked inputs of a training.
 
     Attributes:
-        config: options of the architecture, with all sizes.
+        record: the model, with all sizes.
+        base: the checkpoint of `--finetune-from`.
     """
 
     device: "torch.device"
     store: "Store"
     training: "ParallelCorpus"
     validation: "ParallelCorpus | None"
-    config: Any
+    record: "ModelRecord"
+    base: finetune.BaseModel | None
     identity: "RunIdentity"
 
 
@@ -196,10 +208,15 @@ def _open(data: str, options: Resolved) -> _Job:
         require_tensorboard()
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
-    _check_model(options, config, store, device)
-    mathematics, other = identity_options(options, config)
+    base = finetune.read_base(options)
+    record = model_record(options, config, store, base)
+    check_model(options, record, base, device)
+    mathematics, other = identity_options(options, record.config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
-    return _Job(device, store, training, validation, config, identity)
+    training = finetune.with_ids_of(training, store, record)
+    if validation is not None:
+        validation = finetune.with_ids_of(validation, store, record)
+    return _Job(device, store, training, validation, record, base, identity)
 
 
 def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
@@ -209,84 +226,29 @@ def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
     return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
-def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
-    """Refuse incompatible components before memory is allocated, by a model without memory."""
-    from s2st.models.model_files import planned_model
-
-    name = options.entries["arch"].base
-    model = planned_model(name, config, _record(name, config, store).sizes)
-    check_memory(model, device)
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
-    criterion.check(model)
-    split = options.config(ParallelConfig)
-    if split.split:
-        from s2st.training.pipeline_parallel import check_division
-
-        stages = split.pipeline_stages
-        check_division(model, criterion, stages, stages * split.vocabulary_parts)
-
-
-def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
-    """Return the record of a model for the store's vocabularies.
-
-    Raises:
-        UsageError: the sides are to share embeddings, but their vocabularies differ.
-    """
-    from s2st.models.model_files import ModelRecord
-
-    words, tokenizer = store.source_vocabulary, store.source_tokenizer
-    if not getattr(config, "reads_source", True):
-        words, tokenizer = Vocabulary([], []), absent_side()
-    elif getattr(config, "tie_embeddings", "none") == "all" and words != store.target_vocabulary:
-        raise UsageError(
-            f"--tie-embeddings all: {store.folder} has separate vocabularies; run `s2st preprocess "
-            "--joined-dictionary`"
-        )
-    return ModelRecord(
-        name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
-        loaded_plugins(),
-    )  # fmt: skip
-
-
 def _train(
     job: _Job, options: Resolved, ranks: Ranks, observer: Observer, stop_signal: Callable[[], int],
     folder: "CheckpointFolder",
 ) -> TrainResult:  # fmt: skip
-    import torch
-
-    from s2st.models.model_files import build_model
-    from s2st.training.trainer import Trainer, TrainingParts
-
-    trainer_config = options.config(TrainerConfig)
-    arch, config, store = options.entries["arch"], job.config, job.store
     resumed = folder.resume() if ranks.first else None
-    identity = job.identity
+    recorded = resumed.identity.options if resumed is not None else None
+    options = with_choices(options, recorded, ranks, job.device)
+    identity = _with_choices(job.identity, options)
     if resumed is not None:
         identity = keep_hashes_of_missing_files(resumed.identity, identity, options)
         check_identity(resumed.identity, identity, options, str(resumed.saved.folder))
-    record = _record(arch.base, config, store)
-    torch.manual_seed(trainer_config.seed)
-    model = build_model(record.architecture, config, record.sizes)
-    _set_embeddings(model, job, options, ranks, fresh=resumed is None)
-    _log_start(str(store.folder), options, config, model)
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
-    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
-    parts = TrainingParts(
-        record=record,
-        model=model,
-        criterion=criterion,
-        optimizer=optimizer,
-        schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
-        training=job.training,
-        validation=job.validation,
-        identity=identity,
-        decoder=make_decoder(options, store, record, job.device),
-        best_metric=best_metric(options),
-    )
-    trainer = Trainer(
-        parts, trainer_config, options.config(BatchingConfig), gradients, observer, stop_signal,
-        folder,
-    )  # fmt: skip
+    if options.config(BatchingConfig).max_tokens == AUTO:
+        options = _with_measured_tokens(job, options, ranks, stop_signal)
+        identity = _with_choices(identity, options)
+    model = _build_model(job, options, ranks, fresh=resumed is None)
+    if resumed is None and ranks.first and job.base is not None:
+        finetune.log_base(job.base, job.record)
+    _log_start(str(job.store.folder), options, job.record.config, model)
+    advice = better_choice(options.entries["arch"].base, job.store, len(job.training))
+    if advice is not None and resumed is None and job.base is None:
+        log.info("%s", advice)
+    job = replace(job, identity=identity)
+    trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
     trainer.restore(resumed)
     if resumed is not None:
         log.info("resuming from %s", resumed.saved.folder)
@@ -296,9 +258,55 @@ def _train(
     _log_costs(trainer, state.update - before, ranks)
     value = state.best_value
     return TrainResult(
-        state.update, state.epoch, state.best_nll, state.best_update, trainer_config.save_dir,
-        getattr(config, "reads_source", True), trainer.ended, trainer.stopped_early,
-        None if value is None else (parts.best_metric.name, value),
+        state.update, state.epoch, state.best_nll, state.best_update,
+        options.config(TrainerConfig).save_dir, getattr(job.record.config, "reads_source", True),
+        trainer.ended, trainer.stopped_early,
+        None if value is None else (trainer.parts.best_metric.name, value),
+    )  # fmt: skip
+
+
+def _with_choices(identity: "RunIdentity", options: Resolved) -> "RunIdentity":
+    return replace(identity, options={**identity.options, **chosen_values(options)})
+
+
+def _build_model(job: _Job, options: Resolved, ranks: Ranks, fresh: bool) -> "Seq2SeqModel":
+    """Build the model with its initial weights, unless a checkpoint will replace them."""
+    import torch
+
+    from s2st.models.model_files import build_model
+
+    record = job.record
+    torch.manual_seed(options.config(TrainerConfig).seed)
+    model = build_model(record.architecture, record.config, record.sizes)
+    set_weights(model, record, job.base, options, ranks, job.device, fresh)
+    set_embeddings(model, record, options, ranks, fresh)
+    return model
+
+
+def _build_trainer(
+    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, observer: Observer,
+    stop_signal: Callable[[], int], folder: "CheckpointFolder",
+) -> "Trainer":  # fmt: skip
+    from s2st.training.trainer import Trainer
+    from s2st.training.training_parts import TrainingParts
+
+    criterion = options.entries["criterion"].build(options.configs["criterion"])
+    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
+    parts = TrainingParts(
+        record=job.record,
+        model=model,
+        criterion=criterion,
+        optimizer=optimizer,
+        schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
+        training=job.training,
+        validation=job.validation,
+        identity=job.identity,
+        decoder=make_decoder(options, job.store, job.record, job.device),
+        best_metric=best_metric(options),
+    )
+    return Trainer(
+        parts, options.config(TrainerConfig), options.config(BatchingConfig), gradients, observer,
+        stop_signal, folder,
     )  # fmt: skip
 
 
@@ -312,24 +320,6 @@ def _log_costs(trainer: "Trainer", updates: int, ranks: Ranks) -> None:
     sent = trainer.gradients.bytes_exchanged // max(1, updates)
     if updates and sent:
         log.info("each of %d processes sent %s bytes per update", ranks.size, f"{sent:,}")
-
-
-def _set_embeddings(
-    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, fresh: bool
-) -> None:
-    """Freeze tables, and set initial embeddings from files of word vectors.
-
-    Only rank 0 reads the files, since the others receive its weights. With pipeline stages every
-    rank reads them.
-    """
-    from s2st.training.pretrained_embeddings import begin_with_vectors, freeze_tables
-
-    files = options.config(EmbeddingsConfig)
-    freeze_tables(model, files)
-    if files.paths() and fresh and (ranks.first or options.config(ParallelConfig).split):
-        store = job.store
-        sides = {"source": store.source_vocabulary, "target": store.target_vocabulary}
-        begin_with_vectors(model, sides, files, job.config)
 
 
 def _gradients(
@@ -381,6 +371,8 @@ def _gradients(
 
 
 def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
+    from s2st.training.frozen_parameters import log_frozen
+
     parameters = sum(parameter.numel() for parameter in model.parameters())
     defaults = {spec.name: spec.default for spec in option_specs(type(config))}
     values = config_values(config).items()
@@ -389,4 +381,5 @@ def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
     log.info("data %s; save-dir %s", data, options.config(TrainerConfig).save_dir)
     log.info("architecture %s (%s)", options.entries["arch"].name, sizes)
     log.info("%s parameters", f"{parameters:,}")
+    log_frozen(model, options.config(FinetuneConfig).freeze)
     log.info("ppl: perplexity per target token, including the end of each sentence")

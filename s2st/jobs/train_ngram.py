@@ -11,7 +11,7 @@ from s2st.ngram.options import NGramConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.snapshots import is_folder
 from s2st.text.line_files import read_lines
-from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec
+from s2st.text.tokenizers import MODEL_KINDS, TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ log = logging.getLogger("s2st")
 
 
 def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramReport":
-    """Trains a model and logs how many n-grams it has.
+    """Train a model and log how many n-grams it has.
 
     Args:
         options: of NGRAM_SPEC.
@@ -46,10 +46,9 @@ def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramR
         if config.nwords is not None:
             raise UsageError("--dict and --nwords cannot be combined")
         spec, vocabulary = _dictionary(config.dict, spec)
-    if spec.name == "sentencepiece" and spec.model is None:
+    if spec.name in MODEL_KINDS and spec.model is None:
         raise UsageError(
-            "--tokenizer sentencepiece needs --dict: name a store or checkpoint that holds the "
-            "model"
+            f"--tokenizer {spec.name} needs --dict: name a store or checkpoint that holds the model"
         )
     lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
     report = train_ngrams(lines, Path(output), config, spec, vocabulary)

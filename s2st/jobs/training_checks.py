@@ -33,12 +33,12 @@ def check_ranks(ranks: Ranks, options: Resolved) -> None:
             )
         return
     batches = options.config(TrainerConfig).update_freq
-    if batches % ranks.size:
+    if batches is not None and batches % ranks.size:
         divisible = -(-batches // ranks.size) * ranks.size
         raise UsageError(
             f"--update-freq {batches}: {ranks.size} processes cannot share the batches of an "
             f"update evenly; use --update-freq {divisible} (any number of processes that divides "
-            "it gives the same run)"
+            "it gives the same run), or leave the option out: one batch per process"
         )
 
 

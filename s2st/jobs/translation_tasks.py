@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from s2st.data.batch import make_source
+from s2st.data.batch import SourceBatch, make_source
 from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.errors import describe_lines
 from s2st.jobs.attention_alignments import links_of, replace_unknown
+from s2st.jobs.translation_demands import Demand, Demands, prompts
 from s2st.jobs.work_queue import Task, WorkQueue, in_order
 from s2st.process.device import out_of_memory_errors
 from s2st.rescoring.text_mismatch_check import UnknownWords
@@ -70,6 +71,7 @@ def plan(
     batch_size: int | None,
     detokenize: bool,
     dictionary: Mapping[str, str] | None = None,
+    demands: Demands | None = None,
 ) -> Iterator[list[Task[Translation]]]:
     """Yield the tasks of each chunk of lines; a task is one batch.
 
@@ -82,10 +84,14 @@ def plan(
         batch_size: largest number of sentences per batch; None leaves it to the limits of memory.
         detokenize: whether to detokenize the output; else tokens are joined by spaces.
         dictionary: translations for unknown words, which needs attention; None keeps unknown words.
+        demands: what the translation of each line must have.
+
+    Raises:
+        DataError: the files of `demands` do not fit the lines.
     """
     side = scorer.target if scorer.source.absent else scorer.source
     unknown = UnknownWords(side.vocabulary, side.tokenizer)
-    wording = _Wording(scorer.target, detokenize, dictionary, scorer.source.absent)
+    wording = _Wording(scorer.target, detokenize, dictionary)
     most = max(1, MAX_ROWS // search.rows_per_sentence)
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
@@ -94,7 +100,10 @@ def plan(
         for line, text in zip(words, chunk, strict=True):
             unknown.add(line, text)
         rows = [side.ids(line) for line in words]
-        lines = _Lines(first, chunk, words, rows)
+        wanted = [Demand()] * len(chunk) if demands is None else demands.take(len(chunk))
+        if side is scorer.target:
+            wanted = prompts(chunk, words, rows, wanted)
+        lines = _Lines(first, chunk, words, rows, wanted)
         answered = [index for index, row in enumerate(rows) if row or side is scorer.target]
         full = np.array(answered, dtype=np.int64)
         lengths = np.array([len(rows[index]) for index in full], dtype=np.int64)
@@ -109,8 +118,8 @@ def plan(
             if indices
         ]
         first += len(chunk)
-    warning = unknown.warning("the input")
-    if warning is not None:
+    warnings = [unknown.warning("the input"), demands.finish() if demands is not None else None]
+    for warning in filter(None, warnings):
         log.warning(warning)
 
 
@@ -123,12 +132,14 @@ class _Lines:
         texts: the lines.
         words: tokens of each line.
         rows: ids of each line: a source, or a prompt in the model's direction.
+        demands: what the translation of each line must have.
     """
 
     first: int
     texts: Sequence[str]
     words: Sequence[list[str]]
     rows: Sequence[list[int]]
+    demands: Sequence[Demand]
 
 
 @dataclass(frozen=True)
@@ -138,36 +149,34 @@ class _Wording:
     Attributes:
         side: vocabulary and tokenizer of the target.
         detokenize, dictionary: see `plan`.
-        prompts: whether input lines are prompts of a language model.
     """
 
     side: TextSide
     detokenize: bool
     dictionary: Mapping[str, str] | None
-    prompts: bool
 
-    def words(self, hypothesis: Hypothesis, source: Sequence[str]) -> list[str]:
+    def words(
+        self, hypothesis: Hypothesis, source: Sequence[str], prefix: Sequence[str]
+    ) -> list[str]:
         """Return the words of a hypothesis whose tokens are in the order of the text."""
         words = self.side.vocabulary.decode(hypothesis.tokens)
-        if self.prompts:  # repeat the prompt's own words, because some may be unknown to the model
-            new = len(words) - len(source)
-            if self.side.right_to_left:
-                return [*words[:new], *source]
-            return [*source, *words[len(source) :]]
-        if self.dictionary is None or hypothesis.attention is None:
-            return words
-        links = links_of(hypothesis.attention)
-        return replace_unknown(hypothesis.tokens, words, links, source, self.dictionary)
+        if self.dictionary is not None and hypothesis.attention is not None:
+            links = links_of(hypothesis.attention)
+            words = replace_unknown(hypothesis.tokens, words, links, source, self.dictionary)
+        # repeat the prefix's own words, because some may be unknown to the model
+        if self.side.right_to_left:
+            return [*words[: len(words) - len(prefix)], *prefix]
+        return [*prefix, *words[len(prefix) :]]
 
-    def text(self, words: Sequence[str], line: str, source: Sequence[str]) -> str:
-        """Return words as text: detokenized after the prompt's own text, or joined by spaces."""
+    def text(self, words: Sequence[str], demand: Demand) -> str:
+        """Return words as text: detokenized after the prefix's own text, or joined by spaces."""
         if not self.detokenize:
             return " ".join(words)
-        if not self.prompts:
+        if demand.prefix is None:
             return self.side.tokenizer.decode(list(words))
-        before, count = self.side.right_to_left, len(words) - len(source)
-        new = words[:count] if before else words[len(source) :]
-        return with_prompt(self.side.tokenizer, line, source, new, before)
+        prefix, before = demand.prefix_words, self.side.right_to_left
+        new = words[: len(words) - len(prefix)] if before else words[len(prefix) :]
+        return with_prompt(self.side.tokenizer, demand.prefix, prefix, new, before)
 
 
 def _translate_batch(
@@ -183,20 +192,36 @@ def _translate_batch(
     found: Sequence[Sequence[Hypothesis]] = [[EMPTY]] * len(indices)
     source = None
     if scorer.source.absent:
-        no_source = make_source([[]] * len(chosen), numbers)
-        source = replace(no_source, prefixes=tuple(map(tuple, chosen)))
+        source = make_source([[]] * len(chosen), numbers)
     elif chosen[0]:
         source = make_source(chosen, numbers)
-    if source is not None:
+    demands = [lines.demands[index] for index in indices]
+    if source is None:  # an empty line stays empty
+        demands = [Demand()] * len(indices)
+    else:
+        source = _demanding(source, demands)
         with out_of_memory_errors(describe_lines(numbers, max(map(len, chosen)))):
             found = search(scorer, source)
-    for number, index, group in zip(numbers, indices, found, strict=True):
+    for number, index, group, demand in zip(numbers, indices, found, demands, strict=True):
         hypotheses = [_in_text_order(hypothesis, scorer.target) for hypothesis in group]
         source_words = lines.words[index]
-        words = tuple(tuple(wording.words(h, source_words)) for h in hypotheses)
-        text = lines.texts[index]
-        texts = tuple(wording.text(one, text, source_words) for one in words)
-        yield Translation(number, text, tuple(hypotheses), tuple(source_words), words, texts)
+        prefix = demand.prefix_words
+        words = tuple(tuple(wording.words(h, source_words, prefix)) for h in hypotheses)
+        texts = tuple(wording.text(one, demand) for one in words)
+        yield Translation(
+            number, lines.texts[index], tuple(hypotheses), tuple(source_words), words, texts
+        )
+
+
+def _demanding(source: SourceBatch, demands: Sequence[Demand]) -> SourceBatch:
+    """Return the sources with the prefixes and phrases of their hypotheses."""
+    prefixes = tuple(demand.prefix_ids for demand in demands)
+    constraints = tuple(demand.phrases for demand in demands)
+    return replace(
+        source,
+        prefixes=prefixes if any(prefixes) else (),
+        constraints=constraints if any(constraints) else (),
+    )
 
 
 def _in_text_order(hypothesis: Hypothesis, target: TextSide) -> Hypothesis:

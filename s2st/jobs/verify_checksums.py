@@ -73,5 +73,5 @@ def _build_tokenizers(folder: Path, specs: Iterable[TokenizerSpec]) -> None:
         try:
             spec.build()
         except ConfigError as error:
-            path = folder / model_file_name(spec.language)
+            path = folder / model_file_name(spec.name, spec.language)
             raise CheckpointError(str(error), str(path)) from error

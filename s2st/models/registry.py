@@ -68,14 +68,14 @@ class ModelConfig:
     )
     tie_embeddings: str = option(
         "none",
-        "share weights: output: of the softmax and the target embedding; all: also of the source "
+        "output: share weights between softmax and target embedding; all: also with the source "
         "embedding (needs preprocess --joined-dictionary)",
         choices=("none", "output", "all"),
     )
     softmax: str = option(
         "full",
-        "full: over all words; adaptive: less computation for rare words; sampled: in training "
-        "over words drawn for each batch, in scoring over all words",
+        "full: over all words; adaptive: less computation for rare words; sampled: over words "
+        "drawn for each batch in training, over all words in scoring",
         choices=("full", "adaptive", "sampled"),
     )
     adaptive_cutoffs: tuple[int, ...] = option(
@@ -108,11 +108,11 @@ class SizedConfig(ModelConfig):
     A subclass repeats a field to give it another help text; the order of the fields stays.
     """
 
-    layers: int | None = _layers("layers of encoder and decoder")
-    hidden_size: int | None = _width("cells a layer")
+    layers: int | None = _layers("number of layers in the encoder and in the decoder")
+    hidden_size: int | None = _width("cells per layer")
     embedding_size: int | None = _width("width of the word embeddings")
     dropout: float | None = _dropout(
-        "dropout of embeddings, between layers, and before the output layer"
+        "dropout on embeddings, between layers, and before the output layer"
     )
 
     def sizes(self) -> tuple[int, int, int, float]:
@@ -146,7 +146,7 @@ class RecurrentConfig(SizedConfig):
     )
     context: str = option(
         "first-state",
-        "where the decoder reads the encoder's final state: as its first state only, or also as "
+        "how the decoder uses the encoder's final state: as its initial state only, or also as "
         "an input at every step",
         choices=("first-state", "every-step"),
     )
@@ -181,7 +181,7 @@ class TransformerConfig(ModelConfig):
 
     default_sizes: ClassVar[tuple[DefaultSizes, ...]] = TRANSFORMER_SIZES
 
-    layers: int | None = _layers("layers of encoder and decoder")
+    layers: int | None = _layers("number of layers in the encoder and in the decoder")
     hidden_size: int | None = _width("width of the model")
     heads: int = option(4, "attention heads; must divide --hidden-size", minimum=1, maximum=10_000)
     feedforward_size: int | None = option(
@@ -190,7 +190,7 @@ class TransformerConfig(ModelConfig):
         minimum=1,
         maximum=10 * MAX_WIDTH,
     )
-    dropout: float | None = _dropout("dropout of embeddings and of the output of each sublayer")
+    dropout: float | None = _dropout("dropout on embeddings and on the output of each sublayer")
     attention_dropout: float = option(0.0, "dropout of attention weights", minimum=0, maximum=0.99)
     norm: str = option(
         "pre",
@@ -220,13 +220,13 @@ class ConvolutionalConfig(SizedConfig):
     """Options of the convolutional sentence encoder with a recurrent decoder."""
 
     layers: int | None = _layers("layers of the decoder")
-    hidden_size: int | None = _width("cells a layer of the decoder")
+    hidden_size: int | None = _width("cells per layer of the decoder")
     embedding_size: int | None = _width("width of the word embeddings and of the sentence vector")
     decoder_cell: str = option("rnn", "cells of the decoder", choices=("rnn", "gru", "lstm"))
     largest_kernel: int = option(
         10,
-        "width n of the largest convolution in words; sentences of n (n + 1) / 2 tokens or more "
-        "repeat it",
+        "width n of the largest convolution, in words; sentences of n (n + 1) / 2 tokens or more "
+        "apply it repeatedly",
         minimum=2,
         maximum=1000,
     )

@@ -19,16 +19,17 @@ class NGramConfig:
     lang: str = option("", "language of the text, for --tokenizer moses and for --dict")
     dict: str | None = option(
         None,
-        "words of the model: a dict file, or a checkpoint or store, whose tokenizer is used too "
+        "take the words of the model from a dict file, or from a checkpoint or store, whose "
+        "tokenizer is used too "
         "[default: all words of the text]",
     )
     nwords: int | None = option(
-        None, "keep only this many most frequent words", minimum=1, maximum=100_000_000
+        None, "keep only the N most frequent words", minimum=1, maximum=100_000_000
     )
     prune: str = option(
         "0",
-        "leave out n-grams that occur this many times or less: one number per order, rising from "
-        "0; the last one applies to all longer n-grams (example: 0,0,1)",
+        "drop n-grams that occur at most this many times: one number per order, rising from 0; "
+        "the last one applies to all longer n-grams (example: 0,0,1)",
     )
     discount_fallback: bool = option(
         False, "use discounts 0.5, 1 and 1.5 if the text is too small or odd to estimate them"
@@ -39,7 +40,7 @@ class NGramConfig:
     )
     encoding_errors: str = option(
         "strict",
-        "for bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
+        "on bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
         choices=("strict", "replace"),
     )
 

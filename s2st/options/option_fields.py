@@ -33,6 +33,7 @@ MAX_BYTES = 1 << 16  # largest option file
 MAX_DOTS = 2000  # in an option file: parsing a key a.b.c takes quadratic time and memory
 MAX_INTEGER = (1 << 63) - 1  # largest integer of torch, numpy and itertools
 MAX_WEIGHT = 1e9  # weight of a model in an ensemble or a mean
+NONE = "none"  # no value, where a user writes one: `patience = "none"`
 EMPTY = "leave the option out, or give it a value"
 
 
@@ -96,6 +97,7 @@ class OptionSpec:
         optional: whether None is a value.
         repeated: whether the value is a tuple, from a flag that may be repeated.
         flags: further command-line spellings.
+        words: texts that a numeric option accepts beside numbers, such as "auto".
     """
 
     name: str
@@ -107,11 +109,17 @@ class OptionSpec:
     optional: bool
     repeated: bool
     flags: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
         """The long command-line flag."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def can_be_none(self) -> bool:
+        """Whether the user can write "none" for no value."""
+        return self.optional and not self.repeated and self.kind is not str
 
     @property
     def numeric(self) -> bool:
@@ -129,6 +137,7 @@ def option(
     open_minimum: bool = False,
     open_maximum: bool = False,
     flags: Sequence[str] = (),
+    words: Sequence[str] = (),
 ) -> Any:
     """Return a dataclass field that defines an option.
 
@@ -139,12 +148,14 @@ def option(
         minimum, maximum: range of a number. Every option of s2st states both.
         open_minimum, open_maximum: whether the bound itself is excluded.
         flags: further command-line spellings.
+        words: texts that a numeric option accepts beside numbers, such as "auto".
     """
     metadata = {
         "help": help,
         "choices": tuple(choices),
         "range": Range(minimum, maximum, open_minimum, open_maximum),
         "flags": tuple(flags),
+        "words": tuple(words),
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -167,6 +178,7 @@ def option_specs(config_type: type) -> tuple[OptionSpec, ...]:
                 optional=optional,
                 repeated=repeated,
                 flags=meta.get("flags", ()),
+                words=meta.get("words", ()),
             )
         )
     return tuple(specs)
@@ -197,6 +209,8 @@ def make_config(config_type: type[C], values: Mapping[str, Any], where: str) -> 
 
 def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
     """Return the value in the option's type; raise ConfigError if it does not fit."""
+    if spec.can_be_none and value == NONE:
+        return None
     if value is None:
         if spec.optional:
             return None
@@ -210,13 +224,16 @@ def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
 
 def _check_one(spec: OptionSpec, value: Any, where: str) -> Any:
     kind: Any = spec.kind
+    if isinstance(value, str) and value in spec.words:
+        return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             value = float(value)
         except OverflowError as error:
             raise ConfigError(f"{where}: {spec.flag} is too large a number") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{where}: {spec.flag} takes {_kind_name(kind)}, not {shown(value)}")
+        allowed = " or ".join([_kind_name(kind), *spec.words])
+        raise ConfigError(f"{where}: {spec.flag} takes {allowed}, not {shown(value)}")
     if spec.choices and value not in spec.choices:
         allowed = ", ".join(spec.choices)
         raise ConfigError(f"{where}: {spec.flag} is {shown(value)}; choose from {allowed}")

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -149,6 +149,23 @@ def stdout_to_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def largest_over_ranks(values: Sequence[int], device: "torch.device") -> list[int]:
+    """Return, for each value, the largest of all ranks; every rank of the group must call this.
+
+    Args:
+        values: whole numbers from -2**62 to 2**62, as many on every rank.
+        device: device of the tensors that the ranks exchange.
+    """
+    if read_ranks().size == 1:
+        return list(values)
+    import torch
+    import torch.distributed as dist
+
+    found = torch.tensor(values, dtype=torch.int64, device=device)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return [int(value) for value in found.tolist()]
 
 
 def wait_for_all(device: "torch.device") -> None:

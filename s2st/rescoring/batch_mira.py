@@ -1,24 +1,25 @@
 """Batch MIRA (Cherry & Foster 2012): a tuner with passive-aggressive updates of the weights.
 
-For each list, the update moves the score of the hope hypothesis (high model score, high BLEU) above
-that of the fear hypothesis (high model score, low BLEU), by at least their difference in BLEU. The
-weights of an epoch are the average over its updates. The result is the epoch with the best corpus
-BLEU.
+For each list, the update moves the score of the hope hypothesis (high model score, high metric)
+above that of the fear hypothesis (high model score, low metric), by at least their difference in
+the metric. The weights of an epoch are the average over its updates. The result is the epoch with
+the best corpus score.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from s2st.rescoring.bleu_statistics import COLUMNS, Floats, Statistics, bleu
-from s2st.rescoring.line_search import (
+from s2st.rescoring.bleu_statistics import Floats, Statistics
+from s2st.rescoring.metrics import Metric
+from s2st.rescoring.registry import MiraConfig
+from s2st.rescoring.tuning_lists import (
     TunedWeights,
     TuningList,
     better_or_start,
-    corpus_bleu,
+    corpus_score,
     spreads,
 )
-from s2st.rescoring.registry import MiraConfig
 
 
 class Mira:
@@ -31,35 +32,42 @@ class Mira:
     def __init__(self, config: MiraConfig) -> None:
         self.config = config
 
-    def __call__(self, lists: Sequence[TuningList], start: Floats) -> TunedWeights:
+    def __call__(self, lists: Sequence[TuningList], start: Floats, metric: Metric) -> TunedWeights:
         """Return the averaged weights of the best epoch, or `start`; see `better_or_start`."""
         scale = spreads(lists)
-        scaled = [TuningList(item.features / scale, item.statistics) for item in lists]
-        weights = start * scale
+        weights = start * scale  # of features divided by their spreads
         weights = weights / max(np.abs(weights).sum(), 1e-12)
-        best = TunedWeights(weights, corpus_bleu(scaled, weights))
+        best = TunedWeights(weights, corpus_score(lists, weights / scale, metric))
         generator = np.random.Generator(np.random.PCG64(self.config.tuning_seed))
-        background = np.full(COLUMNS, 1.0)  # decayed statistics of the earlier choices
+        background = np.full(metric.columns, 1.0)  # decayed statistics of the earlier choices
         for _ in range(self.config.mira_epochs):
             total = np.zeros_like(weights)
-            for index in generator.permutation(len(scaled)):
-                item = scaled[index]
-                weights, chosen = self._update(item, weights, background)
+            for index in generator.permutation(len(lists)):
+                item = lists[index]
+                weights, chosen = self._update(item, weights, scale, background, metric)
                 background = self.config.mira_decay * (background + item.statistics[chosen])
                 total += weights
-            mean = total / len(scaled)
-            reached = corpus_bleu(scaled, mean)
-            if reached > best.bleu:
+            mean = total / len(lists)
+            reached = corpus_score(lists, mean / scale, metric)
+            if reached > best.score:
                 best = TunedWeights(mean, reached)
-        return better_or_start(lists, start, TunedWeights(best.weights / scale, best.bleu))
+        found = TunedWeights(best.weights / scale, best.score)
+        return better_or_start(lists, start, found, metric)
 
-    def _update(self, item: TuningList, weights: Floats, background: Floats) -> tuple[Floats, int]:
+    def _update(
+        self,
+        item: TuningList,
+        weights: Floats,
+        scale: Floats,
+        background: Floats,
+        metric: Metric,
+    ) -> tuple[Floats, int]:
         """Return the new weights, and the hypothesis that the old weights choose."""
-        scores = item.features @ weights
-        gains = pseudo_corpus_gain(item.statistics, background)
+        scores = item.features @ (weights / scale)
+        gains = pseudo_corpus_gain(item.statistics, background, metric)
         hope = int(np.argmax(scores + gains))
         fear = int(np.argmax(scores - gains))
-        difference = item.features[hope] - item.features[fear]
+        difference = (item.features[hope] - item.features[fear]) / scale
         loss = (gains[hope] - gains[fear]) - (scores[hope] - scores[fear])
         norm = float(difference @ difference)
         if loss > 0 and norm > 0:
@@ -67,19 +75,19 @@ class Mira:
         return weights, int(np.argmax(scores))
 
 
-def pseudo_corpus_gain(statistics: Statistics, background: Floats) -> Floats:
-    """Return the approximate gain in corpus BLEU of each hypothesis (Chiang et al. 2008).
+def pseudo_corpus_gain(statistics: Statistics, background: Floats, metric: Metric) -> Floats:
+    """Return the approximate gain in the corpus metric of each hypothesis (Chiang et al. 2008).
 
-    The gain is BLEU (0 to 1) of the hypothesis and the background, times their reference length.
+    The gain is the score (0 to 1) of the hypothesis and the background, times their reference
+    length in words.
 
     Args:
-        statistics: (n, 9) BLEU statistics of n hypotheses.
-        background: (9,) decayed statistics of earlier choices.
+        statistics: (n, K) statistics of n hypotheses.
+        background: (K,) decayed statistics of earlier choices.
+        metric: the metric of the statistics.
 
     Returns:
         (n,).
     """
     totals = statistics + background
-    words = background[-1] + statistics[:, -1]
-    scores: Floats = bleu(totals) / 100.0 * words
-    return scores
+    return metric.corpus(totals) / 100.0 * metric.words(totals)

@@ -67,7 +67,7 @@ def bleu(statistics: Statistics | Floats) -> Floats:
     return _score(matches, counts, totals[..., ORDERS], totals[..., -1])
 
 
-def sentence_bleu(statistics: Statistics) -> Floats:
+def sentence_bleu(statistics: Statistics | Floats) -> Floats:
     """Return BLEU of single sentences (n, 9), with 1 added to counts above order 1.
 
     The smoothing is that of Lin & Och (2004).

@@ -4,16 +4,23 @@ As in Moses, a feature whose name contains "_" is sparse: a hypothesis may lack 
 then 0. All other features are dense: each hypothesis has them, with the same number of values.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from s2st.errors import DataError
-from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, check_names, competes, is_ours
-from s2st.text.line_files import read_lines
-from s2st.text.nbest_lists import NBestEntry, read_nbest
+from s2st.rescoring.feature_weights import (
+    BASELINE,
+    COMPUTED,
+    CONSENSUS,
+    LENGTH,
+    Weights,
+    check_names,
+    competes,
+    is_ours,
+)
+from s2st.text.nbest_lists import NBestEntry
 
 # Moses adds this untuned feature to the total, but never writes it into lists
 _NEVER_IN_LISTS = re.compile(r"UnknownWordPenalty\d*")
@@ -60,6 +67,7 @@ class FeatureRules:
         names: names of the models' features.
         scored: whether the lists have these features from an earlier rescoring.
         length: whether the number of words is a feature.
+        consensus: whether the consensus of the list is a feature.
         own_features: whether to weigh the baseline's own features instead of its total.
         tunes: whether weights are tuned.
     """
@@ -67,6 +75,7 @@ class FeatureRules:
     names: tuple[str, ...]
     scored: bool = False
     length: bool = False
+    consensus: bool = False
     own_features: bool = False
     tunes: bool = False
 
@@ -74,13 +83,18 @@ class FeatureRules:
         """Return the features that a hypothesis will have when it is scored."""
         counts = {BASELINE: 1}
         for name, values in entry.features:
-            if name != LENGTH if self.scored else not is_ours(name):
+            if name not in COMPUTED if self.scored else not is_ours(name):
                 counts[name] = len(values)
         if not self.scored:
             counts |= dict.fromkeys(self.names, 1)
-        if self.length:
-            counts[LENGTH] = 1
+        counts |= dict.fromkeys(self.computed, 1)
         return Layout(counts, path, entry.line)
+
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """Return the names of the features that need no model."""
+        wanted = {LENGTH: self.length, CONSENSUS: self.consensus}
+        return tuple(name for name in COMPUTED if wanted[name])
 
     def check_weights(self, given: Weights, layout: Layout | None) -> None:
         """Check the user's weights against the features of the lists.
@@ -94,7 +108,7 @@ class FeatureRules:
                 to one that is not weighed, or its number of values is wrong.
         """
         if layout is None:
-            known = [BASELINE, *self.names, *([LENGTH] if self.length else [])]
+            known = [BASELINE, *self.names, *self.computed]
             check_names(given, known)
             return
         for name, numbers in given.values.items():
@@ -117,8 +131,9 @@ class FeatureRules:
             return
         if given.path is not None and _NEVER_IN_LISTS.fullmatch(name):
             return
-        if name == LENGTH:
-            raise given.fault(name, "this feature needs --length-feature")
+        if name in COMPUTED:
+            option = "--length-feature" if name == LENGTH else "--consensus bleu or chrf"
+            raise given.fault(name, f"this feature needs {option}")
         known = ", ".join(known[:40] for known in layout.counts)
         raise given.fault(name, f"no such feature in {layout.place}; there are {known}")
 
@@ -169,15 +184,12 @@ class FeatureGuard:
             self._place = self._layout.place
         self._checked: tuple[tuple[str, int], ...] | None = None  # the last shape that passed
 
-    def check_start(self, path: str, encoding_errors: str) -> None:
-        """Check the first list of another file before scoring, if the file can be read twice.
+    def check_start(self, lists: Iterable[list[NBestEntry]], path: str) -> None:
+        """Check the first list of another file before scoring.
 
         Raises:
             InputMissingError, DataError: the file is missing, empty, or has other features.
         """
-        if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
-            return
-        lists = read_nbest(read_lines(path, encoding_errors), path)
         if next(self.watch(lists, path), None) is None:
             raise DataError("no lists", path)
 

@@ -22,8 +22,9 @@ CPU_CELLS = 1 << 22
 GPU_CELLS = 1 << 27
 MIN_ROWS = 32
 Features: TypeAlias = "torch.Tensor | tuple[Features, ...]"
-# (log-probabilities (n, V), their rows within the step): sets forbidden words to -inf, in place
-Forbid = Callable[[torch.Tensor, slice], None]
+# (log-probabilities (n, V), their rows within the step): sets forbidden words to -inf, in place;
+# the result is ignored
+Forbid = Callable[[torch.Tensor, slice], object]
 
 
 @dataclass(frozen=True)

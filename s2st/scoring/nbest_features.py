@@ -6,7 +6,7 @@ model, which translates in the other direction, scores the source given the hypo
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -126,9 +126,7 @@ class ChannelFeature(ListFeature):
             places.append([pairs.setdefault((index, ids), len(pairs)) for ids in group_ids])
         keys = list(pairs)
         lengths = np.array([len(ids) + len(wanted[i]) for i, ids in keys], dtype=np.int64)
-        config = BatchingConfig(
-            batch_size=min(CHANNEL.batch_size, max_rows), max_tokens=CHANNEL.max_tokens
-        )
+        config = replace(CHANNEL, batch_size=min(CHANNEL.limits()[0], max_rows))
         scores: dict[int, npt.NDArray[np.float32]] = {}
         for chosen in plan_in_order(lengths, config):
             batch = make_batch(

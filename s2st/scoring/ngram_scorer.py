@@ -15,7 +15,13 @@ from s2st.ngram.arpa_files import read_arpa, read_model, read_words
 from s2st.ngram.lookup_tables import NGrams
 from s2st.process.snapshots import check_same, stamp_of
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
-from s2st.text.tokenizers import ABSENT, NoneConfig, TokenizerSpec, absent_side
+from s2st.text.tokenizers import (
+    ABSENT,
+    MODEL_KINDS,
+    NoneConfig,
+    TokenizerSpec,
+    absent_side,
+)
 from s2st.text.vocabulary import BOS_ID, PAD_ID, UNK_ID, Vocabulary
 
 log = logging.getLogger("s2st")
@@ -128,11 +134,11 @@ class NGramScorer(Scorer):
         self.source = TextSide(ABSENT, absent_side().build(), Vocabulary([], []))
         self._tables = _Tables(path, self.device, dtype)
         tokenizer = self._tables.tokenizer
-        if tokenizer.name == "sentencepiece":  # its model is not in the file
+        if tokenizer.name in MODEL_KINDS:  # its model is not in the file
+            kind = "SentencePiece" if tokenizer.name == "sentencepiece" else tokenizer.name
             log.warning(
-                "%s: its words are SentencePiece pieces: in an ensemble the other checkpoints' "
-                "SentencePiece model splits the text; alone, it needs text that is split already",
-                path,
+                "%s: its words are %s pieces: in an ensemble the other checkpoints' %s model "
+                "splits the text; alone, it needs text that is split already", path, kind, kind,
             )  # fmt: skip
             tokenizer = TokenizerSpec("none", NoneConfig(), "")
         self._vocabulary = self._tables.vocabulary

@@ -1,4 +1,4 @@
-"""The `Search` interface, and what all searches share: records, length limits, forbidden words."""
+"""The `Search` interface, and what all searches share: records and length limits."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -11,9 +11,6 @@ from s2st.data.batch import SourceBatch
 from s2st.errors import UsageError
 from s2st.scoring.base import Scorer
 from s2st.search.registry import SearchConfig
-from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-
-FREE = -1  # any word may come
 
 
 @dataclass(frozen=True)
@@ -73,59 +70,3 @@ def length_limits(config: SearchConfig, source: SourceBatch) -> torch.Tensor:
             f"{int(limits[short[0]])} words there; raise --max-len-b, or lower --min-len"
         )
     return limits
-
-
-def prefix_table(source: SourceBatch, device: torch.device) -> torch.Tensor:
-    """(B, P + 1) the words with which hypotheses must begin, then FREE."""
-    prefixes = source.prefixes or ((),) * len(source)
-    table = torch.full((len(prefixes), max(map(len, prefixes), default=0) + 1), FREE)
-    for row, prefix in enumerate(prefixes):
-        table[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
-    return table.to(device)
-
-
-def prefix_words(table: torch.Tensor, sentences: torch.Tensor, step: int) -> torch.Tensor | None:
-    """(N,) the word that must come at this step in rows of these sentences, or FREE.
-
-    Returns None if any word may come in all rows.
-    """
-    if step + 1 >= table.shape[1]:
-        return None
-    return table[sentences, step]
-
-
-def forbid(
-    log_probs: torch.Tensor,
-    config: SearchConfig,
-    step: int,
-    at_limit: torch.Tensor,
-    prefix: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Sets the log-probabilities of forbidden words to -inf, in place.
-
-    Args:
-        log_probs: (N, V) log-probabilities of the next word.
-        config: the options min_len and unk.
-        step: number of words before this position.
-        at_limit: (N,) True in rows in which only EOS may follow.
-        prefix: (N,) the only word that may follow, whatever the other rules say, or FREE.
-    """
-    held = None
-    if prefix is not None:
-        rows = torch.nonzero(prefix != FREE).squeeze(1)
-        held = rows, prefix[rows], log_probs[rows, prefix[rows]]
-    log_probs[:, PAD_ID] = -torch.inf
-    log_probs[:, BOS_ID] = -torch.inf
-    if not config.unk:
-        log_probs[:, UNK_ID] = -torch.inf
-    if step < config.min_len:
-        log_probs[:, EOS_ID] = -torch.inf
-    if bool(at_limit.any()):
-        eos = log_probs[at_limit, EOS_ID]
-        log_probs[at_limit] = -torch.inf
-        log_probs[at_limit, EOS_ID] = eos
-    if held is not None:
-        rows, words, values = held
-        log_probs[rows] = -torch.inf
-        log_probs[rows, words] = values
-    return log_probs

@@ -5,66 +5,53 @@ log-probability. A hypothesis that takes EOS moves from the beam to the complete
 no longer win are dropped, so that the search of a sentence ends when no open hypothesis can win.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from s2st.data.batch import SourceBatch
 from s2st.data.run_positions import run_positions
+from s2st.errors import UsageError
 from s2st.scoring.base import BestStep, Scorer
-from s2st.search.base import (
-    Hypothesis,
-    Search,
-    forbid,
-    length_limits,
-    prefix_table,
-    prefix_words,
-)
+from s2st.search.base import Hypothesis, Search
+from s2st.search.beam_trace import Ended, Level, as_array, trace
 from s2st.search.registry import BeamConfig
-from s2st.search.single_path import check_finite
+from s2st.search.restrictions import Restrictions, restrictions
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
-class _Level:
-    """The choices of one step, to trace hypotheses back: one entry per live row after the step."""
+class Rows:
+    """The live rows.
 
-    parents: Ints
-    tokens: Ints
-    log_probs: npt.NDArray[np.floating]
-    attention: npt.NDArray[np.floating] | None
+    Attributes:
+        beams: (N,) the beam of each row, in ascending order.
+        slots: (N,) its place in the beam.
+        totals: (N,) its total log-probability.
+        coverage: (N, S) sum of the attention to each source position, if the options need it.
+    """
 
-
-@dataclass(frozen=True)
-class _Ended:
-    """Hypotheses that took EOS in one step; `parents` are their rows before the step."""
-
-    step: int
-    sentences: Ints
-    parents: Ints
-    log_probs: Floats
-    totals: Floats
-    scores: Floats
-    forced: npt.NDArray[np.bool_]
-    attention: npt.NDArray[np.floating] | None
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The live rows. All tensors are (N,); `sentences` are in ascending order."""
-
-    sentences: torch.Tensor
+    beams: torch.Tensor
     slots: torch.Tensor
     totals: torch.Tensor
+    coverage: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the live beams may keep: E extensions in each of L beams.
+
+    Attributes:
+        beams: (L,) the live beams, in ascending order.
+        totals: (L, E) total log-probability; -inf for none.
+        words: (L, E) the new words.
+        progress: (L, E) see `Restrictions.progress`; None if no rule counts.
+    """
+
+    beams: torch.Tensor
+    totals: torch.Tensor
+    words: torch.Tensor
+    progress: torch.Tensor | None
 
 
 class BeamSearch(Search):
@@ -77,189 +64,251 @@ class BeamSearch(Search):
     @torch.inference_mode()
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:
         """The `nbest` best hypotheses that the beam finds for each source."""
-        return _Run(self.config, scorer, source).run()
+        return BeamRun(self.config, scorer, source).run()
 
 
-class _Run:
-    """The search of one batch."""
+class BeamRun:
+    """The search of one batch.
 
-    def __init__(self, config: BeamConfig, scorer: Scorer, source: SourceBatch) -> None:
+    Args:
+        config: the options.
+        scorer, source: the scorer and the sentences.
+        groups: beams per sentence; beam i belongs to sentence i // groups.
+        beam: partial hypotheses per beam; default: `config.beam`.
+        nbest: complete hypotheses per beam; default: `config.nbest`.
+    """
+
+    def __init__(
+        self,
+        config: BeamConfig,
+        scorer: Scorer,
+        source: SourceBatch,
+        groups: int = 1,
+        beam: int | None = None,
+        nbest: int | None = None,
+    ) -> None:
         self.config = config
         self.scorer = scorer
         self.device = scorer.device
         self.source = source
-        self.limits = length_limits(config, source).to(self.device)
-        self.prefixes = prefix_table(source, self.device)
-        self.levels: list[_Level] = []
-        self.ended: list[_Ended] = []
+        self.groups = groups
+        self.beam = config.beam if beam is None else beam
+        self.nbest = config.nbest if nbest is None else nbest
+        self.levels: list[Level] = []
+        self.ended: list[Ended] = []
+        self.forbid = restrictions(config, source, self.device)
+        self.sentences = torch.arange(len(source), device=self.device).repeat_interleave(groups)
+        self.limits = self.forbid.limits[self.sentences]
         # scores of the nbest best complete hypotheses; an open one must beat the last of them
         self.best = torch.full(
-            (len(source), config.nbest), -torch.inf, dtype=torch.float64, device=self.device
+            (len(self.sentences), self.nbest), -torch.inf, dtype=torch.float64, device=self.device
         )
 
     def run(self) -> list[list[Hypothesis]]:
-        count = len(self.source)
+        """The hypotheses of each beam, best first."""
+        count = len(self.sentences)
         state = self.scorer.start(self.source)
+        forbid = self.forbid
+        if self.groups > 1:
+            state, forbid = state.select(self.sentences), forbid.select(self.sentences)
         tokens = torch.full((count,), BOS_ID, device=self.device)
-        rows = _Rows(
+        rows = Rows(
             torch.arange(count, device=self.device),
             torch.zeros(count, dtype=torch.int64, device=self.device),
             torch.zeros(count, dtype=torch.float64, device=self.device),
         )
-        step = 0
         while len(tokens):
-            at_limit = self.limits[rows.sentences] <= step
-            prefix = prefix_words(self.prefixes, rows.sentences, step)
-            forbid_words = partial(self._forbid, step, at_limit, prefix)
-            result = self.scorer.step_best(tokens, state, self.config.beam, forbid_words)
-            rows, parents, tokens = self._extend(rows, result, at_limit, step)
-            state = result.state.select(parents)
-            step += 1
-        return _trace(self.levels, self.ended, self.source, self.config.nbest)
+            found = self.scorer.step_best(tokens, state, self.config.beam, forbid)
+            found = forbid.candidates(found)
+            rows, parents, tokens = self._extend(self._covered(rows, found), found, forbid)
+            state = found.state.select(parents)
+            forbid = forbid.select(parents, tokens)
+        lengths = self.source.lengths.repeat_interleave(self.groups).tolist()
+        return trace(self.levels, self.ended, lengths, self.nbest, self.forbid.penalizes)
 
-    def _forbid(
-        self,
-        step: int,
-        at_limit: torch.Tensor,
-        prefix: torch.Tensor | None,
-        log_probs: torch.Tensor,
-        part: slice,
-    ) -> None:
-        required = None if prefix is None else prefix[part]
-        forbid(log_probs, self.config, step, at_limit[part], required)
+    def choose(self, candidates: Candidates) -> tuple[torch.Tensor, torch.Tensor]:
+        """(L, B) totals and places of the extensions that each beam keeps, -inf for none."""
+        if candidates.progress is not None:
+            return _share(candidates.totals, candidates.progress, self.beam)
+        found = candidates.totals.topk(self.beam, dim=1)
+        return found.values, found.indices
 
     def _extend(
-        self, rows: _Rows, found: BestStep, at_limit: torch.Tensor, step: int
-    ) -> tuple[_Rows, torch.Tensor, torch.Tensor]:
+        self, rows: Rows, found: BestStep, forbid: Restrictions
+    ) -> tuple[Rows, torch.Tensor, torch.Tensor]:
         """The rows after a step, with the parent row and the word of each."""
-        beam, width = self.config.beam, found.words.shape[1]
-        # the best words of each row, then the best of each sentence's beam x width candidates
+        width = found.words.shape[1]
+        # the best words of each row, then the best of each beam's candidates
         totals = rows.totals.unsqueeze(1) + found.log_probs.double()
-        live, place = torch.unique_consecutive(rows.sentences, return_inverse=True)
-        grid = totals.new_full((len(live), beam, width), -torch.inf)
-        grid[place, rows.slots] = totals
-        row_at = place.new_zeros((len(live), beam))
+        live, place = torch.unique_consecutive(rows.beams, return_inverse=True)
+        row_at = place.new_zeros((len(live), self.beam))
         row_at[place, rows.slots] = torch.arange(len(place), device=self.device)
-        best, flat = grid.view(len(live), -1).topk(beam, dim=1)
+
+        def grid(values: torch.Tensor, empty: float) -> torch.Tensor:
+            table = values.new_full((len(live), self.beam, width), empty)
+            table[place, rows.slots] = values
+            return table.view(len(live), -1)
+
+        words = grid(found.words, EOS_ID)
+        progress = forbid.progress(found.words)
+        progress = None if progress is None else grid(progress, 0)
+        best, flat = self.choose(Candidates(live, grid(totals, -torch.inf), words, progress))
         possible = best > -torch.inf
-        sentence = torch.arange(len(live), device=self.device).unsqueeze(1).expand_as(flat)
-        sentence, best, flat = sentence[possible], best[possible], flat[possible]
-        parents, column = row_at[sentence, flat // width], flat % width
-        sentences = live[sentence]
-        chosen, values = found.words[parents, column], found.log_probs[parents, column]
+        beam = torch.arange(len(live), device=self.device).unsqueeze(1).expand_as(flat)
+        beam, best, flat = beam[possible], best[possible], flat[possible]
+        parents, column = row_at[beam, flat // width], flat % width
+        beams = live[beam]
+        chosen = found.words[parents, column]
+        log_probs = forbid.scorer_log_probs(found.words, found.log_probs)
+        values = log_probs[parents, column]
         ends = chosen == EOS_ID
-        attention = found.attention
         self._finish(
-            step,
-            sentences[ends],
+            replace(_select(rows, parents[ends]), beams=beams[ends], totals=best[ends]),
             parents[ends],
             values[ends],
-            best[ends],
-            at_limit[parents[ends]],
-            None if attention is None else attention[parents[ends]],
+            forbid,
+            found.attention,
         )
-        keep = ~ends & self._can_win(sentences, best)
-        sentences, best, parents = sentences[keep], best[keep], parents[keep]
+        keep = ~ends & self.can_win(beams, best)
+        beams, best, parents = beams[keep], best[keep], parents[keep]
         tokens = chosen[keep]
-        seen = None if attention is None else _array(attention[parents])
-        self.levels.append(_Level(_array(parents), _array(tokens), _array(values[keep]), seen))
-        return _Rows(sentences, run_positions(sentences), best), parents, tokens
+        seen = None if found.attention is None else as_array(found.attention[parents])
+        self.levels.append(Level(as_array(parents), as_array(tokens), as_array(values[keep]), seen))
+        after = replace(
+            _select(rows, parents), beams=beams, slots=run_positions(beams), totals=best
+        )
+        return after, parents, tokens
 
     def _finish(
         self,
-        step: int,
-        sentences: torch.Tensor,
+        rows: Rows,
         parents: torch.Tensor,
         values: torch.Tensor,
-        totals: torch.Tensor,
-        forced: torch.Tensor,
+        forbid: Restrictions,
         attention: torch.Tensor | None,
     ) -> None:
         """Moves hypotheses that took EOS to the complete ones."""
-        if not len(sentences):
+        if not len(rows.beams):
             return
-        scores = totals / (step + 1) ** self.config.lenpen
+        scores = self.scores(rows, forbid.step + 1)
         self.ended.append(
-            _Ended(
-                step,
-                _array(sentences),
-                _array(parents),
-                _array(values),
-                _array(totals),
-                _array(scores),
-                _array(forced),
-                None if attention is None else _array(attention),
+            Ended(
+                forbid.step,
+                as_array(rows.beams),
+                as_array(parents),
+                as_array(values),
+                as_array(rows.totals),
+                as_array(scores),
+                as_array(forbid.at_limit[parents]),
+                None if attention is None else as_array(attention[parents]),
             )
         )
-        ended, place = torch.unique_consecutive(sentences, return_inverse=True)
-        new_scores = scores.new_full((len(ended), self.config.beam), -torch.inf)
-        new_scores[place, run_positions(sentences)] = scores
-        both = torch.cat([self.best[ended], new_scores], dim=1)
-        self.best[ended] = both.topk(self.config.nbest, dim=1).values
+        self.record(rows, forbid.step + 1, scores)
 
-    def _can_win(self, sentences: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
+    def record(self, rows: Rows, length: int, scores: torch.Tensor) -> None:
+        """Raises the bounds of `can_win` by new hypotheses of this length, EOS included."""
+        self.best = better(self.best, rows.beams, scores, self.beam)
+
+    def scores(self, rows: Rows, length: int) -> torch.Tensor:
+        """(N,) final scores of hypotheses of so many words, EOS included."""
+        lengths = torch.full_like(rows.totals, length)
+        scores = rows.totals / divisor(
+            self.config.length_normalization, lengths, self.config.lenpen
+        )
+        if rows.coverage is None:
+            return scores
+        columns = self.source.lengths.to(self.device)[self.sentences[rows.beams]].unsqueeze(1) - 1
+        places = torch.arange(rows.coverage.shape[1], device=self.device)
+        covered = rows.coverage.clamp(torch.finfo(rows.coverage.dtype).tiny, 1).log()
+        penalty = covered.masked_fill(places >= columns, 0).sum(dim=1)
+        return scores + self.config.coverage_penalty * penalty
+
+    def can_win(self, beams: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
         """(N,) whether a row could still beat the nbest-th complete hypothesis.
 
-        Further words only lower the total, and the length penalty divides it by at most the longest
-        length ** lenpen. At a given length, a row below the bound ranks below every row above it.
-        So dropping the row does not change the rank of another row in the beam.
+        Further words only lower the total, the length penalty divides it by at most that of the
+        longest hypothesis, and the coverage penalty is at most 0. At a given length, a row below
+        the bound ranks below every row above it. So dropping the row does not change the rank of
+        another row in the beam.
         """
-        longest = (self.limits[sentences] + 1).double() ** self.config.lenpen
-        return totals / longest > self.best[sentences, -1]
+        longest = (self.limits[beams] + 1).double()
+        most = divisor(self.config.length_normalization, longest, self.config.lenpen)
+        return totals / most > self.best[beams, -1]
 
-
-def _trace(
-    levels: Sequence[_Level], ended: Sequence[_Ended], source: SourceBatch, nbest: int
-) -> list[list[Hypothesis]]:
-    """The nbest best complete hypotheses of each source, best first."""
-    if not ended:
-        check_finite(math.nan)
-    names = ("sentences", "parents", "log_probs", "totals", "scores", "forced")
-    sentences, rows, last, totals, scores, forced = (
-        np.concatenate([getattr(one, name) for one in ended]) for name in names
-    )
-    lengths = np.repeat([one.step for one in ended], [len(one.scores) for one in ended])
-    order = np.lexsort((-scores, sentences))  # stable: among equal scores, the one that ended first
-    ranks = run_positions(torch.from_numpy(sentences[order])).numpy()
-    chosen = order[ranks < nbest]
-    rows, lengths = rows[chosen], lengths[chosen]
-    width = int(lengths.max(initial=0))
-    tokens = np.zeros((len(chosen), width), dtype=np.int64)
-    log_probs = np.zeros((len(chosen), width + 1))
-    log_probs[np.arange(len(chosen)), lengths] = last[chosen]
-    attention: npt.NDArray[np.float32] | None = None
-    if all(one.attention is not None for one in ended):
-        final = np.concatenate([one.attention for one in ended if one.attention is not None])
-        attention = np.zeros((len(chosen), width + 1, final.shape[1]), dtype=np.float32)
-        attention[np.arange(len(chosen)), lengths] = final[chosen]
-    for position in reversed(range(width)):
-        longer = np.flatnonzero(lengths > position)
-        level, level_rows = levels[position], rows[longer]
-        tokens[longer, position] = level.tokens[level_rows]
-        log_probs[longer, position] = level.log_probs[level_rows]
-        if attention is not None and level.attention is not None:
-            attention[longer, position] = level.attention[level_rows]
-        rows[longer] = level.parents[level_rows]
-    results: list[list[Hypothesis]] = [[] for _ in range(len(source))]
-    columns = source.lengths.tolist()
-    for i, index in enumerate(chosen.tolist()):
-        words = slice(0, int(lengths[i]))
-        sentence = int(sentences[index])
-        seen = None if attention is None else attention[i, : words.stop + 1, : columns[sentence]]
-        results[sentence].append(
-            Hypothesis(
-                tuple(tokens[i, words].tolist()),
-                tuple(log_probs[i, : words.stop + 1].tolist()),
-                float(totals[index]),
-                float(scores[index]),
-                not forced[index],
-                seen,
+    def _covered(self, rows: Rows, found: BestStep) -> Rows:
+        """The rows with the attention of this step added to their coverage."""
+        if not self.config.coverage_penalty:
+            return rows
+        if found.attention is None:
+            raise UsageError(
+                "--coverage-penalty needs a model with attention, such as lstm-attention (in an "
+                "ensemble, all members with a source need it)"
             )
-        )
-    for hypotheses in results:
-        check_finite(hypotheses[0].log_prob if hypotheses else math.nan)
-    return results
+        attention = found.attention.double()
+        coverage = attention if rows.coverage is None else rows.coverage + attention
+        return replace(rows, coverage=coverage)
 
 
-def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
-    return tensor.cpu().numpy()
+def divisor(form: str, lengths: torch.Tensor, lenpen: float) -> torch.Tensor:
+    """What totals are divided by: length ** lenpen, or Wu et al.'s form; at least 1.
+
+    Args:
+        form: "power" or "wu".
+        lengths: words including EOS, in float64.
+        lenpen: the exponent.
+    """
+    base = lengths if form == "power" else (lengths + 5) / 6
+    return base**lenpen
+
+
+def better(
+    best: torch.Tensor, beams: torch.Tensor, scores: torch.Tensor, beam: int
+) -> torch.Tensor:
+    """The scores of each beam's best complete hypotheses, with new ones.
+
+    Args:
+        best: (beams, n) scores so far, best first.
+        beams: (N,) beams of the new hypotheses, in ascending order; at most `beam` per beam.
+        scores: (N,) their scores.
+        beam: partial hypotheses per beam.
+    """
+    ended, place = torch.unique_consecutive(beams, return_inverse=True)
+    new_scores = scores.new_full((len(ended), beam), -torch.inf)
+    new_scores[place, run_positions(beams)] = scores
+    both = torch.cat([best[ended], new_scores], dim=1)
+    best = best.clone()
+    best[ended] = both.topk(best.shape[1], dim=1).values
+    return best
+
+
+def _select(rows: Rows, chosen: torch.Tensor) -> Rows:
+    coverage = None if rows.coverage is None else rows.coverage[chosen]
+    return Rows(rows.beams[chosen], rows.slots[chosen], rows.totals[chosen], coverage)
+
+
+def _share(
+    totals: torch.Tensor, progress: torch.Tensor, beam: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keeps `beam` extensions of each beam, divided evenly over the progress that they have made.
+
+    Within the same progress the best ones are kept. Of odd places, those with more progress get
+    one more. Beams in which all have the same progress keep the best, as always.
+    """
+    values, order = totals.sort(dim=1, descending=True, stable=True)
+    level = progress.gather(1, order)
+    rank = _ranks(level)  # how many better ones have the same progress
+    key = rank * (int(level.max()) + 1) - level
+    key = key.masked_fill(values == -torch.inf, torch.iinfo(torch.int64).max)
+    kept = key.sort(dim=1, stable=True).indices[:, :beam]
+    kept = kept.sort(dim=1).values  # best first again
+    return values.gather(1, kept), order.gather(1, kept)
+
+
+def _ranks(level: torch.Tensor) -> torch.Tensor:
+    """(L, E) how many earlier entries of the row have the same value."""
+    grouped, order = level.sort(dim=1, stable=True)
+    places = torch.arange(level.shape[1], device=level.device).expand_as(level)
+    begins = torch.ones_like(grouped, dtype=torch.bool)
+    begins[:, 1:] = grouped[:, 1:] != grouped[:, :-1]
+    starts = places.masked_fill(~begins, 0).cummax(dim=1).values
+    return torch.empty_like(level).scatter_(1, order, places - starts)

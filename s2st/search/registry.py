@@ -24,15 +24,29 @@ class SearchConfig:
     nbest: int = option(1, "hypotheses per sentence, best first", minimum=1, maximum=MAX_HYPOTHESES)
     max_len_a: float = option(
         2.0,
-        "maximum output length in words, without a prompt: max-len-a x source length + max-len-b",
+        "maximum output length in words, not counting a prompt: max-len-a x source length + "
+        "max-len-b",
         minimum=0,
         maximum=1000,
     )
     max_len_b: int = option(10, "see --max-len-a", minimum=0, maximum=1_000_000)
     min_len: int = option(
-        0, "minimum output length in words, including a prompt", minimum=0, maximum=1_000_000
+        0, "minimum output length in words, counting a prompt", minimum=0, maximum=1_000_000
     )
     unk: bool = option(True, "let the search choose the unknown word")
+    no_repeat_ngram_size: int = option(
+        0,
+        "no sequence of N words occurs twice in an output; 0 allows all",
+        minimum=0,
+        maximum=1000,
+        flags=("--no-repeat-ngram",),
+    )
+    repetition_penalty: float = option(
+        1.0,
+        "multiply the log-probability of words that the output already has; 1 is no penalty",
+        minimum=1,
+        maximum=1000,
+    )
 
     def check(self) -> None:
         """Raises UsageError if `min_len` is above the limit of a source of one word."""
@@ -57,9 +71,22 @@ class BeamConfig(SearchConfig):
     beam: int = option(5, "partial hypotheses kept per sentence", minimum=1, maximum=MAX_HYPOTHESES)
     lenpen: float = option(
         0.0,
-        "divide the log-probability by length ** lenpen; 0 is the paper's rule",
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule; `s2st tune-length` "
+        "finds a good value",
         minimum=0,
         maximum=10,
+    )
+    length_normalization: str = option(
+        "power",
+        "power: divide by length ** lenpen; wu: by ((5 + length) / 6) ** lenpen (Wu et al. 2016)",
+        choices=("power", "wu"),
+    )
+    coverage_penalty: float = option(
+        0.0,
+        "add this times the sum over source words of log(min(1, attention in all)) to the score "
+        "(Wu et al. 2016); needs a model with attention",
+        minimum=0,
+        maximum=100,
     )
 
     def check(self) -> None:
@@ -73,11 +100,40 @@ class BeamConfig(SearchConfig):
 
 
 @dataclass(frozen=True)
+class DiverseBeamConfig(BeamConfig):
+    """Options of the diverse beam search."""
+
+    diverse_beam_groups: int = option(
+        5,
+        "groups into which the beam is divided; must divide --beam",
+        minimum=1,
+        maximum=MAX_HYPOTHESES,
+    )
+    diverse_beam_strength: float = option(
+        0.5,
+        "subtract this from a word's log-probability for each earlier hypothesis of another group "
+        "that takes it at the same step",
+        minimum=0,
+        maximum=1000,
+    )
+
+    def check(self) -> None:
+        """Raises UsageError if the groups do not divide the beam."""
+        super().check()
+        groups = self.diverse_beam_groups
+        if self.beam % groups:
+            raise UsageError(
+                f"--diverse-beam-groups {groups} does not divide --beam {self.beam}; use --beam "
+                f"{-(-self.beam // groups) * groups}, or other groups"
+            )
+
+
+@dataclass(frozen=True)
 class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
     temperature: float = option(
-        1.0, "divides the logits; near 0 it is greedy", minimum=1e-4, maximum=100
+        1.0, "divide the logits by this; near 0, sampling is greedy", minimum=1e-4, maximum=100
     )
     top_k: int | None = option(
         None, "draw only from this many best words", minimum=1, maximum=100_000_000
@@ -87,6 +143,42 @@ class SamplingConfig(SearchConfig):
         "nucleus: draw from the smallest set of best words with this total probability",
         minimum=0,
         maximum=1,
+    )
+    sampling_seed: int = option(
+        1, "seed of the draws, combined with the line number", minimum=0, maximum=MAX_INTEGER
+    )
+
+
+@dataclass(frozen=True)
+class MbrConfig(SamplingConfig):
+    """Options of minimum Bayes risk search; those of sampling are for the candidates."""
+
+    candidates: int = option(
+        32, "texts per sentence among which the best is chosen", minimum=1, maximum=1000
+    )
+    candidates_from: str = option(
+        "sampling",
+        "take the candidates from samples, or from the n-best list of a beam of that size",
+        choices=("sampling", "beam"),
+    )
+    utility: str = option("bleu", "utility; `s2st list utilities` shows all")
+
+    def check(self) -> None:
+        """Raises UsageError if `nbest` is above the number of candidates."""
+        super().check()
+        if self.nbest > self.candidates:
+            raise UsageError(
+                f"--nbest {self.nbest} is more than --candidates {self.candidates}; use "
+                f"--candidates {self.nbest}, or lower --nbest"
+            )
+
+
+@dataclass(frozen=True)
+class StochasticBeamConfig(SearchConfig):
+    """Options of the stochastic beam search."""
+
+    temperature: float = option(
+        1.0, "divides the logits; near 0 it is beam search", minimum=1e-4, maximum=100
     )
     sampling_seed: int = option(
         1, "seed of the draws, combined with the line number", minimum=0, maximum=MAX_INTEGER
@@ -109,6 +201,24 @@ SEARCHES.register(
     SamplingConfig,
     "s2st.search.sampling:SamplingSearch",
     "random draws of words (temperature, top-k, nucleus)",
+)
+SEARCHES.register(
+    "diverse-beam",
+    DiverseBeamConfig,
+    "s2st.search.diverse_beam:DiverseBeamSearch",
+    "beam search in groups that avoid each other's words (Vijayakumar et al. 2018)",
+)
+SEARCHES.register(
+    "stochastic-beam",
+    StochasticBeamConfig,
+    "s2st.search.stochastic_beam:StochasticBeamSearch",
+    "samples of whole outputs without replacement (Kool et al. 2019)",
+)
+SEARCHES.register(
+    "mbr",
+    MbrConfig,
+    "s2st.search.mbr:MbrSearch",
+    "minimum Bayes risk: the candidate with the largest expected BLEU, chrF or other utility",
 )
 SEARCHES.register(
     "exhaustive",

@@ -10,8 +10,9 @@ import torch
 from s2st.data.batch import SourceBatch
 from s2st.errors import CheckpointError
 from s2st.scoring.base import Scorer
-from s2st.search.base import Hypothesis, forbid, length_limits, prefix_table, prefix_words
+from s2st.search.base import Hypothesis
 from s2st.search.registry import SearchConfig
+from s2st.search.restrictions import restrictions
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
 # (log-probabilities (N, V), -inf for forbidden words; number of each row) -> words (N,)
@@ -33,26 +34,24 @@ def walk(
         One hypothesis per row, with the scorer's log-probabilities.
     """
     device = scorer.device
-    limits = length_limits(config, source)[sentences].to(device)
-    prefixes = prefix_table(source, device)[sentences.to(device)]
-    state = scorer.start(source).select(sentences.to(device))
+    rows_of = sentences.to(device)
+    forbid = restrictions(config, source, device).select(rows_of)
+    state = scorer.start(source).select(rows_of)
     alive = torch.arange(len(sentences), device=device)
     tokens = torch.full_like(alive, BOS_ID)
     words: list[list[int]] = [[] for _ in sentences]
     log_probs: list[list[float]] = [[] for _ in sentences]
     attention: list[list[npt.NDArray[np.float32]]] = [[] for _ in sentences]
     finished = [True] * len(sentences)
-    step = 0
     while len(alive):
         result = scorer.step(tokens, state)
-        at_limit = limits[alive] <= step
-        prefix = prefix_words(prefixes, alive, step)
-        allowed = forbid(result.log_probs, config, step, at_limit, prefix)
+        allowed = forbid(result.log_probs)
         rows = alive.tolist()
         tokens = pick(allowed, rows)
-        values = allowed.gather(1, tokens.unsqueeze(1)).squeeze(1)
+        chosen = tokens.unsqueeze(1)
+        values = forbid.scorer_log_probs(chosen, allowed.gather(1, chosen)).squeeze(1)
         for row, token, value, forced in zip(
-            rows, tokens.tolist(), values.tolist(), at_limit.tolist(), strict=True
+            rows, tokens.tolist(), values.tolist(), forbid.at_limit.tolist(), strict=True
         ):
             check_finite(value)
             log_probs[row].append(value)
@@ -66,7 +65,7 @@ def walk(
         keep = torch.nonzero(tokens != EOS_ID).squeeze(1)
         alive, tokens = alive[keep], tokens[keep]
         state = result.state.select(keep)
-        step += 1
+        forbid = forbid.select(keep, tokens)
     lengths = source.lengths[sentences].tolist()
     return [
         Hypothesis(tuple(w), tuple(p), sum(p), sum(p), f, np.array(a)[:, :s] if a else None)
@@ -79,5 +78,6 @@ def check_finite(log_prob: float) -> None:
     if not math.isfinite(log_prob):
         raise CheckpointError(
             "the model gives no finite probability to any allowed word: its weights are damaged "
-            "(NaN?), or it cannot satisfy --min-len, --max-len-a, --max-len-b or a prefix"
+            "(NaN?), or it cannot satisfy all of --min-len, --max-len-a, --max-len-b, "
+            "--no-repeat-ngram, a prefix and constraints"
         )

@@ -1,9 +1,10 @@
-"""Tokenizers and their registry: white space, Moses, SentencePiece, and none for an absent side.
+"""Tokenizers and their registry: white space, characters, Moses, subwords, none for an absent side.
 
 The manifest of a store or checkpoint records a tokenizer's name and options. The model file of a
-trained tokenizer (SentencePiece) is stored in the same folder.
+trained tokenizer (SentencePiece, subword-nmt, Hugging Face) is stored in the same folder.
 """
 
+import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2st.errors import CheckpointError, ConfigError
+from s2st.errors import CheckpointError, UsageError
 from s2st.options.option_fields import OptionSpec, config_values, make_config, option, option_specs
 from s2st.options.registry import Registry
 from s2st.process import durable_files
@@ -20,17 +21,16 @@ from s2st.process.folder_manifest import files_of, read_listed, verify_files
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
-MAX_MODEL_BYTES = 1 << 28  # of a SentencePiece model
+MAX_MODEL_BYTES = 1 << 28  # of a trained model's file
 SPACE_SIGN = "\u2581"  # SentencePiece's sign for a space in a piece
 WITHOUT_SPACES = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # between words
-_ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
 
 
 class Tokenizer(ABC):
     """Interface of a tokenizer: split lines of one language into tokens and join them again.
 
     Attributes:
-        model: content of the trained model file, if the tokenizer has one.
+        model: content of the trained model file, if the tokenizer has one (`MODEL_KINDS`).
         subword: whether tokens are subword pieces, which mean nothing to other programs.
         absent: whether the side has no text, so that every line has no tokens.
     """
@@ -60,7 +60,7 @@ class Tokenizer(ABC):
 class NoneConfig:
     """Options of the tokenizer `none`."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class AbsentConfig:
 class MosesConfig:
     """Options of the tokenizer `moses`."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
     moses_escape: bool = option(True, "escape special characters (&apos; and so on) as Moses does")
     moses_aggressive_dashes: bool = option(False, "split words at hyphens, written as @-@")
 
@@ -81,7 +81,7 @@ class MosesConfig:
 class SentencePieceConfig:
     """Options of the tokenizer `sentencepiece`; training alone uses the last three."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
     sentencepiece_vocab_size: int = option(
         8000, "number of pieces per side (training)", minimum=8, maximum=1_000_000
     )
@@ -91,6 +91,86 @@ class SentencePieceConfig:
     sentencepiece_coverage: float = option(
         0.9995, "share of characters covered by the model (training)", minimum=0.98, maximum=1.0
     )
+
+
+@dataclass(frozen=True)
+class CharactersConfig:
+    """Options of the tokenizer `characters`."""
+
+    lowercase: bool = option(False, "lower-case the text first")
+
+
+@dataclass(frozen=True)
+class SubwordNmtConfig:
+    """Options of the tokenizer `subword-nmt`; training alone uses the last one."""
+
+    lowercase: bool = option(False, "lower-case the text first")
+    bpe_words: str = option(
+        "spaces",
+        "what splits text into words before BPE: white space, or the Moses tokenizer, which also "
+        "detokenizes the output",
+        choices=("spaces", "moses"),
+    )
+    bpe_merges: int = option(
+        8000, "number of merges (training, without --bpe-codes)", minimum=1, maximum=1_000_000
+    )
+
+
+@dataclass(frozen=True)
+class HuggingFaceConfig:
+    """Options of the tokenizer `huggingface`; training alone uses the last one."""
+
+    lowercase: bool = option(False, "lower-case the text first")
+    byte_bpe_vocab_size: int = option(
+        8000,
+        "number of pieces of byte-level BPE per side (training, without --tokenizer-json)",
+        minimum=257,
+        maximum=1_000_000,
+    )
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """The trained model of a tokenizer, as a file.
+
+    Attributes:
+        file: its name in a store or checkpoint; `{}` stands for the language.
+        what: the kind of file, for messages.
+        trainer: "module:function" of (lines, config, language), which returns the file's bytes.
+        size: the option that sets the number of pieces, if they are the whole vocabulary; else "".
+    """
+
+    file: str
+    what: str
+    trainer: str
+    size: str = ""
+
+    def train(self, lines: Iterable[str], config: Any, language: str) -> bytes:
+        """Train a model on lines of a language; raises as the trainer."""
+        module, _, name = self.trainer.partition(":")
+        model: bytes = getattr(importlib.import_module(module), name)(lines, config, language)
+        return model
+
+
+MODEL_KINDS: Mapping[str, ModelKind] = {
+    "sentencepiece": ModelKind(
+        "sentencepiece.{}.model",
+        "a SentencePiece model",
+        "s2st.text.sentencepiece_training:train_sentencepiece",
+        "--sentencepiece-vocab-size",
+    ),
+    "subword-nmt": ModelKind(
+        "subword-nmt.{}.codes",
+        "a codes file of subword-nmt",
+        "s2st.text.subword_nmt_tokenizer:train_subword_nmt",
+    ),
+    "huggingface": ModelKind(
+        "tokenizer.{}.json",
+        "a tokenizer.json of Hugging Face",
+        "s2st.text.huggingface_tokenizer:train_byte_bpe",
+        "--byte-bpe-vocab-size",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -128,6 +208,28 @@ class WhitespaceTokenizer(Tokenizer):
     def decode(self, tokens: Sequence[str]) -> str:
         """Return the words, separated by spaces."""
         return " ".join(tokens)
+
+
+class CharacterTokenizer(Tokenizer):
+    """Splits text into code points; SPACE_SIGN stands for white space between words.
+
+    Combining marks are tokens of their own, so that text comes back unchanged. As with other
+    tokenizers, runs of ASCII white space become one space. SPACE_SIGN in a text comes back as a
+    space.
+    """
+
+    subword = True
+
+    def __init__(self, spec: TokenizerSpec) -> None:
+        self._lowercase = spec.config.lowercase
+
+    def encode(self, line: str) -> list[str]:
+        """Return the characters of the line."""
+        return list(SPACE_SIGN.join(split_words(line.lower() if self._lowercase else line)))
+
+    def decode(self, tokens: Sequence[str]) -> str:
+        """Return the text of the characters."""
+        return "".join(tokens).replace(SPACE_SIGN, " ")
 
 
 class AbsentTokenizer(Tokenizer):
@@ -196,66 +298,27 @@ class MosesTokenizer(Tokenizer):
         return warnings
 
 
-class SentencePieceTokenizer(Tokenizer):
-    """Splits text into the subword pieces of a SentencePiece model.
-
-    `encode` returns each run of characters that the model lacks as one token in the spelling of the
-    text. Such a token is not in `pieces`, hence unknown; `decode` returns it unchanged.
-    """
-
-    subword = True
-
-    def __init__(self, spec: TokenizerSpec) -> None:
-        import sentencepiece
-
-        if spec.model is None:
-            raise ConfigError("the sentencepiece tokenizer needs a model, but none was given")
-        self.model = spec.model
-        self._lowercase = spec.config.lowercase
-        try:
-            if not spec.model:  # the library treats an empty model like no model
-                raise RuntimeError("empty")
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=spec.model)
-            self._processor.get_piece_size()
-        except RuntimeError as error:
-            raise ConfigError("not a SentencePiece model, or damaged") from error
-
-    def encode(self, line: str) -> list[str]:
-        """Return the pieces of the line, and runs of characters that the model lacks."""
-        text = line.lower() if self._lowercase else line
-        pieces: list[str] = self._processor.encode(text, out_type=str)
-        return [_without_space(piece) for piece in pieces]
-
-    def decode(self, tokens: Sequence[str]) -> str:
-        """Return the text of the pieces."""
-        text: str = self._processor.decode_pieces(list(tokens))
-        # the library keeps the space signs, even a leading one, of tokens that are not pieces
-        return " ".join(text.removeprefix(SPACE_SIGN).split("\n")).replace(SPACE_SIGN, " ")
-
-    def pieces(self) -> list[str]:
-        """Return the pieces that text can consist of, without `<unk>`, `<s>` and `</s>`."""
-        processor = self._processor
-        excluded = (processor.is_unknown, processor.is_control, processor.is_unused)
-        pieces = (
-            _without_space(processor.id_to_piece(index))
-            for index in range(processor.get_piece_size())
-            if not any(check(index) for check in excluded)
-        )
-        return list(dict.fromkeys(piece for piece in pieces if piece))
-
-
-def _without_space(piece: str) -> str:
-    """Replace white space in a piece, for the dictionary; some models have a tab as piece."""
-    if piece.isprintable() and " " not in piece:
-        return piece
-    return _ASCII_SPACE.sub(SPACE_SIGN, piece)
-
-
 TOKENIZERS.register("none", NoneConfig, WhitespaceTokenizer, "split at white space only")
 TOKENIZERS.register("moses", MosesConfig, MosesTokenizer, "Moses tokenizer (sacremoses)")
 TOKENIZERS.register(
-    "sentencepiece", SentencePieceConfig, SentencePieceTokenizer, "SentencePiece subword pieces"
+    "sentencepiece",
+    SentencePieceConfig,
+    "s2st.text.sentencepiece_tokenizer:SentencePieceTokenizer",
+    "SentencePiece subword pieces",
 )
+TOKENIZERS.register(
+    "subword-nmt",
+    SubwordNmtConfig,
+    "s2st.text.subword_nmt_tokenizer:SubwordNmtTokenizer",
+    "byte-pair encoding of subword-nmt (@@)",
+)
+TOKENIZERS.register(
+    "huggingface",
+    HuggingFaceConfig,
+    "s2st.text.huggingface_tokenizer:HuggingFaceTokenizer",
+    "a tokenizer.json of Hugging Face; byte-level BPE",
+)
+TOKENIZERS.register("characters", CharactersConfig, CharacterTokenizer, "single characters")
 TOKENIZERS.register(
     ABSENT, AbsentConfig, AbsentTokenizer, "no tokens: the source side of a language model"
 )
@@ -266,9 +329,15 @@ def absent_side() -> TokenizerSpec:
     return TokenizerSpec(ABSENT, AbsentConfig(), ABSENT)
 
 
-def model_file_name(language: str) -> str:
-    """Return the name of a language's SentencePiece model file in a store or checkpoint."""
-    return f"sentencepiece.{language}.model"
+def model_file_name(name: str, language: str) -> str:
+    """Return the name of a language's trained model in a store or checkpoint.
+
+    Args:
+        name: the tokenizer; one that is not in MODEL_KINDS has no such file today.
+        language: the language.
+    """
+    kind = MODEL_KINDS.get(name)
+    return f"{name}.{language}.model" if kind is None else kind.file.format(language)
 
 
 def save_models(folder: Path, specs: Iterable[TokenizerSpec]) -> list[str]:
@@ -276,7 +345,7 @@ def save_models(folder: Path, specs: Iterable[TokenizerSpec]) -> list[str]:
     names = []
     for spec in specs:
         if spec.model is not None:
-            names.append(model_file_name(spec.language))
+            names.append(model_file_name(spec.name, spec.language))
             durable_files.write_file(folder / names[-1], spec.model)
     return names
 
@@ -299,7 +368,7 @@ def load_spec(record: Any, folder: Path, manifest: Mapping[str, Any]) -> Tokeniz
         raise CheckpointError("damaged: the record of the tokenizer is malformed", str(folder))
     config = recorded_config(name, options, f"{folder}: tokenizer {name}")
     model = None
-    file_name = model_file_name(language)
+    file_name = model_file_name(name, language)
     if file_name in files_of(folder, manifest):
         verify_files(folder, manifest, [file_name])
         model = read_listed(folder / file_name, MAX_MODEL_BYTES)
@@ -333,11 +402,25 @@ def _outside(spec: OptionSpec, value: Any) -> bool:
     return spec.range.fault(value) is not None
 
 
-def read_model(path: str) -> bytes:
-    """Reads a SentencePiece model file that the user named.
+def read_model(path: str, name: str = "sentencepiece") -> bytes:
+    """Read the file of a trained model that the user named.
+
+    Args:
+        path: the file.
+        name: the tokenizer.
 
     Raises:
         InputMissingError: it cannot be read.
         DataError: it is larger than a model can be.
     """
-    return read_bounded(path, MAX_MODEL_BYTES, "a SentencePiece model")
+    return read_bounded(path, MAX_MODEL_BYTES, MODEL_KINDS[name].what)
+
+
+def import_optional(module: str, package: str, extra: str) -> Any:
+    """Import a package that only some tokenizers need; raise UsageError that says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"the tokenizer {extra} needs the package {package}: run pip install 's2st[{extra}]'"
+        ) from error

@@ -56,7 +56,7 @@ class PlateauConfig:
 
     plateau_factor: float = option(
         0.5,
-        "factor on the learning rate when validation perplexity stops improving",
+        "multiply the learning rate by this when validation perplexity stops improving",
         minimum=0,
         maximum=1,
     )

@@ -33,11 +33,13 @@ class AdamConfig:
     """Options of `adam` and `adamw`."""
 
     lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
-    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MAX_DECAY)
-    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MAX_DECAY)
-    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=MIN_EPS, maximum=1)
+    adam_beta1: float = option(0.9, "decay of the mean of gradients", minimum=0, maximum=MAX_DECAY)
+    adam_beta2: float = option(
+        0.999, "decay of the mean of squared gradients", minimum=0, maximum=MAX_DECAY
+    )
+    adam_eps: float = option(1e-8, "added to the denominator (epsilon)", minimum=MIN_EPS, maximum=1)
     weight_decay: float = option(
-        0.0, "L2 penalty (adam) or decay of the weights (adamw)", minimum=0, maximum=100
+        0.0, "L2 penalty (adam) or decoupled weight decay (adamw)", minimum=0, maximum=100
     )
 
 
@@ -46,9 +48,11 @@ class LazyAdamConfig:
     """Options of `lazy-adam`."""
 
     lr: float = option(0.001, "learning rate", minimum=0, maximum=1000)
-    adam_beta1: float = option(0.9, "decay of the mean", minimum=0, maximum=MAX_DECAY)
-    adam_beta2: float = option(0.999, "decay of the variance", minimum=0, maximum=MAX_DECAY)
-    adam_eps: float = option(1e-8, "added to the root of the variance", minimum=MIN_EPS, maximum=1)
+    adam_beta1: float = option(0.9, "decay of the mean of gradients", minimum=0, maximum=MAX_DECAY)
+    adam_beta2: float = option(
+        0.999, "decay of the mean of squared gradients", minimum=0, maximum=MAX_DECAY
+    )
+    adam_eps: float = option(1e-8, "added to the denominator (epsilon)", minimum=MIN_EPS, maximum=1)
 
 
 def build_sgd(

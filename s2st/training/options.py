@@ -11,9 +11,12 @@ MAX_UPDATES = 1_000_000_000_000
 class TrainerConfig:
     """How long to train, how to normalize gradients, when to validate and save."""
 
-    save_dir: str = option("checkpoints", "folder of the checkpoints; an earlier run is resumed")
+    save_dir: str = option("checkpoints", "folder for checkpoints; an earlier run in it is resumed")
     max_epoch: float | None = option(
-        40.0, "stop after this many epochs, such as 7.5", minimum=0, maximum=1_000_000
+        40.0,
+        "stop after this many epochs; may be fractional, such as 7.5",
+        minimum=0,
+        maximum=1_000_000,
     )
     max_update: int | None = option(
         None, "stop after this many updates", minimum=1, maximum=MAX_UPDATES
@@ -31,23 +34,23 @@ class TrainerConfig:
         minimum=1,
         maximum=1_000_000,
     )
-    update_freq: int = option(
-        1,
-        "batches per update; under torchrun a multiple of the number of processes, which share "
-        "them",
+    update_freq: int | None = option(
+        None,
+        "batches per update over all processes; under torchrun a multiple of their number; "
+        "default: one batch per process; a resumed run keeps its number",
         minimum=1,
         maximum=1_000_000,
     )
     clip_norm: float = option(
         5.0,
-        "largest norm of the gradient; larger ones are scaled down; 0: no limit",
+        "maximum norm of the gradient; larger gradients are scaled down to it; 0: no limit",
         minimum=0,
         maximum=1_000_000_000,
     )
     ema_decay: float = option(
         0.0,
-        "decay of an exponential moving average of the weights, such as 0.9999, to validate and "
-        "save; 0: the weights themselves",
+        "decay of an exponential moving average of the weights, such as 0.9999; validation and "
+        "checkpoints use the average; 0: no average",
         minimum=0,
         maximum=0.999999999,
     )
@@ -90,7 +93,7 @@ class TrainerConfig:
     )
     max_divergences: int = option(
         3,
-        "number of divergences to skip or restore; the next one stops the training",
+        "number of divergences to skip or restore; the next one stops training",
         minimum=0,
         maximum=1_000_000,
     )
@@ -116,15 +119,26 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True)
+class DryRunConfig:
+    """Whether to train at all."""
+
+    dry_run: bool = option(
+        False,
+        "do a few updates, print memory, speed, hours and the largest --max-tokens; write nothing",
+    )
+
+
+@dataclass(frozen=True)
 class EmbeddingsConfig:
     """Pretrained word vectors: text files of word2vec, GloVe or fastText."""
 
     source_embeddings: str | None = option(
         None,
-        "text file of word vectors (word2vec, GloVe, fastText): initial embeddings of source words",
+        "initialize the source embeddings from this text file of word vectors (word2vec, GloVe, "
+        "fastText)",
     )
     target_embeddings: str | None = option(
-        None, "text file of word vectors: initial embeddings of target words"
+        None, "initialize the target embeddings from this text file of word vectors"
     )
     lowercase_embeddings: bool = option(
         False, "if a word has no vector, use the vector of its lowercased form"
@@ -137,6 +151,27 @@ class EmbeddingsConfig:
         """Return side -> file for the files that are given."""
         given = {"source": self.source_embeddings, "target": self.target_embeddings}
         return {side: path for side, path in given.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Initial weights from a checkpoint, and parameters that are not trained."""
+
+    finetune_from: str | None = option(
+        None,
+        "begin with the weights of this checkpoint, and with its architecture unless --arch or its "
+        "options are given; optimizer, schedule and data order start anew",
+    )
+    extend_vocabulary: bool = option(
+        False,
+        "with --finetune-from: add rows with initial weights for the words of DATA that the "
+        "checkpoint lacks",
+    )
+    freeze: tuple[str, ...] = option(
+        (),
+        "do not train parameters of this name, such as encoder or 'decoder.layers.0.*' (see "
+        "inspect --parameters); can be repeated",
+    )
 
 
 @dataclass(frozen=True)
@@ -153,20 +188,20 @@ class ParallelConfig:
     )
     pipeline_stages: int = option(
         1,
-        "number of pipeline stages; a stage has the encoder and decoder layers of one height, on "
-        "its own processes",
+        "number of pipeline stages; each stage has the encoder and decoder layers at one depth, "
+        "and its own processes",
         minimum=1,
         maximum=1000,
     )
     vocabulary_parts: int = option(
         1,
-        "processes per stage; they share each batch, and all processes of all stages share the "
+        "processes per stage; they divide each batch, and the processes of all stages divide the "
         "softmax",
         minimum=1,
         maximum=10_000,
     )
     micro_batches: int = option(
-        4, "micro-batches per batch in the pipeline of stages", minimum=1, maximum=10_000
+        4, "micro-batches per batch in the pipeline", minimum=1, maximum=10_000
     )
 
     @property

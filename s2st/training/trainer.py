@@ -5,20 +5,16 @@ import logging
 import math
 import signal
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from s2st.criteria.cross_entropy import Criterion
 from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig, Indices
-from s2st.data.store import ParallelCorpus
 from s2st.errors import InterruptedBySignalError
-from s2st.models.base import Seq2SeqModel
-from s2st.models.model_files import ModelRecord
 from s2st.process.device import peak_memory
-from s2st.training.checkpoint import ResumedRun, RunIdentity, TrainingState
+from s2st.training.checkpoint import ResumedRun, TrainingState
 from s2st.training.checkpoint_folder import CheckpointFolder
 from s2st.training.divergence import (
     DivergenceError,
@@ -26,35 +22,14 @@ from s2st.training.divergence import (
     WeightsDivergenceError,
 )
 from s2st.training.gradient_accumulation import Gradients, Share, StopSignal, describe
-from s2st.training.lr_schedules import Schedule
 from s2st.training.moving_average import WeightAverages
 from s2st.training.observer import Meter, Observer, ValidationReport
 from s2st.training.options import TrainerConfig
 from s2st.training.training_limits import TIME_IS_UP, reason_to_end, time_left
-from s2st.training.validation import BestMetric, Decoded, ValidationDecoder
+from s2st.training.training_parts import TrainingParts
+from s2st.training.validation import Decoded
 
 log = logging.getLogger("s2st")
-
-
-@dataclass(frozen=True)
-class TrainingParts:
-    """Model, criterion, optimizer, schedule and data of one training.
-
-    Attributes:
-        decoder: translates the validation split; None if only the loss is computed.
-        best_metric: decides which checkpoint is best.
-    """
-
-    record: ModelRecord
-    model: Seq2SeqModel
-    criterion: Criterion
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    training: ParallelCorpus
-    validation: ParallelCorpus | None
-    identity: RunIdentity
-    decoder: ValidationDecoder | None = None
-    best_metric: BestMetric = field(default_factory=BestMetric)
 
 
 class Trainer:
@@ -94,7 +69,8 @@ class Trainer:
         self.stop_signal = stop_signal
         self.state = TrainingState()
         self.folder = folder or CheckpointFolder(config.save_dir, config.keep_last)
-        self._loader = TrainingLoader(parts.training, batching, config.seed, config.update_freq)
+        self._update_freq = config.update_freq or 1
+        self._loader = TrainingLoader(parts.training, batching, config.seed, self._update_freq)
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
         self._averages = WeightAverages(parts.optimizer, config.ema_decay)
         self._meter = Meter()
@@ -184,7 +160,7 @@ class Trainer:
         if config.on_divergence == "skip":
             if isinstance(error, ValidationDivergenceError):
                 raise error
-            state.position += config.update_freq
+            state.position += self._update_freq
             state.divergences = count
             log.warning(
                 "%s: batch skipped (%d of at most %d)", error, count, config.max_divergences
@@ -238,6 +214,25 @@ class Trainer:
         seconds = time.perf_counter() - started
         self._meter.add(loss, nll, share.source_tokens, share.target_tokens, norm, seconds)
 
+    def rehearse(self, batches: list[Indices]) -> float:
+        """Do one real update on these batches, for a dry run; nothing is reported or saved.
+
+        Args:
+            batches: indices of the pairs of each batch; at most the batches of an update.
+
+        Returns:
+            Wall-clock seconds.
+
+        Raises:
+            DivergenceError: loss or gradient is not finite.
+            BatchMemoryError: out of memory.
+        """
+        self._planned, self._prefetched = (self.state.epoch, batches), None
+        self.state.position = 0
+        started = time.perf_counter()
+        self._update()
+        return time.perf_counter() - started
+
     def _share(self) -> Share:
         """Return this rank's part of the next update."""
         state, share = self.state, self._prefetched
@@ -249,7 +244,7 @@ class Trainer:
 
     def _batches_at(self, position: int) -> list[Indices]:
         """Return the batches of the update that starts at a position of the epoch."""
-        return self._plan()[position : position + self.config.update_freq]
+        return self._plan()[position : position + self._update_freq]
 
     def _read(self, position: int, update: int) -> Share:
         """Load this rank's batches of the update that starts at a position of the epoch."""

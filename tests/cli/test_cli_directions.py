@@ -244,6 +244,9 @@ NASTY = [
         ["moses"],
         ["moses", "--lowercase"],
         ["sentencepiece", "--sentencepiece-vocab-size", "60"],
+        ["subword-nmt", "--bpe-merges", "40"],
+        ["huggingface", "--byte-bpe-vocab-size", "300"],
+        ["characters"],
     ],
     ids=" ".join,
 )
@@ -270,10 +273,27 @@ def test_a_prompt_comes_back_byte_for_byte(s2st, tiny, tmp_path, tokenizer):
     for options in (["--no-detokenize"], ["--format", "moses"]):
         outcome = s2st("generate", *own, *options, stdin=prompts)
         assert outcome.code == 0, outcome.err
-        if options[0] == "--no-detokenize" or tokenizer[0] != "sentencepiece":
+        if options[0] == "--no-detokenize" or not tokens.subword:
             found = outcome.lines
             if options[0] == "--format":
                 found = [group[0].hypothesis for group in read_nbest(outcome.lines, "x")]
             for prompt, line in zip(NASTY, found, strict=True):
                 words = [word.replace("|||", "&#124;" * 3) for word in tokens.encode(prompt)]
                 assert line.split(" ")[: len(words)] == words
+
+
+def test_prefixes_and_phrases_of_models_in_other_directions(s2st, made, files, tmp_path):
+    """Phrases keep their order in right-to-left models, and language models take them too."""
+    text = (files / "src").read_text("utf-8").splitlines()
+    (tmp_path / "terms").write_text("est le\tla\n" * len(text), "utf-8")
+    for name in ("r2l", "lm"):
+        model = ["--checkpoint", made[name], "--no-detokenize"]
+        outcome = s2st("generate", *model, "--constraints", tmp_path / "terms", files / "src")
+        assert outcome.code == 0, outcome.err
+        assert len(outcome.lines) == len(text)
+        for line in outcome.lines:
+            assert " est le " in f" {line} "
+            assert "la" in line.split()
+        (tmp_path / "starts").write_text("le\n" * len(text), "utf-8")
+        refused = s2st("generate", *model, "--prefix", tmp_path / "starts", files / "src")
+        refused.check_error(2, "--prefix needs a model")

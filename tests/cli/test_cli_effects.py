@@ -8,6 +8,7 @@ from s2st_cli.option_effects import RULES
 
 SEVERAL = "needs several checkpoints"
 GENERATE = "generate {src} --checkpoint {forward}"
+TUNE_LENGTH = "tune-length --checkpoint {forward} --source {src} --ref {ref}"
 TEXT = "score {ref} --ref {ref}"
 PAIRS = "score --checkpoint {forward} --source {src} --target {ref}"
 RESCORE = "rescore-nbest {lists} --source {src} --checkpoint {forward}"
@@ -20,6 +21,13 @@ IDLE = [
     (GENERATE, "--ensemble-weight 1", SEVERAL),
     (GENERATE, "--ensemble-mode log-probability", SEVERAL),
     ("generate {src} --path {forward}", "--ensemble-mode log-probability", SEVERAL),
+    (GENERATE, "--length-normalization wu", "needs --lenpen X"),
+    *((f"{GENERATE} --search mbr --candidates-from beam", option, "--candidates-from sampling")
+      for option in ("--temperature 2", "--top-k 3", "--top-p 0.5", "--sampling-seed 2")),
+    (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
+    (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
+    (TUNE_LENGTH, "--nbest 2", "has no effect"),
+    (TUNE_LENGTH, "--lenpen 1", "has no effect"),
     (PAIRS, "--ensemble-weight 1", SEVERAL),
     (PAIRS, "--ensemble-mode probability", SEVERAL),
     (PAIRS, "--tokenize 13a", "needs --ref"),
@@ -38,6 +46,13 @@ IDLE = [
     (RESCORE, "--length-feature", "add --tune"),
     (f"{RESCORE} --weight Baseline=1", "--length-feature", "--weight S2STLength=X"),
     (f"{RESCORE} --oracle {{ref}}", "--length-feature", "--output nbest"),
+    (RESCORE, "--consensus bleu", "--weight S2STConsensus=X"),
+    (RESCORE, "--consensus-scale 2", "needs --consensus"),
+    (RESCORE, "--metric chrf", "needs --tune REF or --oracle REF"),
+    (RESCORE, "--tokenize char", "needs --consensus bleu"),
+    (f"{RESCORE} --metric chrf --tune {{ref}}", "--tokenize char", "chrF counts characters"),
+    (f"{RESCORE} {TUNED} --consensus chrf --metric chrf", "--tokenize char", "chrF counts"),
+    (f"{RESCORE} {TUNED} --tuner pro", "--regularize 1", "--tuner line-search"),
     (RESCORE, "--ensemble-weight 1", SEVERAL),
     (RESCORE, "--ensemble-mode log-probability", SEVERAL),
     (f"{RESCORE} --checkpoint {{gru}} --feature-per member", "--ensemble-mode log-probability",
@@ -51,6 +66,7 @@ IDLE = [
     (TRAIN, "--max-divergences 2", "needs --on-divergence skip or restore"),
     (TRAIN, "--lowercase-embeddings", "needs --source-embeddings"),
     (TRAIN, "--freeze-embeddings", "needs --source-embeddings"),
+    (TRAIN, "--extend-vocabulary", "needs --finetune-from"),
     (TRAIN, "--micro-batches 2", "needs --pipeline-stages"),
     (TRAIN, "--softmax-samples 9", "needs --softmax sampled"),
     (f"{TRAIN} --softmax adaptive", "--softmax-samples 9", "needs --softmax sampled"),
@@ -92,6 +108,8 @@ HARMLESS = [
     f"{RESCORE} --no-length-feature --threads 1",
     f"{RESCORE} --length-feature --weight S2STLength=1 --threads 1",
     f"{RESCORE} --length-feature --output nbest --threads 1",
+    f"{RESCORE} --consensus none --threads 1",
+    f"{RESCORE} {TUNED} --metric ter --tokenize char --tuner pro --consensus chrf --threads 1",
     f"{RESCORE} --feature-per member --threads 1",
     f"{RESCORE} --tune {{ref}} --oracle {{ref}} --folds 3 --threads 1",
     f"{RESCORE} {TUNED} --oracle {{ref}} --threads 1",

@@ -5,7 +5,7 @@ import math
 import os
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from s2st.text.nbest_lists import read_nbest
@@ -248,9 +248,19 @@ def test_unknown_words_are_counted(generate):
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.lists(st.sampled_from([b"\n", b"\r", b"the", b" "]) | st.binary(max_size=3)))
-def test_any_bytes_keep_their_line_numbers(generate, data):
+@example(data=[b"\xfe\xff"])
+def test_any_bytes_keep_their_line_numbers(s2st, world, data):
     records = b"".join(data).split(b"\n")
     if records[-1] == b"":
         records.pop()
     options = ["--search", "greedy", "--encoding-errors", "replace"]
-    assert generate(b"".join(data), *options).data.count(b"\n") == len(records)
+    stdin = b"".join(data)
+    outcome = s2st("generate", "--checkpoint", world.forward, *SHORT, *options, stdin=stdin)
+    if outcome.code:  # only UTF-16 and compressed text is refused
+        outcome.check_error(65, "standard input")
+        # marks of UTF-16; magic numbers of gzip, pack and compress
+        assert b"\0" in stdin or stdin[:2] in (
+            b"\xfe\xff", b"\xff\xfe", b"\x1f\x8b", b"\x1f\x9d", b"\x1f\xa0", b"\x1f\x1e",
+        )  # fmt: skip
+    else:
+        assert outcome.data.count(b"\n") == len(records)

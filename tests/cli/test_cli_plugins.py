@@ -18,7 +18,8 @@ REGISTRIES = (ARCHITECTURES, CRITERIA, SEARCHES, OPTIMIZERS, SCHEDULES, TOKENIZE
 SEARCH = """
 from dataclasses import dataclass
 import torch
-from s2st.search.base import Search, forbid, length_limits
+from s2st.search.base import Search
+from s2st.search.restrictions import restrictions
 from s2st.search.beam import BeamSearch
 from s2st.search.greedy import GreedySearch
 from s2st.search.registry import SEARCHES, BeamConfig, GreedyConfig, SearchConfig
@@ -212,17 +213,16 @@ class Writing(Search):
     def __init__(self, config):
         self.config = config
     def __call__(self, scorer, source):
-        limits = length_limits(self.config, source)
+        forbid = restrictions(self.config, source, scorer.device)
         state = scorer.start(source)
         tokens = torch.ones(len(source), dtype=torch.int64)
         rows = torch.arange(len(source))
         words = [[] for _ in rows]
         values = [[] for _ in rows]
         open_rows = list(range(len(source)))
-        step = 0
         while open_rows:
             result = scorer.step(tokens, state)
-            allowed = forbid(result.log_probs, self.config, step, limits[open_rows] <= step)
+            allowed = forbid(result.log_probs)
             best = allowed.max(dim=1)
             STRAY
             for row, word, value in zip(open_rows, best.indices.tolist(), best.values.tolist()):
@@ -233,8 +233,8 @@ class Writing(Search):
             open_rows = [open_rows[k] for k in keep.tolist()]
             tokens = best.indices[keep]
             state = result.state.select(keep)
+            forbid = forbid.select(keep, tokens)
             keep.zero_()
-            step += 1
         return [[Hypothesis(tuple(w), tuple(v), sum(v), sum(v), True)]
                 for w, v in zip(words, values)]
 from s2st.search.base import Hypothesis

@@ -11,6 +11,7 @@ import pytest
 from options_of import Parameter, parameters, without
 
 from s2st.options.option_fields import MAX_INTEGER, Range
+from s2st.text.tokenizers import MODEL_KINDS
 from s2st_cli.click_options import Number
 
 NUMERIC = [
@@ -139,6 +140,7 @@ def small(world, s2st, tmp_path_factory):
                            str(out / "bin")],
             "train-ngram": [en, fr, "-o", str(out / "lm.arpa"), "--discount-fallback"],
             "generate": [*own, "--format", "json", en, *search],
+            "tune-length": [*model, "--source", en, "--ref", fr, *search],
             "score": [*model, "--source", en, "--target", fr],
             "rescore-nbest": [str(folder / "scored"), "--source", en, "--tune", fr, "--folds", "2"],
             "inspect": ["--nwordssrc", "9", "--nwordstgt", "9"],
@@ -176,12 +178,14 @@ def _is_number(kind: type, text: str) -> bool:
 def _ends_well(case: Parameter) -> bool:
     """Whether a run without the option ends with 0.
 
-    `demo` takes minutes, and here ends because its folder exists. `train-ngram` takes a
-    SentencePiece model with a dictionary only. An exhaustive search gives no attention.
+    `demo` takes minutes, and here ends because its folder exists. `train-ngram` takes a tokenizer
+    with a trained model with a dictionary only. An exhaustive search gives no attention.
     """
     if case.words[:2] == ("analyze", "attention"):
         return "exhaustive" not in case.words
-    return case.words[0] != "demo" and case.words[2:] != ("sentencepiece",)
+    return case.words[0] != "demo" and not (
+        case.words[0] == "train-ngram" and {*case.words} & {*MODEL_KINDS}
+    )
 
 
 TRIED = [case for case in NUMERIC if _ends_well(case)]

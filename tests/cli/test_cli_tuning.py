@@ -4,9 +4,14 @@ import json
 import random
 import statistics
 
+import numpy as np
 import pytest
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from s2st.jobs.text_metrics import tokenized_bleu
+from s2st.rescoring.consensus import Consensus
 from s2st.rescoring.feature_weights import read_weights
 from s2st.text.nbest_lists import read_nbest
 
@@ -124,7 +129,7 @@ def test_development_lists_apart_never_read_the_test_reference(rescore, files):
     assert apart.lines == rescore("--tune", files / "ref").lines
 
 
-@pytest.mark.parametrize("tuner", ["line-search", "mira"])
+@pytest.mark.parametrize("tuner", ["line-search", "mira", "pro"])
 def test_tuners_by_name(rescore, files, tuner):
     outcome = rescore("--tune", files / "ref", "--tuner", tuner)
     assert outcome.code == 0, outcome.err
@@ -305,3 +310,85 @@ def test_lists_from_standard_input_that_are_read_twice_have_its_name(rescore, fi
         outcome = rescore(*options, stdin=data, name="-")
         assert outcome.code == 65
         assert f"standard input, line {line}: not UTF-8" in outcome.err
+
+
+@pytest.mark.parametrize("kind", ["bleu", "chrf"])
+def test_consensus_is_a_feature_that_can_be_tuned_and_applied(rescore, files, tmp_path, kind):
+    options = ["--consensus", kind, "--consensus-scale", "2"]
+    tuned = rescore("--tune", files / "ref", "--weights-out", tmp_path / "w", *options)
+    assert tuned.code == 0, tuned.err
+    assert bleu_of(tuned.lines, files) >= bleu_of(rescore().lines, files)
+    assert "S2STConsensus" in read_weights(str(tmp_path / "w")).values
+    again = rescore("--weights", tmp_path / "w", *options)
+    assert again.lines == tuned.lines
+    rescore("--weights", tmp_path / "w").check_error(65, "this feature needs --consensus")
+
+
+def test_consensus_needs_no_model_and_equals_its_values(s2st, files):
+    """The baseline's totals alone; the lists' order by the feature is that of Consensus."""
+    plain = s2st(
+        "rescore-nbest", files / "list", "--source", files / "src", "--consensus", "bleu",
+        "--weight", "S2STConsensus=1", "--output", "nbest",
+    )  # fmt: skip
+    found = entries(plain)
+    for group in read_nbest((files / "list").read_text().split("\n")[:-1], "list"):
+        texts = [entry.hypothesis for entry in group]
+        values = Consensus("bleu", 1.0).values(texts, np.array([entry.total for entry in group]))
+        ours = [entry for entry in found if entry.id == group[0].id]
+        assert sorted(e.total for e in ours) == pytest.approx(sorted(values), rel=1e-4)
+        assert ours[0].hypothesis == texts[int(np.argmax(values))]
+    s2st(
+        "rescore-nbest", files / "list", "--source", files / "src",
+    ).check_error(2, "--checkpoint")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "tokenize", "expected"),
+    [
+        ("chrf", "none", lambda h, r: CHRF().corpus_score(h, r).score),
+        ("ter", "none", lambda h, r: 100 - TER().corpus_score(h, r).score),
+        ("bleu", "char", lambda h, r: BLEU(tokenize="char").corpus_score(h, r).score),
+    ],
+)
+def test_reports_show_sacrebleus_value_of_the_tuned_metric(
+    rescore, files, tmp_path, metric, tokenize, expected
+):
+    outcome = rescore(
+        "--tune", files / "ref", "--oracle", files / "ref", "--metric", metric,
+        *(["--tokenize", tokenize] if tokenize != "none" else []), "--report", tmp_path / "report",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    values = json.loads((tmp_path / "report").read_text())
+    reference = [(files / "ref").read_text().split("\n")[:-1]]
+    score = expected(outcome.lines, reference)
+    assert values["tuning"]["tuned"]["value"] == pytest.approx(score)
+    rows = {name: interval["value"] for name, interval in values["headroom"]["rows"]}
+    assert rows["weights used"] == pytest.approx(score)
+    assert score >= expected(rescore().lines, reference) - 1e-9
+    assert values["tuning"]["metric"] in outcome.err
+
+
+def test_korean_lists_are_tuned_on_characters_where_words_give_nothing(s2st, tmp_path):
+    """Two short Korean sentences share no four words with their references."""
+    references = ["고양이가 집에서 잔다", "강아지가 숲에서 뛴다"] * 3
+    lines = []
+    for i, text in enumerate(references):
+        lines.append(f"{i} ||| {text.replace('다', '요')} ||| A= -1 B= -{i % 2} ||| -1")
+        lines.append(f"{i} ||| {text[::-1]} ||| A= -2 B= 0 ||| 0")
+    for name, rows in (("list", lines), ("ref", references), ("src", references)):
+        (tmp_path / name).write_text("".join(f"{row}\n" for row in rows))
+
+    def run(*options):
+        return s2st(
+            "rescore-nbest", tmp_path / "list", "--source", tmp_path / "src", "--tune",
+            tmp_path / "ref", "--baseline-features", "own", "--consensus", "chrf", *options,
+        )  # fmt: skip
+
+    plain = run()
+    assert "BLEU is 0" in plain.err
+    assert "--tokenize" in plain.err
+    for options in (["--tokenize", "char"], ["--metric", "chrf"]):
+        tuned = run(*options, "--folds", "2")
+        assert "tuned on 6 lists" in tuned.err
+        assert tuned.lines == [text.replace("다", "요") for text in references]
+    run("--tokenize", "korean").check_error(2, "unknown sacreBLEU tokenizer 'korean'")

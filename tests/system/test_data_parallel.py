@@ -143,6 +143,7 @@ def runs(tmp_path_factory, data):
     said = two_ranks(
         [(data, options(kind, f"{kind} two"), 0) for kind in KINDS]
         + [
+            (data, options("adam", "default two", update_freq=None), 0),
             (data, options("adam", "elastic"), 3),
             (data, options("sharded", "elastic sharded", max_epoch=1.0, shard_parameters=True), 0),
         ]
@@ -155,6 +156,10 @@ def runs(tmp_path_factory, data):
 @pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam", "shared weights"])
 def test_two_processes_are_one_that_accumulates(runs, kind):
     assert_same(runs[0] / f"{kind} one", runs[0] / f"{kind} two")
+
+
+def test_two_processes_take_two_batches_where_nobody_names_a_number(runs):
+    assert_same(runs[0] / "adam one", runs[0] / "default two")
 
 
 @pytest.mark.parametrize("other", ["adam two", "elastic"])
@@ -179,9 +184,9 @@ def test_all_ranks_agree_on_where_they_stop(runs):
     """Each looks at signals of its own; the third look is in the same update on both."""
     said = runs[1]
     assert said[0] == said[1]
-    assert len(said[0]) == len(KINDS) + 2
-    assert said[0][: len(KINDS)] == ["updates 9"] * len(KINDS)
-    assert "stopped by SIGTERM at update 4" in said[0][len(KINDS)]
+    assert len(said[0]) == len(KINDS) + 3
+    assert said[0][: len(KINDS) + 1] == ["updates 9"] * (len(KINDS) + 1)
+    assert "stopped by SIGTERM at update 4" in said[0][len(KINDS) + 1]
 
 
 def test_a_run_may_go_on_with_another_number_of_processes(runs):

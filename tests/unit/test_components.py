@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from s2st.errors import ConfigError, UsageError
-from s2st.jobs.train import RECIPES, TRAIN_SPEC
+from s2st.jobs.train import TRAIN_SPEC
+from s2st.jobs.training_recipes import RECIPES
 from s2st.options.option_fields import option
 from s2st.options.registry import Registry
 from s2st.options.resolution import CommandSpec, OptionSource, Role, resolve

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import FrozenInstanceError, dataclass
+from typing import Literal
 
 import pytest
 
@@ -33,6 +34,9 @@ class Sample:
     )
     file: str | None = option(None, "a path")
     title: str = option("", "text that may be empty")
+    most: int | Literal["auto"] | None = option(
+        None, "a number or a word", minimum=1, maximum=9, words=("auto",)
+    )
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ def refused(**values):
         make(**values)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_number_may_have_a_word_beside_it():
+    assert make(most="auto").most == "auto"
+    assert make(most=9).most == 9
+    assert make(most=None).most is None
+    assert "whole number or auto" in refused(most="all")
+    assert "the maximum is 9" in refused(most=10)
+    assert "a whole number, not 'auto'" in refused(count="auto")
 
 
 def test_defaults_and_values():
@@ -138,7 +151,7 @@ def test_specs_say_all_about_an_option():
     specs = {spec.name: spec for spec in option_specs(Sample)}
     assert list(specs) == [
         "count", "rate", "loud", "mode", "limit", "names", "weights", "share",
-        "file", "title",
+        "file", "title", "most",
     ]  # fmt: skip
     assert (specs["count"].kind, specs["count"].range) == (int, Range(1, 10))
     assert (specs["limit"].kind, specs["limit"].optional) == (int, True)

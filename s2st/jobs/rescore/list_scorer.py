@@ -26,7 +26,7 @@ from s2st.text.nbest_lists import NBestEntry
 
 
 class ListScorer:
-    """Computes the models' scores of n-best lists.
+    """Scorer of n-best lists under the models.
 
     Args:
         features: the models, at least one.

@@ -3,8 +3,19 @@
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from s2st.jobs.rescore.scored_list import ScoredList
-from s2st.rescoring.feature_weights import BASELINE, LENGTH, Features, Weights, is_ours
+from s2st.rescoring.consensus import standardized
+from s2st.rescoring.feature_weights import (
+    BASELINE,
+    CONSENSUS,
+    LENGTH,
+    Features,
+    Weights,
+    is_ours,
+)
 from s2st.text.line_files import split_words
 from s2st.text.nbest_lists import NBestEntry
 
@@ -45,19 +56,38 @@ def features_of(scored: ScoredList, length: bool) -> list[Features]:
         length: whether the number of words is a feature.
 
     Returns:
-        For each hypothesis the baseline's features, Baseline, one feature per model, and the
-        length if requested.
+        For each hypothesis the baseline's features, Baseline, one feature per model, the length if
+        requested, and the consensus if the list has it.
     """
     names = scored.names
     features = []
-    for entry, row in zip(scored.entries, scored.model_scores.tolist(), strict=True):
+    consensus = scored.consensus
+    for index, (entry, row) in enumerate(
+        zip(scored.entries, scored.model_scores.tolist(), strict=True)
+    ):
         old = tuple(feature for feature in entry.features if not is_ours(feature[0]))
         new: Features = ((BASELINE, (entry.total,)),)
         new += tuple((name, (value,)) for name, value in zip(names, row, strict=True))
         if length:
             new += ((LENGTH, (float(len(split_words(entry.hypothesis))),)),)
+        if consensus is not None:
+            new += ((CONSENSUS, (float(consensus[index]),)),)
         features.append(old + new)
     return features
+
+
+def present_scores(scored: ScoredList) -> npt.NDArray[np.float64]:
+    """Return (n,) the scores that the consensus is computed under.
+
+    They are the even average: one half for the baseline's total, the other for the mean of the
+    models, each divided by its standard deviation in the list. Without models, the total.
+    """
+    total = standardized(np.array(scored.totals))
+    if not scored.names:
+        return total
+    models = [standardized(column) for column in scored.model_scores.T]
+    found: npt.NDArray[np.float64] = 0.5 * total + 0.5 * np.mean(models, axis=0)
+    return found
 
 
 def rank(scored: ScoredList, weights: Weights, length: bool, centered: bool) -> RankedList:

@@ -18,29 +18,40 @@ from typing import Any
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
+from s2st.jobs.rescore.list_files import ListFiles
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
-from s2st.jobs.rescore.ranking import RankedList, features_of, rank
+from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
 from s2st.jobs.rescore.scored_list import ScoredList
 from s2st.jobs.rescore.sharding import shard_lines
 from s2st.jobs.rescore.tuning_report import (
-    HOW,
     HeadroomReport,
-    Tuner,
     TuningReport,
     headroom,
+    how,
     report_values,
     tune,
 )
+from s2st.jobs.text_metrics import sacrebleu_words
 from s2st.jobs.work_queue import WorkQueue
+from s2st.rescoring.consensus import Consensus
 from s2st.rescoring.feature_checks import FeatureGuard
-from s2st.rescoring.feature_weights import BASELINE, LENGTH, Weights, even_average, write_weights
+from s2st.rescoring.feature_weights import (
+    BASELINE,
+    CONSENSUS,
+    LENGTH,
+    Weights,
+    even_average,
+    write_weights,
+)
+from s2st.rescoring.metrics import build_metric
 from s2st.rescoring.score_spread import FiniteMeter, SpreadMeter
 from s2st.rescoring.tuning_data import Collection, Collector
+from s2st.rescoring.tuning_lists import Tuner
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.atomic_text_output import write_whole
-from s2st.text.line_files import read_lines
-from s2st.text.nbest_lists import NBestEntry, read_nbest
+from s2st.text.line_files import read_lines, split_words
+from s2st.text.nbest_lists import NBestEntry
 
 log = logging.getLogger("s2st")
 LOPSIDED = 3.0  # ratio of two spreads at which one score nearly decides an equal average alone
@@ -52,13 +63,14 @@ class Inputs:
     """The files of a job; "-" is standard input or output.
 
     Attributes:
-        nbest, source, output: paths of lists, source lines and output.
+        nbest: the files of the lists.
+        source, output: paths of source lines and output.
         scored: models' features of an earlier rescoring to take from the lists; if there are any,
             no model computes scores.
         guard: checks the features of all lists.
     """
 
-    nbest: str
+    nbest: ListFiles
     source: str
     output: str
     scored: tuple[str, ...] = ()
@@ -67,21 +79,26 @@ class Inputs:
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
     """Whether the weights or a report depend on all lists of the file."""
-    fits = config.baseline_features == "own" and given is None and config.dev_nbest is None
-    tunes_here = bool(config.tune) and config.dev_nbest is None
+    fits = config.baseline_features == "own" and given is None and not config.dev_nbest
+    tunes_here = bool(config.tune) and not config.dev_nbest
     return config.normalize == "list" or bool(config.oracle) or fits or tunes_here
 
 
+def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:
+    """Return the files of the development lists, read as those of the job's lists."""
+    return replace(nbest, paths=config.dev_nbest, names=config.dev_nbest)
+
+
 @contextmanager
-def rereadable(path: str) -> Iterator[str]:
-    """Yield the path, or the path of a copy of standard input, which can be read twice."""
-    if path != "-":
-        yield path
+def rereadable(files: ListFiles) -> Iterator[ListFiles]:
+    """Yield the files; of standard input a copy, which can be read twice."""
+    if "-" not in files.paths:
+        yield files
         return
     with tempfile.NamedTemporaryFile(suffix=".nbest") as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.flush()
-        yield copy.name
+        yield replace(files, paths=tuple(copy.name if x == "-" else x for x in files.paths))
 
 
 class RescoringJob:
@@ -92,7 +109,7 @@ class RescoringJob:
         features: the models.
         tuner: tunes the weights if `config.tune` names references.
         given: the user's weights, None if there are none.
-        inputs: the files; messages name the lists by `inputs.nbest`.
+        inputs: the files of the job.
         progress: receives the number of scored lists.
         queue: has the scores of a stopped run or of other ranks, and keeps those of this process.
     """
@@ -116,6 +133,12 @@ class RescoringJob:
         self.queue = queue
         self.names = inputs.scored or tuple(feature.name for feature in features)
         self.even = even_average(self.names)
+        tokenize = None if config.tokenize == "none" else sacrebleu_words(config.tokenize)
+        self.metric = build_metric(config.metric, tokenize, config.tokenize)
+        self.consensus: Consensus | None = None
+        if config.consensus != "none":
+            kind: Any = config.consensus
+            self.consensus = Consensus(kind, config.consensus_scale, tokenize or split_words)
         self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
@@ -123,23 +146,23 @@ class RescoringJob:
         if config.tune and config.dev_source is not None:
             self.development_sources = self._lines(config.dev_source)
 
-    def run(self, lists: Lists, path: str) -> None:
+    def run(self, lists: Lists, files: ListFiles) -> None:
         """Rescore the lists, write the output, and report.
 
         Args:
             lists: all lists of the file.
-            path: a file with the same lists, which is read if `reads_twice` is true.
+            files: the same lists, which are read again if `reads_twice` is true.
         """
         config = self.config
-        lists = self._restored(lists, self.inputs.nbest)
+        lists = self._restored(lists, self.inputs.nbest.name)
         if config.tune or config.oracle:
-            log.info(HOW)
+            log.info(how(self.metric))
         tuning = None
         self._references(config.oracle, self.sources)  # report wrong references before scoring
-        if config.tune and config.dev_nbest is not None:
-            tuning = self._tune_on_development(config.dev_nbest)
+        if config.tune and config.dev_nbest:
+            tuning = self._tune_on_development(development_files(config, self.inputs.nbest))
         if reads_twice(config, self.given):
-            self._two_passes(lists, path, tuning)
+            self._two_passes(lists, files, tuning)
         else:
             self._one_pass(lists, tuning)
 
@@ -150,15 +173,16 @@ class RescoringJob:
 
         def ranked() -> Iterator[RankedList]:
             for item in self._scored(lists):
-                meter.add(item)
+                if self.names:
+                    meter.add(item)
                 yield rank(item, weights, self.config.length_feature, centered=False)
 
         self._write(ranked())
-        if self.given is None and tuning is None:
+        if self.given is None and tuning is None and self.names:
             _warn_if_lopsided(*meter.spreads())
         self._save_report(tuning, None, weights, {})
 
-    def _two_passes(self, lists: Lists, path: str, tuning: TuningReport | None) -> None:
+    def _two_passes(self, lists: Lists, files: ListFiles, tuning: TuningReport | None) -> None:
         config = self.config
         kept: list[ScoredList] = []
 
@@ -168,33 +192,28 @@ class RescoringJob:
 
         scored = self._scored(lists)
         references = config.oracle or (config.tune if tuning is None else ())
-        collection = self._collect(scored, references, self.sources, self.inputs.nbest, keep)
+        collection = self._collect(scored, references, self.sources, self.inputs.nbest.name, keep)
         if config.tune and tuning is None:
             tuning = self._tune(collection)
         weights = self._weights(collection, tuning)
         self._save_weights(weights)
         found = None
         if config.oracle:
-            found = headroom(collection, self.even, weights)
+            found = headroom(collection, self.even, weights, self.metric)
             for line in found.lines():
                 log.info(line)
-        again = self.lists(path, self.inputs.nbest)
+        again = self._restored(files.read(), files.name)
         centered = config.normalize == "list"
         self._write(
             rank(replace(item, entries=tuple(entries)), weights, config.length_feature, centered)
             for entries, item in zip(again, kept, strict=True)
         )
         spread = collection.spread()
-        if self.given is None and tuning is None and config.normalize == "none":
+        if self.given is None and tuning is None and config.normalize == "none" and self.names:
             _warn_if_lopsided(spread[BASELINE], spread[self.names[0]])
         self._save_report(tuning, found, weights, spread)
 
     # scores
-
-    def lists(self, path: str, name: str) -> Lists:
-        """Stream the lists of a file; messages call the file `name`."""
-        lists = read_nbest(read_lines(path, self.config.encoding_errors, name), name)
-        return self._restored(lists, name)
 
     def _restored(self, lists: Lists, name: str) -> Lists:
         """Check the lists, and restore the baseline's totals that an earlier rescoring replaced."""
@@ -220,7 +239,7 @@ class RescoringJob:
 
     def _scored(self, lists: Lists) -> Iterator[ScoredList]:
         """Yield the lists of the job with their scores."""
-        name, before = self.inputs.nbest, len(self.development_sources)
+        name, before = self.inputs.nbest.name, len(self.development_sources)
         yield from self._scored_of(lists, self.sources, name, "lists", len(self.part), before)
 
     def _scored_of(
@@ -243,18 +262,25 @@ class RescoringJob:
             first_task: number of the task that starts with list 0.
         """
         config = self.config
-        if self.inputs.scored:
+        if not self.features:
             scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
         else:
             words = config.output == "words"
             scorer = ListScorer(
                 self.features, sources, config.max_rows, name, self.queue, first_task, words
             )
-        yield from watched(scorer.score(lists), label, total, self.progress)
+        for item in watched(scorer.score(lists), label, total, self.progress):
+            yield self._with_consensus(item)
         if isinstance(scorer, ListScorer) and scorer.resumed and self.queue.ranks.size == 1:
             log.info("%s: used the scores of %d lists from a stopped run", name, scorer.resumed)
         for text in scorer.warnings():
             log.warning("%s: %s", name, text)
+
+    def _with_consensus(self, item: ScoredList) -> ScoredList:
+        if self.consensus is None:
+            return item
+        texts = [entry.hypothesis for entry in item.entries]
+        return replace(item, consensus=self.consensus.values(texts, present_scores(item)))
 
     def _collect(
         self,
@@ -264,17 +290,17 @@ class RescoringJob:
         name: str,
         keep: Callable[[ScoredList], None],
     ) -> Collection:
-        """Collect features and BLEU statistics of all lists.
+        """Collect features and statistics of the metric of all lists.
 
         Args:
             scored: the scored lists.
-            references: paths of references; empty if BLEU is not needed.
+            references: paths of references; empty if the metric is not needed.
             sources: the source lines.
             name: name of the lists in messages.
             keep: called with each list.
         """
         lines = self._references(references, sources)
-        collector = Collector(list(zip(*lines, strict=True)) if lines else None)
+        collector = Collector(list(zip(*lines, strict=True)) if lines else None, self.metric)
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
             collector.add(item.id, texts, features_of(item, self.config.length_feature))
@@ -310,6 +336,8 @@ class RescoringJob:
         even = dict(self.even.values)
         if self.config.length_feature:
             even[LENGTH] = (0.0,)
+        if self.consensus is not None:
+            even[CONSENSUS] = (0.0,)
         scaled = dict(collection.normalized(Weights(even)).values)
         if self.config.baseline_features == "own":
             share = scaled.pop(BASELINE)[0]
@@ -317,16 +345,17 @@ class RescoringJob:
                 scaled.setdefault(name, tuple(share * number for number in numbers))
         return Weights(scaled)
 
-    def _tune_on_development(self, path: str) -> TuningReport:
-        sources, label = self.development_sources, "development lists"
-        lists = self.lists(path, path)
-        scored = self._scored_of(lists, sources, path, label, len(sources), 0)
-        return self._tune(self._collect(scored, self.config.tune, sources, path, lambda item: None))
+    def _tune_on_development(self, files: ListFiles) -> TuningReport:
+        sources, name = self.development_sources, files.name
+        lists = self._restored(files.read(), name)
+        scored = self._scored_of(lists, sources, name, "development lists", len(sources), 0)
+        return self._tune(self._collect(scored, self.config.tune, sources, name, lambda item: None))
 
     def _tune(self, collection: Collection) -> TuningReport:
         own_features = self.config.baseline_features == "own"
         start, initial = self._default_weights(collection), self._initial_weights(collection)
-        report = tune(collection, self.tuner, start, initial, own_features, self.config.folds)
+        folds, metric = self.config.folds, self.metric
+        report = tune(collection, self.tuner, start, initial, own_features, folds, metric)
         for line in report.lines():
             log.info(line)
         warning = report.warning()
@@ -340,7 +369,7 @@ class RescoringJob:
         meter = FiniteMeter()
         totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
         write_ranked(totals, self.config.output, self.part, self.inputs.output)
-        for text in meter.warnings(self.inputs.nbest):
+        for text in meter.warnings(self.inputs.nbest.name):
             log.warning(text)
 
     def _save_weights(self, weights: Weights) -> None:

@@ -20,6 +20,8 @@ class ScoredList:
         token_scores: [model][hypothesis] -> log-probability of each token, EOS last.
         rows_stepped, positions: decoder positions computed, and those without shared prefixes.
         names: names of the K features.
+        consensus: (n,) BLEU or chrF of each hypothesis against the others, in percent; None if it
+            is no feature.
     """
 
     entries: tuple[NBestEntry, ...]
@@ -28,6 +30,7 @@ class ScoredList:
     rows_stepped: int
     positions: int
     names: tuple[str, ...] = ()
+    consensus: npt.NDArray[np.float64] | None = None
 
     @property
     def id(self) -> int:

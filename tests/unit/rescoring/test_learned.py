@@ -10,13 +10,22 @@ from s2st.jobs.rescore.tuning_report import report_values, tune
 from s2st.rescoring.batch_mira import Mira
 from s2st.rescoring.bleu_statistics import bleu
 from s2st.rescoring.feature_weights import BASELINE, Column, Weights, even_average
-from s2st.rescoring.line_search import LineSearch, TunedWeights, TuningList
-from s2st.rescoring.registry import LineSearchConfig, MiraConfig
+from s2st.rescoring.line_search import LineSearch
+from s2st.rescoring.metrics import Bleu
+from s2st.rescoring.pairwise_ranking import Pro
+from s2st.rescoring.registry import LineSearchConfig, MiraConfig, ProConfig
 from s2st.rescoring.tuning_data import Collection
+from s2st.rescoring.tuning_lists import TunedWeights, TuningList
+
+BLEU = Bleu()
 
 COLUMNS = (Column(BASELINE, 0), Column("S2ST0", 0))
 EVEN = even_average(["S2ST0"])
-TUNERS = {"line-search": LineSearch(LineSearchConfig()), "mira": Mira(MiraConfig())}
+TUNERS = {
+    "line-search": LineSearch(LineSearchConfig()),
+    "mira": Mira(MiraConfig()),
+    "pro": Pro(ProConfig()),
+}
 
 
 def collected(lists):
@@ -54,7 +63,7 @@ def best_already(lists):
 @pytest.mark.parametrize("start", [EVEN, Weights({BASELINE: (3.0,), "S2ST0": (0.25,)})])
 def test_no_improvement_means_the_initial_weights(tuner, change, reason, start):
     lists = change(random_lists(1, 2, lists=20))
-    report = tune(collected(lists), TUNERS[tuner], start, EVEN, False, 5)
+    report = tune(collected(lists), TUNERS[tuner], start, EVEN, False, 5, BLEU)
     assert report.weights == EVEN
     assert not report.learned
     assert "tuned on" not in "\n".join(report.lines())
@@ -71,17 +80,17 @@ def test_no_improvement_means_the_initial_weights(tuner, change, reason, start):
 @pytest.mark.parametrize("tuner", TUNERS)
 @pytest.mark.parametrize("start", [[0.5, 0.5], [0.0, 0.0], [3.0, -1.0]])
 def test_a_tuner_that_finds_nothing_returns_its_start_as_it_is(tuner, start):
-    found = TUNERS[tuner](without_4_grams(random_lists(2, 2)), np.array(start))
+    found = TUNERS[tuner](without_4_grams(random_lists(2, 2)), np.array(start), BLEU)
     assert found.weights.tolist() == start
-    assert found.bleu == 0
+    assert found.score == 0
 
 
 def test_a_tuners_own_claim_is_not_believed():
     lists = random_lists(4, 2, lists=20)
     for weights in ([0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [-1.0, 0.0]):
         report = tune(
-            collected(lists), lambda _, __, w=weights: TunedWeights(np.array(w), 99.0),
-            EVEN, EVEN, False, 5,
+            collected(lists), lambda _, __, ___, w=weights: TunedWeights(np.array(w), 99.0),
+            EVEN, EVEN, False, 5, BLEU,
         )  # fmt: skip
         assert report.weights == EVEN
         assert not report.learned
@@ -92,14 +101,14 @@ def test_a_start_that_is_better_than_the_initial_weights_is_learned():
     lists = random_lists(3, 2, lists=30)
     noise, quality = Weights({"S2ST0": (1.0,)}), Weights({BASELINE: (1.0,)})
 
-    def stays(_lists, start):
+    def stays(_lists, start, _metric):
         return TunedWeights(start, 0.0)
 
-    assert tune(collected(lists), stays, quality, noise, False, 5).learned
-    assert not tune(collected(lists), stays, noise, quality, False, 5).learned
+    assert tune(collected(lists), stays, quality, noise, False, 5, BLEU).learned
+    assert not tune(collected(lists), stays, noise, quality, False, 5, BLEU).learned
 
 
-def to_quality(_lists, _start):
+def to_quality(_lists, _start, _metric):
     """A tuner that always finds the first feature, which tells quality."""
     return TunedWeights(np.array([1.0, 0.0]), 0.0)
 
@@ -108,13 +117,13 @@ def test_fewer_lists_than_folds_have_no_held_out_figure():
     lists = random_lists(5, 2, lists=12)
     start = Weights({BASELINE: (-1.0,)})  # the worst choices
     for count, folds in ((1, 2), (1, 5), (4, 5), (11, 12)):
-        report = tune(collected(lists[:count]), to_quality, start, start, False, folds)
+        report = tune(collected(lists[:count]), to_quality, start, start, False, folds, BLEU)
         assert report.learned
         assert report.held_out is report.gain is None
         assert f"cannot fill {folds} folds (--folds)" in report.warning()
         assert "held out" not in "\n".join(report.lines())
         assert report_values(report, None, start, {})["tuning"]["gain"] is None
-    report = tune(collected(lists), to_quality, start, start, False, 12)
+    report = tune(collected(lists), to_quality, start, start, False, 12, BLEU)
     assert report.held_out is not None
 
 
@@ -123,13 +132,13 @@ def test_held_out_choices_are_those_of_weights_that_did_not_see_them():
     lists = random_lists(6, 2, lists=9)
     of_fold = [[1.0, 0.3], [1.0, 0.0], [1.0, -0.3]]
 
-    def tuner(own, _start):
+    def tuner(own, _start, _metric):
         seen = {id(item.statistics) for item in own}
         unseen = [i % 3 for i, x in enumerate(lists) if id(x.statistics) not in seen]
         return TunedWeights(np.array(of_fold[unseen[0]] if unseen else [1.0, 0.0]), 0.0)
 
     noise = Weights({"S2ST0": (1.0,)})
-    report = tune(collected(lists), tuner, noise, noise, False, 3)
+    report = tune(collected(lists), tuner, noise, noise, False, 3, BLEU)
     rows = []
     for index, item in enumerate(lists):
         scores = item.features @ of_fold[index % 3]
@@ -143,10 +152,10 @@ def test_a_loss_on_held_out_lists_is_called_one():
     lists = random_lists(10, 2, lists=200)
     worst = Weights({BASELINE: (-1.0,), "S2ST0": (-9.0,)})
 
-    def tuner(own, _start):
+    def tuner(own, _start, _metric):
         return TunedWeights(np.array([1.0, 0.0] if len(own) == 200 else [-1.0, 0.0]), 0.0)
 
-    report = tune(collected(lists), tuner, worst, worst, False, 4)
+    report = tune(collected(lists), tuner, worst, worst, False, 4, BLEU)
     assert report.learned
     assert report.gain.high < 0
     assert "tuning makes held-out lists worse" in report.warning()
@@ -164,7 +173,7 @@ def test_a_fold_whose_lists_offer_no_choice_is_named(change, reason):
     for index in (1, 4, 7):
         lists[index] = change([lists[index]])[0]
     start = Weights({"S2ST0": (1.0,)})
-    report = tune(collected(lists), TUNERS["line-search"], start, start, False, 3)
+    report = tune(collected(lists), TUNERS["line-search"], start, start, False, 3, BLEU)
     assert (report.held_out is None) == (reason is not None)
     if reason is not None:
         assert reason in report.warning()
@@ -176,7 +185,7 @@ def test_a_fold_that_no_other_list_teaches_is_named(change):
     lists = random_lists(8, 2, lists=9)
     lists = [x if i % 3 == 0 else change([x])[0] for i, x in enumerate(lists)]
     start = Weights({"S2ST0": (1.0,)})
-    report = tune(collected(lists), TUNERS["line-search"], start, start, False, 3)
+    report = tune(collected(lists), TUNERS["line-search"], start, start, False, 3, BLEU)
     assert report.learned
     assert report.gain is None
     assert "fold 1 of 3 (--folds): in the lists of the other folds" in report.warning()
@@ -184,7 +193,7 @@ def test_a_fold_that_no_other_list_teaches_is_named(change):
 
 def test_reports_say_how_they_were_computed():
     lists = random_lists(9, 2, lists=9)
-    report = tune(collected(lists), TUNERS["line-search"], EVEN, EVEN, False, 3)
+    report = tune(collected(lists), TUNERS["line-search"], EVEN, EVEN, False, 3, BLEU)
     how = report_values(report, None, EVEN, {})["tuning"]["how"]
     for part in ("multi-bleu.perl", "white space", "cased", "1000 bootstrap samples", "12345"):
         assert part in how

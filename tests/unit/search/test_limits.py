@@ -9,9 +9,10 @@ from s2st.data.batch import make_source
 from s2st.errors import ConfigError, UsageError
 from s2st.options.option_fields import make_config
 from s2st.options.resolution import CommandSpec, OptionSource, Role, resolve
-from s2st.search.base import forbid, length_limits
+from s2st.search.base import length_limits
 from s2st.search.exhaustive import ExhaustiveSearch
 from s2st.search.registry import SEARCHES, ExhaustiveConfig, SearchConfig
+from s2st.search.restrictions import restrictions
 
 SOURCE = make_source([[], [4], [4] * 5, [4] * 10], range(4))
 
@@ -74,7 +75,13 @@ def test_a_limit_that_would_wrap_round_to_none_is_refused(values):
 
 
 def allowed(config, step, at_limit=False):
-    log_probs = forbid(torch.zeros(2, 6), config, step, torch.tensor([at_limit, False]))
+    """Words that may follow in two rows, the first of which may be at its limit."""
+    source = make_source([[], [4] * 5], range(2))
+    config = replace(config, max_len_a=1.0, max_len_b=step if at_limit else step + 9)
+    forbid = restrictions(config, source, torch.device("cpu"))
+    for _ in range(step):
+        forbid = forbid.select(torch.arange(2), torch.tensor([5, 5]))
+    log_probs = forbid(torch.zeros(2, 6))
     return [torch.nonzero(row > -torch.inf).squeeze(1).tolist() for row in log_probs]
 
 

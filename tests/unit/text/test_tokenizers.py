@@ -19,12 +19,16 @@ from s2st.errors import (
     S2STError,
     UsageError,
 )
+from s2st.text.huggingface_tokenizer import train_byte_bpe
 from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import (
     TOKENIZERS,
+    CharactersConfig,
+    HuggingFaceConfig,
     MosesConfig,
     NoneConfig,
     SentencePieceConfig,
+    SubwordNmtConfig,
     Tokenizer,
     TokenizerSpec,
     absent_side,
@@ -33,6 +37,7 @@ from s2st.text.tokenizers import (
     save_models,
 )
 
+BYTES = HuggingFaceConfig(byte_bpe_vocab_size=300)
 ASCII_SPACE = set(" \t\n\r\f\v")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=40)
 SENTENCES = [
@@ -61,11 +66,16 @@ def every(model) -> list[Tokenizer]:
         make("moses", MosesConfig()),
         make("moses", MosesConfig(lowercase=True, moses_escape=False)),
         make("sentencepiece", SentencePieceConfig(), model=model),
+        make("characters", CharactersConfig()),
+        make("subword-nmt", SubwordNmtConfig(), model=b"#version: 0.2\nt h\nth e</w>\nc a\n"),
+        make("huggingface", HuggingFaceConfig(), model=train_byte_bpe(CORPUS, BYTES, "en")),
     ]
 
 
 def test_every_registered_tokenizer_is_tested_here(every):
-    assert set(TOKENIZERS.names()) == {"none", "moses", "sentencepiece", "nothing"}
+    assert set(TOKENIZERS.names()) == {
+        "none", "moses", "sentencepiece", "nothing", "characters", "subword-nmt", "huggingface",
+    }  # fmt: skip
 
 
 def test_the_tokenizer_of_an_absent_side_gives_no_tokens():

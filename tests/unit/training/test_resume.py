@@ -1,5 +1,6 @@
 """Resuming a run of `s2st train`: which options may change, and which must not."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors
 from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
+from s2st.training.options import TrainerConfig
 
 BASE = {
     "arch": "gru", "layers": 1, "hidden_size": 5, "embedding_size": 4, "dropout": 0.2,
@@ -83,6 +85,62 @@ def test_options_that_only_say_how_long_may_change(tmp_path, data):
     assert train(data, tmp_path, max_epoch=1.0).update == 5
     longer = train(data, tmp_path, max_epoch=1.6, patience=9, keep_last=7, log_interval=3)
     assert longer.update == 8
+
+
+def recorded(folder):
+    text = (folder / "checkpoint_last" / "training" / "state.json").read_text()
+    options = json.loads(text)["identity"]["options"]
+    return {name: options[name] for name in ("update_freq", "batch_size", "max_tokens")}
+
+
+def test_numbers_that_nobody_named_are_recorded_and_kept(tmp_path, data):
+    """The record is that of earlier versions, whose defaults were 64 and 1."""
+    train(data, tmp_path / "plain", batch_size=None, max_epoch=1.0)
+    chosen = {"update_freq": 1, "batch_size": 64, "max_tokens": None}
+    assert recorded(tmp_path / "plain") == chosen
+    named = train(data, tmp_path / "plain", batch_size=64, update_freq=1, max_epoch=2.0)
+    assert named.update == 2
+    # a run of two processes: two batches per update, also where one process resumes it
+    train(data, tmp_path / "two", update_freq=2, max_epoch=1.0)
+    assert train(data, tmp_path / "two").update == 6  # 5 batches are 3 updates an epoch
+    assert recorded(tmp_path / "two")["update_freq"] == 2
+    assert train(data, tmp_path / "one", update_freq=2).update == 6
+
+
+def test_tokens_alone_are_not_limited_by_the_default_number_of_sentences(tmp_path):
+    many = store(tmp_path / "many", pairs=150)
+    tokens = {"batch_size": None, "max_tokens": 100_000, "max_epoch": 1.0}
+    assert train(many, tmp_path / "alone", **tokens).update == 1
+    assert recorded(tmp_path / "alone")["batch_size"] is None
+    assert train(many, tmp_path / "named", **{**tokens, "batch_size": 64}).update == 3
+    with pytest.raises(UsageError, match="--batch-size was None, is 64"):
+        train(many, tmp_path / "alone", **{**tokens, "batch_size": 64})
+    # an earlier version capped this command at 64 pairs: its run keeps them
+    before = {**tokens, "batch_size": 64}
+    straight = train(many, tmp_path / "straight", **{**before, "max_epoch": 2.0})
+    train(many, tmp_path / "old", **before)
+    assert train(many, tmp_path / "old", **{**tokens, "max_epoch": 2.0}).update == straight.update
+    left, right = (
+        (tmp_path / name / "checkpoint_last" / "weights.safetensors").read_bytes()
+        for name in ("old", "straight")
+    )
+    assert left == right
+
+
+def test_processes_that_cannot_share_the_recorded_batches_are_refused(tmp_path, data):
+    from s2st.jobs.automatic_options import with_choices
+    from s2st.process.ranks import Ranks
+
+    options = resolve(TRAIN_SPEC, [OptionSource("test", BASE | {"save_dir": "run"})])
+    cpu = torch.device("cpu")
+    chosen = with_choices(options, {"update_freq": 6}, Ranks(0, 3), cpu)
+    assert chosen.config(TrainerConfig).update_freq == 6
+    with pytest.raises(UsageError, match=r"^run: .* 6 batches per update.* 4 processes.*divides 6"):
+        with_choices(options, {"update_freq": 6}, Ranks(0, 4), cpu)
+    staged = BASE | {"pipeline_stages": 2, "vocabulary_parts": 2}
+    options = resolve(TRAIN_SPEC, [OptionSource("test", staged)])
+    chosen = with_choices(options, None, Ranks(0, 4), cpu)  # its ranks share each batch
+    assert chosen.config(TrainerConfig).update_freq == 1
 
 
 def edit(kind, folder):

@@ -1,0 +1,134 @@
+"""`train --dry-run` and `--max-tokens auto`: real updates, nothing written, a recorded number."""
+
+import json
+import re
+
+import pytest
+import torch
+from builders import store
+from trainers import trainer
+
+from s2st.errors import InterruptedBySignalError, OutOfMemoryError
+from s2st.jobs import training_dry_run
+from s2st.jobs.train import TRAIN_SPEC, estimate_training, run_training
+from s2st.options.resolution import OptionSource, resolve
+from s2st.process.memory_use import MemoryUse
+from s2st.training.observer import Observer
+
+BASE = {
+    "arch": "gru", "layers": 1, "hidden_size": 5, "embedding_size": 4, "dropout": 0.2,
+    "max_epoch": 2.0, "lr": 0.01, "device": "cpu",
+}  # fmt: skip
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return store(tmp_path_factory.mktemp("data"), pairs=300)
+
+
+def resolved(folder, **options):
+    values = BASE | {"save_dir": str(folder)} | options
+    return resolve(TRAIN_SPEC, [OptionSource("test", values)])
+
+
+def train(data, folder, stop=lambda: 0, **options):
+    return run_training(data, resolved(folder, **options), Observer(), stop)
+
+
+def number(lines, label):
+    (line,) = [line for line in lines if line.startswith(f"{label}: ")]
+    return float(re.search(r"[\d.,]+", line[len(label) + 1 :])[0].rstrip(".,").replace(",", ""))
+
+
+def recorded(folder):
+    text = (folder / "checkpoint_last" / "training" / "state.json").read_text()
+    return json.loads(text)["identity"]["options"]
+
+
+def test_a_dry_run_reports_and_writes_nothing(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = estimate_training(data, resolved(tmp_path / "never", max_epoch=30.0))
+    assert list(tmp_path.iterdir()) == []
+    used, available = re.search(r"([\d.]+) GiB of ([\d.]+) GiB", lines[1]).groups()
+    assert 0.05 < float(used) < float(available)
+    assert number(lines, "speed") > 0
+    (time,) = [line for line in lines if line.startswith("time: ")]
+    assert "of 5 updates" in time  # 300 pairs by 64
+    assert "for --max-epoch 30" in time
+    # all 300 pairs in one batch: up to 5 words and the end of the sentence
+    assert number(lines, "largest --max-tokens that fits") == 300 * 6
+    lines = estimate_training(data, resolved(tmp_path / "never", batch_size=10, max_update=7))
+    assert number(lines, "largest --max-tokens that fits") == 10 * 6
+    assert "for --max-update 7" in lines[3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_leaves_a_run_alone(tmp_path, data):
+    train(data, tmp_path / "run", max_epoch=1.0)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    estimate_training(data, resolved(tmp_path / "run", max_tokens="auto"))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_rehearsed_updates_are_the_updates_of_a_training(tmp_path):
+    real, rehearsed = trainer(tmp_path / "a", max_update=3), trainer(tmp_path / "b")
+    real.train()
+    for batch in real._loader.plan(0)[:3]:
+        assert rehearsed.rehearse([batch]) > 0
+    for left, right in zip(
+        real.parts.model.parameters(), rehearsed.parts.model.parameters(), strict=True
+    ):
+        assert torch.equal(left, right)
+    assert not (tmp_path / "b").exists()
+
+
+def test_auto_is_the_number_of_the_dry_run_and_trains_as_that_number(tmp_path, data):
+    found = number(estimate_training(data, resolved(tmp_path / "x")), "--max-tokens auto")
+    auto = train(data, tmp_path / "auto", max_tokens="auto")
+    assert recorded(tmp_path / "auto")["max_tokens"] == found
+    assert recorded(tmp_path / "auto")["batch_size"] is None
+    named = train(data, tmp_path / "named", max_tokens=int(found))
+    assert auto.update == named.update > 2
+    for name in ("weights.safetensors", "training/optimizer.safetensors"):
+        left, right = (tmp_path / run / "checkpoint_last" / name for run in ("auto", "named"))
+        assert left.read_bytes() == right.read_bytes()
+
+
+def test_a_resumed_run_keeps_the_recorded_number(tmp_path, data, monkeypatch):
+    updates = train(data, tmp_path, max_tokens="auto", max_epoch=1.0).update
+    kept = recorded(tmp_path)["max_tokens"]
+    monkeypatch.setattr(training_dry_run.Rehearsal, "choose_max_tokens", None)  # not called
+    assert train(data, tmp_path, max_tokens="auto", max_epoch=2.0).update == 2 * updates
+    assert recorded(tmp_path)["max_tokens"] == kept
+    assert train(data, tmp_path, max_tokens=kept, max_epoch=3.0).update == 3 * updates
+
+
+def test_little_memory_gives_small_batches_or_a_clear_error(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(training_dry_run, "FIRST_TOKENS", 8)
+    peaks = iter(range(100, 10_000, 100))
+    monkeypatch.setattr(MemoryUse, "peak", lambda self: next(peaks) * MIB)
+    monkeypatch.setattr(MemoryUse, "available", lambda self: 500 * MIB)
+    train(data, tmp_path / "run", max_tokens="auto", max_epoch=0.1)
+    # 100 MiB at the start, 200 at 8 tokens, so up to 300 at 16: more than half of 100 to 450 MiB
+    assert recorded(tmp_path / "run")["max_tokens"] == 28
+    monkeypatch.setattr(MemoryUse, "available", lambda self: 5 * MIB)
+    with pytest.raises(OutOfMemoryError, match=r"--max-tokens auto: the longest pair .*lower"):
+        train(data, tmp_path / "none", max_tokens="auto")
+
+
+def test_a_signal_ends_the_search(tmp_path, data):
+    with pytest.raises(InterruptedBySignalError, match="SIGTERM before the training began"):
+        train(data, tmp_path, lambda: 15, max_tokens="auto")
+    assert not (tmp_path / "checkpoint_last").exists()
+
+
+def test_the_peak_covers_memory_that_was_freed():
+    use = MemoryUse(torch.device("cpu"))
+    use.reset_peak()
+    before = use.peak()
+    block = bytearray(b"x") * (300 * MIB)
+    del block
+    assert 0 < before < use.available()
+    assert use.peak() >= before + 250 * MIB
+    assert MemoryUse(torch.device("cpu"), sharers=4).available() < use.available()
