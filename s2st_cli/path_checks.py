@@ -34,10 +34,10 @@ FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "corpus_weight", "criterion", "freeze", "kind", "lang", "lr_scheduler", "members",
-        "memory", "optimizer", "part", "prune", "recipe", "search", "shard", "source_lang",
-        "target_lang", "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "utility",
-        "weight", "words",
+        "arch", "best_checkpoint_metric", "bleu_tokenize", "corpus_weight", "criterion", "freeze",
+        "kind", "lang", "lr_scheduler", "members", "memory", "optimizer", "part", "prune", "recipe",
+        "search", "shard", "source_lang", "target_lang", "temporary_folder", "title", "tokenize",
+        "tokenizer", "tuner", "utility", "weight", "words",
     )
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from s2st.data.batch import Batch, batch_of, source_of
+from s2st.data.batch import Batch, batch_of, pad_rows, source_of
 from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
 from s2st.data.corpora import CorpusSet, corpus_set
 from s2st.data.corpus_mixing import pairs_of_epoch
@@ -54,33 +54,61 @@ class TrainingLoader:
             self._starts,
         )  # fmt: skip
 
-    def load(self, indices: Sequence[int] | Indices) -> Batch:
-        """Return the batch of these sentences."""
+    def load(self, indices: Sequence[int] | Indices, epoch: int = 0) -> Batch:
+        """Return the batch of these sentences, segmented as in this epoch."""
         rows = np.asarray(indices, dtype=np.int64)
-        part = int(np.searchsorted(self._starts, rows[0], side="right")) - 1
-        return load_batch(self._data.parts[part], rows, int(self._starts[part]))
+        part = int(self._parts_of(rows[:1])[0])
+        return load_batch(self._data.parts[part], rows, epoch, int(self._starts[part]))
+
+    def token_counts(self, indices: Indices, epoch: int) -> tuple[int, int]:
+        """Return the numbers of source and target tokens of sentences in an epoch, with EOS."""
+        counts = [len(indices), len(indices)]
+        parts = self._parts_of(indices)
+        for number in np.unique(parts).tolist():
+            rows, part = indices[parts == number], self._data.parts[number]
+            for index, side in enumerate((part.source, part.target)):
+                if side.sampler is None:
+                    counts[index] += int(self.lengths[index][rows].sum())
+                    continue
+                tag = index == 0 and part.tag is not None
+                for row in (rows - self._starts[number]).tolist():
+                    counts[index] += len(side.drawn(row, epoch)) + tag
+        return counts[0], counts[1]
+
+    def _parts_of(self, indices: Indices) -> Indices:
+        """Return the part of the data that each sentence belongs to."""
+        return np.searchsorted(self._starts, indices, side="right") - 1
 
 
-def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices, first: int = 0) -> Batch:
+def load_batch(
+    corpus: ParallelCorpus, indices: Sequence[int] | Indices, epoch: int = 0, first: int = 0
+) -> Batch:
     """Read sentences from the store into a batch.
 
     Args:
         corpus: the sentences.
         indices: their numbers, from `first`.
+        epoch: the epoch, from which a side with a sampler draws segmentations.
         first: number of the first sentence of the corpus.
     """
     numbers = np.asarray(indices, dtype=np.int64)
     rows = numbers - first
-    source = source_of(*_padded(corpus.source, rows), numbers.tolist())
+    source = source_of(*_padded(corpus.source, rows, epoch), numbers.tolist())
     if corpus.tag is not None:
         source = source.with_tag(corpus.tag)
-    batch = batch_of(source, *_padded(corpus.target, rows))
+    batch = batch_of(source, *_padded(corpus.target, rows, epoch))
     return replace(batch, target_language=corpus.target_language)
 
 
-def _padded(side: Side, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(side: Side, indices: Indices, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (B, longest) right-padded ids of sentences and their (B,) lengths."""
     starts, lengths = side.bounds(indices)
+    if side.sampler is not None:
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            ids = side.ids[start : start + length]
+            if len(ids):
+                side.check_range(int(ids.min()), int(ids.max()))
+        return pad_rows([side.drawn(index, epoch).tolist() for index in indices.tolist()])
     columns = np.arange(lengths.max(initial=0))
     real = columns < lengths[:, np.newaxis]
     first, step = (starts, 1) if not side.backwards else (starts + lengths - 1, -1)

@@ -62,21 +62,27 @@ def corpus_set(data: "ParallelCorpus | CorpusSet") -> CorpusSet:
     return data if isinstance(data, CorpusSet) else CorpusSet((data,), (("", len(data)),))
 
 
+def splits_of(store: Store, kind: str) -> list[str]:
+    """Return the splits of a kind (train, valid or test), empty without such a split.
+
+    A store of an earlier version does not name its corpora. Then only its first split counts.
+    Raises CheckpointError.
+    """
+    splits = [name for name in store.splits if name.partition(".")[0].rstrip("0123456789") == kind]
+    return [kind] if kind in splits and not store.corpora(kind) else splits
+
+
 def read_split(store: Store, kind: str) -> CorpusSet | None:
     """Return the corpora of all splits of a kind, None without such a split.
 
-    A store of an earlier version does not name its corpora. Then only its first split counts.
-
     Args:
         store: the store.
-        kind: train, valid or test.
+        kind: as in `splits_of`.
 
     Raises:
         CheckpointError: the store is damaged.
     """
-    splits = [name for name in store.splits if name.partition(".")[0].rstrip("0123456789") == kind]
-    if kind in splits and not store.corpora(kind):
-        splits = [kind]
+    splits = splits_of(store, kind)
     if not splits:
         return None
     parts = [store.split(name) for name in splits]

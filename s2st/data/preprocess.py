@@ -29,6 +29,7 @@ from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
 from s2st.data.preprocess_workers import Chunk, Rules, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION, VERSION_OF_PAIRS
 from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
+from s2st.data.validation_text import VALIDATION, with_text_kept
 from s2st.errors import DataError
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
@@ -154,6 +155,7 @@ class _Preprocessing:
             log.warning(remark)
         for language, tokenizer in zip(languages, tokenizers, strict=True):
             language.pieces = tokenizer.pieces()
+            language.further_tokens = tokenizer.further_tokens
             language.read_vocabulary()
         if self.config.joined_dictionary:
             check_joined(languages)
@@ -334,7 +336,10 @@ class _Preprocessing:
         writers = [SideWriter(self.folder, split, side.name) for side in sides]
         unknown = [0, 0]
         pairs = 0
-        for chunk in self._tokenized(self._pairs(text), text):
+        lines = self._pairs(text)
+        if split.startswith(VALIDATION):
+            lines = with_text_kept(self.folder, split, (text.source, text.target), lines)
+        for chunk in self._tokenized(lines, text):
             pairs += len(chunk)
             for number, tokens in enumerate((chunk.source, chunk.target)):
                 vocabulary = sides[number].known_words

@@ -1,7 +1,7 @@
 """Languages of a store that `preprocess` writes: tokenizer, word counts and vocabulary of each."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,7 @@ class Language:
         self.limit = limit
         self.threshold = threshold
         self.pieces: list[str] | None = None
+        self.further_tokens: Callable[[tuple[str, ...]], Iterable[str]] = lambda _: ()
         self.vocabulary: Vocabulary | None = None
         self.words: dict[str, int] = growing_index()  # provisional ids, later frequencies
         self.final_ids: npt.NDArray[np.int32] = np.zeros(0, np.int32)
@@ -118,6 +119,8 @@ class Language:
         """
         if self.pieces is not None:  # exactly the model's pieces: other text may need the rare ones
             frequencies = {piece: frequencies.get(piece, 0) for piece in self.pieces}
+        for token in self.further_tokens(tuple(frequencies)):
+            frequencies.setdefault(token, 0)
         if self.vocabulary is None:
             self.vocabulary = Vocabulary.build(frequencies, self.limit, self.threshold, tagged)
 

@@ -8,6 +8,7 @@ from s2st.data.dictionaries import dictionary_tokenizer
 from s2st.data.preprocess import CorpusCounts, PreprocessReport, SplitReport, write_store
 from s2st.data.preprocess_languages import languages_of
 from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
+from s2st.jobs.vocabulary_advice import subword_advice
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks
 from s2st.text.tokenizers import ABSENT, TOKENIZERS, TokenizerSpec, absent_side
@@ -52,6 +53,14 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
     )
     for line in _summary(report, config):
         log.info("%s", line)
+    own_words = [
+        language
+        for language, side in languages_of(texts_of(checked(config))).items()
+        if language != ABSENT and dictionaries[side] is None
+    ]
+    advice = subword_advice(report, own_words, options.entries["tokenizer"].base)
+    if advice is not None:
+        log.warning("%s", advice)
     return report
 
 

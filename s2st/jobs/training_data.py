@@ -5,8 +5,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.corpus_mixing import MixingConfig, pairs_per_epoch, shares_of
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.jobs.finetune import with_ids_of
+from s2st.options.resolution import Resolved
+from s2st.training.options import TrainerConfig
 
 if TYPE_CHECKING:
     from s2st.data.corpora import CorpusSet
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("s2st")
 
 
-def open_training(store: "Store", arch: Any, mixing: MixingConfig) -> "CorpusSet":
-    """Return the training corpora, mixed as the options say, as an architecture reads them.
+def open_training(store: "Store", options: Resolved) -> "CorpusSet":
+    """Return the training corpora, mixed and segmented as the options say.
 
     Raises:
         InputMissingError: the store has no training split.
@@ -30,11 +33,33 @@ def open_training(store: "Store", arch: Any, mixing: MixingConfig) -> "CorpusSet
     if data is None:
         store.split("train")  # raises an error that names the splits
     assert data is not None
-    shares = shares_of(mixing, data.sizes)
+    shares = shares_of(options.config(MixingConfig), data.sizes)
     if shares is not None:
         sizes = [size for _, size in data.sizes]
         data = replace(data, counts=tuple(pairs_per_epoch(sizes, shares)))
-    return data.read_as(lambda part: as_read(part, arch))
+    arch, several = options.configs["arch"], len(data.parts) > 1
+
+    def read(part: "ParallelCorpus") -> "ParallelCorpus":
+        return as_read(_sampled(part, store, options, several), arch)
+
+    return data.read_as(read)
+
+
+def _sampled(
+    corpus: "ParallelCorpus", store: "Store", options: Resolved, several: bool
+) -> "ParallelCorpus":
+    """Return training text, segmented anew in each epoch with --subword-sampling."""
+    from s2st.data.subword_sampling import SampledSide, sampled_corpus
+
+    config = options.config(SubwordSamplingConfig)
+    if not config.subword_sampling:
+        return corpus
+    sides = [("target", corpus.target_language)]
+    if getattr(options.configs["arch"], "reads_source", True):
+        sides.append(("source", corpus.source_language))
+    sampled = [SampledSide(s, store.tokenizers[n], store.vocabularies[n]) for s, n in sides]
+    name = f"{corpus.source_language}-{corpus.target_language} " if several else ""
+    return sampled_corpus(corpus, sampled, config, options.config(TrainerConfig).seed, name)
 
 
 def open_validation(store: "Store", arch: Any) -> "CorpusSet | None":

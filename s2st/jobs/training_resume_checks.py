@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
 from s2st.data.corpus_mixing import MixingConfig
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
@@ -20,13 +21,16 @@ from s2st.training.options import (
     FinetuneConfig,
     LanguagesConfig,
     TrainerConfig,
+    ValidationConfig,
 )
+from s2st.training.validation import PERPLEXITY
 
 if TYPE_CHECKING:
     from s2st.training.checkpoint import RunIdentity
 
 log = logging.getLogger("s2st")
-ROLES = ("arch", "criterion", "optimizer", "lr_scheduler")
+METRIC_ROLE = "best_checkpoint_metric"
+ROLES = ("arch", "criterion", "optimizer", "lr_scheduler", METRIC_ROLE)
 TRAINER = ("update_freq", "clip_norm", "normalization", "seed", "ema_decay")
 
 
@@ -46,6 +50,8 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     values.update(config_values(options.config(BatchingConfig)))
     values.update(config_values(options.config(MixingConfig)))
     values.update(config_values(options.config(LanguagesConfig)))
+    sampling = options.config(SubwordSamplingConfig)
+    values.update(config_values(sampling if sampling.subword_sampling else SubwordSamplingConfig()))
     trainer = config_values(options.config(TrainerConfig))
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in TRAINER})
@@ -53,6 +59,9 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     files = options.config(EmbeddingsConfig)
     if read_ranks().first:
         values |= file_hashes(files)
+    validation = config_values(options.config(ValidationConfig))
+    if options.entries[METRIC_ROLE].base != PERPLEXITY:  # the metric depends on the beam
+        values["validate_beam"] = validation.pop("validate_beam")
     chosen: dict[str, Any] = {k: v for k, v in config_values(files).items() if v is True}
     begin = options.config(FinetuneConfig)
     if begin.finetune_from is not None:
@@ -61,7 +70,7 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
         chosen["freeze"] = sorted(set(begin.freeze))
     if begin.extend_vocabulary:
         trainer["extend_vocabulary"] = True
-    return {**values, **chosen}, {**trainer, **device}
+    return {**values, **chosen}, {**trainer, **validation, **device}
 
 
 def keep_hashes_of_missing_files(
@@ -84,9 +93,12 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     Raises:
         UsageError: they differ; the message names the options.
     """
-    types = (TrainerConfig, FinetuneConfig, MixingConfig, LanguagesConfig)
-    configs = [*(options.configs[role] for role in ROLES), *map(options.config, types)]
+    records = (
+        TrainerConfig, FinetuneConfig, MixingConfig, LanguagesConfig, SubwordSamplingConfig
+    )  # fmt: skip
+    configs = [*(options.configs[role] for role in ROLES), *map(options.config, records)]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
+    defaults[METRIC_ROLE] = PERPLEXITY
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
     before = {**{name: plain.get(name) for name in new.options}, **old.options}
     changed = [

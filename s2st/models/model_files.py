@@ -156,10 +156,7 @@ class SavedModel:
         if self.decoder is not None:
             weights = weights_for(weights, self.decoder)
         self._check_fit(weights)
-        with _Unfilled():
-            model = self.record.build()
-        model.load_state_dict(weights)
-        return model.to(device)
+        return model_with_weights(self.record, weights).to(device)
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors of a file of the checkpoint that was verified; raises CheckpointError."""
@@ -235,6 +232,14 @@ def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMod
             for language, words in sizes.decoders
         }
     )
+
+
+def model_with_weights(record: ModelRecord, weights: Mapping[str, torch.Tensor]) -> Seq2SeqModel:
+    """A model on the CPU with copies of these weights, by name."""
+    with _Unfilled():
+        model = record.build()
+    model.load_state_dict(weights)
+    return model
 
 
 def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:

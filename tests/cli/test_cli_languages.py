@@ -1,5 +1,6 @@
 """Tests of several language pairs through the commands: tags, and a decoder for each language."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -305,3 +306,25 @@ def test_fine_tuning_a_model_of_several_pairs(s2st, made, world, tmp_path):
     assert found == expected
     one = ["--finetune-from", source, "--save-dir", tmp_path / "other"]
     s2st("train", world.store, *one, "--decoders", "shared").check_error(2, "export --target-lang")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_metric_of_each_pair_is_that_of_its_translations(s2st, made, tmp_path, kind):
+    store, *options = KINDS[kind]
+    command = ["train", made / store, *TRAIN, *options, "--save-dir", tmp_path / "run"]
+    command += ["--best-checkpoint-metric", "chrf", "--max-update", 5, "--validate-samples", 3]
+    run = must(s2st(*command, "--validate-beam", 2))
+    assert run.err.count("  hypothesis: ") == 3
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    (record,) = [json.loads(line) for line in lines if '"validation"' in line]
+    values = record["metrics"]
+    for target in ("fr", "xx"):
+        generate = ["generate", "--checkpoint", tmp_path / "run/checkpoint_last", "--beam", 2]
+        translated = must(s2st(*generate, made / "valid.en", "--target-lang", target))
+        (tmp_path / "out").write_text(translated.out)
+        score = ["score", tmp_path / "out", "--ref", made / f"valid.{target}", "--json"]
+        found = [json.loads(line) for line in must(s2st(*score)).lines]
+        (chrf,) = [row["chrF2"] for row in found if "chrF2" in row] or [None]
+        assert values[f"chrf/en-{target}"] == pytest.approx(chrf["score"], abs=0.01)
+    mean = (values["chrf/en-fr"] + values["chrf/en-xx"]) / 2
+    assert values["chrf"] == pytest.approx(mean)
