@@ -130,6 +130,7 @@ class _Preprocessing:
         for remark in dict.fromkeys(remarks):
             log.warning(remark)
         self.pieces = [tokenizer.pieces() for tokenizer in tokenizers]
+        self.further = [tokenizer.further_tokens for tokenizer in tokenizers]
         self.vocabularies = self._given_vocabularies()
         self._check_joined()
         if has_training:
@@ -336,6 +337,8 @@ class _Preprocessing:
             pieces = self.pieces[side]
             if pieces is not None:  # exactly the model's pieces: other text may need the rare ones
                 counts[side] = {piece: counts[side].get(piece, 0) for piece in pieces}
+            for token in self.further[side](tuple(counts[side])):
+                counts[side].setdefault(token, 0)
             if self.vocabularies[side] is None:
                 self.vocabularies[side] = Vocabulary.build(
                     counts[side], limits[side], thresholds[side]

@@ -7,7 +7,7 @@ sentence i is ids[offsets[i]:offsets[i+1]]. `NAME.L.txt` has the lines of a vali
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,13 @@ VERSION = 1
 CHECK_CHUNK = 1 << 20  # ids
 
 
+class Sampler(Protocol):
+    """Draws segmentations of sentences (`subword_sampling.py`)."""
+
+    def draw(self, index: int, epoch: int, stored: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return ids of a segmentation of sentence `index` in an epoch."""
+
+
 @dataclass(frozen=True)
 class Side:
     """One language of one split.
@@ -37,6 +44,7 @@ class Side:
         path: file of the ids, for messages.
         backwards: whether sentences are returned from the last word to the first.
         table: id of another vocabulary for each id; None for the ids of the store.
+        sampler: draws other segmentations of the sentences; None keeps the stored one.
     """
 
     ids: npt.NDArray[np.int32]
@@ -45,6 +53,7 @@ class Side:
     path: str | None = None
     backwards: bool = False
     table: npt.NDArray[np.int64] | None = None
+    sampler: "Sampler | None" = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -60,6 +69,14 @@ class Side:
     def translated(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Return ids as this side gives them, from ids of the store."""
         return ids if self.table is None else self.table[ids].astype(np.int32)
+
+    def drawn(self, index: int, epoch: int) -> npt.NDArray[np.int32]:
+        """Return the ids of a sentence in an epoch, as the sampler segments it."""
+        words = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        if self.sampler is not None:
+            words = self.sampler.draw(index, epoch, words)
+        words = self.translated(words)
+        return words[::-1] if self.backwards else words
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Return the number of words of every sentence, without EOS."""

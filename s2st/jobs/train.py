@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import AUTO, BatchingConfig
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.jobs import finetune
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
@@ -64,6 +65,7 @@ TRAIN_SPEC = CommandSpec(
         TrainerConfig,
         ValidationConfig,
         BatchingConfig,
+        SubwordSamplingConfig,
         EmbeddingsConfig,
         FinetuneConfig,
         DeviceConfig,
@@ -197,7 +199,7 @@ def _open(data: str, options: Resolved) -> _Job:
     store = Store(data)
     store.verify()  # only here: resuming compares nothing but the store's hash
     arch = options.configs["arch"]
-    training = _as_read(store.split("train"), arch)
+    training = _as_read(_sampled(store.split("train"), store, options), arch)
     validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
     if validation is None:
         log.warning(
@@ -217,6 +219,19 @@ def _open(data: str, options: Resolved) -> _Job:
     if validation is not None:
         validation = finetune.with_ids_of(validation, store, record)
     return _Job(device, store, training, validation, record, base, identity)
+
+
+def _sampled(corpus: "ParallelCorpus", store: "Store", options: Resolved) -> "ParallelCorpus":
+    """Return the training split, segmented anew in each epoch with --subword-sampling."""
+    from s2st.data.subword_sampling import SampledSide, sampled_corpus
+
+    config = options.config(SubwordSamplingConfig)
+    if not config.subword_sampling:
+        return corpus
+    sides = [SampledSide("target", store.target_tokenizer, store.target_vocabulary)]
+    if getattr(options.configs["arch"], "reads_source", True):
+        sides.append(SampledSide("source", store.source_tokenizer, store.source_vocabulary))
+    return sampled_corpus(corpus, sides, config, options.config(TrainerConfig).seed)
 
 
 def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
@@ -45,6 +46,8 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     for role in ROLES[1:]:
         values.update(config_values(options.configs[role]))
     values.update(config_values(options.config(BatchingConfig)))
+    sampling = options.config(SubwordSamplingConfig)
+    values.update(config_values(sampling if sampling.subword_sampling else SubwordSamplingConfig()))
     trainer = config_values(options.config(TrainerConfig))
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in TRAINER})
@@ -86,7 +89,8 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     Raises:
         UsageError: they differ; the message names the options.
     """
-    fixed = [options.config(TrainerConfig), options.config(FinetuneConfig)]
+    records = (TrainerConfig, FinetuneConfig, SubwordSamplingConfig)
+    fixed = [options.config(record) for record in records]
     configs = [*(options.configs[role] for role in ROLES), *fixed]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
     defaults[METRIC_ROLE] = PERPLEXITY

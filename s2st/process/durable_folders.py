@@ -27,6 +27,7 @@ from s2st.process.durable_files import (
 _S2ST_FILES = re.compile(
     r"manifest\.json|weights\.safetensors|training/(state\.json|optimizer\.safetensors)"
     r"|(dict|valid[0-9]*)\.[^/]+\.txt|sentencepiece\.[^/]+\.model|[^/]+\.npy|spool\.tsv"
+    r"|subword-nmt\.[^/]+\.codes|tokenizer\.[^/]+\.json"
 )
 
 

@@ -252,15 +252,14 @@ class Trainer:
         places = self.gradients.assigned(len(chosen))
         local = [chosen[place] for place in places] or [rows[:1] for rows in chosen[:1]]
         pairs = np.concatenate([*chosen, np.zeros(0, np.int64)])
-        sources, targets = (
-            int(length[pairs].sum()) + len(pairs) for length in self._loader.lengths
-        )
+        epoch = self.state.epoch
+        sources, targets = self._loader.token_counts(pairs, epoch)
         return Share(
-            epoch=self.state.epoch,
+            epoch=epoch,
             position=position,
             update=update,
             places=places,
-            batches=[self._loader.load(rows).to(self.gradients.device) for rows in local],
+            batches=[self._loader.load(rows, epoch).to(self.gradients.device) for rows in local],
             seeds=[_draw_seed(self.config.seed, update, place) for place in places or [0]],
             count=len(chosen),
             sentences=len(pairs),
