@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s2st.errors import OutputError
 from s2st.process.appended_files import AppendedFile
+from s2st.text.control_characters import visible
 from s2st.training.observer import Observer, UpdateReport, ValidationReport
 from s2st.training.report_text import update_line, validation_lines
 
@@ -67,9 +68,9 @@ class TrainingLog(Observer):
         self.note(f"saved {name}")
 
     def note(self, text: str) -> None:
-        """Write a message with the time; line ends within it are escaped."""
+        """Write a message with the time; control characters are escaped."""
         now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        line = f"{now} " + text.replace("\r", "\\r").replace("\n", "\\n") + "\n"
+        line = f"{now} {visible(text)}\n"
         if self._waiting is not None:
             self._waiting.append(line)
         else:
