@@ -76,6 +76,14 @@ class TrainingLog(Observer):
         else:
             self._write(line)
 
+    def held(self) -> bool:
+        """Whether this process still holds the save folder."""
+        try:
+            self._check()
+        except OutputError:
+            return False
+        return True
+
     def _write(self, line: str) -> None:
         if self._file is not None:
             self._file.append(line)
@@ -101,6 +109,8 @@ class _Handler(logging.Handler):
         self._warned: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if not self._target.held():  # the next report or save raises the error
+            return
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
             if text in self._warned:

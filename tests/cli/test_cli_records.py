@@ -332,6 +332,30 @@ def test_another_metric_or_beam_is_refused_on_resume(train, decoded, tmp_path):
     assert outcome.code == 0, outcome.err
 
 
+def test_a_run_that_bleu_decides_resumes_alike(train, decoded, tmp_path):
+    """Stopped within the second epoch, and at its end; each time the command is repeated."""
+    straight, _ = decoded
+    run = tmp_path / "run"
+    same = (
+        "--best-checkpoint-metric", "bleu", "--bleu-tokenize", "char", "--validate-beam", 3,
+        "--keep-last", 3,
+    )  # fmt: skip
+    for end in (("--max-epoch", 3, "--max-time", 1e-9), ("--max-epoch", 2), ("--max-epoch", 3)):
+        outcome = train(run, *same, *end)
+        assert outcome.code == 0, outcome.err
+    ends = [
+        json.loads((folder / "checkpoint_last/training/state.json").read_text())["state"]
+        for folder in (run, straight)
+    ]
+    assert ends[0] == ends[1]
+    weights = [
+        (folder / "checkpoint_last/weights.safetensors").read_bytes() for folder in (run, straight)
+    ]
+    assert weights[0] == weights[1]
+    assert records(run) == records(straight)
+    assert os.readlink(run / "checkpoint_best") == os.readlink(straight / "checkpoint_best")
+
+
 def test_a_checkpoint_from_before_the_metrics_is_resumed(train, tmp_path):
     """State and options lack the new fields."""
     run = tmp_path / "run"
