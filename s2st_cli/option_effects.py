@@ -125,6 +125,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --source-embeddings or --target-embeddings",
         ),
         Rule(
+            ("extend_vocabulary",), lambda v: v["finetune_from"] is not None,
+            "needs --finetune-from CHECKPOINT",
+        ),
+        Rule(
             ("unigram_alpha", "bpe_dropout"),
             lambda v: bool(v["subword_sampling"]),
             "needs --subword-sampling",

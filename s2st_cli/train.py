@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from s2st.errors import UsageError
+from s2st.jobs.reusable_config import command_config
 from s2st.jobs.train import TRAIN_SPEC, estimate_training, run_training
 from s2st.jobs.training_recipes import RECIPES
 from s2st.options.resolution import Resolved
@@ -29,6 +31,12 @@ run, repeat the same command. `--recipe sutskever2014` sets all options as in th
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Train with a progress display, and print the result on the first rank."""
+    if extra["print_config"]:
+        if read_ranks().first:
+            show_lines(command_config(options, extra["data"]))
+        return
+    if extra["data"] is None:
+        raise UsageError("Missing argument 'DATA'.")
     import_torch()
     if options.config(DryRunConfig).dry_run:
         lines = estimate_training(extra["data"], options)
@@ -54,6 +62,16 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     )
 
 
+PRINT_CONFIG = click.Option(
+    ["--print-config"],
+    is_flag=True,
+    help="print all options as a TOML file for --config, and do not train; DATA may be left out",
+)
 command = ConfiguredCommand(
-    "train", TRAIN_SPEC, run, HELP, extra=[click.Argument(["data"])], recipes=RECIPES
+    "train",
+    TRAIN_SPEC,
+    run,
+    HELP,
+    extra=[click.Argument(["data"], required=False), PRINT_CONFIG],
+    recipes=RECIPES,
 )

@@ -85,5 +85,5 @@ def _padded(side: Side, indices: Indices, epoch: int) -> tuple[torch.Tensor, tor
     if len(ids):  # a file may change during a run, and torch's lookup error names no file
         side.check_range(int(ids.min()), int(ids.max()))
     padded = np.full(real.shape, PAD_ID, dtype=np.int64)
-    padded[real] = ids
+    padded[real] = side.translated(ids)
     return torch.from_numpy(padded), torch.from_numpy(lengths)

@@ -41,6 +41,7 @@ class Side:
         words: size of the vocabulary, to check ids; None skips the check.
         path: file of the ids, for messages.
         backwards: whether sentences are returned from the last word to the first.
+        table: id of another vocabulary for each id; None for the ids of the store.
         sampler: draws other segmentations of the sentences; None keeps the stored one.
     """
 
@@ -49,20 +50,30 @@ class Side:
     words: int | None = None
     path: str | None = None
     backwards: bool = False
+    table: npt.NDArray[np.int64] | None = None
     sampler: "Sampler | None" = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> npt.NDArray[np.int32]:
-        words = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        words = self.translated(self.ids[self.offsets[index] : self.offsets[index + 1]])
         return words[::-1] if self.backwards else words
+
+    def with_ids(self, table: npt.NDArray[np.int64]) -> "Side":
+        """Return the same words with the ids of another vocabulary: table[id] for each id."""
+        return replace(self, table=table)
+
+    def translated(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return ids as this side gives them, from ids of the store."""
+        return ids if self.table is None else self.table[ids].astype(np.int32)
 
     def drawn(self, index: int, epoch: int) -> npt.NDArray[np.int32]:
         """Return the ids of a sentence in an epoch, as the sampler segments it."""
         words = self.ids[self.offsets[index] : self.offsets[index + 1]]
         if self.sampler is not None:
             words = self.sampler.draw(index, epoch, words)
+        words = self.translated(words)
         return words[::-1] if self.backwards else words
 
     def lengths(self) -> npt.NDArray[np.int64]:

@@ -4,6 +4,7 @@ A checkpoint of an older version lacks newer options. They count as having had t
 """
 
 import logging
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
 from s2st.process.device import DeviceConfig
 from s2st.process.ranks import read_ranks
-from s2st.training.options import EmbeddingsConfig, TrainerConfig
+from s2st.training.options import EmbeddingsConfig, FinetuneConfig, TrainerConfig
 
 if TYPE_CHECKING:
     from s2st.training.checkpoint import RunIdentity
@@ -47,7 +48,14 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     files = options.config(EmbeddingsConfig)
     if read_ranks().first:
         values |= file_hashes(files)
-    chosen = {k: v for k, v in config_values(files).items() if v is True}
+    chosen: dict[str, Any] = {k: v for k, v in config_values(files).items() if v is True}
+    begin = options.config(FinetuneConfig)
+    if begin.finetune_from is not None:
+        chosen["finetune_from"] = os.path.normpath(begin.finetune_from)
+    if begin.freeze:
+        chosen["freeze"] = sorted(set(begin.freeze))
+    if begin.extend_vocabulary:
+        trainer["extend_vocabulary"] = True
     return {**values, **chosen}, {**trainer, **device}
 
 
@@ -71,7 +79,8 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     Raises:
         UsageError: they differ; the message names the options.
     """
-    fixed = [options.config(TrainerConfig), options.config(SubwordSamplingConfig)]
+    records = (TrainerConfig, FinetuneConfig, SubwordSamplingConfig)
+    fixed = [options.config(record) for record in records]
     configs = [*(options.configs[role] for role in ROLES), *fixed]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
@@ -84,11 +93,15 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     if changed:
         raise UsageError(
             f"{path} was trained with other options ({'; '.join(changed)}); "
-            "give the same options, or another --save-dir"
+            f"give the same options, or another --save-dir; with --finetune-from {path}, a new run "
+            "begins with these weights"
         )
     if old.data != new.data:
         message = "was trained on other data (the store's checksum differs)"
-        raise UsageError(f"{path} {message}; give the same store, or another --save-dir")
+        raise UsageError(
+            f"{path} {message}; give the same store, or another --save-dir; with --finetune-from "
+            f"{path}, a new run begins with these weights"
+        )
 
 
 def log_changes(old: "RunIdentity", new: "RunIdentity") -> None:

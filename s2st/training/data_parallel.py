@@ -135,15 +135,15 @@ class RankedGradients(Gradients):
         """Return the part of a whole tensor that this rank keeps, as `target` is divided."""
         return whole
 
-    def _broadcast_text(self, text: str) -> str:
-        """Return the text of rank 0 on every rank."""
+    def _broadcast_text(self, text: str, rank: int = 0) -> str:
+        """Return the text of a rank on every rank."""
         encoded = text.encode()
         length = torch.tensor([len(encoded)], device=self.device)
-        dist.broadcast(length, 0)
+        dist.broadcast(length, rank)
         content = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.first:
+        if self.ranks.rank == rank:
             content.copy_(torch.frombuffer(bytearray(encoded or b" "), dtype=torch.uint8)[:length])
-        dist.broadcast(content, 0)
+        dist.broadcast(content, rank)
         return bytes(content.tolist()).decode()
 
     def _broadcast_tensor(

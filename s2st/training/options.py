@@ -122,6 +122,27 @@ class EmbeddingsConfig:
 
 
 @dataclass(frozen=True)
+class FinetuneConfig:
+    """Initial weights from a checkpoint, and parameters that are not trained."""
+
+    finetune_from: str | None = option(
+        None,
+        "begin with the weights of this checkpoint, and with its architecture unless --arch or its "
+        "options are given; optimizer, schedule and data order start anew",
+    )
+    extend_vocabulary: bool = option(
+        False,
+        "with --finetune-from: add rows with initial weights for the words of DATA that the "
+        "checkpoint lacks",
+    )
+    freeze: tuple[str, ...] = option(
+        (),
+        "do not train parameters of this name, such as encoder or 'decoder.layers.0.*' (see "
+        "inspect --parameters); can be repeated",
+    )
+
+
+@dataclass(frozen=True)
 class ParallelConfig:
     """How the processes that torchrun starts divide the work of training one model."""
 

@@ -66,6 +66,7 @@ IDLE = [
     (TRAIN, "--max-divergences 2", "needs --on-divergence skip or restore"),
     (TRAIN, "--lowercase-embeddings", "needs --source-embeddings"),
     (TRAIN, "--freeze-embeddings", "needs --source-embeddings"),
+    (TRAIN, "--extend-vocabulary", "needs --finetune-from"),
     (TRAIN, "--unigram-alpha 0.5", "needs --subword-sampling"),
     (TRAIN, "--bpe-dropout 0.5", "needs --subword-sampling"),
     (TRAIN, "--micro-batches 2", "needs --pipeline-stages"),
