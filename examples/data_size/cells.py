@@ -84,6 +84,20 @@ def read_plan(path: Path) -> Plan:
         raise StudyError(f"{path}: not a plan: {error}") from error
 
 
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time of a process, on which other work of the machine has no influence.
+
+    Raises:
+        StudyError: the system does not tell (it is not Linux).
+    """
+    try:
+        text = Path(f"/proc/{process}/stat").read_text("utf-8", "replace")
+    except OSError as error:
+        raise StudyError(f"the CPU time of a training cannot be read: {error}") from error
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 class Cells:
     """Computes cells in a folder. A finished cell is a file, so a stopped run goes on.
 
@@ -91,7 +105,7 @@ class Cells:
         plan: the comparison.
         data: folder of the corpora.
         folder: folder to work in.
-        budget: seconds of training per model.
+        budget: seconds of CPU time of training per model.
         threads: CPU threads of a command.
         say: called with each command.
     """
@@ -155,18 +169,16 @@ class Cells:
 
     def _train(self, words: Sequence[object], content: dict[str, Any], note: Path) -> None:
         """Train until the end or until the budget is spent; note the seconds in `content`."""
-        before = content["seconds"]
-        started = noted = time.monotonic()
+        before, noted = content["seconds"], time.monotonic()
         process = self._start(words)
         stopped = False
         try:
             while process.poll() is None:
-                time.sleep(0.05)
-                now = time.monotonic()
-                content["seconds"] = round(before + now - started, 1)
-                if now > noted + NOTE_SECONDS:
-                    noted = now
+                content["seconds"] = round(before + cpu_seconds(process.pid), 1)
+                if time.monotonic() > noted + NOTE_SECONDS:
+                    noted = time.monotonic()
                     self._write(note, content)
+                time.sleep(0.05)
                 if content["seconds"] >= self.budget and not stopped:
                     process.terminate()
                     stopped = True

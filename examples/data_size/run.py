@@ -50,7 +50,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the corpora")
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
     parser.add_argument(
-        "--budget", type=float, default=60, help="minutes of training per model (60)"
+        "--budget", type=float, default=60, help="CPU minutes of training per model (60)"
     )
     parser.add_argument(
         "--corpus", action="append", help="compute only this corpus of the plan; repeatable"
@@ -79,7 +79,7 @@ def render(plan: Plan, cells: Cells) -> str:
     """Render the cells that are computed, as Markdown."""
     penalties = [f"{lenpen:g}" for lenpen in plan.lenpen]
     head = ["corpus", "model", *(f"BLEU, `--lenpen {p}`" for p in penalties)]
-    head += [f"chrF, `--lenpen {penalties[-1]}`", "minutes of training", "training ended"]
+    head += [f"chrF, `--lenpen {penalties[-1]}`", "CPU minutes of training", "training ended"]
     lines = ["| " + " | ".join(head) + " |"]
     lines.append("|---|---" + "|---:" * (len(penalties) + 2) + "|---|")
     for corpus in plan.corpora:

@@ -23,6 +23,7 @@ from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
 from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
 from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
+from s2st.data.validation_text import VALIDATION, with_text_kept
 from s2st.errors import DataError, UsageError
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
@@ -241,7 +242,10 @@ class _Preprocessing:
         writers = [SideWriter(self.folder, name, language) for language in self.languages]
         unknown = [0, 0]
         pairs = 0
-        for chunk in self._tokenized(self._pairs(prefix)):
+        lines = self._pairs(prefix)
+        if name.startswith(VALIDATION):
+            lines = with_text_kept(self.folder, name, self.languages, lines)
+        for chunk in self._tokenized(lines):
             pairs += len(chunk)
             for side, tokens in enumerate((chunk.source, chunk.target)):
                 vocabulary = self.vocabularies[side]

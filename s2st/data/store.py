@@ -2,7 +2,7 @@
 
 For a split NAME and a language L, `NAME.L.ids.npy` (int32) has the ids of all sentences one after
 the other, without EOS. `NAME.L.offsets.npy` (int64) has one more entry than there are sentences:
-sentence i is ids[offsets[i]:offsets[i+1]].
+sentence i is ids[offsets[i]:offsets[i+1]]. `NAME.L.txt` has the lines of a validation split.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.data.array_files import open_array
+from s2st.data.validation_text import text_path
 from s2st.errors import CheckpointError, InputMissingError
 from s2st.process.bounded_read import missing
 from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.process.snapshots import check_same, stamp_of, steady
-from s2st.text.tokenizers import TokenizerSpec, load_spec
+from s2st.text.line_files import read_lines
+from s2st.text.tokenizers import ABSENT, TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-store"
@@ -163,6 +165,26 @@ class Store:
             raise CheckpointError(message, str(self.folder))
         check_same(self._place, self._stamp)
         return ParallelCorpus(source, target)
+
+    def text(self, name: str) -> tuple[list[str], list[str]]:
+        """Return the source and the target lines of a validation split; no lines if absent.
+
+        Raises:
+            CheckpointError: an older version of s2st made the store, without text.
+        """
+        sides: list[list[str]] = []
+        for language in (self.source_language, self.target_language):
+            path = text_path(self._place, name, language)
+            if language == ABSENT:
+                sides.append([])
+            elif path.name not in self._files:
+                message = f"has no text of the split {name}; run `s2st preprocess` again"
+                raise CheckpointError(message, str(self.folder))
+            else:
+                check_size(self._place, self._files, path.name)
+                sides.append(list(read_lines(path)))
+        check_same(self._place, self._stamp)
+        return sides[0], sides[1]
 
     def verify(self) -> None:
         """Check the hashes of all files and the range of all ids; raise CheckpointError.

@@ -1,4 +1,4 @@
-"""When `train` says that a much better choice is known: few pairs, words, no attention."""
+"""When `train` says that a much better choice is known: few pairs and no attention."""
 
 from types import SimpleNamespace
 
@@ -17,15 +17,18 @@ PART = "a much better choice is known"
 def advised(architecture, tokenizer="none", pairs=3000):
     side = SimpleNamespace(name=tokenizer)
     made = SimpleNamespace(source_tokenizer=side, target_tokenizer=side)
-    return better_choice(ARCHITECTURES.get(architecture).base, made, pairs) is not None
+    return better_choice(ARCHITECTURES.get(architecture).base, made, pairs) or ""
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in ARCHITECTURES.entries()])
 def test_only_recurrent_models_without_attention_are_advised(name):
     plain = ("lstm", "lstm-forward", "lstm-reversed", "lstm-sutskever2014", "gru", "rnn")
-    assert advised(name) == (name in plain)
-    assert not advised(name, tokenizer="sentencepiece")
+    assert bool(advised(name)) == (name in plain)
+    assert ("--tokenizer sentencepiece" in advised(name)) == (name in plain)
     assert not advised(name, pairs=MAX_PAIRS + 1)
+    with_pieces = advised(name, tokenizer="sentencepiece")
+    assert ("--arch transformer" in with_pieces) == (name in plain)
+    assert "preprocess" not in with_pieces
 
 
 def test_a_new_run_says_it_in_one_line_and_a_resumed_one_does_not(tmp_path, caplog):
