@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -292,3 +293,32 @@ def test_the_text_report_is_one_page(s2st, corpus, tmp_path):
     assert outcome.lines[2].startswith("remark   ")
     none = s2st("check", f"{corpus}.en", "--line-numbers", 0)
     assert "(line" not in none.out
+
+
+def test_any_bytes_end_well(s2st, world, tmp_path):
+    generator = random.Random(7)
+    parts = [
+        b"\n", b"\r\n", b"\r", b"|||", b" ||| ", b"0", b"1", b"A= 1", b"le chat", b"\xff", b"\x00",
+        b"\xe2\x80\xa8", b"\xc3\x83\xc2\xa9", b"&amp;", b"\x1b[31m", b" ", b"\t", b"-1", b"nan",
+    ]  # fmt: skip
+    for number in range(120):
+        for name in ("a.en", "a.fr"):
+            count = generator.randrange(40)
+            (tmp_path / name).write_bytes(b"".join(generator.choices(parts, k=count)))
+        model = ["--checkpoint", world.forward] if number % 4 == 0 else []
+        for inputs in ([tmp_path / "a.en"], [tmp_path / "a.en", tmp_path / "a.fr"]):
+            outcome = s2st("check", *inputs, *model)
+            assert outcome.code in (0, 65), outcome.err
+            assert "\x1b" not in outcome.out + outcome.err
+            assert outcome.lines
+            assert ("breaks  " in outcome.out) == (outcome.code == 65)
+
+
+def test_a_line_of_any_length_is_read(check, tmp_path):
+    long = "a " * (1 << 20)
+    found = check(write(tmp_path / "text", [long + "b", SENTENCES[0]]))
+    assert found["text", "long"]["lines"] == [1]
+    huge = b"x" * ((1 << 26) + 5)
+    found = check(write(tmp_path / "text", [SENTENCES[0], huge, SENTENCES[1] + "\x07"]), code=65)
+    assert found["text", "too-long"]["lines"] == [2]
+    assert found["text", "controls"]["lines"] == [3]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from s2st.jobs.check.findings import REMARK, WARNING, Finding
+from s2st.jobs.check.text_scan import LARGE
 from s2st.rescoring.text_mismatch_check import MAX_WORDS, UnknownWords
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -34,7 +35,7 @@ class ModelFit:
     def add(self, row: Sequence[str]) -> None:
         """Count the words of a line of each file, up to MAX_WORDS words in all."""
         for text, counts, (split, plain) in zip(row, self._counts, self._split, strict=True):
-            if counts.words < MAX_WORDS:
+            if counts.words < MAX_WORDS and len(text) < LARGE:
                 counts.add(split(text), None if plain else text)
 
     def findings(self, names: Sequence[str]) -> Iterator[Finding]:

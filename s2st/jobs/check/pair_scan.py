@@ -17,7 +17,7 @@ from s2st.jobs.check.findings import (
     Tally,
 )
 from s2st.jobs.check.model_fit import ModelFit
-from s2st.jobs.check.text_scan import TextScan
+from s2st.jobs.check.text_scan import TextScan, count_words
 
 MAX_RATIO = 9  # of the numbers of words, as in Moses' clean-corpus-n.perl
 RATIO_WORDS = 10  # words of the longer side; short lines differ by chance
@@ -74,7 +74,7 @@ class TextPairs:
                 self._compare(row[0], row[1], number)
 
     def _compare(self, source: str, target: str, number: int) -> None:
-        sizes = len(source.split()), len(target.split())
+        sizes = count_words(source), count_words(target)
         if min(sizes) == 0 < max(sizes):
             self._tally.add("half-empty", number)
         elif source == target and sizes[0] > 1:

@@ -16,6 +16,7 @@ INVISIBLE = re.compile("[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\
 MISREAD = re.compile("[\u00c2\u00c3][\x80-\xbf]|\u00e2\u20ac")
 ENTITIES = re.compile("&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,6}|#x[0-9A-Fa-f]{1,5});|<br ?/?>")
 SPACES = re.compile("^[ \t]|[ \t]$|\t|  ")
+LARGE = 1 << 20  # characters of a line whose words are not listed
 KINDS = (
     ("encoding", BREAKS, "{count} not UTF-8: convert the file with iconv, or use "
      "--encoding-errors replace"),
@@ -38,6 +39,13 @@ KINDS = (
     ("long", REMARK, "{count} of more words than --max-length: preprocess skips such training "
      "pairs"),
 )  # fmt: skip
+
+
+def count_words(text: str) -> int:
+    """Return the number of words of a line, in bounded memory."""
+    if len(text) < LARGE:
+        return len(text.split())
+    return sum(1 for _ in re.finditer(r"\S+", text))
 
 
 class TextScan:
@@ -141,7 +149,7 @@ class TextScan:
             found += ["misread"] if MISREAD.search(text) else []
         if "&" in text or "<" in text:
             found += ["entities"] if ENTITIES.search(text) else []
-        words = len(text.split())
+        words = count_words(text)
         if not words:
             found.append("empty")
         elif SPACES.search(text):
