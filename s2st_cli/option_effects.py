@@ -129,6 +129,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --finetune-from CHECKPOINT",
         ),
         Rule(
+            ("unigram_alpha", "bpe_dropout"),
+            lambda v: bool(v["subword_sampling"]),
+            "needs --subword-sampling",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",

@@ -34,8 +34,8 @@ FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "criterion", "freeze", "kind", "lang", "lr_scheduler", "members", "memory",
-        "optimizer",
+        "arch", "best_checkpoint_metric", "bleu_tokenize", "criterion", "freeze", "kind", "lang",
+        "lr_scheduler", "members", "memory", "optimizer",
         "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
         "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "utility", "weight", "words",
     )

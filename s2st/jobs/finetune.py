@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.models.registry import ARCHITECTURES
 from s2st.options.resolution import Inherited, OptionSource, Resolved
 from s2st.process.bounded_read import missing
 from s2st.process.folder_manifest import MANIFEST, read_manifest
@@ -45,10 +46,33 @@ INHERITED = Inherited(("finetune_from", "save_dir"), _inherited)
 
 def _architecture(path: str, save_dir: str) -> OptionSource:
     place = starting_point(path, save_dir)
-    record = steady(place, read_checkpoint_manifest).get("architecture")
+    values = architecture_values(steady(place, read_checkpoint_manifest), place)
+    return OptionSource(str(place), values, lenient=True)
+
+
+def architecture_values(manifest: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the architecture in a checkpoint's manifest (`arch`), and its options.
+
+    Raises:
+        CheckpointError: the manifest is damaged.
+        UsageError: the architecture is not registered; the message names its plugin.
+    """
+    record = manifest.get("architecture")
     if not isinstance(record, dict) or not isinstance(record.get("options"), dict):
-        raise CheckpointError("damaged: incomplete record", str(place / MANIFEST))
-    return OptionSource(str(place), {**record["options"], "arch": record.get("name")}, True)
+        raise CheckpointError("damaged: incomplete record", str(path / MANIFEST))
+    try:
+        ARCHITECTURES.get(str(record.get("name")))
+    except UsageError as error:
+        plugins = recorded_plugins(manifest)
+        hint = f" (it was trained with --plugin {plugins[0]}: name it again)" if plugins else ""
+        raise UsageError(f"{path}: {error}{hint}") from error
+    return {**record["options"], "arch": record.get("name")}
+
+
+def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the plugin modules that a checkpoint was trained with."""
+    plugins = manifest.get("plugins")
+    return [str(name) for name in plugins] if isinstance(plugins, list) else []
 
 
 def read_checkpoint_manifest(place: Path) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from typing import Any
 
 from s2st.data.store import Store
 from s2st.errors import CheckpointError
-from s2st.jobs.finetune import read_checkpoint_manifest
+from s2st.jobs.finetune import architecture_values, read_checkpoint_manifest, recorded_plugins
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.registry import with_default_sizes
-from s2st.options.option_fields import option_specs
+from s2st.options.option_fields import check_value, option_specs
 from s2st.options.option_file_text import option_file, toml_line, toml_value
 from s2st.options.registry import Entry
 from s2st.options.resolution import Resolved, Role
-from s2st.process.folder_manifest import MANIFEST, parse_json, read_small
+from s2st.process.folder_manifest import MANIFEST, files_of, parse_json, read_small, verify_files
 from s2st.process.snapshots import steady
 
 STATE = "training/state.json"
@@ -52,28 +52,26 @@ def checkpoint_config(path: str) -> Iterator[str]:
         UsageError: it has a component that is not registered.
     """
     manifest, other = steady(path, _read)
-    damaged = CheckpointError("damaged: incomplete record", f"{path}/{MANIFEST}")
-    summary, model = manifest.get("summary"), manifest.get("architecture")
-    if not isinstance(summary, dict) or not isinstance(model, dict):
-        raise damaged
-    options = summary.get("options", {})
-    if not isinstance(options, dict) or not isinstance(model.get("options"), dict):
-        raise damaged
-    values = {**other, **options, **model["options"], "arch": model.get("name")}
+    summary = manifest.get("summary")
+    options = summary.get("options", {}) if isinstance(summary, dict) else None
+    if not isinstance(options, dict):
+        raise CheckpointError("damaged: incomplete record", f"{path}/{MANIFEST}")
+    values = {**other, **options, **architecture_values(manifest, Path(path))}
     values.pop("save_dir", None)
     yield f"# options of {path}"
-    for name in manifest.get("plugins", ()):
+    for name in recorded_plugins(manifest):
         yield f"# needs --plugin {name}"
     entries = [entry for role in TRAIN_SPEC.roles for entry in _entry(role, values)]
-    for name, line in _lines(values, [e.config_type for e in entries]):
+    for name, line in _lines(values, [e.config_type for e in entries], path):
         yield f"# {line} (give the file)" if name in VECTORS else line
 
 
 def _read(place: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Read the manifest, and the options that only the training state has."""
     manifest = read_checkpoint_manifest(place)
-    if STATE not in manifest.get("files", {}):
+    if STATE not in files_of(place, manifest):
         return manifest, {}
+    verify_files(place, manifest, [STATE])
     state = parse_json(read_small(place / STATE), place / STATE)
     try:
         other = state["identity"]["other"]
@@ -88,13 +86,15 @@ def _entry(role: Role, values: Mapping[str, Any]) -> Iterator[Entry[Any]]:
         yield role.registry.get(values[role.name])
 
 
-def _lines(values: Mapping[str, Any], types: list[type]) -> Iterator[tuple[str, str]]:
+def _lines(values: Mapping[str, Any], types: list[type], path: str) -> Iterator[tuple[str, str]]:
     """Yield name and TOML line of each value that is an option of `train`."""
     for role in TRAIN_SPEC.roles:
         if isinstance(values.get(role.name), str):
             yield role.name, f"{role.name.replace('_', '-')} = {toml_value(values[role.name])}"
     for config_type in (*TRAIN_SPEC.fixed, *types):
         for spec in option_specs(config_type):
-            line = toml_line(spec, values[spec.name]) if spec.name in values else None
+            if spec.name not in values:
+                continue
+            line = toml_line(spec, check_value(spec, values[spec.name], path))
             if line is not None:
                 yield spec.name, line

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import AUTO, BatchingConfig
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.jobs import finetune
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
 from s2st.jobs.training_advice import better_choice
 from s2st.jobs.training_checks import check_ranks
 from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
+from s2st.jobs.training_records import open_records
+from s2st.jobs.training_result import TrainResult
 from s2st.jobs.training_resume_checks import (
+    METRIC_ROLE,
     check_identity,
     identity_options,
     keep_hashes_of_missing_files,
     log_changes,
 )
+from s2st.jobs.validation_decoding import best_metric, make_decoder
+from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import CommandSpec, Resolved, Role
@@ -35,7 +41,9 @@ from s2st.training.options import (
     FinetuneConfig,
     ParallelConfig,
     TrainerConfig,
+    ValidationConfig,
 )
+from s2st.training.training_limits import with_time_limit
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +63,9 @@ log = logging.getLogger("s2st")
 TRAIN_SPEC = CommandSpec(
     fixed=(
         TrainerConfig,
+        ValidationConfig,
         BatchingConfig,
+        SubwordSamplingConfig,
         EmbeddingsConfig,
         FinetuneConfig,
         DeviceConfig,
@@ -68,30 +78,15 @@ TRAIN_SPEC = CommandSpec(
         Role("criterion", CRITERIA, "cross_entropy", "what training minimizes"),
         Role("optimizer", OPTIMIZERS, "adam", "how weights are updated"),
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),
+        Role(
+            METRIC_ROLE,
+            METRICS,
+            "perplexity",
+            "what decides which checkpoint is best, and patience",
+        ),
     ),
     inherited=finetune.INHERITED,
 )
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a training ended.
-
-    Attributes:
-        update: updates done.
-        epochs: epochs completed.
-        best_nll: lowest validation loss in nats per token, None without validation.
-        best_update: update of the best checkpoint.
-        save_dir: the save folder.
-        reads_source: false for a language model.
-    """
-
-    update: int
-    epochs: int
-    best_nll: float | None
-    best_update: int
-    save_dir: str
-    reads_source: bool = True
 
 
 def run_training(
@@ -111,6 +106,7 @@ def run_training(
     from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.save_folder_lock import hold_folder
 
+    stop_signal = with_time_limit(stop_signal, options.config(TrainerConfig).max_time)
     job_ranks = read_ranks()
     check_ranks(job_ranks, options)
     job = _open(data, options)  # before the lock: a refused job must not leave a save folder
@@ -120,8 +116,13 @@ def run_training(
         stack.enter_context(process_group(job_ranks, job.device, seconds))
         held = stack.enter_context(hold_folder(save_dir)) if job_ranks.first else None
         folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
-        shown = observer if job_ranks.first else Observer()
-        return _train(job, options, job_ranks, shown, stop_signal, folder)
+        shown = Observer()
+        if held is not None:
+            tensorboard = options.config(TrainerConfig).tensorboard
+            shown = stack.enter_context(open_records(held, tensorboard, observer))
+        result = _train(job, options, job_ranks, shown, stop_signal, folder)
+        log.info("%s", result.describe())
+        return result
 
 
 def estimate_training(data: str, options: Resolved) -> list[str]:
@@ -192,18 +193,21 @@ def _open(data: str, options: Resolved) -> _Job:
     from s2st.data.store import Store
     from s2st.training.checkpoint import RunIdentity
     from s2st.training.pretrained_embeddings import check_files, with_vector_size
+    from s2st.training.tensorboard_events import require_tensorboard
 
     device = setup_device(options.config(DeviceConfig))
     store = Store(data)
     store.verify()  # only here: resuming compares nothing but the store's hash
     arch = options.configs["arch"]
-    training = _as_read(store.split("train"), arch)
+    training = _as_read(_sampled(store.split("train"), store, options), arch)
     validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
     if validation is None:
         log.warning(
             "%s has no valid split: no early stopping, and checkpoint_best is the last", data
         )
     check_files(options.config(EmbeddingsConfig))
+    if options.config(TrainerConfig).tensorboard:
+        require_tensorboard()
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
     config = with_default_sizes(config, len(training.target.ids))
     base = finetune.read_base(options)
@@ -215,6 +219,19 @@ def _open(data: str, options: Resolved) -> _Job:
     if validation is not None:
         validation = finetune.with_ids_of(validation, store, record)
     return _Job(device, store, training, validation, record, base, identity)
+
+
+def _sampled(corpus: "ParallelCorpus", store: "Store", options: Resolved) -> "ParallelCorpus":
+    """Return the training split, segmented anew in each epoch with --subword-sampling."""
+    from s2st.data.subword_sampling import SampledSide, sampled_corpus
+
+    config = options.config(SubwordSamplingConfig)
+    if not config.subword_sampling:
+        return corpus
+    sides = [SampledSide("target", store.target_tokenizer, store.target_vocabulary)]
+    if getattr(options.configs["arch"], "reads_source", True):
+        sides.append(SampledSide("source", store.source_tokenizer, store.source_vocabulary))
+    return sampled_corpus(corpus, sides, config, options.config(TrainerConfig).seed)
 
 
 def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
@@ -254,9 +271,12 @@ def _train(
     before = trainer.state.update
     state = trainer.train()
     _log_costs(trainer, state.update - before, ranks)
+    value = state.best_value
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update,
         options.config(TrainerConfig).save_dir, getattr(job.record.config, "reads_source", True),
+        trainer.ended, trainer.stopped_early,
+        None if value is None else (trainer.parts.best_metric.name, value),
     )  # fmt: skip
 
 
@@ -282,7 +302,8 @@ def _build_trainer(
     model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, observer: Observer,
     stop_signal: Callable[[], int], folder: "CheckpointFolder",
 ) -> "Trainer":  # fmt: skip
-    from s2st.training.trainer import Trainer, TrainingParts
+    from s2st.training.trainer import Trainer
+    from s2st.training.training_parts import TrainingParts
 
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
@@ -295,6 +316,8 @@ def _build_trainer(
         training=job.training,
         validation=job.validation,
         identity=job.identity,
+        decoder=make_decoder(options, job.store, job.record, job.device),
+        best_metric=best_metric(options),
     )
     return Trainer(
         parts, options.config(TrainerConfig), options.config(BatchingConfig), gradients, observer,

@@ -1,5 +1,6 @@
 """The model of a training: its record, what it must fit, and its initial weights."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from s2st.data.store import Store
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
+
+log = logging.getLogger("s2st")
 
 
 def model_record(
@@ -85,12 +88,17 @@ def set_weights(
     from s2st.training.finetuning import begin_with_weights, broadcast_weights
     from s2st.training.frozen_parameters import freeze
 
+    grown: list[str] = []
     if base is not None:
         if fresh and ranks.first:
-            begin_with_weights(model, record, base.path)
+            grown = begin_with_weights(model, record, base.path)
         if options.config(ParallelConfig).split:  # other ways send the weights of rank 0 anyway
             broadcast_weights(model, device)
     freeze(model, options.config(FinetuneConfig).freeze)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name in grown:
+        if name in parameters and not parameters[name].requires_grad:
+            log.warning("--freeze: %s has rows of new words, which are not trained either", name)
 
 
 def set_embeddings(

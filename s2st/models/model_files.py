@@ -81,10 +81,7 @@ class SavedModel:
         """
         weights = self.tensors(WEIGHTS)
         self._check_fit(weights)
-        with _Unfilled():
-            model = self.record.build()
-        model.load_state_dict(weights)
-        return model.to(device)
+        return model_with_weights(self.record, weights).to(device)
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors of a file of the checkpoint that was verified; raises CheckpointError."""
@@ -145,6 +142,14 @@ def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMod
             "repeat --checkpoint"
         )
     model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
+    return model
+
+
+def model_with_weights(record: ModelRecord, weights: Mapping[str, torch.Tensor]) -> Seq2SeqModel:
+    """A model on the CPU with copies of these weights, by name."""
+    with _Unfilled():
+        model = record.build()
+    model.load_state_dict(weights)
     return model
 
 

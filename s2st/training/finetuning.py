@@ -39,7 +39,7 @@ def check_fit(base: ModelRecord, record: ModelRecord, path: Path) -> None:
             )
 
 
-def begin_with_weights(model: nn.Module, record: ModelRecord, path: Path) -> None:
+def begin_with_weights(model: nn.Module, record: ModelRecord, path: Path) -> list[str]:
     """Copy a checkpoint's weights into a new model.
 
     The checkpoint's words have the first ids. A tensor that grows with the number of words keeps
@@ -49,6 +49,9 @@ def begin_with_weights(model: nn.Module, record: ModelRecord, path: Path) -> Non
         model: the model with its initial weights.
         record: the model's record.
         path: the checkpoint.
+
+    Returns:
+        Names of the tensors that have rows for further words.
 
     Raises:
         S2STError: the checkpoint cannot be read.
@@ -65,6 +68,7 @@ def begin_with_weights(model: nn.Module, record: ModelRecord, path: Path) -> Non
     with torch.no_grad():
         for name, values in weights.items():
             state[name][tuple(slice(0, size) for size in values.shape)] = values
+    return [name for name, values in weights.items() if state[name].shape != values.shape]
 
 
 def broadcast_weights(model: nn.Module, device: torch.device) -> None:

@@ -124,6 +124,7 @@ class StagedGradients(RankedGradients):
         self._smoothing = loss.criterion.smoothing or 0.0
         part, self._layout, renamed = split_model(loss.model, grid)
         super().__init__(loss, device, ranks)
+        self.decoding_ranks = Ranks()  # only rank 0 translates
         self.model = part.to(device)
         del self.loss
         for parameter in set(loss.model.parameters()) - set(part.parameters()):
@@ -282,9 +283,7 @@ class StagedGradients(RankedGradients):
 
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
         """Collect weights and optimizer state on rank 0, one tensor at a time."""
-        weights: Tensors = {}
-        for name in self._layout.shapes:
-            self._collect(weights, name, name, self.local_parameters.get(name))
+        weights = self._collected_weights()
         tensors = optimizer_tensors(optimizer)
         # all trained parameters have the same kinds of state
         kinds = self._over_ranks({k.partition(".")[2]: t.dim() for k, t in tensors.items()})
@@ -295,6 +294,18 @@ class StagedGradients(RankedGradients):
                 local = tensors.get(f"{places.get(name)}.{kind}")
                 self._collect(whole, f"{index}.{kind}", name, local, scalar=not kinds[kind])
         return weights, whole
+
+    def _collected_weights(self) -> Tensors:
+        """Return all weights by name on rank 0, none on other ranks."""
+        weights: Tensors = {}
+        for name in self._layout.shapes:
+            self._collect(weights, name, name, self.local_parameters.get(name))
+        return weights
+
+    def whole_weights(self) -> Tensors | None:
+        """Collect the weights on rank 0, which alone translates."""
+        weights = self._collected_weights()
+        return weights if self.first else None
 
     def _over_ranks(self, kinds: dict[str, int]) -> dict[str, int]:
         """Return the entries of all ranks: a rank whose part is frozen has none."""

@@ -67,6 +67,8 @@ IDLE = [
     (TRAIN, "--lowercase-embeddings", "needs --source-embeddings"),
     (TRAIN, "--freeze-embeddings", "needs --source-embeddings"),
     (TRAIN, "--extend-vocabulary", "needs --finetune-from"),
+    (TRAIN, "--unigram-alpha 0.5", "needs --subword-sampling"),
+    (TRAIN, "--bpe-dropout 0.5", "needs --subword-sampling"),
     (TRAIN, "--micro-batches 2", "needs --pipeline-stages"),
     (TRAIN, "--softmax-samples 9", "needs --softmax sampled"),
     (f"{TRAIN} --softmax adaptive", "--softmax-samples 9", "needs --softmax sampled"),

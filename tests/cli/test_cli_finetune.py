@@ -67,6 +67,17 @@ def test_new_words_are_refused_with_the_way_out_or_added(s2st, world, stores, tm
     assert sizes[1].target_vocabulary - sizes[0].target_vocabulary == new["fr"]
 
 
+def test_another_tokenizer_is_worth_a_warning(s2st, world, tmp_path):
+    texts = ["-s", "en", "-t", "fr", "--trainpref", world.folder / "other", "--lowercase"]
+    assert s2st("preprocess", *texts, "--destdir", tmp_path / "store").code == 0
+    outcome = s2st(
+        "train", tmp_path / "store", "--finetune-from", world.forward, "--extend-vocabulary", *FEW,
+        "--max-update", "1", "--save-dir", tmp_path / "run",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "the source tokenizer of the data (none) differs from the checkpoint's" in outcome.err
+
+
 def test_inspect_lists_the_names_that_freeze_takes(s2st, world, stores, tmp_path):
     plain = s2st("inspect", world.forward).lines
     lines = s2st("inspect", "--parameters", world.forward).lines
@@ -131,6 +142,8 @@ def test_config_of_a_command_and_of_a_checkpoint(s2st, world, stores, tmp_path):
     assert set(printed.lines[1:]) <= set(outcome.lines)
     begun = s2st("train", "--finetune-from", world.gru, "--print-config").lines
     assert {'arch = "gru"', "hidden-size = 16", f'finetune-from = "{world.gru}"'} <= set(begun)
+    file.write_text(f'finetune-from = "{world.gru}"\n')
+    assert s2st("train", "--config", file, "--print-config").lines == begun
 
 
 def test_a_config_is_of_one_thing(s2st, world, tmp_path):

@@ -18,8 +18,11 @@ from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
 from s2st.errors import UsageError
 from s2st.jobs import finetune
+from s2st.jobs.export_release import export
+from s2st.jobs.reusable_config import checkpoint_config
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import load_tensors, read_saved
+from s2st.models.registry import ARCHITECTURES
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID
@@ -225,6 +228,23 @@ def test_ids_of_an_extended_vocabulary_are_those_of_the_same_words(stores, begun
         assert [" ".join(vocabulary.decode(side[row])) for row in range(len(side))] == lines
 
 
+def test_frozen_rows_of_new_words_are_worth_a_warning(tmp_path, stores, begun, caplog):
+    options = {"finetune_from": str(begun("lstm")), "extend_vocabulary": True}
+    train(stores["c"], tmp_path, **options, freeze=("encoder", "*_embedding"), max_update=1)
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    for name in ("source_embedding.weight", "target_embedding.weight"):
+        assert f"--freeze: {name} has rows of new words, which are not trained either" in warnings
+    assert not any("softmax" in text for text in warnings)
+
+
+def test_a_release_has_weights_enough(tmp_path, stores, begun):
+    begin = begun("gru")
+    export(str(begin), str(tmp_path / "release"))
+    for name, path in (("a", begin), ("b", tmp_path / "release")):
+        train(stores["b"], tmp_path / name, finetune_from=str(path))
+    assert same(tmp_path / "a", tmp_path / "b") == [True, True]
+
+
 def test_a_joined_vocabulary_stays_joined(tmp_path, stores):
     tied = {**options_of("transformer"), "tie_embeddings": "all"}
     train(stores["joined"], tmp_path / "a", **tied)
@@ -261,6 +281,19 @@ def test_a_resumed_run_is_a_straight_one_and_reads_no_weights(tmp_path, stores, 
     shutil.rmtree(tmp_path / "begin")
     train(stores["c"], tmp_path / "run", **options, max_update=4)
     assert same(tmp_path / "straight", tmp_path / "run") == [True, True]
+
+
+def test_an_architecture_of_a_plugin_names_the_plugin(tmp_path, stores, monkeypatch):
+    monkeypatch.setattr("s2st.jobs.training_model.loaded_plugins", lambda: ("my_plugin",))
+    train(stores["a"], tmp_path / "a", **options_of("rctm"))
+    monkeypatch.delitem(ARCHITECTURES._entries, "rctm")
+    begin = str(last(tmp_path / "a"))
+    for read in (
+        lambda: train(stores["b"], tmp_path / "b", finetune_from=begin),
+        lambda: list(checkpoint_config(begin)),
+    ):
+        with pytest.raises(UsageError, match=r"unknown architecture 'rctm'.*--plugin my_plugin"):
+            read()
 
 
 def test_another_beginning_is_another_run(tmp_path, stores, begun):
