@@ -125,6 +125,15 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --source-embeddings or --target-embeddings",
         ),
         Rule(
+            ("extend_vocabulary",), lambda v: v["finetune_from"] is not None,
+            "needs --finetune-from CHECKPOINT",
+        ),
+        Rule(
+            ("unigram_alpha", "bpe_dropout"),
+            lambda v: bool(v["subword_sampling"]),
+            "needs --subword-sampling",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",
@@ -135,6 +144,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             ("length_normalization",), lambda v: v.get("lenpen", 1) > 0,
             "needs --lenpen X: with 0 scores are not normalized",
+        ),
+        Rule(
+            ("temperature", "top_k", "top_p", "sampling_seed"), _is("candidates_from", "sampling"),
+            "needs --candidates-from sampling",
         ),
     ),
     "tune-length": (

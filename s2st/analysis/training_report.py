@@ -22,6 +22,7 @@ from s2st.analysis.report_document import (
     Table,
 )
 from s2st.analysis.study_report_reader import REPORT
+from s2st.data.batch_planner import DEFAULT_BATCH_SIZE
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
@@ -229,6 +230,10 @@ def _defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     for record in (*options.fixed.values(), *options.configs.values()):
         defaults.update(config_values(record))
+    # what a new run in one process chooses (`s2st.jobs.automatic_options`)
+    defaults["update_freq"] = 1
+    if values.get("max_tokens") is None:
+        defaults["batch_size"] = DEFAULT_BATCH_SIZE
     return defaults
 
 

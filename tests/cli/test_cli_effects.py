@@ -22,6 +22,8 @@ IDLE = [
     (GENERATE, "--ensemble-mode log-probability", SEVERAL),
     ("generate {src} --path {forward}", "--ensemble-mode log-probability", SEVERAL),
     (GENERATE, "--length-normalization wu", "needs --lenpen X"),
+    *((f"{GENERATE} --search mbr --candidates-from beam", option, "--candidates-from sampling")
+      for option in ("--temperature 2", "--top-k 3", "--top-p 0.5", "--sampling-seed 2")),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),
@@ -64,6 +66,9 @@ IDLE = [
     (TRAIN, "--max-divergences 2", "needs --on-divergence skip or restore"),
     (TRAIN, "--lowercase-embeddings", "needs --source-embeddings"),
     (TRAIN, "--freeze-embeddings", "needs --source-embeddings"),
+    (TRAIN, "--extend-vocabulary", "needs --finetune-from"),
+    (TRAIN, "--unigram-alpha 0.5", "needs --subword-sampling"),
+    (TRAIN, "--bpe-dropout 0.5", "needs --subword-sampling"),
     (TRAIN, "--micro-batches 2", "needs --pipeline-stages"),
     (TRAIN, "--softmax-samples 9", "needs --softmax sampled"),
     (f"{TRAIN} --softmax adaptive", "--softmax-samples 9", "needs --softmax sampled"),
