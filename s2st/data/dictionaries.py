@@ -46,7 +46,7 @@ def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Voc
 def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerSpec, Vocabulary]:
     try:
         manifest = read_sealed(folder)
-        sides = [load_spec(record, folder, manifest) for record in _tokenizers(manifest)]
+        sides = [load_spec(record, folder, manifest) for record in tokenizer_records(manifest)]
     except OSError as error:
         raise InputMissingError(f"{path}: neither a checkpoint nor a store") from error
     except (KeyError, TypeError) as error:
@@ -59,7 +59,7 @@ def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerS
     raise UsageError(f"{path}: has no vocabulary for language {language!r}")
 
 
-def _tokenizers(manifest: Mapping[str, Any]) -> list[Any]:
+def tokenizer_records(manifest: Mapping[str, Any]) -> list[Any]:
     """Return the records of the tokenizers of a store or checkpoint, also one of several pairs."""
     several = manifest.get("languages")
     if several is None:

@@ -238,6 +238,8 @@ def _history(summary: Mapping[str, Any]) -> Iterator[str]:
             line += f": valid ppl {perplexity_text(row['nll'])}"
             each = (f"{n} {perplexity_text(nll)}" for n, nll in row.get("corpora", {}).items())
             line += f" ({', '.join(each)})" if row.get("corpora") else ""
+        for name, value in row.get("metrics", {}).items():
+            line += f", {name} {value:.2f}"
         line += f", train ppl {perplexity_text(row['train_nll'])}"
         if row["update"] == summary.get("best_update"):
             line += " (best)"
