@@ -19,7 +19,7 @@ INPUTS = frozenset(
     (
         "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
         "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest",
-        "oracle", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
+        "oracle", "paths", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
         "source_sentencepiece", "srcdict", "target", "target_embeddings", "target_sentencepiece",
         "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune", "unk_dictionary",
         "vectors", "vocabulary", "weights",
@@ -29,7 +29,7 @@ LISTS = frozenset({"path"})  # paths separated by ":"
 LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
 PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
-OUTPUTS = frozenset({"output_file", "alignments", "report", "weights_out"})
+OUTPUTS = frozenset({"output_file", "alignments", "explain", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
