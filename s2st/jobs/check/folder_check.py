@@ -74,7 +74,7 @@ def _splits(folder: Path, path: str, manifest: Any) -> Iterator[Finding]:
     for name, counts in manifest["splits"].items():
         for side in ("source", "target"):
             tokens, unknown = _counted(counts, side)
-            if not name.startswith("train") and unknown >= MANY_UNKNOWN * max(1, tokens):
+            if not name.startswith("train") and unknown >= MANY_UNKNOWN * tokens:
                 text = (
                     f"split {name}: {unknown / tokens:.1%} of the {side} tokens are unknown: see "
                 )
