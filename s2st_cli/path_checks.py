@@ -29,7 +29,7 @@ LISTS = frozenset({"path"})  # paths separated by ":"
 LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
 PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
-OUTPUTS = frozenset({"output_file", "alignments", "report", "weights_out"})
+OUTPUTS = frozenset({"output_file", "alignments", "explain", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(

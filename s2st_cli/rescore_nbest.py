@@ -1,7 +1,7 @@
 """`s2st rescore-nbest`: SMT n-best lists to rescored 1-best text or sorted lists."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from s2st.jobs.rescore.job import rescore_nbest
 from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import JobProgress
+
+if TYPE_CHECKING:
+    from s2st.jobs.rescore.explanation import Explanation
 
 HELP = """Rescore the Moses n-best lists in NBEST (a file, which may be compressed, or - for stdin).
 
@@ -31,11 +34,18 @@ the lists could gain.
 """
 
 
+def _write_explanation(path: str, explanation: "Explanation") -> None:
+    from s2st.analysis.rescoring_explanation import write_explanation
+
+    write_explanation(path, explanation)
+
+
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Call the job."""
     rescore_nbest(
-        options, list(extra["nbest"]), extra["source"], extra["output_file"], JobProgress()
-    )
+        options, list(extra["nbest"]), extra["source"], extra["output_file"], JobProgress(),
+        _write_explanation,
+    )  # fmt: skip
 
 
 command = ConfiguredCommand(

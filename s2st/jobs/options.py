@@ -155,6 +155,10 @@ class RescoreConfig:
         (), "reference of NBEST: report the headroom (oracle, worst choice, curve); repeatable"
     )
     report: str | None = option(None, "write the reports to this JSON file")
+    explain: str | None = option(
+        None,
+        "write to this file why choices changed: a page (.html) or all figures (.json)",
+    )
     output: str = option(
         "1best",
         "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",

@@ -6,7 +6,7 @@ A rank reads the id of every line of a file, and parses only the blocks that it 
 from collections.abc import Sequence
 
 from s2st.jobs.options import RescoreConfig
-from s2st.jobs.rescore.list_files import ListFiles
+from s2st.jobs.rescore.list_files import ListFiles, keeps_words
 from s2st.jobs.rescore.list_scorer import ListScorer
 from s2st.jobs.rescore.sharding import BLOCK, shard_lines
 from s2st.jobs.work_queue import WorkQueue
@@ -65,7 +65,7 @@ def score_share(
     for lists_files, source_path, shard in files:
         sources = list(read_lines(source_path, config.encoding_errors))
         claims = BlockClaims(queue, shard_lines(shard, len(sources)), len(sources), before)
-        words = config.output == "words"
+        words = keeps_words(config)
         name = lists_files.name
         scorer = ListScorer(features, sources, config.max_rows, name, queue, before, words)
         for _ in scorer.score(lists_files.read(claims.claim)):

@@ -8,7 +8,7 @@ The module imports torch late, so that wrong options are reported at once.
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -34,6 +34,7 @@ from s2st.text.overwrite_checks import check_destinations
 if TYPE_CHECKING:
     import torch
 
+    from s2st.jobs.rescore.explanation import Explanation
     from s2st.jobs.rescore.rescore_file import Inputs
     from s2st.jobs.work_queue import WorkQueue
     from s2st.rescoring.feature_checks import FeatureGuard
@@ -45,7 +46,12 @@ log = logging.getLogger("s2st")
 
 
 def rescore_nbest(
-    options: Resolved, nbest: Sequence[str], source: str, output: str, progress: Progress
+    options: Resolved,
+    nbest: Sequence[str],
+    source: str,
+    output: str,
+    progress: Progress,
+    write_explanation: "Callable[[str, Explanation], None] | None" = None,
 ) -> None:
     """Rescore the lists of a file or stream, or the merged lists of several systems.
 
@@ -55,6 +61,7 @@ def rescore_nbest(
         source: path of their source lines.
         output: path of the output, "-" for standard output.
         progress: receives the number of scored lists.
+        write_explanation: writes the file of `--explain`; takes its path and content.
 
     Raises:
         UsageError: options, models and files are incompatible.
@@ -69,9 +76,9 @@ def rescore_nbest(
         return
     given = _given_weights(config)
     import_torch()
-    from s2st.jobs.rescore.list_files import ListFiles
+    from s2st.jobs.rescore.list_files import ListFiles, rereadable
     from s2st.jobs.rescore.list_scorer import earlier_names
-    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice, rereadable
+    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice
 
     list_files = ListFiles(tuple(nbest), tuple(nbest), config.encoding_errors, not paths)
     inputs = Inputs(list_files, source, output)
@@ -99,6 +106,8 @@ def rescore_nbest(
                 config, shared.features, tuner, given, inputs, progress, shared.queue
             )
             job.run(chain([first], lists) if first else lists, again)
+            if config.explain is not None and write_explanation is not None:
+                write_explanation(config.explain, job.explanation())
 
 
 def _files(config: RescoreConfig, nbest: Sequence[str], source: str, output: str) -> JobFiles:
@@ -122,7 +131,10 @@ def _check(
         dev = [] if config.dev_source is None else [config.dev_source]
         inputs += [*config.dev_nbest, *dev]
     refuse_shared_stdin(*inputs)
-    written = [path for path in (config.report, config.weights_out) if path is not None]
+    reports = (config.report, config.weights_out, config.explain)
+    written = [path for path in reports if path is not None]
+    if config.explain is not None and not config.explain.endswith((".html", ".json")):
+        raise UsageError(f"--explain {config.explain}: name a file that ends in .html or .json")
     weights = [] if config.weights is None else [config.weights]
     check_destinations([files.output, *written], [], [*inputs, *weights, *paths])
     if models.ensemble_weight and (config.feature_per == "member" or len(models.paths()) == 1):
@@ -197,7 +209,7 @@ def _shared_features(
         progress: receives the progress of all ranks if there are several.
     """
     from s2st.jobs.rescore.distributed_scoring import score_share
-    from s2st.jobs.rescore.rescore_file import development_files
+    from s2st.jobs.rescore.list_files import development_files
     from s2st.jobs.work_queue import WorkQueue
     from s2st.process.device import setup_device
 
@@ -228,6 +240,7 @@ def _shared_features(
 
 def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
     """Return everything that the scores depend on besides the content of the inputs."""
+    from s2st.jobs.rescore.list_files import keeps_words
     from s2st.scoring.load_scorers import fingerprints
 
     config = options.config(RescoreConfig)
@@ -238,7 +251,7 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "--encoding-errors": config.encoding_errors,
-        "whether --output is words": config.output == "words",
+        "whether every word's score is kept": keeps_words(config),
     }
 
 
@@ -250,7 +263,7 @@ def _guard(
     inputs: "Inputs",
 ) -> "FeatureGuard":
     """Check weights and development lists against the first list; return the guard of all lists."""
-    from s2st.jobs.rescore.rescore_file import development_files
+    from s2st.jobs.rescore.list_files import development_files
     from s2st.rescoring.feature_checks import FeatureGuard, FeatureRules
 
     rules = FeatureRules(

@@ -1,10 +1,15 @@
 """The files of n-best lists: one file, or one for each system whose lists are merged."""
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from s2st.errors import DataError
+from s2st.jobs.options import RescoreConfig
 from s2st.rescoring.merged_lists import merge_lists
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_lists import NBestEntry, read_nbest
@@ -64,3 +69,25 @@ class ListFiles:
         if found is None:
             raise DataError("no lists", name)
         return found
+
+
+def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:
+    """Return the files of the development lists, read as those of the job's lists."""
+    return replace(nbest, paths=config.dev_nbest, names=config.dev_nbest)
+
+
+def keeps_words(config: RescoreConfig) -> bool:
+    """Whether the job needs the score of every word."""
+    return config.output == "words" or config.explain is not None
+
+
+@contextmanager
+def rereadable(files: ListFiles) -> Iterator[ListFiles]:
+    """Yield the files; of standard input a copy, which can be read twice."""
+    if "-" not in files.paths:
+        yield files
+        return
+    with tempfile.NamedTemporaryFile(suffix=".nbest") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield replace(files, paths=tuple(copy.name if x == "-" else x for x in files.paths))

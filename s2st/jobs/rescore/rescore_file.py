@@ -7,18 +7,15 @@ stay in memory between the passes.
 
 import json
 import logging
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
-from s2st.jobs.rescore.list_files import ListFiles
+from s2st.jobs.rescore.explanation import Explainer, Explanation
+from s2st.jobs.rescore.list_files import ListFiles, development_files, keeps_words
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
 from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
@@ -84,23 +81,6 @@ def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
     return config.normalize == "list" or bool(config.oracle) or fits or tunes_here
 
 
-def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:
-    """Return the files of the development lists, read as those of the job's lists."""
-    return replace(nbest, paths=config.dev_nbest, names=config.dev_nbest)
-
-
-@contextmanager
-def rereadable(files: ListFiles) -> Iterator[ListFiles]:
-    """Yield the files; of standard input a copy, which can be read twice."""
-    if "-" not in files.paths:
-        yield files
-        return
-    with tempfile.NamedTemporaryFile(suffix=".nbest") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield replace(files, paths=tuple(copy.name if x == "-" else x for x in files.paths))
-
-
 class RescoringJob:
     """The rescoring of one file of lists.
 
@@ -139,6 +119,7 @@ class RescoringJob:
         if config.consensus != "none":
             kind: Any = config.consensus
             self.consensus = Consensus(kind, config.consensus_scale, tokenize or split_words)
+        self._explainer: Explainer | None = None
         self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
@@ -177,7 +158,7 @@ class RescoringJob:
                     meter.add(item)
                 yield rank(item, weights, self.config.length_feature, centered=False)
 
-        self._write(ranked())
+        self._write(ranked(), weights)
         if self.given is None and tuning is None and self.names:
             _warn_if_lopsided(*meter.spreads())
         self._save_report(tuning, None, weights, {})
@@ -187,7 +168,7 @@ class RescoringJob:
         kept: list[ScoredList] = []
 
         def keep(item: ScoredList) -> None:
-            tokens = item.token_scores if config.output == "words" else ()
+            tokens = item.token_scores if keeps_words(config) else ()
             kept.append(replace(item, entries=(), token_scores=tokens))
 
         scored = self._scored(lists)
@@ -205,8 +186,13 @@ class RescoringJob:
         again = self._restored(files.read(), files.name)
         centered = config.normalize == "list"
         self._write(
-            rank(replace(item, entries=tuple(entries)), weights, config.length_feature, centered)
-            for entries, item in zip(again, kept, strict=True)
+            (
+                rank(
+                    replace(item, entries=tuple(entries)), weights, config.length_feature, centered
+                )
+                for entries, item in zip(again, kept, strict=True)
+            ),
+            weights,
         )
         spread = collection.spread()
         if self.given is None and tuning is None and config.normalize == "none" and self.names:
@@ -265,7 +251,7 @@ class RescoringJob:
         if not self.features:
             scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
         else:
-            words = config.output == "words"
+            words = keeps_words(config)
             scorer = ListScorer(
                 self.features, sources, config.max_rows, name, self.queue, first_task, words
             )
@@ -365,8 +351,23 @@ class RescoringJob:
 
     # output
 
-    def _write(self, ranked: Iterator[RankedList]) -> None:
+    def explanation(self) -> Explanation:
+        """Return why choices changed; call it after `run`, with `--explain`."""
+        assert self._explainer is not None
+        return self._explainer.finish()
+
+    def _explained(self, ranked: Iterator[RankedList], weights: Weights) -> Iterator[RankedList]:
+        config = self.config
+        if config.explain is None:
+            return ranked
+        paths = config.oracle or (() if config.dev_nbest else config.tune)
+        references = self._references(paths, self.sources)
+        self._explainer = Explainer(weights, self.sources, references, self.metric, self.features)
+        return self._explainer.watch(ranked)
+
+    def _write(self, ranked: Iterator[RankedList], weights: Weights) -> None:
         meter = FiniteMeter()
+        ranked = self._explained(ranked, weights)
         totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
         write_ranked(totals, self.config.output, self.part, self.inputs.output)
         for text in meter.warnings(self.inputs.nbest.name):
