@@ -134,6 +134,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --subword-sampling",
         ),
         Rule(
+            ("validate_beam",),
+            lambda v: v["best_checkpoint_metric"] != "perplexity" or v["validate_samples"] > 0,
+            "needs --best-checkpoint-metric bleu or chrf, or --validate-samples",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",

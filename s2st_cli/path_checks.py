@@ -19,7 +19,7 @@ INPUTS = frozenset(
     (
         "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
         "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest",
-        "oracle", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
+        "oracle", "paths", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
         "source_sentencepiece", "srcdict", "target", "target_embeddings", "target_sentencepiece",
         "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune", "unk_dictionary",
         "vectors", "vocabulary", "weights",

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from s2st.jobs.progress import Progress
+from s2st.text.control_characters import visible
 from s2st.training.observer import Observer, UpdateReport, ValidationReport
 from s2st.training.report_text import (
     describe_left,
@@ -13,7 +14,7 @@ from s2st.training.report_text import (
     update_line,
     validation_lines,
 )
-from s2st_cli.terminal_output import say, visible
+from s2st_cli.terminal_output import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

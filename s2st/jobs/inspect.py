@@ -219,6 +219,8 @@ def _history(summary: Mapping[str, Any]) -> Iterator[str]:
         line = f"  update {row['update']}, epoch {row['epoch']:.2f}"
         if "nll" in row:
             line += f": valid ppl {perplexity_text(row['nll'])}"
+        for name, value in row.get("metrics", {}).items():
+            line += f", {name} {value:.2f}"
         line += f", train ppl {perplexity_text(row['train_nll'])}"
         if row["update"] == summary.get("best_update"):
             line += " (best)"

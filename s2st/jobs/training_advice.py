@@ -24,7 +24,7 @@ def better_choice(architecture: str, store: "Store", pairs: int) -> str | None:
     tokenizers = {store.source_tokenizer.name, store.target_tokenizer.name}
     first = "" if "sentencepiece" in tokenizers else "`preprocess --tokenizer sentencepiece`, then "
     return (
-        f"for {pairs:,} pairs a much better choice is known: {first}`--arch transformer` (on 3,000 "
-        "English-Korean pairs 9.13 character BLEU instead of 4.67, and 10.26 with `generate "
-        "--lenpen 1`; see the guide)"
+        f"for {pairs:,} pairs a much better choice is known: {first}`--arch transformer` and "
+        "`generate --lenpen 1` (on 3,000 English-Korean pairs, 12.3 instead of 5.7 character BLEU; "
+        "see the guide)"
     )

@@ -148,8 +148,10 @@ class Rehearsal:
             ends.append((config.max_epoch * epoch, f"--max-epoch {config.max_epoch:g}"))
         if config.max_update is not None:
             ends.append((config.max_update / updates * epoch, f"--max-update {config.max_update}"))
+        if config.max_time is not None:
+            ends.append((3600 * config.max_time, f"--max-time {config.max_time:g}"))
         if not ends:
-            return "no --max-epoch or --max-update ends the training"
+            return "no --max-epoch, --max-update or --max-time ends the training"
         seconds, end = min(ends)
         early = "; --patience may end it earlier" if config.patience is not None else ""
         return f"{_hours(seconds)} for {end}, without validation and saving{early}"

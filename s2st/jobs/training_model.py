@@ -66,10 +66,10 @@ def check_model(
     from s2st.training.frozen_parameters import freeze
 
     model = planned_model(record.architecture, record.config, record.sizes)
-    check_memory(model, device)
     if base is not None:
         check_fit(base.record, record, base.path)
     freeze(model, options.config(FinetuneConfig).freeze)
+    check_memory(model, device)
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     criterion.check(model)
     split = options.config(ParallelConfig)

@@ -67,7 +67,7 @@ class AppendedFile:
                 self._unsynced = True
 
     def append(self, text: str) -> None:
-        """Append text that ends in a line end.
+        """Append a line with its line end.
 
         Raises:
             OutputError: it cannot be written.
@@ -76,7 +76,7 @@ class AppendedFile:
         with durable_files.output_errors(self.path):
             durable_files.announce("write", self.path)
             self._stream.seek(0, os.SEEK_END)
-            self._stream.write(text.encode("utf-8", "surrogateescape"))
+            self._stream.write(text.encode())
             self._stream.flush()
             self._unsynced = True
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from s2st.text.tokenizers import SPACE_SIGN
 
-KEPT_WORDS = 100_000
+KEPT_WORDS = 30_000
+KEPT_LENGTH = 32  # characters; longer words, such as sentences without spaces, hardly return
 
 
 class UnigramDraws:
@@ -34,9 +35,11 @@ class UnigramDraws:
         """Return drawn pieces of a text, None if the pieces cannot spell the text."""
         table = self._tables.get(text)
         if table is None:
+            table = self._table(text)
             if len(self._tables) >= KEPT_WORDS:
                 self._tables.clear()
-            table = self._tables[text] = self._table(text)
+            if len(text) <= KEPT_LENGTH:
+                self._tables[text] = table
         end, pieces = len(text), []
         while end:
             starts, sums = table[end]
@@ -95,9 +98,11 @@ class BpeDraws:
         """Return the segmentation with all merges."""
         found = self._plain.get(text)
         if found is None:
+            found = self._merged(text, 0.0, None)
             if len(self._plain) >= KEPT_WORDS:
                 self._plain.clear()
-            found = self._plain[text] = self._merged(text, 0.0, None)
+            if len(text) <= KEPT_LENGTH:
+                self._plain[text] = found
         return found
 
     def draw(self, text: str, dropout: float, generator: random.Random) -> list[str]:

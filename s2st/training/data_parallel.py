@@ -156,7 +156,7 @@ class RankedGradients(Gradients):
         sent[: int(size)] = data[: int(size)].to(self.device)
         (gathered,) = self._all_gather([sent], None)
         return [
-            bytes(row[:length].tolist()).decode()
+            row[:length].numpy().tobytes().decode()
             for row, length in zip(gathered.cpu(), sizes, strict=True)
         ]
 

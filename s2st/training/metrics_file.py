@@ -48,6 +48,7 @@ def validation_record(report: ValidationReport) -> dict[str, Any]:
         "epoch": report.epoch,
         "nll": report.nll,
         "perplexity": perplexity(report.nll),
+        "train_nll": report.train_nll,
         "train_perplexity": perplexity(report.train_nll),
         "learning_rate": report.learning_rate,
         "best": report.best,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from s2st.errors import OutputError
 from s2st.process.appended_files import AppendedFile
+from s2st.text.control_characters import visible
 from s2st.training.observer import Observer, UpdateReport, ValidationReport
 from s2st.training.report_text import update_line, validation_lines
 
@@ -67,13 +68,21 @@ class TrainingLog(Observer):
         self.note(f"saved {name}")
 
     def note(self, text: str) -> None:
-        """Write a message with the time; line ends within it are escaped."""
+        """Write a message with the time; control characters are escaped."""
         now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        line = f"{now} " + text.replace("\r", "\\r").replace("\n", "\\n") + "\n"
+        line = f"{now} {visible(text)}\n"
         if self._waiting is not None:
             self._waiting.append(line)
         else:
             self._write(line)
+
+    def held(self) -> bool:
+        """Whether this process still holds the save folder."""
+        try:
+            self._check()
+        except OutputError:
+            return False
+        return True
 
     def _write(self, line: str) -> None:
         if self._file is not None:
@@ -100,6 +109,8 @@ class _Handler(logging.Handler):
         self._warned: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if not self._target.held():  # the next report or save raises the error
+            return
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
             if text in self._warned:

@@ -155,3 +155,39 @@ def test_a_config_is_of_one_thing(s2st, world, tmp_path):
     (tmp_path / "o.toml").write_text("hidden-size = 9\n")
     sized = s2st("inspect", "--config", tmp_path / "o.toml", "--nwordssrc", 9, "--nwordstgt", 9)
     assert "  hidden-size = 9" in sized.lines
+
+
+TOKENIZERS = {
+    "moses": ["--tokenizer", "moses", "--lowercase"],
+    "sentencepiece": ["--tokenizer", "sentencepiece", "--sentencepiece-vocab-size", "60"],
+    "joined": ["--joined-dictionary"],
+}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_store_takes_words_and_tokenizers_of_a_checkpoint(s2st, world, tmp_path, kind):
+    sides = ["-s", "en", "-t", "fr"]
+    first = ["--trainpref", world.folder / "train", "--destdir", tmp_path / "first"]
+    assert s2st("preprocess", *sides, *first, *TOKENIZERS[kind]).code == 0
+    model = ["-a", "transformer", "--layers", "1", "--hidden-size", "8", "--tie-embeddings",
+             "all" if kind == "joined" else "none", "--max-update", "1"]  # fmt: skip
+    assert s2st("train", tmp_path / "first", *model, "--save-dir", tmp_path / "run").code == 0
+    begin = tmp_path / "run/checkpoint_last"
+    kept = ["--srcdict", begin, "--tgtdict", begin, "--trainpref", world.folder / "other"]
+    joined = TOKENIZERS[kind] if kind == "joined" else []
+    made = s2st("preprocess", *sides, *kept, *joined, "--destdir", tmp_path / "second")
+    assert made.code == 0, made.err
+    manifests = [json.loads((path / "manifest.json").read_text())
+                 for path in (begin, tmp_path / "second")]  # fmt: skip
+    assert manifests[0]["tokenizers"] == manifests[1]["tokenizers"]
+    outcome = s2st(
+        "train", tmp_path / "second", "--finetune-from", begin, "--max-update", "2", "--save-dir",
+        tmp_path / "tuned",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "differs from the checkpoint's" not in outcome.err
+    records = [read_saved(path).record for path in (begin, tmp_path / "tuned/checkpoint_last")]
+    for side in ("source", "target"):
+        for what in ("vocabulary", "tokenizer"):
+            name = f"{side}_{what}"
+            assert getattr(records[0], name) == getattr(records[1], name)

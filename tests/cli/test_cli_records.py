@@ -122,6 +122,50 @@ def test_a_resumed_run_continues_the_log(train, tmp_path):
     assert [record["epoch"] for record in records(run)] == [1, 2]
 
 
+def test_control_characters_are_escaped_in_the_log(tmp_path):
+    from s2st.training.training_log import TrainingLog
+
+    log = TrainingLog(tmp_path, lambda: None)
+    log.started(0, None, None)
+    log.note("a\x1b[31m\nb\u202ec\udcff")
+    log.close()
+    (line,) = (tmp_path / "train.log").read_text().splitlines()
+    assert line.endswith(" UTC a\\x1b[31m\\x0ab\\u202ec\\xff")
+
+
+def test_inspect_shows_the_metrics(s2st, decoded):
+    folder, _ = decoded
+    lines = s2st("inspect", folder / "checkpoint_last").lines
+    for record in records(folder):
+        (line,) = [one for one in lines if f"update {record['update']}," in one]
+        assert f"bleu {record['metrics']['bleu']:.2f}" in line
+        assert ("(best)" in line) == record["best"] or record["best"]
+
+
+def test_the_metric_of_the_guide_works(train, tmp_path):
+    """The guide's plugin, as it stands there."""
+    import re
+    import sys
+    from pathlib import Path
+
+    import s2st as package
+    from s2st.jobs.validation_metrics import METRICS
+
+    guide = (Path(package.__file__).parents[1] / "docs" / "guide.md").read_text("utf-8")
+    (code,) = [c for c in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "METRICS" in c]
+    (tmp_path / "plugin_of_the_guide.py").write_text(code)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        options = ("--plugin", "plugin_of_the_guide", "--best-checkpoint-metric", "exact-match")
+        outcome = train(tmp_path / "run", *options)
+        assert outcome.code == 0, outcome.err
+        assert 0 <= records(tmp_path / "run")[0]["metrics"]["exact-match"] <= 1
+        assert METRICS.get("exact-match").build(None)(["a", "b"], ["a", "c"]) == 0.5
+    finally:
+        sys.path.remove(str(tmp_path))
+        METRICS._entries.pop("exact-match", None)
+
+
 def test_a_log_of_a_user_stays_and_a_warning_says_so(train, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
@@ -286,6 +330,30 @@ def test_another_metric_or_beam_is_refused_on_resume(train, decoded, tmp_path):
     train(run, *same[:-1], 4).check_error(2, "--validate-beam was 3, is 4")
     outcome = train(run, *same, "--max-epoch", 4)
     assert outcome.code == 0, outcome.err
+
+
+def test_a_run_that_bleu_decides_resumes_alike(train, decoded, tmp_path):
+    """Stopped within the second epoch, and at its end; each time the command is repeated."""
+    straight, _ = decoded
+    run = tmp_path / "run"
+    same = (
+        "--best-checkpoint-metric", "bleu", "--bleu-tokenize", "char", "--validate-beam", 3,
+        "--keep-last", 3,
+    )  # fmt: skip
+    for end in (("--max-epoch", 3, "--max-time", 1e-9), ("--max-epoch", 2), ("--max-epoch", 3)):
+        outcome = train(run, *same, *end)
+        assert outcome.code == 0, outcome.err
+    ends = [
+        json.loads((folder / "checkpoint_last/training/state.json").read_text())["state"]
+        for folder in (run, straight)
+    ]
+    assert ends[0] == ends[1]
+    weights = [
+        (folder / "checkpoint_last/weights.safetensors").read_bytes() for folder in (run, straight)
+    ]
+    assert weights[0] == weights[1]
+    assert records(run) == records(straight)
+    assert os.readlink(run / "checkpoint_best") == os.readlink(straight / "checkpoint_best")
 
 
 def test_a_checkpoint_from_before_the_metrics_is_resumed(train, tmp_path):

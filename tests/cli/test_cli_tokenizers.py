@@ -9,6 +9,7 @@ from options_of import replaced
 
 from s2st.data.store import Store
 from s2st.errors import CheckpointError
+from s2st.process.durable_folders import has_only_s2st_files
 from s2st.process.folder_manifest import MANIFEST
 from s2st.text.huggingface_tokenizer import train_byte_bpe
 from s2st.text.subword_nmt_tokenizer import train_subword_nmt
@@ -58,6 +59,7 @@ def test_a_store_keeps_the_files_that_it_was_made_with(
         own = FILES[name].format(language)
         assert (tmp_path / "bin" / own).read_bytes() == files[name][side % count].read_bytes()
         assert manifest["files"][own]["sha256"]
+    assert has_only_s2st_files(tmp_path / "bin")  # else a stopped run's folder would stay for ever
     store = Store(tmp_path / "bin")
     tokens = store.source_vocabulary.decode(store.split("train").source[0].tolist())
     text = (world.folder / "train.en").read_text("utf-8").split("\n")[0]

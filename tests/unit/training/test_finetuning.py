@@ -16,16 +16,18 @@ from s2st.data.batch_planner import BatchingConfig, plan_batches
 from s2st.data.preprocess import write_store
 from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
-from s2st.errors import UsageError
+from s2st.errors import OutOfMemoryError, UsageError
 from s2st.jobs import finetune
 from s2st.jobs.export_release import export
 from s2st.jobs.reusable_config import checkpoint_config
 from s2st.jobs.train import TRAIN_SPEC, run_training
+from s2st.jobs.training_checks import check_memory
 from s2st.models.model_files import load_tensors, read_saved
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID
+from s2st.training.frozen_parameters import freeze
 from s2st.training.observer import Observer
 
 FEW = {"batch_size": 5, "max_update": 2, "device": "cpu", "optimizer": "adam", "lr": 0.01}
@@ -356,6 +358,24 @@ def test_frozen_parameters_stay_and_have_no_optimizer_state(tmp_path, stores, be
     assert {key for key in names if torch.equal(old[key], new[key])} == frozen
     kept = {int(key.partition(".")[0]) for key in load_tensors(last(tmp_path / "b") / FILES[1])}
     assert kept == {index for index, key in enumerate(names) if key not in frozen}
+
+
+def test_a_frozen_parameter_needs_no_memory_for_a_gradient(stores, begun, monkeypatch):
+    model = read_saved(begun("lstm")).record.build()
+    softmax = model.softmax.weight.nbytes
+    tables = model.source_embedding.weight.nbytes + model.target_embedding.weight.nbytes
+    needed = 2 * sum(item.nbytes for item in model.parameters()) - tables
+    limits = {"frozen": needed - softmax, "trained": needed}
+    for kind, limit in limits.items():
+        if kind == "frozen":
+            freeze(model, ["softmax"])
+        else:
+            model.requires_grad_(True)
+        monkeypatch.setattr("s2st.jobs.training_checks.memory_limit", lambda limit=limit: limit)
+        check_memory(model, torch.device("cpu"))
+        monkeypatch.setattr("s2st.jobs.training_checks.memory_limit", lambda limit=limit: limit - 1)
+        with pytest.raises(OutOfMemoryError):
+            check_memory(model, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
