@@ -144,6 +144,13 @@ class RescoreConfig:
         "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
         "or zh; none for tokenized text",
     )
+    tuning_memory: int = option(
+        4096,
+        "MiB of features, and of statistics, that tuning and reports keep in memory; more go to a "
+        "temporary file in the folder of TMPDIR",
+        minimum=0,
+        maximum=1_000_000_000,
+    )
     dev_nbest: tuple[str, ...] = option(
         (), "development lists; default: NBEST; repeatable, one file for each NBEST"
     )
