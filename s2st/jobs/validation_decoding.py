@@ -8,12 +8,13 @@ in the batches of `s2st generate`. So the metrics equal those of `s2st score` on
 import json
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
 from s2st.jobs.options import TranslateConfig
 from s2st.jobs.training_resume_checks import METRIC_ROLE
-from s2st.jobs.validation_metrics import METRICS, ValidationMetric
+from s2st.jobs.validation_metrics import ValidationMetric
 from s2st.jobs.work_queue import TaskName, WorkQueue, in_order
 from s2st.options.option_fields import load_json
 from s2st.options.resolution import Resolved
@@ -43,7 +44,7 @@ def plan_validation(
     """
     config = options.config(ValidationConfig)
     entry = options.entries[METRIC_ROLE]
-    metric: ValidationMetric = METRICS.get(entry.name).build(options.configs[METRIC_ROLE])
+    metric: ValidationMetric = entry.build(options.configs[METRIC_ROLE])
     best = BestMetric(entry.base, bool(metric.larger_is_better))
     translates = best.name != PERPLEXITY
     if not translates and not config.validate_samples:
@@ -126,8 +127,8 @@ class Decoder:
     def _values(
         self, name: str, metric: ValidationMetric, hypotheses: Sequence[str]
     ) -> dict[str, float]:
-        value = metric(hypotheses, self._references)
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        value: Any = metric(hypotheses, self._references)  # a plugin may return anything
+        if not isinstance(value, Real) or not math.isfinite(value):
             raise UsageError(f"metric {name!r} returned {value!r}, not a finite number")
         return {name: float(value)}
 
