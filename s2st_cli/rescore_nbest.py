@@ -11,7 +11,9 @@ from s2st.options.resolution import Resolved
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.progress_display import JobProgress
 
-HELP = """Rescore the Moses n-best lists in NBEST (a file, which may be compressed, or - for stdin).
+HELP = """Rescore the n-best lists in NBEST (a file, which may be compressed, or - for stdin).
+
+The lists are those of Moses or of another program; s2st recognizes the format (--nbest-format).
 
 s2st adds the log-probability under the checkpoints to each hypothesis as the feature S2ST0. With
 --feature-per member, each checkpoint adds its own feature: S2ST0, S2ST1, and so on. In the new

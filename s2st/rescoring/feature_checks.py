@@ -186,7 +186,7 @@ class FeatureGuard:
             self._place = self._layout.place
         self._checked: tuple[tuple[str, int], ...] | None = None  # the last shape that passed
 
-    def check_start(self, path: str, encoding_errors: str) -> None:
+    def check_start(self, path: str, encoding_errors: str, form: str = "auto") -> None:
         """Check the first list of another file before scoring, if the file can be read twice.
 
         Raises:
@@ -194,7 +194,7 @@ class FeatureGuard:
         """
         if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
             return
-        lists = read_nbest(read_lines(path, encoding_errors), path)
+        lists = read_nbest(read_lines(path, encoding_errors), path, form=form)
         if next(self.watch(lists, path), None) is None:
             raise DataError("no lists", path)
 

@@ -68,7 +68,8 @@ def score_share(
         claims = BlockClaims(queue, shard_lines(shard, len(sources)), len(sources), before)
         words = config.output == "words"
         scorer = ListScorer(features, sources, config.max_rows, path, queue, before, words)
-        lists = read_nbest(read_lines(path, config.encoding_errors), path, claims.claim)
+        lines = read_lines(path, config.encoding_errors)
+        lists = read_nbest(lines, path, claims.claim, config.nbest_format)
         for _ in scorer.score(lists):
             pass
         before += len(sources)

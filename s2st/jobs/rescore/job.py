@@ -78,7 +78,9 @@ def rescore_nbest(
     part = _shard_ids(config, source, twice)
     with rereadable(nbest) if twice else nullcontext(nbest) as path:
         lines = read_lines(path, config.encoding_errors, nbest)
-        lists = read_nbest(lines, nbest, None if part is None else part.__contains__)
+        lists = read_nbest(
+            lines, nbest, None if part is None else part.__contains__, config.nbest_format
+        )
         first = next(lists, [])  # report an error in the first line before loading models
         if not first and config.shard is None:  # a shard may be empty
             raise DataError("no lists", nbest)
@@ -216,6 +218,7 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "--encoding-errors": config.encoding_errors,
+        "--nbest-format": config.nbest_format,
         "whether --output is words": config.output == "words",
     }
 
@@ -238,7 +241,7 @@ def _guard(
     )  # fmt: skip
     guard = FeatureGuard(rules, given, first, nbest)
     if config.tune and config.dev_nbest is not None:
-        guard.check_start(config.dev_nbest, config.encoding_errors)
+        guard.check_start(config.dev_nbest, config.encoding_errors, config.nbest_format)
     return guard
 
 

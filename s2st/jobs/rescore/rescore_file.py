@@ -210,7 +210,8 @@ class RescoringJob:
 
     def lists(self, path: str, name: str) -> Lists:
         """Stream the lists of a file; messages call the file `name`."""
-        lists = read_nbest(read_lines(path, self.config.encoding_errors, name), name)
+        lines = read_lines(path, self.config.encoding_errors, name)
+        lists = read_nbest(lines, name, form=self.config.nbest_format)
         return self._restored(lists, name)
 
     def _restored(self, lists: Lists, name: str) -> Lists:
