@@ -33,6 +33,9 @@ LISTS = {
 }  # fmt: skip
 
 
+CONSENSUS = ("--consensus", "bleu", "--weight", "Baseline=0.5", "--weight", "S2STConsensus=3")
+
+
 def write(path, lines):
     path.write_text("".join(f"{line}\n" for line in lines))
     return path
@@ -48,7 +51,7 @@ def test_converted_lists_rescore_to_the_same_bytes(s2st, tmp_path, name):
     source = write(tmp_path / "source", ["un chien court", "un chien"])
     results = []
     for lists in (original, tmp_path / "converted"):
-        options = ("--source", source, "--consensus", "chrf", "--normalize", "list")
+        options = ("--source", source, *CONSENSUS)
         results.append(
             [
                 s2st("rescore-nbest", lists, *options, "--output", form).out
@@ -65,12 +68,16 @@ def test_own_features_of_other_formats_are_tuned(s2st, tmp_path, name):
     s2st("convert-nbest", original, "-o", tmp_path / "converted")
     source = write(tmp_path / "source", ["un chien court", "un chien"])
     reference = write(tmp_path / "reference", ["the dog runs fast", "the dog runs fast"])
+    weights = tmp_path / "weights"
     options = ("--source", source, "--consensus", "bleu", "--baseline-features", "own", "--tune",
-               reference, "--folds", 2)  # fmt: skip
-    results = [s2st("rescore-nbest", path, *options) for path in (original, tmp_path / "converted")]
-    assert results[0].code == 0
-    assert results[0].out == results[1].out
-    assert results[0].err == results[1].err.replace("converted", "original")
+               reference, "--folds", 2, "--weights-out", weights)  # fmt: skip
+    results = []
+    for path in (original, tmp_path / "converted"):
+        outcome = s2st("rescore-nbest", path, *options)
+        assert outcome.code == 0
+        results.append((outcome.out, weights.read_text()))
+    assert results[0] == results[1]
+    assert ("lm= " if name == "moses-old" else "lm-0= ") in results[0][1]
 
 
 def test_fairseq_is_sorted_and_parts_are_joined(s2st, tmp_path):
@@ -100,8 +107,8 @@ def test_files_of_other_formats_in_order(s2st, tmp_path):
         "0 ||| a ||| d= 1 ||| 1", "1 ||| b ||| x= 1 ||| 1",
     ]  # fmt: skip
     message = "first, line 1: id 0 after id 1 of"
-    s2st("convert-nbest", second, first).check_error(65, message)
-    s2st("convert-nbest", first, first).check_error(65, "list 0 is in")
+    s2st("convert-nbest", second, first, "-o", tmp_path / "out").check_error(65, message)
+    s2st("convert-nbest", first, first, "-o", tmp_path / "out").check_error(65, "list 0 is in")
 
 
 def test_an_error_leaves_the_old_output(s2st, tmp_path):
@@ -119,7 +126,7 @@ def test_a_forced_format(s2st, tmp_path):
     lists = write(tmp_path / "lists", ["0 ||| a ||| x=1 ||| 1"])
     s2st("convert-nbest", "--nbest-format", "moses", lists).check_error(65, "--nbest-format")
     source = write(tmp_path / "source", ["un chien"])
-    words = ("rescore-nbest", lists, "--source", source, "--consensus", "bleu")
+    words = ("rescore-nbest", lists, "--source", source, *CONSENSUS)
     assert s2st(*words).lines == ["a"]
     s2st(*words, "--nbest-format", "moses").check_error(65, "--nbest-format", "looks like cdec")
 
