@@ -97,7 +97,7 @@ def _measures(values: Values) -> bool:
 def _one_reference(values: Values) -> bool:
     """False if --oracle and --tune name different references of the same lists."""
     tune, oracle = set(values["tune"]), set(values["oracle"])
-    return not tune or values["dev_nbest"] is not None or tune == oracle
+    return not tune or bool(values["dev_nbest"]) or tune == oracle
 
 
 def _has_vectors(values: Values) -> bool:
@@ -125,6 +125,20 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs --source-embeddings or --target-embeddings",
         ),
         Rule(
+            ("extend_vocabulary",), lambda v: v["finetune_from"] is not None,
+            "needs --finetune-from CHECKPOINT",
+        ),
+        Rule(
+            ("unigram_alpha", "bpe_dropout"),
+            lambda v: bool(v["subword_sampling"]),
+            "needs --subword-sampling",
+        ),
+        Rule(
+            ("validate_beam",),
+            lambda v: v["best_checkpoint_metric"] != "perplexity" or v["validate_samples"] > 0,
+            "needs --best-checkpoint-metric bleu or chrf, or --validate-samples",
+        ),
+        Rule(
             ("micro_batches",),
             lambda v: v["pipeline_stages"] * v["vocabulary_parts"] > 1,
             "needs --pipeline-stages or --vocabulary-parts",
@@ -135,6 +149,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             ("length_normalization",), lambda v: v.get("lenpen", 1) > 0,
             "needs --lenpen X: with 0 scores are not normalized",
+        ),
+        Rule(
+            ("temperature", "top_k", "top_p", "sampling_seed"), _is("candidates_from", "sampling"),
+            "needs --candidates-from sampling",
         ),
     ),
     "tune-length": (

@@ -18,8 +18,8 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 INPUTS = frozenset(
     (
         "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
-        "constraints", "data", "dev_nbest", "dev_source", "dict", "input", "nbest", "oracle",
-        "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
+        "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest",
+        "oracle", "paths", "phrases", "prefix", "ref", "run_dir", "source", "source_embeddings",
         "source_sentencepiece", "srcdict", "target", "target_embeddings", "target_sentencepiece",
         "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune", "unk_dictionary",
         "vectors", "vocabulary", "weights",
@@ -29,14 +29,15 @@ LISTS = frozenset({"path"})  # paths separated by ":"
 LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
 PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
-OUTPUTS = frozenset({"output_file", "alignments", "report", "weights_out"})
+OUTPUTS = frozenset({"output_file", "alignments", "explain", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "criterion", "kind", "lang", "lr_scheduler", "members", "memory", "optimizer",
+        "arch", "best_checkpoint_metric", "bleu_tokenize", "criterion", "freeze", "kind", "lang",
+        "lr_scheduler", "members", "memory", "optimizer",
         "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
-        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "weight", "words",
+        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "utility", "weight", "words",
     )
 )  # fmt: skip
 

@@ -23,6 +23,7 @@ from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
 from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION
 from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
+from s2st.data.validation_text import VALIDATION, with_text_kept
 from s2st.errors import DataError, UsageError
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
@@ -129,6 +130,7 @@ class _Preprocessing:
         for remark in dict.fromkeys(remarks):
             log.warning(remark)
         self.pieces = [tokenizer.pieces() for tokenizer in tokenizers]
+        self.further = [tokenizer.further_tokens for tokenizer in tokenizers]
         self.vocabularies = self._given_vocabularies()
         self._check_joined()
         if has_training:
@@ -240,7 +242,10 @@ class _Preprocessing:
         writers = [SideWriter(self.folder, name, language) for language in self.languages]
         unknown = [0, 0]
         pairs = 0
-        for chunk in self._tokenized(self._pairs(prefix)):
+        lines = self._pairs(prefix)
+        if name.startswith(VALIDATION):
+            lines = with_text_kept(self.folder, name, self.languages, lines)
+        for chunk in self._tokenized(lines):
             pairs += len(chunk)
             for side, tokens in enumerate((chunk.source, chunk.target)):
                 vocabulary = self.vocabularies[side]
@@ -332,6 +337,8 @@ class _Preprocessing:
             pieces = self.pieces[side]
             if pieces is not None:  # exactly the model's pieces: other text may need the rare ones
                 counts[side] = {piece: counts[side].get(piece, 0) for piece in pieces}
+            for token in self.further[side](tuple(counts[side])):
+                counts[side].setdefault(token, 0)
             if self.vocabularies[side] is None:
                 self.vocabularies[side] = Vocabulary.build(
                     counts[side], limits[side], thresholds[side]

@@ -2,27 +2,37 @@
 
 For a split NAME and a language L, `NAME.L.ids.npy` (int32) has the ids of all sentences one after
 the other, without EOS. `NAME.L.offsets.npy` (int64) has one more entry than there are sentences:
-sentence i is ids[offsets[i]:offsets[i+1]].
+sentence i is ids[offsets[i]:offsets[i+1]]. `NAME.L.txt` has the lines of a validation split.
 """
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from s2st.data.array_files import open_array
+from s2st.data.validation_text import text_path
 from s2st.errors import CheckpointError, InputMissingError
 from s2st.process.bounded_read import missing
 from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.process.snapshots import check_same, stamp_of, steady
-from s2st.text.tokenizers import TokenizerSpec, load_spec
+from s2st.text.line_files import read_lines
+from s2st.text.tokenizers import ABSENT, TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-store"
 VERSION = 1
 CHECK_CHUNK = 1 << 20  # ids
+
+
+class Sampler(Protocol):
+    """Draws segmentations of sentences (`subword_sampling.py`)."""
+
+    def draw(self, index: int, epoch: int, stored: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return ids of a segmentation of sentence `index` in an epoch."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,8 @@ class Side:
         words: size of the vocabulary, to check ids; None skips the check.
         path: file of the ids, for messages.
         backwards: whether sentences are returned from the last word to the first.
+        table: id of another vocabulary for each id; None for the ids of the store.
+        sampler: draws other segmentations of the sentences; None keeps the stored one.
     """
 
     ids: npt.NDArray[np.int32]
@@ -41,12 +53,30 @@ class Side:
     words: int | None = None
     path: str | None = None
     backwards: bool = False
+    table: npt.NDArray[np.int64] | None = None
+    sampler: "Sampler | None" = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> npt.NDArray[np.int32]:
+        words = self.translated(self.ids[self.offsets[index] : self.offsets[index + 1]])
+        return words[::-1] if self.backwards else words
+
+    def with_ids(self, table: npt.NDArray[np.int64]) -> "Side":
+        """Return the same words with the ids of another vocabulary: table[id] for each id."""
+        return replace(self, table=table)
+
+    def translated(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return ids as this side gives them, from ids of the store."""
+        return ids if self.table is None else self.table[ids].astype(np.int32)
+
+    def drawn(self, index: int, epoch: int) -> npt.NDArray[np.int32]:
+        """Return the ids of a sentence in an epoch, as the sampler segments it."""
         words = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        if self.sampler is not None:
+            words = self.sampler.draw(index, epoch, words)
+        words = self.translated(words)
         return words[::-1] if self.backwards else words
 
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -137,6 +167,31 @@ class Store:
         check_same(self._place, self._stamp)
         return ParallelCorpus(source, target)
 
+    def text(self, name: str) -> tuple[list[str], list[str]]:
+        """Return the source and the target lines of a validation split; no lines if absent.
+
+        Raises:
+            CheckpointError: an older version of s2st made the store, without text; or the text is
+                damaged.
+        """
+        sides: list[list[str]] = []
+        pairs = len(self.split(name))
+        for language in (self.source_language, self.target_language):
+            path = text_path(self._place, name, language)
+            if language == ABSENT:
+                sides.append([])
+            elif path.name not in self._files:
+                message = f"has no text of the split {name}; run `s2st preprocess` again"
+                raise CheckpointError(message, str(self.folder))
+            else:
+                check_size(self._place, self._files, path.name)
+                sides.append(list(islice(read_lines(path), pairs + 1)))
+                if len(sides[-1]) != pairs:
+                    message = f"damaged: it must have {pairs} lines, one per pair"
+                    raise CheckpointError(message, str(path))
+        check_same(self._place, self._stamp)
+        return sides[0], sides[1]
+
     def verify(self) -> None:
         """Check the hashes of all files and the range of all ids; raise CheckpointError.
 
@@ -150,6 +205,9 @@ class Store:
                 for start in range(0, len(side.ids), CHECK_CHUNK):
                     part = side.ids[start : start + CHECK_CHUNK]
                     side.check_range(int(part.min()), int(part.max()))
+            target = text_path(self._place, name, self.target_language)
+            if target.name in self._files:
+                self.text(name)
 
     def _side(self, split: str, language: str, vocabulary_size: int) -> Side:
         ids_path = check_size(self._place, self._files, f"{split}.{language}.ids.npy")

@@ -6,11 +6,13 @@ from typing import Any
 from s2st.criteria.registry import CRITERIA
 from s2st.errors import UsageError
 from s2st.jobs.training_recipes import RECIPES
+from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.option_fields import OptionSpec, option_specs, shown
 from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES
+from s2st.search.utilities import UTILITIES
 from s2st.text.tokenizers import TOKENIZERS
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.optimizers import OPTIMIZERS
@@ -19,10 +21,12 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "architectures": ARCHITECTURES,
     "criteria": CRITERIA,
     "searches": SEARCHES,
+    "utilities": UTILITIES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "tokenizers": TOKENIZERS,
     "tuners": TUNERS,
+    "metrics": METRICS,
 }
 RECIPE = "recipes"
 KINDS = (*REGISTRIES, RECIPE)
@@ -37,6 +41,7 @@ ALIASES = {
     "lr-scheduler": "schedules",
     "lr-schedulers": "schedules",
     "criterions": "criteria",
+    "best-checkpoint-metric": "metrics",
 }
 
 

@@ -146,7 +146,9 @@ class RescoreConfig:
         "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
         "or zh; none for tokenized text",
     )
-    dev_nbest: str | None = option(None, "development lists; default: NBEST")
+    dev_nbest: tuple[str, ...] = option(
+        (), "development lists; default: NBEST; repeatable, one file for each NBEST"
+    )
     dev_source: str | None = option(None, "source lines of the development lists")
     folds: int = option(
         5, "folds of the cross-validated gain that tuning reports", minimum=2, maximum=10_000
@@ -155,6 +157,10 @@ class RescoreConfig:
         (), "reference of NBEST: report the headroom (oracle, worst choice, curve); repeatable"
     )
     report: str | None = option(None, "write the reports to this JSON file")
+    explain: str | None = option(
+        None,
+        "write to this file why choices changed: a page (.html) or all figures (.json)",
+    )
     output: str = option(
         "1best",
         "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from s2st.data.dictionaries import dictionary_tokenizer
 from s2st.data.preprocess import PreprocessReport, SplitReport, write_store
 from s2st.data.preprocess_options import PreprocessConfig
+from s2st.jobs.vocabulary_advice import subword_advice
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks
 from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, absent_side
@@ -46,6 +47,12 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
     report = write_store(config, source, target)
     for line in _summary(report, config):
         log.info("%s", line)
+    own_words = [("target", config.target_lang)] if config.tgtdict is None else []
+    if config.srcdict is None and not config.only_target:
+        own_words.insert(0, ("source", config.source_lang))
+    advice = subword_advice(report, own_words, options.entries["tokenizer"].base)
+    if advice is not None:
+        log.warning("%s", advice)
     return report
 
 

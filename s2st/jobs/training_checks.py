@@ -45,15 +45,20 @@ def check_ranks(ranks: Ranks, options: Resolved) -> None:
 def check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:
     """Raise OutOfMemoryError if weights and gradients do not fit into the memory.
 
+    A frozen parameter has no gradient, and that of an embedding table may be sparse.
+
     Without this check the allocation may succeed, and the kernel kills the process later.
     """
     from torch import nn
 
     tables = [part.weight for part in model.modules() if isinstance(part, nn.Embedding)]
     weights = sum(item.numel() * item.element_size() for item in model.parameters())
-    sparse = sum(item.numel() * item.element_size() for item in tables)
+    dense = {id(item): item for item in model.parameters() if item.requires_grad}
+    for table in tables:
+        dense.pop(id(table), None)
+    gradients = sum(item.numel() * item.element_size() for item in dense.values())
     # on a GPU, gradients are not in this process' memory
-    needed, limit = 2 * weights - sparse if device.type == "cpu" else weights, memory_limit()
+    needed, limit = weights + gradients if device.type == "cpu" else weights, memory_limit()
     if needed > limit:
         count = sum(item.numel() for item in model.parameters())
         raise OutOfMemoryError(

@@ -81,10 +81,7 @@ class SavedModel:
         """
         weights = self.tensors(WEIGHTS)
         self._check_fit(weights)
-        with _Unfilled():
-            model = self.record.build()
-        model.load_state_dict(weights)
-        return model.to(device)
+        return model_with_weights(self.record, weights).to(device)
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors of a file of the checkpoint that was verified; raises CheckpointError."""
@@ -145,6 +142,14 @@ def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMod
             "repeat --checkpoint"
         )
     model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
+    return model
+
+
+def model_with_weights(record: ModelRecord, weights: Mapping[str, torch.Tensor]) -> Seq2SeqModel:
+    """A model on the CPU with copies of these weights, by name."""
+    with _Unfilled():
+        model = record.build()
+    model.load_state_dict(weights)
     return model
 
 
@@ -308,6 +313,37 @@ def read_at(path: Path, whole: bool = True, folder: Path | None = None) -> Saved
     if WEIGHTS not in files:
         raise CheckpointError(f"damaged: no {WEIGHTS} among its files", str(path / MANIFEST))
     verify_files(path, manifest, [n for n in files if whole or not n.startswith(TRAINING)])
+    record = _record_of(path, manifest)
+    summary = manifest.get("summary")
+    return SavedModel(
+        folder=path if folder is None else folder,
+        place=path,
+        record=record,
+        summary=summary if isinstance(summary, dict) else {},
+        manifest=manifest,
+        digest=durable_files.sha256_of(path / MANIFEST),
+        stamp=stamp,
+    )
+
+
+def read_record(folder: str | Path) -> ModelRecord:
+    """Reads what a checkpoint says of its model; the weights stay unread.
+
+    Raises:
+        S2STError: as `read_saved`.
+    """
+
+    def read(place: Path) -> ModelRecord:
+        manifest = _checkpoint_manifest(place)
+        names = files_of(place, manifest)
+        verify_files(place, manifest, [name for name in names if name.startswith("dict.")])
+        return _record_of(place, manifest)
+
+    return steady(folder, read)
+
+
+def _record_of(path: Path, manifest: Mapping[str, Any]) -> ModelRecord:
+    """The record in a manifest, with vocabularies and tokenizers of the folder `path`."""
     damaged = CheckpointError("damaged: incomplete record", str(path / MANIFEST))
     try:
         plugins = tuple(str(name) for name in manifest.get("plugins", []))
@@ -329,17 +365,7 @@ def read_at(path: Path, whole: bool = True, folder: Path | None = None) -> Saved
         if f"dict.{spec.language}.txt" not in manifest["files"]:
             raise damaged
     source, target = (Vocabulary.load(path / f"dict.{spec.language}.txt") for spec in specs)
-    record = ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
-    summary = manifest.get("summary")
-    return SavedModel(
-        folder=path if folder is None else folder,
-        place=path,
-        record=record,
-        summary=summary if isinstance(summary, dict) else {},
-        manifest=manifest,
-        digest=durable_files.sha256_of(path / MANIFEST),
-        stamp=stamp,
-    )
+    return ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
 
 
 def _checkpoint_manifest(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from s2st.search.restriction import Restriction
+from s2st.search.restriction import Required, Restriction
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
 Phrase = tuple[int, ...]
@@ -83,6 +83,10 @@ class PhraseTracker:
             )
         return self._wanted[place]
 
+    def fitting(self, place: Progress, room: int) -> list[int]:
+        """Words of the phrases after which the rest needs at most `room` words."""
+        return [word for word in self.words if self.needed(self.follow(place, word)) <= room]
+
     def done(self, place: Progress) -> int:
         """Words of the phrases that are there."""
         return self.needed(START) - self.needed(place)
@@ -147,14 +151,26 @@ class PhraseConstraints(Restriction):
             room = self._limits[index] - self._step - 1  # after the next word
             if room >= tracker.total:
                 continue
-            fitting = [w for w in tracker.words if tracker.needed(tracker.follow(place, w)) <= room]
+            fitting = tracker.fitting(place, room)
             values = log_probs[row, fitting]
-            if tracker.needed(tracker.follow(place, OTHER)) > room:
-                log_probs[row] = -torch.inf
-            else:
-                log_probs[row, list(tracker.words)] = -torch.inf
+            log_probs[row, list(tracker.words)] = -torch.inf
             log_probs[row, fitting] = values
         log_probs[unfinished, EOS_ID] = -torch.inf
+
+    def required(self, part: slice) -> Required | None:
+        """Where nothing else leaves enough room, a word that brings the phrases nearer."""
+        pairs = []
+        for row, index in enumerate(range(*part.indices(len(self._trackers)))):
+            tracker, place = self._trackers[index], self._places[index]
+            room = self._limits[index] - self._step - 1
+            if tracker is None or room >= tracker.total or not tracker.needed(place):
+                continue
+            if tracker.needed(tracker.follow(place, OTHER)) > room:
+                pairs += [(row, word) for word in tracker.fitting(place, room)]
+        if not pairs:
+            return None
+        rows, words = torch.tensor(pairs, device=self._device).unbind(dim=1)
+        return Required(rows, words, always=False)
 
     def select(self, rows: torch.Tensor, words: torch.Tensor | None) -> "PhraseConstraints":
         """Follows each row's word through its phrases."""

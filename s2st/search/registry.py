@@ -71,7 +71,7 @@ class BeamConfig(SearchConfig):
     beam: int = option(5, "partial hypotheses kept per sentence", minimum=1, maximum=MAX_HYPOTHESES)
     lenpen: float = option(
         0.0,
-        "divide the log-probability by length ** lenpen; 0 is the paper's rule;  "
+        "divide the log-probability by length ** lenpen; 0 is the paper's rule; `s2st tune-length` "
         "finds a good value",
         minimum=0,
         maximum=10,
@@ -100,6 +100,35 @@ class BeamConfig(SearchConfig):
 
 
 @dataclass(frozen=True)
+class DiverseBeamConfig(BeamConfig):
+    """Options of the diverse beam search."""
+
+    diverse_beam_groups: int = option(
+        5,
+        "groups into which the beam is divided; must divide --beam",
+        minimum=1,
+        maximum=MAX_HYPOTHESES,
+    )
+    diverse_beam_strength: float = option(
+        0.5,
+        "subtract this from a word's log-probability for each earlier hypothesis of another group "
+        "that takes it at the same step",
+        minimum=0,
+        maximum=1000,
+    )
+
+    def check(self) -> None:
+        """Raises UsageError if the groups do not divide the beam."""
+        super().check()
+        groups = self.diverse_beam_groups
+        if self.beam % groups:
+            raise UsageError(
+                f"--diverse-beam-groups {groups} does not divide --beam {self.beam}; use --beam "
+                f"{-(-self.beam // groups) * groups}, or other groups"
+            )
+
+
+@dataclass(frozen=True)
 class SamplingConfig(SearchConfig):
     """Options of the sampling search."""
 
@@ -114,6 +143,42 @@ class SamplingConfig(SearchConfig):
         "nucleus: draw from the smallest set of best words with this total probability",
         minimum=0,
         maximum=1,
+    )
+    sampling_seed: int = option(
+        1, "seed of the draws, combined with the line number", minimum=0, maximum=MAX_INTEGER
+    )
+
+
+@dataclass(frozen=True)
+class MbrConfig(SamplingConfig):
+    """Options of minimum Bayes risk search; those of sampling are for the candidates."""
+
+    candidates: int = option(
+        32, "texts per sentence among which the best is chosen", minimum=1, maximum=1000
+    )
+    candidates_from: str = option(
+        "sampling",
+        "take the candidates from samples, or from the n-best list of a beam of that size",
+        choices=("sampling", "beam"),
+    )
+    utility: str = option("bleu", "utility; `s2st list utilities` shows all")
+
+    def check(self) -> None:
+        """Raises UsageError if `nbest` is above the number of candidates."""
+        super().check()
+        if self.nbest > self.candidates:
+            raise UsageError(
+                f"--nbest {self.nbest} is more than --candidates {self.candidates}; use "
+                f"--candidates {self.nbest}, or lower --nbest"
+            )
+
+
+@dataclass(frozen=True)
+class StochasticBeamConfig(SearchConfig):
+    """Options of the stochastic beam search."""
+
+    temperature: float = option(
+        1.0, "divides the logits; near 0 it is beam search", minimum=1e-4, maximum=100
     )
     sampling_seed: int = option(
         1, "seed of the draws, combined with the line number", minimum=0, maximum=MAX_INTEGER
@@ -136,6 +201,24 @@ SEARCHES.register(
     SamplingConfig,
     "s2st.search.sampling:SamplingSearch",
     "random draws of words (temperature, top-k, nucleus)",
+)
+SEARCHES.register(
+    "diverse-beam",
+    DiverseBeamConfig,
+    "s2st.search.diverse_beam:DiverseBeamSearch",
+    "beam search in groups that avoid each other's words (Vijayakumar et al. 2018)",
+)
+SEARCHES.register(
+    "stochastic-beam",
+    StochasticBeamConfig,
+    "s2st.search.stochastic_beam:StochasticBeamSearch",
+    "samples of whole outputs without replacement (Kool et al. 2019)",
+)
+SEARCHES.register(
+    "mbr",
+    MbrConfig,
+    "s2st.search.mbr:MbrSearch",
+    "minimum Bayes risk: the candidate with the largest expected BLEU, chrF or other utility",
 )
 SEARCHES.register(
     "exhaustive",

@@ -1,8 +1,23 @@
 """The interface of one restriction of a search; see `restrictions.py`."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
+
+
+class Required(NamedTuple):
+    """Words one of which must come in some rows.
+
+    Attributes:
+        rows, words: (K,) pairs of a row of the table and a word.
+        always: whether the words may come even if other rules forbid them. Else they may come only
+            in rows in which the other rules forbid all of them.
+    """
+
+    rows: torch.Tensor
+    words: torch.Tensor
+    always: bool
 
 
 class Restriction(ABC):
@@ -26,6 +41,10 @@ class Restriction(ABC):
             log_probs: (n, V) log-probabilities of the next word in some of the rows.
             part: which of the N rows these are.
         """
+
+    def required(self, part: slice) -> Required | None:
+        """The words one of which must come in some of the rows `part`; called before `mask`."""
+        return None
 
     @abstractmethod
     def select(self, rows: torch.Tensor, words: torch.Tensor | None) -> "Restriction":

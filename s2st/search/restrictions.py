@@ -21,7 +21,7 @@ from s2st.scoring.base import BestStep
 from s2st.search.base import length_limits
 from s2st.search.phrase_constraints import PhraseConstraints, phrase_trackers
 from s2st.search.registry import SearchConfig
-from s2st.search.restriction import Restriction
+from s2st.search.restriction import Required, Restriction
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 FREE = -1  # any word may come
@@ -35,17 +35,10 @@ class Restrictions:
         step: number of words that each row has read.
     """
 
-    def __init__(
-        self,
-        rules: Sequence[Restriction],
-        prefixes: torch.Tensor,
-        limits: torch.Tensor,
-        step: int = 0,
-    ) -> None:
+    def __init__(self, rules: Sequence[Restriction], limits: torch.Tensor, step: int = 0) -> None:
         self.rules = tuple(rules)
         self.limits = limits
         self.step = step
-        self._prefixes = prefixes  # (N, P + 1) the words with which rows must begin, then FREE
         self._wanted = next((r.wanted for r in self.rules if r.wanted is not None), None)
         self._wanted_values: torch.Tensor | None = None
 
@@ -66,7 +59,8 @@ class Restrictions:
             log_probs: (n, V) log-probabilities of the next word in some of the rows.
             part: which of the N rows these are.
         """
-        held = self._held(log_probs, part)
+        required = [words for rule in self.rules if (words := rule.required(part)) is not None]
+        values = [log_probs[words.rows, words.words] for words in required]
         log_probs[:, PAD_ID] = -torch.inf
         log_probs[:, BOS_ID] = -torch.inf
         for rule in self.rules:
@@ -76,10 +70,8 @@ class Restrictions:
             eos = log_probs[at_limit, EOS_ID]
             log_probs[at_limit] = -torch.inf
             log_probs[at_limit, EOS_ID] = eos
-        if held is not None:
-            rows, words, values = held
-            log_probs[rows] = -torch.inf
-            log_probs[rows, words] = values
+        for words, own in zip(required, values, strict=True):
+            _require(log_probs, words, own)
         if self._wanted is not None:
             found = log_probs.gather(1, self._wanted[part])
             if self._wanted_values is None:
@@ -96,7 +88,6 @@ class Restrictions:
         """
         return Restrictions(
             [rule.select(rows, words) for rule in self.rules],
-            self._prefixes[rows],
             self.limits[rows],
             self.step if words is None else self.step + 1,
         )
@@ -130,16 +121,6 @@ class Restrictions:
             values = rule.unmask(words, values)
         return values
 
-    def _held(
-        self, log_probs: torch.Tensor, part: slice
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Rows that are still within their prefix, the word that must come, its log-probability."""
-        if self.step + 1 >= self._prefixes.shape[1]:
-            return None
-        prefix = self._prefixes[part, self.step]
-        rows = torch.nonzero(prefix != FREE).squeeze(1)
-        return rows, prefix[rows], log_probs[rows, prefix[rows]]
-
 
 def restrictions(
     config: SearchConfig,
@@ -160,14 +141,14 @@ def restrictions(
     """
     limits = length_limits(config, source)
     rules: list[Restriction] = []
+    if config.repetition_penalty != 1:  # first, because it notes the scorer's own values
+        rules.append(RepetitionPenalty(config.repetition_penalty, _no_words(source, device)))
     if not config.unk:
         rules.append(NoUnknownWord())
     if config.min_len:
         rules.append(MinLength(config.min_len))
     if config.no_repeat_ngram_size:
         rules.append(NoRepeatedNgram(config.no_repeat_ngram_size, _no_words(source, device)))
-    if config.repetition_penalty != 1:
-        rules.append(RepetitionPenalty(config.repetition_penalty, _no_words(source, device)))
     rules += more
     if any(source.constraints):
         trackers = phrase_trackers(source.constraints)
@@ -177,7 +158,47 @@ def restrictions(
                 least = len(prefix) + tracker.needed(tracker.after(prefix))
                 limits[row] = max(int(limits[row]), least)
         rules.append(PhraseConstraints(trackers, limits, device))
-    return Restrictions(rules, _prefix_table(source).to(device), limits.to(device))
+    if source.prefixes:
+        rules.append(Prefixes(_prefix_table(source).to(device)))
+    return Restrictions(rules, limits.to(device))
+
+
+def _require(log_probs: torch.Tensor, required: Required, values: torch.Tensor) -> None:
+    """Forbids all but the required words in their rows; `values` (K,) are as before all rules."""
+    rows, words, always = required
+    if not always:
+        masked = log_probs[rows, words]
+        fine = torch.zeros(len(log_probs), dtype=torch.bool, device=log_probs.device)
+        fine[rows[masked > -torch.inf]] = True
+        values = torch.where(fine[rows], masked, values)
+    log_probs[rows] = -torch.inf
+    log_probs[rows, words] = values
+
+
+class Prefixes(Restriction):
+    """Rows begin with given words, whatever the other rules say.
+
+    Args:
+        table: (N, P) the words that each row must still read, then FREE.
+    """
+
+    def __init__(self, table: torch.Tensor) -> None:
+        self.table = table
+
+    def mask(self, log_probs: torch.Tensor, part: slice) -> None:
+        """Forbids nothing: the required words do."""
+
+    def required(self, part: slice) -> Required | None:
+        """The next word of each row that has not read its prefix."""
+        if not self.table.shape[1]:
+            return None
+        words = self.table[part, 0]
+        rows = torch.nonzero(words != FREE).squeeze(1)
+        return Required(rows, words[rows], always=True)
+
+    def select(self, rows: torch.Tensor, words: torch.Tensor | None) -> Restriction:
+        """Drops the words that were read."""
+        return Prefixes(self.table[rows] if words is None else self.table[rows, 1:])
 
 
 class NoUnknownWord(Restriction):
@@ -288,9 +309,8 @@ def _extended(
 
 
 def _prefix_table(source: SourceBatch) -> torch.Tensor:
-    """(B, P + 1) the words with which hypotheses must begin, then FREE."""
-    prefixes = source.prefixes or ((),) * len(source)
-    table = torch.full((len(prefixes), max(map(len, prefixes), default=0) + 1), FREE)
-    for row, prefix in enumerate(prefixes):
+    """(B, P) the words with which hypotheses must begin, then FREE."""
+    table = torch.full((len(source.prefixes), max(map(len, source.prefixes))), FREE)
+    for row, prefix in enumerate(source.prefixes):
         table[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
     return table

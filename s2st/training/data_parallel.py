@@ -41,6 +41,7 @@ class RankedGradients(Gradients):
         super().__init__(loss, device)
         self.ranks = ranks
         self.first = ranks.first
+        self.decoding_ranks = ranks
         self._stop_signals = torch.zeros(ranks.size, dtype=torch.float64)
         self._synchronize_weights()
 
@@ -135,16 +136,29 @@ class RankedGradients(Gradients):
         """Return the part of a whole tensor that this rank keeps, as `target` is divided."""
         return whole
 
-    def _broadcast_text(self, text: str) -> str:
-        """Return the text of rank 0 on every rank."""
+    def _broadcast_text(self, text: str, rank: int = 0) -> str:
+        """Return the text of a rank on every rank."""
         encoded = text.encode()
         length = torch.tensor([len(encoded)], device=self.device)
-        dist.broadcast(length, 0)
+        dist.broadcast(length, rank)
         content = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.first:
+        if self.ranks.rank == rank:
             content.copy_(torch.frombuffer(bytearray(encoded or b" "), dtype=torch.uint8)[:length])
-        dist.broadcast(content, 0)
+        dist.broadcast(content, rank)
         return bytes(content.tolist()).decode()
+
+    def exchange_texts(self, text: str) -> list[str]:
+        """Gather the texts of all ranks, padded to the longest one."""
+        data = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
+        size = torch.tensor([len(text.encode())], device=self.device)
+        sizes = self._all_gather([size], None)[0].flatten().tolist()
+        sent = torch.zeros(max(1, *sizes), dtype=torch.uint8, device=self.device)
+        sent[: int(size)] = data[: int(size)].to(self.device)
+        (gathered,) = self._all_gather([sent], None)
+        return [
+            row[:length].numpy().tobytes().decode()
+            for row, length in zip(gathered.cpu(), sizes, strict=True)
+        ]
 
     def _broadcast_tensor(
         self, tensor: torch.Tensor | None, shape: Sequence[int], kind: str
@@ -307,6 +321,10 @@ class ShardedDataParallel(RankedGradients):
             yield
         finally:
             self._sharded.reshard()
+
+    def whole_weights(self) -> Tensors | None:
+        """Gather the weights one tensor at a time, on every rank."""
+        return {name: _whole(tensor) for name, tensor in self.model.state_dict().items()}
 
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
         """Gather weights and optimizer state one tensor at a time; only rank 0 keeps them."""

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+SEARCHES = ["beam", "greedy", "sampling", "diverse-beam", "stochastic-beam", "mbr"]
 SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--threads", "1"]
 
 
@@ -56,7 +57,7 @@ def starts(words):
 
 
 @pytest.mark.parametrize("form", ["text", "moses", "json"])
-@pytest.mark.parametrize("search", ["beam", "greedy", "sampling"])
+@pytest.mark.parametrize("search", SEARCHES)
 def test_line_i_begins_with_prefix_i(generate, words, form, search):
     prefixes = starts(words)
     options = ["--format", form, "--search", search, "--no-detokenize"]
@@ -69,7 +70,7 @@ def test_line_i_begins_with_prefix_i(generate, words, form, search):
 
 
 @pytest.mark.parametrize("form", ["text", "moses", "json"])
-@pytest.mark.parametrize("search", ["beam", "greedy", "sampling"])
+@pytest.mark.parametrize("search", SEARCHES)
 def test_every_phrase_occurs(generate, words, form, search):
     a, b, c, d, *_ = words
     phrases = [[a], [], [f"{a} {b}"], [c, d], [f"{a} {a}", b], [d, d], [], [f"{c} {b} {a}"]]

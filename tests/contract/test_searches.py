@@ -27,8 +27,12 @@ SETTINGS = {
     "greedy": {},
     "beam": {"beam": 3, "nbest": 3},
     "sampling": {"nbest": 3, "top_k": 4, "temperature": 1.3},
+    "diverse-beam": {"beam": 4, "diverse_beam_groups": 2, "nbest": 4},
+    "stochastic-beam": {"nbest": 3, "temperature": 1.3},
+    "mbr": {"nbest": 3, "candidates": 8},
     "exhaustive": {"nbest": 4},
 }
+STEPWISE = [name for name in SEARCHES.names() if name != "exhaustive"]
 SIZE = 5  # words that a hypothesis is made of: four, and unk
 
 
@@ -110,7 +114,8 @@ def test_log_probs_are_the_scores_of_the_tokens(scorer, name):
         assert len(hypothesis.token_log_probs) == length
         assert hypothesis.token_log_probs == pytest.approx(expected[row, :length].tolist())
         assert hypothesis.log_prob == pytest.approx(float(expected[row].sum()))
-        assert hypothesis.score == hypothesis.log_prob
+        if name != "mbr":  # whose score is the expected utility
+            assert hypothesis.score == hypothesis.log_prob
         most = most_words(scorer, sources[index])
         assert len(hypothesis.tokens) <= most
         assert hypothesis.finished == (len(hypothesis.tokens) < most)
@@ -134,7 +139,7 @@ def test_beam_1_and_greedy_take_the_best_word_at_every_step(scorer):
             assert list(made[0].tokens) == words
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("name", STEPWISE)
 def test_nothing_changes_with_neighbours_order_and_padding(scorer, name):
     rows = sources_for(scorer, 6, seed=2)
     run = search(name, **SETTINGS[name], max_len_a=1.0, max_len_b=2)
@@ -181,7 +186,7 @@ def test_exhaustive_search_is_the_true_best(scorer, options):
         assert [h.score for h in group] == pytest.approx([score for _, score in best])
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("name", STEPWISE)
 @pytest.mark.parametrize("architecture", trainable())
 def test_an_ensemble_of_one_model_searches_as_that_model(architecture, name):
     member = tiny_scorer(architecture, variants(architecture)[0])
@@ -193,7 +198,7 @@ def test_an_ensemble_of_one_model_searches_as_that_model(architecture, name):
 def test_search_leaves_the_sources_as_they_were(scorer):
     source = source_batch(sources_for(scorer))
     before = source.tokens.clone(), source.lengths.clone()
-    for name in ("greedy", "beam", "sampling"):
+    for name in STEPWISE:
         search(name, **SETTINGS[name])(scorer, source)
     assert torch.equal(source.tokens, before[0])
     assert torch.equal(source.lengths, before[1])
@@ -242,7 +247,7 @@ def test_the_best_with_a_prefix_is_the_best_of_all_that_begin_so(scorer):
         assert all(h.tokens[: len(prefix)] == prefix for h in group)
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("name", STEPWISE)
 def test_attention_comes_back_with_each_hypothesis(scorer, name):
     """It is what stepping through the hypothesis gives, over the source's own positions."""
     sources = sources_for(scorer, 5, seed=9)
@@ -261,3 +266,19 @@ def test_attention_comes_back_with_each_hypothesis(scorer, name):
             expected = torch.cat(rows).float().numpy()
             np.testing.assert_allclose(hypothesis.attention, expected, atol=1e-6)
             np.testing.assert_allclose(hypothesis.attention.sum(axis=1), 1, atol=1e-5)
+
+
+def test_one_group_is_a_beam(scorer):
+    sources = source_batch(sources_for(scorer, 5, seed=3))
+    options = {"beam": 4, "nbest": 3, "lenpen": 0.7, **short(scorer)}
+    expected = search("beam", **options)(scorer, sources)
+    assert_same(search("diverse-beam", diverse_beam_groups=1, **options)(scorer, sources), expected)
+
+
+def test_enough_samples_without_replacement_are_all_hypotheses(scorer):
+    sources = sources_for(scorer, 3, seed=4)
+    run = search("stochastic-beam", nbest=SIZE**5 * 2, **short(scorer))
+    groups = run(scorer, source_batch(sources))
+    for group, best in zip(groups, brute_force(scorer, sources, nbest=SIZE**5 * 2), strict=True):
+        assert {h.tokens for h in group} == {tokens for tokens, _ in best}
+        assert len({h.tokens for h in group}) == len(group)

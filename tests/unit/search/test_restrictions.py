@@ -22,6 +22,7 @@ LIMITS = {"max_len_a": 0.0, "max_len_b": MOST}
 WIDE = 5**MOST * 2
 SOURCES = [[4], [5, 6], [6, 4, 4]]
 TABLES = {key: random_table(key, 4, end=2.0) for key in (4, 5, 6)}
+NARROW = [name for name in SEARCHES.names() if name != "exhaustive"]
 PHRASES = (
     ((V,),),
     ((W, X),),
@@ -104,7 +105,7 @@ def test_constrained_search_is_filtered_exhaustive_search(scorer, name, options,
     )
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("name", NARROW)
 @pytest.mark.parametrize("phrases", PHRASES, ids=str)
 def test_narrow_searches_keep_all_phrases_too(scorer, name, phrases):
     options = {} if name == "greedy" else {"nbest": 3}
@@ -119,7 +120,7 @@ def test_narrow_searches_keep_all_phrases_too(scorer, name, phrases):
 def test_phrases_may_be_longer_than_the_limit(scorer):
     """The limit gives way to the shortest texts that have all of them."""
     phrases = ((V, W, V), (V, V))
-    for name in ("greedy", "beam", "sampling", "exhaustive"):
+    for name in SEARCHES.names():
         groups = run(name, scorer, sources([phrases] * 3), max_len_b=1)
         assert {group[0].tokens for group in groups} <= {(V, W, V, V), (V, V, W, V)}
 
@@ -143,7 +144,7 @@ def test_no_ngram_occurs_twice(scorer, name, options, order):
     check(groups, [every(s[0], lambda words: not repeats(words, order)) for s in SOURCES])
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("name", NARROW)
 @pytest.mark.parametrize("order", [1, 2])
 def test_narrow_searches_repeat_no_ngram(scorer, name, order):
     groups = run(name, scorer, sources(), no_repeat_ngram_size=order, max_len_b=9)
@@ -195,7 +196,7 @@ def _penalized(key, words, given):
     )
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam", "sampling"])
+@pytest.mark.parametrize("name", NARROW)
 def test_restrictions_do_not_depend_on_the_neighbours(scorer, name):
     constraints = [((V, W),), (), ((Y,), (X, X))]
     prefixes = [(), (W, W), (V,)]
@@ -212,10 +213,17 @@ def test_restrictions_do_not_depend_on_the_neighbours(scorer, name):
         assert [h.score for h in alone] == pytest.approx([h.score for h in together[index]])
 
 
-def test_contradictory_restrictions_are_one_clear_error(scorer):
+def test_phrases_come_before_repeated_ngrams(scorer):
+    """Words that must come now may repeat an n-gram; a search of one path has no other way."""
     source = sources([((V, W, V, W),)] * 3)
+    for name in SEARCHES.names():
+        groups = run(name, scorer, source, no_repeat_ngram_size=2)
+        assert [group[0].tokens for group in groups] == [(V, W, V, W)] * 3
+
+
+def test_contradictory_restrictions_are_one_clear_error(scorer):
     with pytest.raises(CheckpointError, match="--no-repeat-ngram, a prefix and constraints"):
-        run("beam", scorer, source, no_repeat_ngram_size=2)
+        run("beam", scorer, sources(), no_repeat_ngram_size=1, min_len=9, max_len_b=9)
 
 
 class Never(Restriction):
@@ -278,6 +286,6 @@ def test_the_least_number_of_words_is_that_of_all_texts(seed):
 def test_many_phrases_are_still_kept(scorer):
     phrases = tuple((a, b) for a in (V, W, X) for b in (V, W, X))
     source = replace(make_source([[4]], [0]), constraints=(phrases,))
-    for name in ("greedy", "beam", "sampling"):
+    for name in NARROW:
         ((best, *_),) = run(name, scorer, source, max_len_b=0)
         assert all(contains(best.tokens, phrase) for phrase in phrases)
