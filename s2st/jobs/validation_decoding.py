@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from s2st.data.corpora import splits_of
 from s2st.errors import UsageError
 from s2st.jobs.options import TranslateConfig
 from s2st.jobs.training_resume_checks import METRIC_ROLE
-from s2st.jobs.validation_metrics import METRICS, ValidationMetric
+from s2st.jobs.validation_metrics import ValidationMetric
 from s2st.jobs.work_queue import TaskName, WorkQueue, in_order
 from s2st.models.languages import LanguageChoice
 from s2st.options.option_fields import load_json
@@ -36,26 +37,23 @@ if TYPE_CHECKING:
     from s2st.training.gradient_accumulation import Gradients
 
 
-def best_metric(options: Resolved) -> BestMetric:
-    """Return the metric of --best-checkpoint-metric with its direction."""
-    metric = METRICS.get(options.entries[METRIC_ROLE].name).build(options.configs[METRIC_ROLE])
-    return BestMetric(options.entries[METRIC_ROLE].base, bool(metric.larger_is_better))
-
-
-def make_decoder(
+def plan_validation(
     options: Resolved, store: "Store", record: "ModelRecord", device: "torch.device"
-) -> "Decoder | None":
-    """Return the decoder that the options ask for, None if they ask for none.
+) -> "tuple[BestMetric, Decoder | None]":
+    """Return the metric that decides, and the decoder if the options need translations.
 
     Raises:
-        UsageError: the store has no validation split, or the model no source.
+        UsageError: a metric cannot be built, the store has no validation split, or the model no
+            source.
         CheckpointError: the store has no text of its validation split.
     """
     config = options.config(ValidationConfig)
     entry = options.entries[METRIC_ROLE]
-    translates = entry.base != PERPLEXITY
+    metric: ValidationMetric = entry.build(options.configs[METRIC_ROLE])
+    best = BestMetric(entry.base, bool(metric.larger_is_better))
+    translates = best.name != PERPLEXITY
     if not translates and not config.validate_samples:
-        return None
+        return best, None
     flag = f"--best-checkpoint-metric {entry.name}" if translates else "--validate-samples"
     splits = splits_of(store, "valid")
     if not splits:
@@ -68,8 +66,8 @@ def make_decoder(
         _Text((store.corpora(split) or [(split, 0)])[0][0], store.pair(split), *store.text(split))
         for split in splits
     ]
-    metric = entry.build(options.configs[METRIC_ROLE]) if translates else None
-    return Decoder(record, texts, config, (entry.base, metric), device)
+    named = (best.name, metric) if translates else None
+    return best, Decoder(record, texts, config, named, device)
 
 
 @dataclass(frozen=True)
@@ -103,11 +101,11 @@ class Decoder:
         record: "ModelRecord",
         texts: Sequence[_Text],
         config: ValidationConfig,
-        metric: tuple[str, ValidationMetric | None],
+        metric: tuple[str, ValidationMetric] | None,
         device: "torch.device",
     ) -> None:
         self._record = record
-        self._name, self._metric = metric
+        self._metric = metric
         self._device = device
         entry = SEARCHES.get("beam")
         self._search = entry.build(entry.config_type(beam=config.validate_beam))
@@ -119,7 +117,7 @@ class Decoder:
             for count, samples in zip(counts, wanted, strict=True)
         ]
         self._texts = list(texts)
-        if self._metric is None:  # only the samples are translated
+        if metric is None:  # only the samples are translated
             pairs = zip(texts, self._samples, strict=True)
             self._texts = [text.only(samples) for text, samples in pairs]
             self._samples = [list(range(len(samples))) for samples in self._samples]
@@ -134,7 +132,7 @@ class Decoder:
             if not gradients.first:
                 continue
             if self._metric is not None:
-                found[text.name] = self._value(hypotheses, text.references)
+                found[text.name] = _value(*self._metric, hypotheses, text.references)
             samples += [
                 ValidationSample(text.sources[i], text.references[i], hypotheses[i]) for i in chosen
             ]
@@ -143,11 +141,11 @@ class Decoder:
 
     def _named(self, found: Mapping[str, float]) -> dict[str, float]:
         """Return the metric's mean over the corpora and, of several, each one's value, by name."""
-        if not found:
+        if self._metric is None or not found:
             return {}
-        several = len(found) > 1
-        each = {f"{self._name}/{name}": value for name, value in found.items() if several}
-        return {self._name: sum(found.values()) / len(found), **each}
+        metric, several = self._metric[0], len(found) > 1
+        each = {f"{metric}/{name}": value for name, value in found.items() if several}
+        return {metric: sum(found.values()) / len(found), **each}
 
     def _translate(self, text: _Text, weights: Any, gradients: "Gradients") -> list[str]:
         """Return the translations of a corpus in order on rank 0."""
@@ -171,12 +169,14 @@ class Decoder:
         queue = ExchangeQueue(gradients.decoding_ranks, gradients.exchange_texts)
         return list(in_order(tasks, lambda translation: translation.texts[0], queue))
 
-    def _value(self, hypotheses: Sequence[str], references: Sequence[str]) -> float:
-        assert self._metric is not None
-        value = self._metric(hypotheses, references)
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise UsageError(f"metric {self._name!r} returned {value!r}, not a finite number")
-        return float(value)
+
+def _value(
+    name: str, metric: ValidationMetric, hypotheses: Sequence[str], references: Sequence[str]
+) -> float:
+    value: Any = metric(hypotheses, references)  # a plugin may return anything
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise UsageError(f"metric {name!r} returned {value!r}, not a finite number")
+    return float(value)
 
 
 class ExchangeQueue(WorkQueue):

@@ -1,5 +1,6 @@
 """Checks of a checkpoint or store: checksums, vocabularies, splits."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from s2st.jobs.verify_checksums import verify
 from s2st.process.folder_manifest import kind_of, read_sealed
 from s2st.rescoring.text_mismatch_check import Letters
 from s2st.text.tokenizers import MODEL_KINDS
-from s2st.text.vocabulary import Vocabulary
+from s2st.text.vocabulary import UNK_ID, Vocabulary
 
 MANY_UNKNOWN = 0.05  # of the tokens of a validation or test split
 ESCAPED = 0.001  # of the words
@@ -72,38 +73,42 @@ def _splits(folder: Path, path: str, manifest: Any) -> Iterator[Finding]:
 
     for name, counts in manifest["splits"].items():
         for side in ("source", "target"):
-            tokens, unknown = counts[side]["tokens"], counts[side]["unknown"]
-            share = unknown / max(1, tokens)
-            if not name.startswith("train") and share >= MANY_UNKNOWN:
-                text = f"split {name}: {share:.1%} of the {side} tokens are unknown"
-                text += ": see --tokenizer sentencepiece of preprocess"
+            tokens, unknown = _counted(counts, side)
+            if not name.startswith("train") and unknown >= MANY_UNKNOWN * tokens:
+                text = (
+                    f"split {name}: {unknown / tokens:.1%} of the {side} tokens are unknown: see "
+                )
+                text += "--tokenizer sentencepiece of preprocess"
                 yield Finding(WARNING, "unknown-rate", path, text, unknown)
     store = Store(folder)
-    for training in store.splits:
-        if training.startswith("train"):
-            yield from _held_out_in_training(store, path, training)
-
-
-def _held_out_in_training(store: Any, path: str, training: str) -> Iterator[Finding]:
-    """Yield findings about the held-out pairs of the language pair of a training split."""
-    known = _hashes(store, training)
-    pair = training.partition(".")[2]
     for name in store.splits:
-        if name.startswith("train") or name.partition(".")[2] != pair:
+        training = re.sub("^(valid|test)[0-9]*", "train", name)  # of the same language pair
+        if training == name or training not in store.splits:
             continue
-        found = np.flatnonzero(np.isin(_hashes(store, name), known)) + 1
+        hashes = _hashes(store, name)
+        found = np.flatnonzero(np.isin(hashes, _hashes(store, training)) & (hashes != 0)) + 1
         if len(found):
-            text = (
-                f"split {name}: {len(found):,} of {len(store.split(name)):,} pairs occur in "
-                f"{training}"
-            )
+            text = f"split {name}: {len(found):,} of {len(hashes):,} pairs occur in {training}"
             lines = tuple(found[:KEPT_LINES].tolist())
             yield Finding(WARNING, "in-training", path, text, len(found), lines)
 
 
+def _counted(counts: Any, side: str) -> tuple[int, int]:
+    """Return the numbers of tokens and of unknown tokens in a record of a split."""
+    try:
+        return max(1, int(counts[side]["tokens"])), int(counts[side]["unknown"])
+    except (KeyError, TypeError, ValueError):
+        return 1, 0
+
+
 def _hashes(store: Any, name: str) -> Any:
-    """Return a 64-bit hash of the ids of each pair of a split."""
+    """Return a 64-bit hash of the ids of each pair of a split; 0 for pairs with unknown words."""
     corpus = store.split(name)
-    pairs = range(len(corpus))
-    texts = (corpus.source[i].tobytes() + b"|" + corpus.target[i].tobytes() for i in pairs)
-    return np.fromiter(map(hash, texts), np.int64, len(corpus))
+
+    def hashed(index: int) -> int:
+        source, target = corpus.source[index], corpus.target[index]
+        if UNK_ID in source or UNK_ID in target:
+            return 0
+        return hash(source.tobytes() + b"|" + target.tobytes())
+
+    return np.fromiter(map(hashed, range(len(corpus))), np.int64, len(corpus))
