@@ -7,8 +7,8 @@ rewritten chunk by chunk.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ from s2st.data.preprocess_languages import (
     languages_for,
 )
 from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
+from s2st.data.preprocess_report import CorpusCounts as CorpusCounts
+from s2st.data.preprocess_report import PreprocessReport as PreprocessReport
+from s2st.data.preprocess_report import SideCounts as SideCounts
+from s2st.data.preprocess_report import SplitReport as SplitReport
 from s2st.data.preprocess_workers import Chunk, Rules, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION, VERSION_OF_PAIRS
 from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
@@ -41,64 +45,6 @@ from s2st.text.vocabulary import UNK_ID, mostly_unknown
 log = logging.getLogger("s2st")
 SPOOL_LINES = 1000
 REASONS = ("empty", "long", "ratio", "copies")  # of skipped pairs, besides duplicates
-
-
-@dataclass(frozen=True)
-class SideCounts:
-    """Number of tokens and of unknown tokens of one side of a split, without EOS."""
-
-    tokens: int
-    unknown: int
-
-
-@dataclass(frozen=True)
-class CorpusCounts:
-    """Counts of one corpus of a split: pairs kept, and training pairs skipped by reason."""
-
-    name: str
-    pairs: int
-    skipped_empty: int = 0
-    skipped_long: int = 0
-    skipped_ratio: int = 0
-    skipped_copies: int = 0
-    skipped_duplicates: int = 0
-
-
-@dataclass(frozen=True)
-class SplitReport:
-    """Counts of one split of one language pair, and of each of its corpora, in their order."""
-
-    name: str
-    pairs: int
-    source: SideCounts
-    target: SideCounts
-    skipped_empty: int
-    skipped_long: int
-    skipped_ratio: int = 0
-    skipped_copies: int = 0
-    skipped_duplicates: int = 0
-    source_language: str = ""
-    target_language: str = ""
-    corpora: tuple[CorpusCounts, ...] = ()
-
-
-@dataclass(frozen=True)
-class PreprocessReport:
-    """Folder, size of the vocabulary of each language, and splits of a store."""
-
-    folder: Path
-    words: Mapping[str, int]
-    splits: tuple[SplitReport, ...]
-
-    @property
-    def source_words(self) -> int:
-        """Words of the first language."""
-        return next(iter(self.words.values()))
-
-    @property
-    def target_words(self) -> int:
-        """Words of the last language."""
-        return list(self.words.values())[-1]
 
 
 def write_store(config: PreprocessConfig, *tokenizers: TokenizerSpec) -> PreprocessReport:
