@@ -6,14 +6,16 @@ which refuses two things that click accepts silently: an option given twice and 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from s2st.errors import UsageError
+from s2st.errors import S2STError, UsageError
 from s2st.options.option_fields import (
     EMPTY,
+    NONE,
     OptionSpec,
     Range,
     option_specs,
@@ -180,6 +182,8 @@ class ConfiguredCommand(Command):
         recipes: named sets of option values for `--recipe`; a config file overrides them.
     """
 
+    config_help = "TOML file of options; the command line overrides it"
+
     def __init__(
         self,
         name: str,
@@ -201,7 +205,7 @@ class ConfiguredCommand(Command):
             click.Option(
                 ["--config"],
                 metavar="FILE",
-                help="TOML file of options; the command line overrides it",
+                help=self.config_help,
             ),
             click.Option(
                 ["--plugin"],
@@ -226,8 +230,17 @@ class ConfiguredCommand(Command):
             value = _peek(args, _role_flags(role))
             if value is not None:
                 chosen[role.name] = value
+        for name in self.spec.inherited.options if self.spec.inherited else ():
+            values = _peek_all(args, ["--" + name.replace("_", "-")])
+            if len(values) == 1:  # a second value is an error, which click finds below
+                chosen[name] = values[0]
         sources.append(OptionSource(COMMAND_LINE, chosen))
-        entries = select(self.spec, sources)
+        unread: S2STError | None = None
+        try:
+            entries = select(self.spec, sources)
+        except S2STError as error:  # `invoke` reports it, after the check of all paths
+            unread = error
+            entries = select(replace(self.spec, inherited=None), sources)
         self.params = [*self._fixed_params]
         for role in self.spec.roles:
             self.params.append(_role_option(role))
@@ -241,6 +254,8 @@ class ConfiguredCommand(Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            if unread is not None:
+                raise unread from None
             owner = self._owner(error.option_name)
             if owner is None:
                 raise
@@ -263,6 +278,8 @@ class ConfiguredCommand(Command):
             if name not in names and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
         }
         sources = self._sources(ctx.params.get("recipe"), ctx.params.get("config"))
+        if self.spec.inherited is not None:
+            check_paths({name: ctx.params.get(name) for name in self.spec.inherited.options})
         resolved = resolve(self.spec, [*sources, OptionSource(COMMAND_LINE, given)])
         extra = {p.name: ctx.params.get(p.name) for p in self.extra if p.name is not None}
         records = [*resolved.fixed.values(), *resolved.configs.values()]
@@ -331,7 +348,7 @@ def _option(spec: OptionSpec, default: Any) -> SpecOption:
         text = {True: "yes", False: "no"}.get(default, default) if spec.kind is bool else default
         notes.append(f"default: {text}")
     if spec.numeric and str(spec.range):
-        notes.append(str(spec.range))
+        notes.append(f"{spec.range} or none" if spec.can_be_none and default else str(spec.range))
     if notes:
         help += f"  [{'; '.join(notes)}]"
     if spec.kind is bool:
@@ -367,7 +384,8 @@ def _text(name: str) -> str:
 def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
-    return _Parsed(spec.kind, spec.words) if spec.numeric else spec.kind
+    words = (*spec.words, NONE) if spec.can_be_none else spec.words
+    return _Parsed(spec.kind, words) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

@@ -10,8 +10,9 @@ from s2st.analysis.compare import NamedWords, compare
 from s2st.analysis.options import COMPARE_SPEC, CompareConfig
 from s2st.analysis.system_texts import HYP_HELP
 from s2st.options.resolution import Resolved
+from s2st.text.control_characters import visible
 from s2st_cli.click_options import ConfiguredCommand
-from s2st_cli.terminal_output import screen, show, show_lines, visible
+from s2st_cli.terminal_output import screen, show, show_lines
 
 HELP = f"""Compare system B with system A on the same test set.
 

@@ -31,6 +31,7 @@ from s2st_cli.terminal_output import (
 )
 
 COMMANDS = {
+    "check": "report what is odd in a corpus, n-best list, checkpoint or store",
     "preprocess": "turn parallel text into a store of ids",
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",

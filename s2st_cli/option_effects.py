@@ -97,7 +97,7 @@ def _measures(values: Values) -> bool:
 def _one_reference(values: Values) -> bool:
     """False if --oracle and --tune name different references of the same lists."""
     tune, oracle = set(values["tune"]), set(values["oracle"])
-    return not tune or values["dev_nbest"] is not None or tune == oracle
+    return not tune or bool(values["dev_nbest"]) or tune == oracle
 
 
 def _has_vectors(values: Values) -> bool:
@@ -123,6 +123,20 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             ("lowercase_embeddings", "freeze_embeddings"),
             _has_vectors,
             "needs --source-embeddings or --target-embeddings",
+        ),
+        Rule(
+            ("extend_vocabulary",), lambda v: v["finetune_from"] is not None,
+            "needs --finetune-from CHECKPOINT",
+        ),
+        Rule(
+            ("unigram_alpha", "bpe_dropout"),
+            lambda v: bool(v["subword_sampling"]),
+            "needs --subword-sampling",
+        ),
+        Rule(
+            ("validate_beam",),
+            lambda v: v["best_checkpoint_metric"] != "perplexity" or v["validate_samples"] > 0,
+            "needs --best-checkpoint-metric bleu or chrf, or --validate-samples",
         ),
         Rule(
             ("micro_batches",),

@@ -5,48 +5,19 @@ import time
 from typing import TYPE_CHECKING
 
 from s2st.jobs.progress import Progress
-from s2st.training.observer import Observer, UpdateReport, ValidationReport, perplexity_text
+from s2st.text.control_characters import visible
+from s2st.training.observer import Observer, UpdateReport, ValidationReport
+from s2st.training.report_text import (
+    describe_left,
+    describe_update,
+    duration,
+    update_line,
+    validation_lines,
+)
 from s2st_cli.terminal_output import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as 1:02:03 or 2:03."""
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
-
-
-def describe_update(report: UpdateReport) -> str:
-    """Format a training report as one line."""
-    speed = f"{report.target_words_per_second:,.0f} words/s"
-    if report.source_words_per_second is not None:
-        target = report.target_words_per_second
-        speed = f"{report.source_words_per_second:,.0f} source + {target:,.0f} target words/s"
-    return (
-        f"epoch {report.epoch:.2f}, update {report.update}: loss {report.loss:.3f}, "
-        f"ppl {perplexity_text(report.nll)}, lr {report.learning_rate:.3g}, "
-        f"gnorm {report.gradient_norm:.2f}, {speed}"
-    )
-
-
-def describe_left(report: UpdateReport) -> str:
-    """The time left and the limit that it counts down to; empty if unknown."""
-    if report.seconds_left is None:
-        return ""
-    most = "at most " if report.may_stop_early else ""
-    return f"{most}{duration(report.seconds_left)} left to {report.end}"
-
-
-def describe_validation(report: ValidationReport) -> str:
-    """Format a validation report as one line."""
-    mark = " (best)" if report.best else ""
-    return (
-        f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
-        f"{perplexity_text(report.nll)}{mark}, train ppl {perplexity_text(report.train_nll)}"
-    )
 
 
 class LineObserver(Observer):
@@ -54,13 +25,12 @@ class LineObserver(Observer):
 
     def updated(self, report: UpdateReport) -> None:
         """Print the report."""
-        left = describe_left(report)
-        text = describe_update(report) + (f", {left}" if left else "")
-        say(text)
+        say(update_line(report))
 
     def validated(self, report: ValidationReport) -> None:
         """Print the validation."""
-        say(describe_validation(report))
+        for line in validation_lines(report):
+            say(line)
 
 
 class BarObserver(Observer):
@@ -100,7 +70,8 @@ class BarObserver(Observer):
 
     def validated(self, report: ValidationReport) -> None:
         """Print the validation above the bar."""
-        self.progress.console.print(describe_validation(report), highlight=False)
+        for line in validation_lines(report):
+            self.progress.console.print(visible(line), highlight=False, markup=False)
 
 
 class JobProgress(Progress):

@@ -1,4 +1,4 @@
-"""`s2st report`: the folder of a study or a training run as one HTML file."""
+"""`s2st report`: the folder of a study, or training runs, as one HTML file."""
 
 import click
 
@@ -6,7 +6,7 @@ from s2st_cli.click_options import Command
 
 
 @click.command(cls=Command)
-@click.argument("run_dir")
+@click.argument("run_dir", nargs=-1, required=True)
 @click.option("-o", "--output-file", default="-", metavar="FILE", help="output file")
 @click.option(
     "--plugin", multiple=True, metavar="MODULE", help="import a module that the model needs"
@@ -16,12 +16,13 @@ from s2st_cli.click_options import Command
     help="source and target file: show the attention maps of their first short lines",
 )  # fmt: skip
 def command(
-    run_dir: str, output_file: str, plugin: tuple[str, ...], attention: tuple[str, str] | None
-) -> None:
+    run_dir: tuple[str, ...], output_file: str, plugin: tuple[str, ...],
+    attention: tuple[str, str] | None,
+) -> None:  # fmt: skip
     """Write one self-contained HTML file about RUN_DIR.
 
     RUN_DIR is the folder of a study, which holds report.json, or the --save-dir of a training
-    run.
+    run. Several training runs are compared on one page.
     """
     from s2st.analysis.report import write_report
 

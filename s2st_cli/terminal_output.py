@@ -10,7 +10,6 @@ import errno
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, TextIO, cast
@@ -18,26 +17,7 @@ from typing import Any, BinaryIO, TextIO, cast
 from s2st.errors import OutputError, UsageError
 from s2st.jobs.report_types import ReportLine
 from s2st.process.ranks import Ranks, read_ranks
-
-# C0 and C1 controls, DEL, line separators, controls of writing direction, and lone surrogates
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def visible(text: str, keep: str = "") -> str:
-    """Escape control characters as `\\xNN` or `\\uNNNN`, except those in `keep`.
-
-    Bytes of a file name that are not UTF-8 become `\\xNN`, too.
-    """
-
-    def escape(match: re.Match[str]) -> str:
-        number = ord(match[0])
-        if match[0] in keep:
-            return match[0]
-        if 0xDC80 <= number <= 0xDCFF:
-            number -= 0xDC00
-        return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
-
-    return _CONTROLS.sub(escape, text)
+from s2st.text.control_characters import CONTROLS, visible
 
 
 def own_ranks() -> Ranks:
@@ -79,7 +59,7 @@ def show_page(text: str) -> None:
 def show_json(record: Any) -> None:
     """Write a JSON value to stdout on one line; JSON escapes replace control characters."""
     text = json.dumps(record, ensure_ascii=False)
-    _write(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    _write(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def show_lines(lines: Iterable[ReportLine]) -> None:

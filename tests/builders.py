@@ -1,5 +1,6 @@
 """Small models, scorers, batches and stores for tests; sizes differ from each other on purpose."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.model_files import ModelRecord, build_model
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
-from s2st.options.option_fields import option_specs
+from s2st.options.option_fields import config_values, option_specs
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.model_scorer import ModelScorer
@@ -258,10 +259,27 @@ def store(folder: Path, pairs: int = 24, seed: int = 0) -> str:
     return prepare_again(folder)
 
 
+def equal_pairs(folder: Path, words: Mapping[str, str], seed: int = 0) -> None:
+    """Texts of pairs with equally long sides, which every architecture can have."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for split, count in (("train", 24), ("valid", 5)):
+        lengths = rng.integers(1, 6, count)
+        for language, chosen in words.items():
+            lines = [" ".join(rng.choice(chosen.split(), length)) for length in lengths]
+            (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines))
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of a tiny model of an architecture, for `train`."""
+    values = config_values(variants(name)[0])
+    return {"arch": name, **{k: v for k, v in values.items() if v is not None}}
+
+
 def prepare_again(folder: Path) -> str:
     """A store of the text in the folder; its path."""
     config = PreprocessConfig(
-        source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
+        source_lang="en", target_lang="fr", trainpref=(str(folder / "train"),),
         validpref=(str(folder / "valid"),), destdir=str(folder / "store"),
     )  # fmt: skip
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]

@@ -15,7 +15,8 @@ from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.options import TrainerConfig
 from s2st.training.sparse_embeddings import set_sparse_tables
-from s2st.training.trainer import Trainer, TrainingParts
+from s2st.training.trainer import Trainer
+from s2st.training.training_parts import TrainingParts
 
 PAIRS = 22
 TRAIN = corpus(random_sentences(PAIRS, 10, 1), random_sentences(PAIRS, 8, 2))

@@ -81,6 +81,7 @@ def draw_curves(
     y_label: str,
     title: str = "",
     log_x: bool = False,
+    log_y: bool = False,
     png: bool = True,
 ) -> tuple[Path, Path]:
     """Draw curves, with their bands, and one legend.
@@ -89,7 +90,7 @@ def draw_curves(
         path: name of the figure; ".svg" and ".png" are added.
         series: at least one curve. Curves differ in color and in dashes or markers.
         x_label, y_label, title: plain text.
-        log_x: whether the x axis is logarithmic; x must then be above 0.
+        log_x, log_y: whether an axis is logarithmic; its values must then be above 0.
         png: whether to write a PNG as well.
 
     Returns:
@@ -119,7 +120,9 @@ def draw_curves(
             )  # fmt: skip
             handles.append(line)
         if log_x:
-            _log_axis(axes, [x for one in series for x in one.x])
+            _log_axis(axes, "x", [x for one in series for x in one.x])
+        if log_y:
+            _log_axis(axes, "y", [y for one in series for y in one.y])
         _legend(figure, handles, [one.name for one in series], length=3.2)
         return save_figure(figure, path, title, png)
 
@@ -309,17 +312,26 @@ def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], length: f
         legend.remove()
 
 
-def _log_axis(axes: Any, values: Sequence[float]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _log_axis(axes: Any, name: str, values: Sequence[float]) -> None:
+    """Make the axis "x" or "y" logarithmic, with round numbers at its ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     if min(values) <= 0:
         raise ValueError("a logarithmic axis needs values above 0")
-    axes.set_xscale("log")
-    wide = max(values) / min(values) > 300
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 3, 5)))
+    axes.set(**{f"{name}scale": "log"})
+    axis = getattr(axes, f"{name}axis")
+    ratio = max(values) / min(values)
+    if name == "y" and ratio < 8:  # too few powers and their multiples lie between
+        axis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1,) if ratio > 300 else (1, 2, 3, 5)))
     # matplotlib's default labels need its math text, which is switched off
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 10 else f"{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(_tick_text))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _tick_text(value: float, _: Any = None) -> str:
+    return f"{value:,.0f}" if value >= 10 and float(value).is_integer() else f"{value:g}"
 
 
 def _wrapped(label: str) -> str:

@@ -20,6 +20,7 @@ from s2st.analysis.report_document import (
     Interval,
     Item,
     Marked,
+    MarkedWords,
     Report,
     Samples,
     Section,
@@ -230,7 +231,7 @@ def _samples(samples: Samples) -> str:
     for sample in samples.rows:
         note = f'<p class="note">{_text(sample.note)}</p>\n' if sample.note.strip() else ""
         texts = "".join(
-            f'<dt>{_text(name)}</dt><dd dir="auto" translate="no">{_text(text)}</dd>\n'
+            f'<dt>{_text(name)}</dt><dd dir="auto" translate="no">{_sentence(text)}</dd>\n'
             for name, text in zip(samples.columns, sample.texts, strict=True)
         )
         rows.append(f"<li>\n{note}<dl>\n{texts}</dl>\n</li>\n")
@@ -238,6 +239,13 @@ def _samples(samples: Samples) -> str:
         f'<figure class="samples">\n<figcaption>{_text(samples.caption)}</figcaption>\n'
         f"<ol>\n{''.join(rows)}</ol>\n</figure>\n"
     )
+
+
+def _sentence(text: str | MarkedWords) -> str:
+    if isinstance(text, str):
+        return _text(text)
+    pairs = zip(text.words, text.marks, strict=True)
+    return " ".join(f"<mark>{_text(w)}</mark>" if marked else _text(w) for w, marked in pairs)
 
 
 def _commands(commands: Commands, key: str) -> str:

@@ -57,11 +57,19 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class MarkedWords:
+    """A sentence; `marks` says for each word whether it stands out."""
+
+    words: tuple[str, ...]
+    marks: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
 class Sample:
     """Texts of one sentence, one per column, with a note."""
 
     note: str
-    texts: tuple[str, ...]
+    texts: tuple[str | MarkedWords, ...]
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,17 @@
 
 import math
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from s2st.analysis.attention_map import attention_section
-from s2st.analysis.figures import Series, draw_curves, require_matplotlib
+from s2st.analysis.figures import require_matplotlib
 from s2st.analysis.report_document import (
     Cell,
     Column,
-    Figure,
     Item,
     Marked,
     Report,
@@ -22,24 +20,27 @@ from s2st.analysis.report_document import (
     Table,
 )
 from s2st.analysis.study_report_reader import REPORT
-from s2st.errors import CheckpointError, InputMissingError, UsageError
+from s2st.analysis.training_figures import metric_figures, perplexity_figure
+from s2st.analysis.training_history import TrainingHistory, read_history
+from s2st.data.batch_planner import DEFAULT_BATCH_SIZE
+from s2st.errors import InputMissingError, UsageError
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
-from s2st.models.model_files import ModelRecord, hollow_model
+from s2st.models.languages import ANY, LanguageChoice
+from s2st.models.model_files import ModelRecord, hollow_model, read_saved
 from s2st.options.option_fields import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer
 from s2st.text.line_files import read_aligned
-from s2st.training.checkpoint import STATE, ResumedRun, read_run
+from s2st.training.checkpoint import ResumedRun, read_run
 from s2st.training.checkpoint_folder import BEST, LAST, likely_save_folder
 from s2st.training.observer import perplexity_text
 
-_HIGHEST_NLL = 20.0  # nats per token: larger losses would hide the rest of the curve
 _BY_CORPUS = ("layers", "hidden_size", "embedding_size", "dropout")  # defaults depend on the corpus
 
 
 def report_training(folder: Path, attention: tuple[str, str] | None = None) -> Report:
-    """Build the report of a --save-dir of `s2st train` from its last checkpoint.
+    """Build the report of a --save-dir of `s2st train`: metrics.jsonl and the last checkpoint.
 
     Args:
         folder: the save folder.
@@ -49,28 +50,42 @@ def report_training(folder: Path, attention: tuple[str, str] | None = None) -> R
     Raises:
         InputMissingError: the folder is missing, or is neither a study nor a save folder; a file
             is missing.
-        CheckpointError: a checkpoint is damaged.
+        CheckpointError: a checkpoint or metrics.jsonl is damaged.
         UsageError: `attention` is given, but the model has no attention.
     """
+    run = read_training(folder)
+    history = read_history(folder, run)
+    record = run.saved.record
+    return Report(
+        f"{folder.resolve().name}: {record.architecture}, {record.directions}",
+        f"{best_text(history)} Trained for {run.state.update:,} updates.",
+        _facts(run),
+        (_curve(history), *_attention(folder, attention), _sizes(record), _options(run)),
+    )
+
+
+def read_training(folder: Path) -> ResumedRun:
+    """Read the last checkpoint of a save folder; raise as `report_training`."""
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise InputMissingError(f"{folder}: {what}")
     if not os.path.lexists(folder / LAST):
         message = f"holds neither {REPORT} (a study) nor {LAST} (a --save-dir of s2st train)"
         raise InputMissingError(f"{folder}: {message}{likely_save_folder(folder)}")
-    run = read_run(folder / LAST)
-    try:
-        validations = [_validation(row) for row in run.state.history]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError("damaged training history", str(folder / LAST / STATE)) from error
-    record = run.saved.record
-    source, target = record.source_tokenizer.language, record.target_tokenizer.language
-    return Report(
-        f"{folder.resolve().name}: {record.architecture}, {source} to {target}",
-        _lead(run, validations),
-        _facts(run),
-        (_curve(run, validations), *_attention(folder, attention), _sizes(record), _options(run)),
-    )
+    return read_run(folder / LAST)
+
+
+def best_text(history: TrainingHistory) -> str:
+    """Describe the best validation in one sentence."""
+    best = history.best
+    if best is None or best.nll is None:
+        return "No validation yet, or no validation data."
+    perplexity = perplexity_text(best.nll)
+    if history.metric in best.metrics:
+        found = f"{history.metric}: {best.metrics[history.metric]:.2f} with perplexity {perplexity}"
+    else:
+        found = f"perplexity: {perplexity}"
+    return f"Best validation {found}, at update {best.update:,} (epoch {best.epoch:.2f})."
 
 
 def _attention(folder: Path, files: tuple[str, str] | None) -> list[Section]:
@@ -78,41 +93,15 @@ def _attention(folder: Path, files: tuple[str, str] | None) -> list[Section]:
         return []
     require_matplotlib()
     name = BEST if os.path.lexists(folder / BEST) else LAST
-    scorer = load_scorer([str(folder / name)], torch.device("cpu"))
+    languages = read_saved(folder / name, whole=False).record.languages
+    choice = ANY if languages is None else LanguageChoice(*languages.pairs[0])
+    scorer = load_scorer([str(folder / name)], torch.device("cpu"), languages=choice)
     return [attention_section(scorer, read_aligned(files))]
 
 
-# update, epoch, training and validation loss in nats per token, learning rate; None if unknown
-_Validation = tuple[int, float, float | None, float | None, float | None]
-
-
-def _validation(row: Mapping[str, Any]) -> _Validation:
-    losses = [_finite(row[name]) if name in row else None for name in ("train_nll", "nll")]
-    rate = _finite(row["learning_rate"]) if "learning_rate" in row else None
-    epoch = _finite(row["epoch"])
-    if type(row["update"]) is not int or epoch is None:
-        raise TypeError("update, epoch")
-    return row["update"], epoch, losses[0], losses[1], rate
-
-
-def _finite(value: Any) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError("not a number")
-    return float(value) if math.isfinite(value) else None
-
-
-def _perplexity(nll: float | None) -> float | None:
+def perplexity(nll: float | None) -> float | None:
+    """Return exp(nats per token), at most that of 700 nats."""
     return None if nll is None else math.exp(min(700.0, nll))
-
-
-def _lead(run: ResumedRun, validations: Sequence[_Validation]) -> str:
-    state = run.state
-    trained = f"Trained for {state.update:,} updates."
-    for update, epoch, _, nll, _ in validations:
-        if update == state.best_update and nll is not None:
-            found = f"{perplexity_text(nll)}, at update {update:,} (epoch {epoch:.2f})"
-            return f"Best validation perplexity: {found}. {trained}"
-    return f"{trained} No validation yet, or no validation data."
 
 
 def _facts(run: ResumedRun) -> tuple[tuple[str, str], ...]:
@@ -128,57 +117,43 @@ def _facts(run: ResumedRun) -> tuple[tuple[str, str], ...]:
     facts += [(name, str(value)) for name, value in run.identity.environment.items()]
     if record.plugins:
         facts.append(("plugins", ", ".join(record.plugins)))
-    return tuple((_plain(name), _plain(text)) for name, text in facts)
+    return tuple((plain_text(name), plain_text(text)) for name, text in facts)
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Return a text that can be encoded: replace lone surrogates."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _curve(run: ResumedRun, validations: Sequence[_Validation]) -> Section:
+def _curve(history: TrainingHistory) -> Section:
     text: list[str] = []
     items: list[Item] = []
-    curves = []
-    for name, place in (("training", 2), ("validation", 3)):
-        points = [(v[1], v[place]) for v in validations if (v[place] or math.inf) <= _HIGHEST_NLL]
-        if points:
-            xs, ys = [x for x, _ in points], [_perplexity(nll) or 0.0 for _, nll in points]
-            curves.append(Series(name, xs, ys, markers=True))
-    if curves:
-        try:
-            items.append(_draw(curves))
-        except UsageError as error:
-            text.append(f"The curve is left out: {error}.")
-    smallest = min((v[4] for v in validations if v[4]), default=0.1)
-    digits = min(12, max(2, 1 - math.floor(math.log10(smallest))))
-    columns = (
+    try:
+        figure = perplexity_figure(history)
+        items += [] if figure is None else [figure]
+        items += metric_figures([("validation", history)])
+    except UsageError as error:
+        text.append(f"The curve is left out: {error}.")
+    rates = (one.learning_rate for one in history.validations if one.learning_rate)
+    digits = min(12, max(2, 1 - math.floor(math.log10(min(rates, default=0.1)))))
+    metrics = history.metric_names()
+    columns = (  # the best value first: a phone shows three or four columns
         Column("update", True, 0),
-        Column("epoch", True),
-        Column("training", True),
         Column("validation", True),
-        Column("learning rate", True, digits),
+        *(Column(name, True) for name in metrics),
         Column("note"),
+        Column("training", True),
+        Column("epoch", True),
+        Column("learning rate", True, digits),
     )
     rows: list[tuple[Cell, ...]] = []
-    for update, epoch, train, valid, rate in validations:
-        best = Marked("best", "good") if update == run.state.best_update else None
-        rows.append((update, epoch, _perplexity(train), _perplexity(valid), rate, best))
+    for one in history.validations:
+        best = Marked("best", "good") if one is history.best else None
+        values = (one.metrics.get(name) for name in metrics)
+        losses = perplexity(one.nll), perplexity(one.train_nll)
+        rows.append((one.update, losses[0], *values, best, losses[1], one.epoch, one.learning_rate))
     items.append(Table("Perplexity per target token at each validation", columns, tuple(rows)))
     return Section("Training", tuple(text), tuple(items))
-
-
-def _draw(curves: Sequence[Series]) -> Figure:
-    require_matplotlib()
-    with tempfile.TemporaryDirectory() as folder:
-        svg, _ = draw_curves(
-            Path(folder) / "curve", curves, x_label="epoch", y_label="perplexity", png=False
-        )
-        data = svg.read_bytes()
-    ends = "; ".join(f"{one.name} from {one.y[0]:,.2f} to {one.y[-1]:,.2f}" for one in curves)
-    alt = f"Curves of perplexity by epoch: {ends}"
-    return Figure("Perplexity by epoch. Training perplexity is measured with dropout.", alt,
-                  "image/svg+xml", data)  # fmt: skip
 
 
 def _sizes(record: ModelRecord) -> Section:
@@ -200,12 +175,16 @@ def _options(run: ResumedRun) -> Section:
     try:
         defaults = _defaults(values)
     except UsageError as error:  # a component of a plugin that is not loaded
-        text.append(f"The defaults are left out: {_plain(str(error))}.")
+        text.append(f"The defaults are left out: {plain_text(str(error))}.")
     rows, changed = [], []
     for name, value in values.items():
         default = defaults.get(name)
-        shown = "by the corpus" if name in _BY_CORPUS and default is None else _shown(default)
-        row = (_plain(name).replace("_", "-"), _shown(value), shown if name in defaults else "")
+        shown = "by the corpus" if name in _BY_CORPUS and default is None else shown_value(default)
+        row = (
+            plain_text(name).replace("_", "-"),
+            shown_value(value),
+            shown if name in defaults else "",
+        )
         rows.append(row)
         if name in defaults and row[1] != row[2]:
             changed.append(row)
@@ -229,13 +208,18 @@ def _defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     for record in (*options.fixed.values(), *options.configs.values()):
         defaults.update(config_values(record))
+    # what a new run in one process chooses (`s2st.jobs.automatic_options`)
+    defaults["update_freq"] = 1
+    if values.get("max_tokens") is None:
+        defaults["batch_size"] = DEFAULT_BATCH_SIZE
     return defaults
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Return the value of an option as text."""
     plain = {None: "none", True: "yes", False: "no"}
     if value is None or isinstance(value, bool):
         return plain[value]
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value)) or "none"
-    return _plain(str(value))
+        return ", ".join(map(shown_value, value)) or "none"
+    return plain_text(str(value))

@@ -3,7 +3,7 @@
 Importable without torch, so that wrong options are reported at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class InspectConfig:
     """What `inspect` shows."""
 
     verify: bool = option(False, "read every file of PATH and compare its checksum")
+    parameters: bool = option(False, "also list name and shape of every parameter")
     nwordssrc: int | None = option(
         None, "size of the source vocabulary for --arch", minimum=0, maximum=100_000_000
     )
@@ -73,7 +74,7 @@ def inspect(options: Resolved, path: str | None) -> Iterator[str]:
         for name, size in verify(Path(path)).items():
             yield f"{name}: ok, {size:,} bytes"
     elif path is not None:
-        yield from _path(Path(path))
+        yield from _path(Path(path), config)
     else:
         yield from _architecture(options, config)
 
@@ -89,20 +90,20 @@ def _architecture(options: Resolved, config: InspectConfig) -> Iterator[str]:
     sizes = ModelSizes(config.nwordssrc + special, config.nwordstgt + special)
     yield f"architecture {entry.name}: {entry.description}"
     yield from _options(chosen)
-    yield from _parameters(entry.base, chosen, sizes)
+    yield from _parameters(entry.base, chosen, sizes, config.parameters)
 
 
-def _path(path: Path) -> Iterator[str]:
+def _path(path: Path, config: InspectConfig) -> Iterator[str]:
     if path.suffix == ".toml" and path.is_file():
         from s2st.scoring.ensemble_files import read_tree
 
-        yield from _tree(read_tree(path))
+        yield from _tree(read_tree(path), config)
     else:
         opened = steady(path, lambda place: _opened(place, path))
         if isinstance(opened, tuple):
             yield from _store(path, *opened)
         else:
-            yield from _checkpoint(path, opened)
+            yield from _checkpoint(path, opened, config)
 
 
 def _opened(place: Path, path: Path) -> "SavedModel | OpenStore":
@@ -118,12 +119,12 @@ def _opened(place: Path, path: Path) -> "SavedModel | OpenStore":
     return store, {name: store.split(name) for name in store.splits}
 
 
-def _checkpoint(path: Path, saved: "SavedModel") -> Iterator[str]:
+def _checkpoint(path: Path, saved: "SavedModel", config: InspectConfig) -> Iterator[str]:
     record = saved.record
     yield f"checkpoint {saved.place.resolve().name}: architecture {record.architecture}"
     yield from _options(record.config)
     yield from _sides(record)
-    yield from _parameters(record.architecture, record.config, record.sizes)
+    yield from _parameters(record.architecture, record.config, record.sizes, config.parameters)
     if record.plugins:
         yield f"plugins: {', '.join(record.plugins)}"
     try:
@@ -133,43 +134,60 @@ def _checkpoint(path: Path, saved: "SavedModel") -> Iterator[str]:
 
 
 def _sides(record: "ModelRecord") -> Iterator[str]:
+    languages = record.languages
+    if languages is not None:
+        yield f"language pairs: {_pairs(languages.pairs)}; decoders {languages.decoders}"
+        for side in languages.sides.values():
+            yield _side("language", side.tokenizer, side.vocabulary)
+        return
     yield _side("source", record.source_tokenizer, record.source_vocabulary)
     yield _side("target", record.target_tokenizer, record.target_vocabulary)
 
 
 def _side(name: str, spec: TokenizerSpec, vocabulary: Vocabulary) -> str:
-    special = len(SPECIALS)
+    special = vocabulary.first_word
     words = len(vocabulary) - special
     return f"{name} {spec.language}: {words:,} words + {special} special, tokenizer {spec.name}"
 
 
-def _tree(tree: "ModelTree") -> Iterator[str]:
+def _tree(tree: "ModelTree", config: InspectConfig) -> Iterator[str]:
     """Describe an ensemble file and everything that it leads to."""
-    config = tree.config
-    if config is None:
-        yield from _path(tree.path)
+    ensemble = tree.config
+    if ensemble is None:
+        yield from _path(tree.path, config)
         return
-    weights = config.weights or (1.0,) * len(config.members)
-    yield f"ensemble {tree.path}: {len(config.members)} members, mode {config.mode}"
+    weights = ensemble.weights or (1.0,) * len(ensemble.members)
+    yield f"ensemble {tree.path}: {len(ensemble.members)} members, mode {ensemble.mode}"
     for member, weight in zip(tree.members, weights, strict=False):
         yield ""
         yield f"member of weight {weight:g}:"
-        yield from _tree(member)
+        yield from _tree(member, config)
 
 
 def _store(path: Path, store: "Store", splits: Mapping[str, "ParallelCorpus"]) -> Iterator[str]:
-    languages = f"{store.source_language} to {store.target_language}"
+    languages = _pairs(store.pairs)
     if store.source_language == ABSENT:
         languages = f"{store.target_language} alone"
     yield f"store {path}: {languages}"
-    yield _side("source", store.source_tokenizer, store.source_vocabulary)
-    yield _side("target", store.target_tokenizer, store.target_vocabulary)
+    if store.several_pairs:
+        for language, vocabulary in store.vocabularies.items():
+            yield _side("language", store.tokenizers[language], vocabulary)
+    else:
+        yield _side("source", store.source_tokenizer, store.source_vocabulary)
+        yield _side("target", store.target_tokenizer, store.target_vocabulary)
     for name, corpus in splits.items():
         source, target = len(corpus.source.ids), len(corpus.target.ids)
         counts = f"{len(corpus):,} pairs, {source:,} source and {target:,} target tokens"
         if store.source_language == ABSENT:
             counts = f"{len(corpus):,} lines, {target:,} tokens"
         yield f"{name}: {counts}"
+        corpora = store.corpora(name)
+        if len(corpora) > 1:
+            yield f"  corpora: {', '.join(f'{n} ({size:,})' for n, size in corpora)}"
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{source} to {target}" for source, target in pairs)
 
 
 def _options(config: Any) -> Iterator[str]:
@@ -177,8 +195,8 @@ def _options(config: Any) -> Iterator[str]:
         yield f"  {name.replace('_', '-')} = {value}"
 
 
-def _parameters(architecture: str, config: Any, sizes: "ModelSizes") -> Iterator[str]:
-    """The parameters of each part, counted without allocating them."""
+def _parameters(architecture: str, config: Any, sizes: "ModelSizes", names: bool) -> Iterator[str]:
+    """The parameters of each part, counted without allocating them; with `names`, each of them."""
     from s2st.models.base import parameters_by_part
     from s2st.models.model_files import planned_model
 
@@ -192,6 +210,10 @@ def _parameters(architecture: str, config: Any, sizes: "ModelSizes") -> Iterator
     weights = sum(part[0] for part in parts.values())
     biases = sum(part[1] for part in parts.values())
     yield f"  {'total':<18} {weights:>13,}  + {biases:,}   ({weights / 1e6:.0f} M)"
+    if names:
+        yield "parameters (shape):"
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            yield f"  {name} ({', '.join(map(str, parameter.shape))})"
 
 
 def _history(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -203,6 +225,9 @@ def _history(summary: Mapping[str, Any]) -> Iterator[str]:
         for part in summary["mean_of"]:
             yield f"  {part['checkpoint']}, update {part['update']}, weight {part['weight']:g}"
         return
+    begin = summary.get("options", {}).get("finetune_from")
+    if begin:
+        yield f"fine-tuned from {begin}"
     decay = summary.get("options", {}).get("ema_decay")
     if decay:
         yield f"the weights are a moving average over updates, of decay {decay}"
@@ -211,6 +236,10 @@ def _history(summary: Mapping[str, Any]) -> Iterator[str]:
         line = f"  update {row['update']}, epoch {row['epoch']:.2f}"
         if "nll" in row:
             line += f": valid ppl {perplexity_text(row['nll'])}"
+            each = (f"{n} {perplexity_text(nll)}" for n, nll in row.get("corpora", {}).items())
+            line += f" ({', '.join(each)})" if row.get("corpora") else ""
+        for name, value in row.get("metrics", {}).items():
+            line += f", {name} {value:.2f}"
         line += f", train ppl {perplexity_text(row['train_nll'])}"
         if row["update"] == summary.get("best_update"):
             line += " (best)"

@@ -6,6 +6,7 @@ from typing import Any
 from s2st.criteria.registry import CRITERIA
 from s2st.errors import UsageError
 from s2st.jobs.training_recipes import RECIPES
+from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.option_fields import OptionSpec, option_specs, shown
 from s2st.options.registry import Registry, load_entry_point_plugins, load_plugin
@@ -25,6 +26,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "schedules": SCHEDULES,
     "tokenizers": TOKENIZERS,
     "tuners": TUNERS,
+    "metrics": METRICS,
 }
 RECIPE = "recipes"
 KINDS = (*REGISTRIES, RECIPE)
@@ -39,6 +41,7 @@ ALIASES = {
     "lr-scheduler": "schedules",
     "lr-schedulers": "schedules",
     "criterions": "criteria",
+    "best-checkpoint-metric": "metrics",
 }
 
 

@@ -144,7 +144,7 @@ def evaluate_system(
         name=name,
         bleu=_corpus_score(bleu, hypotheses, references),
         tokenized_bleu=tokenized_bleu(hypotheses, references, lowercase),
-        chrf=_corpus_score(_chrf_metric(), hypotheses, references),
+        chrf=_corpus_score(chrf_metric(), hypotheses, references),
         ter=_corpus_score(_ter_metric(), hypotheses, references) if with_ter else None,
     )
 
@@ -219,7 +219,7 @@ def compare_systems(
         _check_lines(name, hypotheses, references)
     from sacrebleu.significance import PairedTest
 
-    metrics: dict[str, Metric] = {"BLEU": bleu_metric(tokenize, lowercase), "CHRF": _chrf_metric()}
+    metrics: dict[str, Metric] = {"BLEU": bleu_metric(tokenize, lowercase), "CHRF": chrf_metric()}
     if with_ter:
         metrics["TER"] = _ter_metric()
     with _sacrebleu_seed(seed):
@@ -338,7 +338,8 @@ def sacrebleu_words(tokenize: str) -> Callable[[str], list[str]]:
     return lambda text: tokenizer(text.rstrip()).split()
 
 
-def _chrf_metric() -> "CHRF":
+def chrf_metric() -> "CHRF":
+    """Return sacreBLEU's chrF2."""
     from sacrebleu.metrics.chrf import CHRF
 
     return CHRF()

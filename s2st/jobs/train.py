@@ -9,33 +9,56 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import AUTO, BatchingConfig
+from s2st.data.corpus_mixing import MixingConfig
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
+from s2st.jobs import finetune
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
-from s2st.jobs.training_checks import check_memory, check_ranks
+from s2st.jobs.training_advice import better_choice
+from s2st.jobs.training_checks import check_decoders, check_ranks
+from s2st.jobs.training_data import (
+    as_model_reads,
+    log_mixture,
+    open_training,
+    open_validation,
+)
+from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
+from s2st.jobs.training_records import log_costs, open_records
+from s2st.jobs.training_result import TrainResult
 from s2st.jobs.training_resume_checks import (
+    METRIC_ROLE,
     check_identity,
     identity_options,
     keep_hashes_of_missing_files,
     log_changes,
 )
+from s2st.jobs.validation_decoding import plan_validation
+from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.option_fields import config_values, option_specs
-from s2st.options.registry import loaded_plugins
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.device import DeviceConfig, environment, setup_device
 from s2st.process.ranks import Ranks, RanksConfig, process_group, read_ranks
-from s2st.text.tokenizers import absent_side
-from s2st.text.vocabulary import Vocabulary
 from s2st.training.lr_schedules import SCHEDULES
 from s2st.training.observer import Observer
 from s2st.training.optimizers import OPTIMIZERS
-from s2st.training.options import DryRunConfig, EmbeddingsConfig, ParallelConfig, TrainerConfig
+from s2st.training.options import (
+    DryRunConfig,
+    EmbeddingsConfig,
+    FinetuneConfig,
+    LanguagesConfig,
+    ParallelConfig,
+    TrainerConfig,
+    ValidationConfig,
+)
+from s2st.training.training_limits import with_time_limit
 
 if TYPE_CHECKING:
     import torch
 
     from s2st.criteria.cross_entropy import Criterion
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.corpora import CorpusSet
+    from s2st.data.store import Store
     from s2st.jobs.training_dry_run import Rehearsal
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
@@ -43,14 +66,20 @@ if TYPE_CHECKING:
     from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.gradient_accumulation import Gradients
     from s2st.training.trainer import Trainer
+    from s2st.training.validation import BestMetric, ValidationDecoder
 
 log = logging.getLogger("s2st")
 
 TRAIN_SPEC = CommandSpec(
     fixed=(
         TrainerConfig,
+        ValidationConfig,
         BatchingConfig,
+        MixingConfig,
+        LanguagesConfig,
+        SubwordSamplingConfig,
         EmbeddingsConfig,
+        FinetuneConfig,
         DeviceConfig,
         ParallelConfig,
         RanksConfig,
@@ -61,29 +90,15 @@ TRAIN_SPEC = CommandSpec(
         Role("criterion", CRITERIA, "cross_entropy", "what training minimizes"),
         Role("optimizer", OPTIMIZERS, "adam", "how weights are updated"),
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),
+        Role(
+            METRIC_ROLE,
+            METRICS,
+            "perplexity",
+            "what decides which checkpoint is best, and patience",
+        ),
     ),
+    inherited=finetune.INHERITED,
 )
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a training ended.
-
-    Attributes:
-        update: updates done.
-        epochs: epochs completed.
-        best_nll: lowest validation loss in nats per token, None without validation.
-        best_update: update of the best checkpoint.
-        save_dir: the save folder.
-        reads_source: false for a language model.
-    """
-
-    update: int
-    epochs: int
-    best_nll: float | None
-    best_update: int
-    save_dir: str
-    reads_source: bool = True
 
 
 def run_training(
@@ -103,8 +118,10 @@ def run_training(
     from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.save_folder_lock import hold_folder
 
+    stop_signal = with_time_limit(stop_signal, options.config(TrainerConfig).max_time)
     job_ranks = read_ranks()
     check_ranks(job_ranks, options)
+    check_decoders(options)
     job = _open(data, options)  # before the lock: a refused job must not leave a save folder
     save_dir = Path(options.config(TrainerConfig).save_dir)
     with contextlib.ExitStack() as stack:
@@ -112,8 +129,13 @@ def run_training(
         stack.enter_context(process_group(job_ranks, job.device, seconds))
         held = stack.enter_context(hold_folder(save_dir)) if job_ranks.first else None
         folder = CheckpointFolder(save_dir, options.config(TrainerConfig).keep_last, held)
-        shown = observer if job_ranks.first else Observer()
-        return _train(job, options, job_ranks, shown, stop_signal, folder)
+        shown = Observer()
+        if held is not None:
+            tensorboard = options.config(TrainerConfig).tensorboard
+            shown = stack.enter_context(open_records(held, tensorboard, observer))
+        result = _train(job, options, job_ranks, shown, stop_signal, folder)
+        log.info("%s", result.describe())
+        return result
 
 
 def estimate_training(data: str, options: Resolved) -> list[str]:
@@ -167,85 +189,48 @@ class _Job:
     """The checked inputs of a training.
 
     Attributes:
-        config: options of the architecture, with all sizes.
+        record: the model, with all sizes.
+        base: the checkpoint of `--finetune-from`.
     """
 
     device: "torch.device"
     store: "Store"
-    training: "ParallelCorpus"
-    validation: "ParallelCorpus | None"
-    config: Any
+    training: "CorpusSet"
+    validation: "CorpusSet | None"
+    record: "ModelRecord"
+    base: finetune.BaseModel | None
     identity: "RunIdentity"
+    best_metric: "BestMetric"
+    decoder: "ValidationDecoder | None"
 
 
 def _open(data: str, options: Resolved) -> _Job:
     from s2st.data.store import Store
     from s2st.training.checkpoint import RunIdentity
     from s2st.training.pretrained_embeddings import check_files, with_vector_size
+    from s2st.training.tensorboard_events import require_tensorboard
 
     device = setup_device(options.config(DeviceConfig))
     store = Store(data)
     store.verify()  # only here: resuming compares nothing but the store's hash
     arch = options.configs["arch"]
-    training = _as_read(store.split("train"), arch)
-    validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
-    if validation is None:
-        log.warning(
-            "%s has no valid split: no early stopping, and checkpoint_best is the last", data
-        )
+    training = open_training(store, options)
+    validation = open_validation(store, arch)
     check_files(options.config(EmbeddingsConfig))
+    if options.config(TrainerConfig).tensorboard:
+        require_tensorboard()
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
-    config = with_default_sizes(config, len(training.target.ids))
-    _check_model(options, config, store, device)
-    mathematics, other = identity_options(options, config)
+    config = with_default_sizes(config, sum(len(part.target.ids) for part in training.parts))
+    base = finetune.read_base(options)
+    record = model_record(options, config, store, base)
+    check_model(options, record, base, device)
+    mathematics, other = identity_options(options, record.config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
-    return _Job(device, store, training, validation, config, identity)
-
-
-def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
-    """Return a split as the architecture reads it: without source, or with reversed targets."""
-    if not getattr(arch, "reads_source", True):
-        corpus = corpus.with_absent_source()
-    return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
-
-
-def _check_model(options: Resolved, config: Any, store: "Store", device: "torch.device") -> None:
-    """Refuse incompatible components before memory is allocated, by a model without memory."""
-    from s2st.models.model_files import planned_model
-
-    name = options.entries["arch"].base
-    model = planned_model(name, config, _record(name, config, store).sizes)
-    check_memory(model, device)
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
-    criterion.check(model)
-    split = options.config(ParallelConfig)
-    if split.split:
-        from s2st.training.pipeline_parallel import check_division
-
-        stages = split.pipeline_stages
-        check_division(model, criterion, stages, stages * split.vocabulary_parts)
-
-
-def _record(name: str, config: Any, store: "Store") -> "ModelRecord":
-    """Return the record of a model for the store's vocabularies.
-
-    Raises:
-        UsageError: the sides are to share embeddings, but their vocabularies differ.
-    """
-    from s2st.models.model_files import ModelRecord
-
-    words, tokenizer = store.source_vocabulary, store.source_tokenizer
-    if not getattr(config, "reads_source", True):
-        words, tokenizer = Vocabulary([], []), absent_side()
-    elif getattr(config, "tie_embeddings", "none") == "all" and words != store.target_vocabulary:
-        raise UsageError(
-            f"--tie-embeddings all: {store.folder} has separate vocabularies; run `s2st preprocess "
-            "--joined-dictionary`"
-        )
-    return ModelRecord(
-        name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
-        loaded_plugins(),
-    )  # fmt: skip
+    training = as_model_reads(training, store, record)
+    if validation is not None:
+        validation = as_model_reads(validation, store, record)
+    metrics = plan_validation(options, store, record, device)
+    return _Job(device, store, training, validation, record, base, identity, *metrics)
 
 
 def _train(
@@ -263,7 +248,13 @@ def _train(
         options = _with_measured_tokens(job, options, ranks, stop_signal)
         identity = _with_choices(identity, options)
     model = _build_model(job, options, ranks, fresh=resumed is None)
-    _log_start(str(job.store.folder), options, job.config, model)
+    if resumed is None and ranks.first and job.base is not None:
+        finetune.log_base(job.base, job.record)
+    _log_start(str(job.store.folder), options, job.record.config, model)
+    log_mixture(job.training)
+    advice = better_choice(options.entries["arch"].base, job.store, len(job.training))
+    if advice is not None and resumed is None and job.base is None:
+        log.info("%s", advice)
     job = replace(job, identity=identity)
     trainer = _build_trainer(model, job, options, ranks, observer, stop_signal, folder)
     trainer.restore(resumed)
@@ -272,10 +263,13 @@ def _train(
         log_changes(resumed.identity, identity)
     before = trainer.state.update
     state = trainer.train()
-    _log_costs(trainer, state.update - before, ranks)
+    log_costs(trainer, state.update - before, ranks)
+    value = state.best_value
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update,
-        options.config(TrainerConfig).save_dir, getattr(job.config, "reads_source", True),
+        options.config(TrainerConfig).save_dir, getattr(job.record.config, "reads_source", True),
+        trainer.ended, trainer.stopped_early,
+        None if value is None else (trainer.parts.best_metric.name, value),
     )  # fmt: skip
 
 
@@ -289,10 +283,11 @@ def _build_model(job: _Job, options: Resolved, ranks: Ranks, fresh: bool) -> "Se
 
     from s2st.models.model_files import build_model
 
-    name = options.entries["arch"].base
+    record = job.record
     torch.manual_seed(options.config(TrainerConfig).seed)
-    model = build_model(name, job.config, _record(name, job.config, job.store).sizes)
-    _set_embeddings(model, job, options, ranks, fresh)
+    model = build_model(record.architecture, record.config, record.sizes)
+    set_weights(model, record, job.base, options, ranks, job.device, fresh)
+    set_embeddings(model, record, options, ranks, fresh)
     return model
 
 
@@ -300,12 +295,13 @@ def _build_trainer(
     model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, observer: Observer,
     stop_signal: Callable[[], int], folder: "CheckpointFolder",
 ) -> "Trainer":  # fmt: skip
-    from s2st.training.trainer import Trainer, TrainingParts
+    from s2st.training.trainer import Trainer
+    from s2st.training.training_parts import TrainingParts
 
     criterion = options.entries["criterion"].build(options.configs["criterion"])
     gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
     parts = TrainingParts(
-        record=_record(options.entries["arch"].base, job.config, job.store),
+        record=job.record,
         model=model,
         criterion=criterion,
         optimizer=optimizer,
@@ -313,41 +309,13 @@ def _build_trainer(
         training=job.training,
         validation=job.validation,
         identity=job.identity,
+        decoder=job.decoder,
+        best_metric=job.best_metric,
     )
     return Trainer(
         parts, options.config(TrainerConfig), options.config(BatchingConfig), gradients, observer,
         stop_signal, folder,
     )  # fmt: skip
-
-
-def _log_costs(trainer: "Trainer", updates: int, ranks: Ranks) -> None:
-    """Log the time of saving and the bytes that each rank sent per update."""
-    share = trainer.seconds_saving / max(1e-9, trainer.seconds)
-    log.info(
-        "saving took %.1f s of %.0f s (%.1f %%)",
-        trainer.seconds_saving, trainer.seconds, 100 * share,
-    )  # fmt: skip
-    sent = trainer.gradients.bytes_exchanged // max(1, updates)
-    if updates and sent:
-        log.info("each of %d processes sent %s bytes per update", ranks.size, f"{sent:,}")
-
-
-def _set_embeddings(
-    model: "Seq2SeqModel", job: _Job, options: Resolved, ranks: Ranks, fresh: bool
-) -> None:
-    """Freeze tables, and set initial embeddings from files of word vectors.
-
-    Only rank 0 reads the files, since the others receive its weights. With pipeline stages every
-    rank reads them.
-    """
-    from s2st.training.pretrained_embeddings import begin_with_vectors, freeze_tables
-
-    files = options.config(EmbeddingsConfig)
-    freeze_tables(model, files)
-    if files.paths() and fresh and (ranks.first or options.config(ParallelConfig).split):
-        store = job.store
-        sides = {"source": store.source_vocabulary, "target": store.target_vocabulary}
-        begin_with_vectors(model, sides, files, job.config)
 
 
 def _gradients(
@@ -399,6 +367,8 @@ def _gradients(
 
 
 def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
+    from s2st.training.frozen_parameters import log_frozen
+
     parameters = sum(parameter.numel() for parameter in model.parameters())
     defaults = {spec.name: spec.default for spec in option_specs(type(config))}
     values = config_values(config).items()
@@ -407,4 +377,5 @@ def _log_start(data: str, options: Resolved, config: Any, model: Any) -> None:
     log.info("data %s; save-dir %s", data, options.config(TrainerConfig).save_dir)
     log.info("architecture %s (%s)", options.entries["arch"].name, sizes)
     log.info("%s parameters", f"{parameters:,}")
+    log_frozen(model, options.config(FinetuneConfig).freeze)
     log.info("ppl: perplexity per target token, including the end of each sentence")

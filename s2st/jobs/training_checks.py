@@ -3,10 +3,16 @@
 from typing import TYPE_CHECKING
 
 from s2st.errors import OutOfMemoryError, UsageError
+from s2st.models.languages import PER_LANGUAGE
 from s2st.options.resolution import Resolved
 from s2st.process.device import memory_limit
 from s2st.process.ranks import Ranks
-from s2st.training.options import ParallelConfig, TrainerConfig
+from s2st.training.options import (
+    EmbeddingsConfig,
+    LanguagesConfig,
+    ParallelConfig,
+    TrainerConfig,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +48,26 @@ def check_ranks(ranks: Ranks, options: Resolved) -> None:
         )
 
 
+def check_decoders(options: Resolved) -> None:
+    """Raise UsageError for options that a model with several decoders cannot have."""
+    if options.config(LanguagesConfig).decoders != PER_LANGUAGE:
+        return
+    split, files = options.config(ParallelConfig), options.config(EmbeddingsConfig)
+    refused = {
+        "--shard-parameters": split.shard_parameters,
+        "--pipeline-stages": split.pipeline_stages > 1,
+        "--vocabulary-parts": split.vocabulary_parts > 1,
+        "--target-embeddings": files.target_embeddings is not None,
+    }
+    for flag, given in refused.items():
+        if given:
+            raise UsageError(f"{flag} cannot be combined with --decoders per-language")
+
+
 def check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:
     """Raise OutOfMemoryError if weights and gradients do not fit into the memory.
+
+    A frozen parameter has no gradient, and that of an embedding table may be sparse.
 
     Without this check the allocation may succeed, and the kernel kills the process later.
     """
@@ -51,9 +75,12 @@ def check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:
 
     tables = [part.weight for part in model.modules() if isinstance(part, nn.Embedding)]
     weights = sum(item.numel() * item.element_size() for item in model.parameters())
-    sparse = sum(item.numel() * item.element_size() for item in tables)
+    dense = {id(item): item for item in model.parameters() if item.requires_grad}
+    for table in tables:
+        dense.pop(id(table), None)
+    gradients = sum(item.numel() * item.element_size() for item in dense.values())
     # on a GPU, gradients are not in this process' memory
-    needed, limit = 2 * weights - sparse if device.type == "cpu" else weights, memory_limit()
+    needed, limit = weights + gradients if device.type == "cpu" else weights, memory_limit()
     if needed > limit:
         count = sum(item.numel() for item in model.parameters())
         raise OutOfMemoryError(

@@ -9,7 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
+from s2st.data.batch_loader import TrainingLoader
+from s2st.data.batch_planner import BatchingConfig, Indices
+from s2st.data.corpora import corpus_set
 from s2st.errors import InterruptedBySignalError, OutOfMemoryError
 from s2st.process.memory_use import MemoryUse
 from s2st.process.ranks import Ranks, largest_over_ranks
@@ -47,8 +49,7 @@ class Rehearsal:
         self.device = trainer.gradients.device
         self._ranks = ranks
         self._copies = ranks.size if shares_batches else 1
-        corpus = trainer.parts.training
-        self._lengths = corpus.source.lengths(), corpus.target.lengths()
+        self._lengths = corpus_set(trainer.parts.training).lengths()
         self._longer = np.maximum(*self._lengths)
         self._memory = MemoryUse(self.device, ranks.local_size)
         self.available = -largest_over_ranks([-self._memory.available()], self.device)[0]
@@ -81,7 +82,6 @@ class Rehearsal:
         longest, pairs = int(self._longer.max(initial=0)), len(self._longer)
         batching = replace(self.trainer.batching, batch_size=batch_size)
         largest = largest_batch(batching, longest, pairs)
-        self._memory.reset_peak()
         return find_token_limit(
             partial(self._peak_with, batching), self._base(), self.available,
             max(FIRST_TOKENS, longest + 1), min(largest, ceiling or largest), MAX_SECONDS,
@@ -149,8 +149,10 @@ class Rehearsal:
             ends.append((config.max_epoch * epoch, f"--max-epoch {config.max_epoch:g}"))
         if config.max_update is not None:
             ends.append((config.max_update / updates * epoch, f"--max-update {config.max_update}"))
+        if config.max_time is not None:
+            ends.append((3600 * config.max_time, f"--max-time {config.max_time:g}"))
         if not ends:
-            return "no --max-epoch or --max-update ends the training"
+            return "no --max-epoch, --max-update or --max-time ends the training"
         seconds, end = min(ends)
         early = "; --patience may end it earlier" if config.patience is not None else ""
         return f"{_hours(seconds)} for {end}, without validation and saving{early}"
@@ -159,18 +161,22 @@ class Rehearsal:
         return tokens_for_updates(self._longer, self.trainer.config.update_freq or 1)
 
     def _plan(self, batching: BatchingConfig, batches_per_update: int) -> list[Indices]:
-        return plan_batches(
-            *self._lengths, batching, self.trainer.config.seed, 0, batches_per_update
+        trainer = self.trainer
+        loader = TrainingLoader(
+            trainer.parts.training, batching, trainer.config.seed, batches_per_update
         )
+        return loader.plan(0)
 
     def _base(self) -> int:
         """Train on the shortest pair; return the peak in bytes."""
+        self._memory.reset_peak()
         self._update([np.argsort(self._longer)[:1]] * self._copies)
         return largest_over_ranks([self._memory.peak()], self.device)[0]
 
     def _peak_with(self, batching: BatchingConfig, max_tokens: int) -> int:
         """Train on the heaviest batches for a limit of tokens; return the peak in bytes."""
         batching = replace(batching, max_tokens=max_tokens)
+        self._memory.reset_peak()
         try:
             for batch in heaviest(self._plan(batching, 1), *self._lengths):
                 self._update([batch] * self._copies)

@@ -4,22 +4,33 @@ A checkpoint of an older version lacks newer options. They count as having had t
 """
 
 import logging
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
+from s2st.data.corpus_mixing import MixingConfig
+from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
 from s2st.process.device import DeviceConfig
 from s2st.process.ranks import read_ranks
-from s2st.training.options import EmbeddingsConfig, TrainerConfig
+from s2st.training.options import (
+    EmbeddingsConfig,
+    FinetuneConfig,
+    LanguagesConfig,
+    TrainerConfig,
+    ValidationConfig,
+)
+from s2st.training.validation import PERPLEXITY
 
 if TYPE_CHECKING:
     from s2st.training.checkpoint import RunIdentity
 
 log = logging.getLogger("s2st")
-ROLES = ("arch", "criterion", "optimizer", "lr_scheduler")
+METRIC_ROLE = "best_checkpoint_metric"
+ROLES = ("arch", "criterion", "optimizer", "lr_scheduler", METRIC_ROLE)
 TRAINER = ("update_freq", "clip_norm", "normalization", "seed", "ema_decay")
 
 
@@ -37,6 +48,10 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     for role in ROLES[1:]:
         values.update(config_values(options.configs[role]))
     values.update(config_values(options.config(BatchingConfig)))
+    values.update(config_values(options.config(MixingConfig)))
+    values.update(config_values(options.config(LanguagesConfig)))
+    sampling = options.config(SubwordSamplingConfig)
+    values.update(config_values(sampling if sampling.subword_sampling else SubwordSamplingConfig()))
     trainer = config_values(options.config(TrainerConfig))
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in TRAINER})
@@ -44,8 +59,18 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     files = options.config(EmbeddingsConfig)
     if read_ranks().first:
         values |= file_hashes(files)
-    chosen = {k: v for k, v in config_values(files).items() if v is True}
-    return {**values, **chosen}, {**trainer, **device}
+    validation = config_values(options.config(ValidationConfig))
+    if options.entries[METRIC_ROLE].base != PERPLEXITY:  # the metric depends on the beam
+        values["validate_beam"] = validation.pop("validate_beam")
+    chosen: dict[str, Any] = {k: v for k, v in config_values(files).items() if v is True}
+    begin = options.config(FinetuneConfig)
+    if begin.finetune_from is not None:
+        chosen["finetune_from"] = os.path.normpath(begin.finetune_from)
+    if begin.freeze:
+        chosen["freeze"] = sorted(set(begin.freeze))
+    if begin.extend_vocabulary:
+        trainer["extend_vocabulary"] = True
+    return {**values, **chosen}, {**trainer, **validation, **device}
 
 
 def keep_hashes_of_missing_files(
@@ -68,8 +93,12 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     Raises:
         UsageError: they differ; the message names the options.
     """
-    configs = [*(options.configs[role] for role in ROLES), options.config(TrainerConfig)]
+    records = (
+        TrainerConfig, FinetuneConfig, MixingConfig, LanguagesConfig, SubwordSamplingConfig
+    )  # fmt: skip
+    configs = [*(options.configs[role] for role in ROLES), *map(options.config, records)]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
+    defaults[METRIC_ROLE] = PERPLEXITY
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
     before = {**{name: plain.get(name) for name in new.options}, **old.options}
     changed = [
@@ -80,11 +109,15 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     if changed:
         raise UsageError(
             f"{path} was trained with other options ({'; '.join(changed)}); "
-            "give the same options, or another --save-dir"
+            f"give the same options, or another --save-dir; with --finetune-from {path}, a new run "
+            "begins with these weights"
         )
     if old.data != new.data:
         message = "was trained on other data (the store's checksum differs)"
-        raise UsageError(f"{path} {message}; give the same store, or another --save-dir")
+        raise UsageError(
+            f"{path} {message}; give the same store, or another --save-dir; with --finetune-from "
+            f"{path}, a new run begins with these weights"
+        )
 
 
 def log_changes(old: "RunIdentity", new: "RunIdentity") -> None:

@@ -33,6 +33,7 @@ MAX_BYTES = 1 << 16  # largest option file
 MAX_DOTS = 2000  # in an option file: parsing a key a.b.c takes quadratic time and memory
 MAX_INTEGER = (1 << 63) - 1  # largest integer of torch, numpy and itertools
 MAX_WEIGHT = 1e9  # weight of a model in an ensemble or a mean
+NONE = "none"  # no value, where a user writes one: `patience = "none"`
 EMPTY = "leave the option out, or give it a value"
 
 
@@ -114,6 +115,11 @@ class OptionSpec:
     def flag(self) -> str:
         """The long command-line flag."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def can_be_none(self) -> bool:
+        """Whether the user can write "none" for no value."""
+        return self.optional and not self.repeated and self.kind is not str
 
     @property
     def numeric(self) -> bool:
@@ -203,6 +209,8 @@ def make_config(config_type: type[C], values: Mapping[str, Any], where: str) -> 
 
 def check_value(spec: OptionSpec, value: Any, where: str) -> Any:
     """Return the value in the option's type; raise ConfigError if it does not fit."""
+    if spec.can_be_none and value == NONE:
+        return None
     if value is None:
         if spec.optional:
             return None

@@ -4,7 +4,7 @@ A command has fixed config records and roles (architecture, criterion, search, .
 registry fills each role. The options of all of them share one flat name space.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,14 +36,6 @@ class Role:
 
 
 @dataclass(frozen=True)
-class CommandSpec:
-    """Config dataclasses and roles that define a command's options."""
-
-    fixed: tuple[type, ...]
-    roles: tuple[Role, ...] = ()
-
-
-@dataclass(frozen=True)
 class OptionSource:
     """Option values from one source: a recipe, an option file or the command line.
 
@@ -56,6 +48,30 @@ class OptionSource:
     where: str
     values: Mapping[str, Any]
     lenient: bool = False
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Option values that come from a file which other options name, such as a checkpoint.
+
+    They override defaults. A preset that the user names, and every given option, override them.
+
+    Attributes:
+        options: names of the options that `read` needs.
+        read: returns the values, given those of `options` that the user gave; None for none.
+    """
+
+    options: tuple[str, ...]
+    read: Callable[[Mapping[str, Any]], OptionSource | None]
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """Config dataclasses and roles that define a command's options."""
+
+    fixed: tuple[type, ...]
+    roles: tuple[Role, ...] = ()
+    inherited: Inherited | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,26 @@ class Resolved:
 
 def select(spec: CommandSpec, sources: Sequence[OptionSource]) -> dict[str, Entry[Any]]:
     """Return the entry that the user chose for each role; raise UsageError for unknown names."""
+    return _chosen(spec, _with_inherited(spec, sources))
+
+
+def _with_inherited(spec: CommandSpec, sources: Sequence[OptionSource]) -> Sequence[OptionSource]:
+    """Return the sources, preceded by the inherited values."""
+    if spec.inherited is None:
+        return sources
+    given = {name: value for source in sources for name, value in source.values.items()}
+    found = spec.inherited.read({n: given[n] for n in spec.inherited.options if n in given})
+    if found is None:
+        return sources
+    values = dict(found.values)
+    for role in spec.roles:  # a preset that the user names overrides what is inherited
+        if isinstance(given.get(role.name), str):
+            for name in role.registry.get(given[role.name]).overrides:
+                values.pop(name, None)
+    return [OptionSource(found.where, values, lenient=True), *sources]
+
+
+def _chosen(spec: CommandSpec, sources: Sequence[OptionSource]) -> dict[str, Entry[Any]]:
     entries = {}
     for role in spec.roles:
         name: Any = role.default
@@ -98,7 +134,8 @@ def resolve(spec: CommandSpec, sources: Sequence[OptionSource]) -> Resolved:
         ConfigError: an unknown option or a bad value; the message names its source.
         UsageError: an unknown component name, or options that contradict each other.
     """
-    entries = select(spec, sources)
+    sources = _with_inherited(spec, sources)
+    entries = _chosen(spec, sources)
     types = [*spec.fixed, *(entry.config_type for entry in entries.values())]
     known = {option.name for config_type in types for option in option_specs(config_type)}
     known |= {role.name for role in spec.roles}

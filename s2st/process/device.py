@@ -128,6 +128,20 @@ def memory_limit() -> int:
     return min(limits)
 
 
+def peak_memory(device: "torch.device") -> int | None:
+    """Return the most bytes of memory in use so far: of tensors on a GPU, else of the process."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 @contextlib.contextmanager
 def out_of_memory_errors(subject: str) -> Iterator[None]:
     """Turn an error caused by lack of memory into an OutOfMemoryError.

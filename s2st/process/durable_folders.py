@@ -26,7 +26,8 @@ from s2st.process.durable_files import (
 # files in the folders that s2st writes, relative to the folder; spool and provisional are temporary
 _S2ST_FILES = re.compile(
     r"manifest\.json|weights\.safetensors|training/(state\.json|optimizer\.safetensors)"
-    r"|dict\.[^/]+\.txt|sentencepiece\.[^/]+\.model|[^/]+\.npy|spool\.tsv"
+    r"|(dict|valid[0-9]*)\.[^/]+\.txt|sentencepiece\.[^/]+\.model|[^/]+\.npy|spool\.tsv"
+    r"|subword-nmt\.[^/]+\.codes|tokenizer\.[^/]+\.json"
 )
 
 

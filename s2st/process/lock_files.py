@@ -13,6 +13,7 @@ from pathlib import Path
 
 from s2st.errors import OutputError
 from s2st.process import durable_files
+from s2st.process.durable_files import final_path
 
 describe = durable_files.describe
 MAX_HEAD = 1 << 16  # bytes at the start of a file that identify it
@@ -56,7 +57,7 @@ class AuxiliaryFile:
         with contextlib.suppress(FileNotFoundError):
             kind = durable_files.describe(self.path)
             if kind:
-                raise OutputError(f"{self.path}: this is {kind}; {self._refusal}")
+                raise OutputError(f"{final_path(self.path)}: this is {kind}; {self._refusal}")
 
     def _open(self) -> int:
         # Windows lacks these flags; there the check before opening has to be enough
@@ -72,7 +73,7 @@ class AuxiliaryFile:
             if head and (content is None or not content.match(head)):
                 kind = "a file that s2st did not write"
         if kind:
-            raise OutputError(f"{self.path}: this is {kind}; {self._refusal}")
+            raise OutputError(f"{final_path(self.path)}: this is {kind}; {self._refusal}")
 
     def lock(self) -> bool:
         """Lock the file until it is closed; return False if another process holds the lock.

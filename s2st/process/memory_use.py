@@ -5,6 +5,7 @@ Functions import torch themselves, because `--help` must not import it.
 """
 
 import contextlib
+import ctypes
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,16 @@ class MemoryUse:
         self._sharers = sharers
 
     def reset_peak(self) -> None:
-        """Forget earlier peaks, where the system allows it."""
+        """Free unused memory and forget earlier peaks, where the system allows it."""
         if self._device.type == "cuda":
             import torch
 
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self._device)
             return
+        # glibc keeps freed memory (`keep_freed_pages`), which would hide the growth of a batch
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
         with contextlib.suppress(OSError), open(REFERENCES, "w", encoding="ascii") as stream:
             stream.write(RESET_PEAK)
 

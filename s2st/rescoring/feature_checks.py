@@ -4,7 +4,6 @@ As in Moses, a feature whose name contains "_" is sparse: a hypothesis may lack 
 then 0. All other features are dense: each hypothesis has them, with the same number of values.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +20,7 @@ from s2st.rescoring.feature_weights import (
     competes,
     is_ours,
 )
-from s2st.text.line_files import read_lines
-from s2st.text.nbest_lists import NBestEntry, read_nbest
+from s2st.text.nbest_lists import NBestEntry
 
 # Moses adds this untuned feature to the total, but never writes it into lists
 _NEVER_IN_LISTS = re.compile(r"UnknownWordPenalty\d*")
@@ -186,15 +184,12 @@ class FeatureGuard:
             self._place = self._layout.place
         self._checked: tuple[tuple[str, int], ...] | None = None  # the last shape that passed
 
-    def check_start(self, path: str, encoding_errors: str) -> None:
-        """Check the first list of another file before scoring, if the file can be read twice.
+    def check_start(self, lists: Iterable[list[NBestEntry]], path: str) -> None:
+        """Check the first list of another file before scoring.
 
         Raises:
             InputMissingError, DataError: the file is missing, empty, or has other features.
         """
-        if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
-            return
-        lists = read_nbest(read_lines(path, encoding_errors), path)
         if next(self.watch(lists, path), None) is None:
             raise DataError("no lists", path)
 

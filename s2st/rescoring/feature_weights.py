@@ -23,6 +23,9 @@ MODEL = "S2ST"  # with a number: log-probability under a model; prefix of all na
 CHANNEL = "S2STChannel"  # with a number: log-probability of the source under a channel model
 LENGTH = "S2STLength"  # number of words of the hypothesis
 CONSENSUS = "S2STConsensus"  # BLEU or chrF against the other hypotheses of the list
+SYSTEM = "System"  # with a number: prefix of the features of a system in merged lists
+TOTAL = "Total"  # after the prefix: the total of the system
+HAS = "Has"  # after the prefix: whether the system has the hypothesis
 COMPUTED = (LENGTH, CONSENSUS)  # never taken from lists
 # more than tuning gives to features of the smallest spread; sums stay finite
 RANGE = Range(-1e30, 1e30)
@@ -30,6 +33,7 @@ _COMMENT = re.compile(r"(^|[ \t])#.*", re.DOTALL)
 Features = tuple[tuple[str, tuple[float, ...]], ...]
 
 
+_OF_SYSTEM = re.compile(f"{SYSTEM}[0-9]+({TOTAL}|{HAS})")
 _OURS = re.compile(f"{BASELINE}|{LENGTH}|{CONSENSUS}|(?:{MODEL}|{CHANNEL})[0-9]+")
 
 
@@ -42,9 +46,13 @@ def competes(name: str, own_features: bool) -> bool:
     """Whether tuning gives a feature a weight.
 
     It does for the features of s2st, and either for the baseline's total or, with `own_features`,
-    for the baseline's own features.
+    for the baseline's own features. In merged lists, the same holds for the systems' totals and own
+    features; whether a system has a hypothesis always has a weight.
     """
-    return name.startswith(MODEL) or (name == BASELINE) != own_features
+    of_system = _OF_SYSTEM.fullmatch(name)
+    if name.startswith(MODEL) or (of_system is not None and of_system[1] == HAS):
+        return True
+    return (name == BASELINE or of_system is not None) != own_features
 
 
 @dataclass(frozen=True)

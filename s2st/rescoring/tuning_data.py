@@ -96,7 +96,7 @@ class Collection:
         baseline_columns = [
             i
             for i, c in enumerate(self.columns)
-            if not c.name.startswith(MODEL) and c.name != BASELINE
+            if not c.name.startswith(MODEL) and competes(c.name, own_features=True)
         ]
         total = [i for i, c in enumerate(self.columns) if c.name == BASELINE]
         wanted = [*baseline_columns, total[0]]

@@ -17,6 +17,7 @@ GIVE_MODEL = (
     "to `s2st preprocess` with --tokenizer sentencepiece as --source-sentencepiece or "
     "--target-sentencepiece, which includes the vocabulary"
 )
+GIVE_JSON = "to `s2st preprocess` with --tokenizer huggingface as --tokenizer-json"
 REWRITE = "write its words as `token count` lines, most frequent first"
 
 
@@ -50,6 +51,8 @@ def probable_kind(path: str | Path) -> str | None:
         return None
     if head.startswith(b"\n") and b"<unk>" in head[:64]:
         return f"a SentencePiece model: give it {GIVE_MODEL}"
+    if head.lstrip().startswith(b"{") and b'"added_tokens"' in head:  # one long line, or many
+        return f"a tokenizer.json of Hugging Face: give it {GIVE_JSON}"
     lines = head.decode("utf-8", "replace").split("\n")
     complete = lines if len(head) < HEAD_BYTES else lines[:-1]
     first = [line.removesuffix("\r") for line in complete if line.strip()][:HEAD_LINES]
@@ -111,6 +114,11 @@ KINDS = (
         "an n-gram model (ARPA)",
         lambda lines: "\\data\\" in lines,
         "give it as --checkpoint, or give the dictionary of its training text",
+    ),
+    Kind(
+        "a codes file of subword-nmt",
+        lambda lines: lines[0].startswith("#version:"),
+        "give it to `s2st preprocess` with --tokenizer subword-nmt as --bpe-codes",
     ),
     Kind("a JSON vocabulary", lambda lines: _opens_json(lines[0]), REWRITE),
     Kind("a Marian vocabulary", is_numbered, REWRITE),

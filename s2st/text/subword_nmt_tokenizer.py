@@ -8,13 +8,15 @@ these three.
 import contextlib
 import io
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from s2st.errors import ConfigError, DataError
 from s2st.text.line_files import split_words
 from s2st.text.tokenizers import (
     MosesConfig,
+    SampledTokenizer,
     SubwordNmtConfig,
     Tokenizer,
     TokenizerSpec,
@@ -23,13 +25,14 @@ from s2st.text.tokenizers import (
 
 log = logging.getLogger("s2st")
 MARK = "@@"  # at the end of a token that its word continues
+END = "</w>"  # at the end of the last symbol of a word, in codes
 VERSION_MARK = "#version:"
 VERSIONS = ("0.1", "0.2")  # of the codes that subword-nmt reads
 LONGEST = 1000  # longer words are cut, since the package needs quadratic time
 CACHED_WORDS = 1_000_000
 
 
-class SubwordNmtTokenizer(Tokenizer):
+class SubwordNmtTokenizer(SampledTokenizer):
     """Splits words into subwords; `@@` at a token's end says that the word goes on.
 
     Text in which a word ends with `@@` loses this mark, as with subword-nmt itself.
@@ -66,6 +69,54 @@ class SubwordNmtTokenizer(Tokenizer):
     def remarks(self) -> list[str]:
         """Return the warnings of the Moses tokenizer, if it is used."""
         return [] if self._moses is None else self._moses.remarks()
+
+    def further_tokens(self, tokens: Iterable[str]) -> list[str]:
+        """Return both forms of each character, and what merges make of these characters.
+
+        BPE-dropout and rare words consist of these.
+        """
+        characters = sorted(set().union(*(token.removesuffix(MARK) for token in tokens)))
+        symbols = ["".join(pair) for pair in self._bpe.bpe_codes]
+        merged = [
+            symbol.removesuffix(END) if symbol.endswith(END) else symbol + MARK
+            for symbol in symbols
+            if set(symbol.removesuffix(END)).issubset(characters)
+        ]
+        forms = [form for c in characters for form in (c, c + MARK)]
+        return [token for token in dict.fromkeys([*forms, *merged]) if token]
+
+    # subword regularization
+
+    def can_resample(self) -> bool:
+        """Return True."""
+        return True
+
+    def resample(
+        self,
+        tokens: Sequence[str],
+        known: Callable[[str], bool],
+        seed: int,
+        unigram_alpha: float,
+        bpe_dropout: float,
+    ) -> list[str]:
+        """Return subwords of BPE-dropout.
+
+        A word stays as it is if its tokens are not its BPE, or if its draw is not known.
+        """
+        drawn: list[str] = []
+        state = random.getstate()
+        random.seed(seed)  # the package draws from Python's own generator
+        try:
+            for group in _groups(tokens):
+                word = _joined(group)
+                if word and _segment(self._bpe, [word]) == group:
+                    other = _segment(self._drawing, [word], bpe_dropout)
+                    self._drawing.cache.clear()  # the package keeps draws there
+                    group = other if all(map(known, other)) else group
+                drawn += group
+        finally:
+            random.setstate(state)
+        return drawn
 
 
 def _segment(bpe: Any, words: Sequence[str], dropout: float = 0.0) -> list[str]:

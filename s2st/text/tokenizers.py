@@ -7,7 +7,7 @@ trained tokenizer (SentencePiece, subword-nmt, Hugging Face) is stored in the sa
 import importlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,46 @@ class Tokenizer(ABC):
         """Return all tokens of a trained tokenizer; None if the text determines the tokens."""
         return None
 
+    def further_tokens(self, tokens: Iterable[str]) -> list[str]:
+        """Return tokens of which other texts of these tokens' characters can consist.
+
+        The vocabulary has these tokens too. Tokenizers with `pieces` need none.
+
+        Args:
+            tokens: all tokens of a training text.
+        """
+        return []
+
     def remarks(self) -> list[str]:
         """Return warnings for the user about this tokenizer and its language, one line each."""
         return []
+
+
+class SampledTokenizer(Tokenizer):
+    """A tokenizer that can draw other segmentations of a text, for subword regularization."""
+
+    @abstractmethod
+    def can_resample(self) -> bool:
+        """Return whether this tokenizer's model has other segmentations."""
+
+    @abstractmethod
+    def resample(
+        self,
+        tokens: Sequence[str],
+        known: Callable[[str], bool],
+        seed: int,
+        unigram_alpha: float,
+        bpe_dropout: float,
+    ) -> list[str]:
+        """Return another segmentation of the text of tokens, a function of the arguments.
+
+        Args:
+            tokens: a segmentation; `<unk>` stands for an unknown token.
+            known: whether the vocabulary has a token, as a draw should.
+            seed: seed of the draw, below 2**31.
+            unigram_alpha: exponent of the probabilities of a unigram model's segmentations.
+            bpe_dropout: probability that a merge of BPE is left out.
+        """
 
 
 @dataclass(frozen=True)

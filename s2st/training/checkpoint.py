@@ -50,6 +50,9 @@ class TrainingState:
     divergences: int = 0  # number of divergences that were skipped or restored
     rate_scale: float = 1.0  # each restore halves it
     schedule: dict[str, float] = field(default_factory=dict)
+    best_value: float | None = None  # of a metric of translations; perplexity has best_nll
+    reports: int = 0  # reports of updates and validations, which are lines of metrics.jsonl
+    interval: dict[str, float] = field(default_factory=dict)  # sums since the last report
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -186,8 +189,13 @@ def _check_types(state: TrainingState, identity: RunIdentity) -> None:
             raise ValueError(name)
     if not all(isinstance(row, dict) for row in state.history):
         raise TypeError("history")
-    if not all(isinstance(value, int | float) for value in state.schedule.values()):
-        raise TypeError("schedule")
+    for values in (state.schedule, state.interval):
+        if not all(isinstance(value, int | float) for value in values.values()):
+            raise TypeError("schedule, interval")
+    if not set(state.interval) <= {"updates", "target", "loss", "nll", "norm"}:
+        raise ValueError("interval")
+    if not all(abs(value) <= MAX_INTEGER for value in state.interval.values()):  # not NaN either
+        raise ValueError("interval")
     mappings = (identity.options, identity.other, identity.environment)
     if not isinstance(identity.data, str) or not all(isinstance(m, dict) for m in mappings):
         raise TypeError("identity")

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -131,6 +131,7 @@ class CheckpointFolder:
         optimizer: Mapping[str, torch.Tensor],
         state: TrainingState,
         identity: RunIdentity,
+        best: Sequence[int] = (),
     ) -> str:
         """Write a checkpoint, move the links, and remove old checkpoints.
 
@@ -142,6 +143,7 @@ class CheckpointFolder:
             optimizer: tensors from `optimizer_tensors`.
             state: training state; its update numbers the checkpoint.
             identity: options, data and environment of the run.
+            best: updates of further checkpoints to keep.
 
         Returns:
             Name of the checkpoint's folder.
@@ -150,7 +152,7 @@ class CheckpointFolder:
             OutputError: the checkpoint cannot be written, or the folder was replaced.
         """
         try:
-            return self._save(record, weights, optimizer, state, identity)
+            return self._save(record, weights, optimizer, state, identity, best)
         except OutputError:
             self._check_held()  # a folder that is gone explains the error better
             raise
@@ -162,6 +164,7 @@ class CheckpointFolder:
         optimizer: Mapping[str, torch.Tensor],
         state: TrainingState,
         identity: RunIdentity,
+        best: Sequence[int],
     ) -> str:
         self._check_held()
         name = plain = f"checkpoint_{state.update:07d}"
@@ -191,14 +194,14 @@ class CheckpointFolder:
                 write(spare)  # the links must lead to a whole folder while this one is replaced
             durable_folders.retire_folder(self._place / name)
         write(name)
-        self._prune(state.update)
+        self._prune(state.update, best)
         return name
 
     def _target(self, link: str) -> str:
         path = self._place / link
         return os.readlink(path) if path.is_symlink() else ""
 
-    def _prune(self, update: int) -> None:
+    def _prune(self, update: int, best: Sequence[int]) -> None:
         # later checkpoints were damaged: this run resumed before them, and will replace them
         numbered = numbered_checkpoints(self._place)
         found = [
@@ -208,6 +211,7 @@ class CheckpointFolder:
         ]
         plain = [name for name in found if not name.endswith("+")]
         kept = {*plain[-self._keep_last :], self._target(LAST), self._target(BEST)}
+        kept |= {path.name for number, path in numbered if number in best}
         for name in found:
             if name not in kept:
                 durable_folders.retire_folder(self._place / name)

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from s2st.models.multi_decoder import MultiDecoderModel
 from s2st.options.option_fields import load_json
 from s2st.process.ranks import Ranks, wait_for_all
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors, restore_optimizer
@@ -41,6 +42,7 @@ class RankedGradients(Gradients):
         super().__init__(loss, device)
         self.ranks = ranks
         self.first = ranks.first
+        self.decoding_ranks = ranks
         self._stop_signals = torch.zeros(ranks.size, dtype=torch.float64)
         self._synchronize_weights()
 
@@ -135,16 +137,29 @@ class RankedGradients(Gradients):
         """Return the part of a whole tensor that this rank keeps, as `target` is divided."""
         return whole
 
-    def _broadcast_text(self, text: str) -> str:
-        """Return the text of rank 0 on every rank."""
+    def _broadcast_text(self, text: str, rank: int = 0) -> str:
+        """Return the text of a rank on every rank."""
         encoded = text.encode()
         length = torch.tensor([len(encoded)], device=self.device)
-        dist.broadcast(length, 0)
+        dist.broadcast(length, rank)
         content = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.first:
+        if self.ranks.rank == rank:
             content.copy_(torch.frombuffer(bytearray(encoded or b" "), dtype=torch.uint8)[:length])
-        dist.broadcast(content, 0)
+        dist.broadcast(content, rank)
         return bytes(content.tolist()).decode()
+
+    def exchange_texts(self, text: str) -> list[str]:
+        """Gather the texts of all ranks, padded to the longest one."""
+        data = torch.frombuffer(bytearray(text.encode() or b" "), dtype=torch.uint8)
+        size = torch.tensor([len(text.encode())], device=self.device)
+        sizes = self._all_gather([size], None)[0].flatten().tolist()
+        sent = torch.zeros(max(1, *sizes), dtype=torch.uint8, device=self.device)
+        sent[: int(size)] = data[: int(size)].to(self.device)
+        (gathered,) = self._all_gather([sent], None)
+        return [
+            row[:length].numpy().tobytes().decode()
+            for row, length in zip(gathered.cpu(), sizes, strict=True)
+        ]
 
     def _broadcast_tensor(
         self, tensor: torch.Tensor | None, shape: Sequence[int], kind: str
@@ -216,7 +231,10 @@ class DataParallel(RankedGradients):
         names = [f"model.{name}" for name in self._tables]
         # DDP cannot sum sparse gradients without sending whole tables
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, names)
-        self._wrapped = DistributedDataParallel(loss, gradient_as_bucket_view=True, init_sync=False)
+        several = isinstance(loss.model, MultiDecoderModel)  # a batch uses one of its decoders
+        self._wrapped = DistributedDataParallel(
+            loss, gradient_as_bucket_view=True, init_sync=False, find_unused_parameters=several
+        )
         self._format = None if compression == "none" else getattr(torch, compression)
         # a lambda, because DDP checks the annotations of a hook that has any
         self._wrapped.register_comm_hook(None, lambda _, bucket: self._sum(bucket))
@@ -307,6 +325,10 @@ class ShardedDataParallel(RankedGradients):
             yield
         finally:
             self._sharded.reshard()
+
+    def whole_weights(self) -> Tensors | None:
+        """Gather the weights one tensor at a time, on every rank."""
+        return {name: _whole(tensor) for name, tensor in self.model.state_dict().items()}
 
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
         """Gather weights and optimizer state one tensor at a time; only rank 0 keeps them."""

@@ -22,6 +22,7 @@ from s2st.errors import S2STError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.model_files import first_not_finite
 from s2st.process.device import autocast, is_out_of_memory
+from s2st.process.ranks import Ranks
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors
 from s2st.training.sparse_embeddings import added_by_row, clip_gradients
 
@@ -78,7 +79,7 @@ class Loss(nn.Module):
     def forward(self, batch: Batch) -> Sums:
         """Return the sums of loss and nll over the batch, and its number of target tokens."""
         with autocast(self._device, self._precision):
-            output = self.criterion(self.model, batch)
+            output = self.criterion(self.model.for_target(batch.target_language), batch)
         return output.loss_sum, output.nll_sum, output.token_count
 
 
@@ -93,10 +94,12 @@ class Gradients:
     Attributes:
         first: whether this rank writes checkpoints, logs, and chooses the checkpoint to resume.
         bytes_exchanged: bytes that this rank has sent to other ranks.
+        decoding_ranks: this process among the ranks for which `whole_weights` returns weights.
     """
 
     first = True
     bytes_exchanged = 0
+    decoding_ranks = Ranks()
 
     def __init__(self, loss: Loss, device: torch.device) -> None:
         self.loss = loss
@@ -211,6 +214,17 @@ class Gradients:
 
     def wait_for_all(self) -> None:
         """Wait until every rank has called this method."""
+
+    def whole_weights(self) -> Tensors | None:
+        """Return all weights by name if this rank translates the validation split, else None.
+
+        Every rank must call this method. The tensors may be those of the model.
+        """
+        return self.model.state_dict()
+
+    def exchange_texts(self, text: str) -> list[str]:
+        """Return the texts of all ranks in order, given that of this rank."""
+        return [text]
 
 
 @contextlib.contextmanager

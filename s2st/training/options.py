@@ -21,6 +21,13 @@ class TrainerConfig:
     max_update: int | None = option(
         None, "stop after this many updates", minimum=1, maximum=MAX_UPDATES
     )
+    max_time: float | None = option(
+        None,
+        "save and stop after this many hours of this run; the same command resumes it",
+        minimum=0,
+        maximum=1_000_000,
+        open_minimum=True,
+    )
     patience: int | None = option(
         5,
         "stop after this many validations without improvement",
@@ -68,6 +75,12 @@ class TrainerConfig:
     keep_last: int = option(
         2, "numbered checkpoints to keep; the best is always kept", minimum=1, maximum=1_000_000
     )
+    keep_best: int = option(
+        1, "best checkpoints to keep, beside the last ones", minimum=1, maximum=1_000_000
+    )
+    tensorboard: bool = option(
+        False, "also write event files for TensorBoard to SAVE_DIR/tensorboard"
+    )
     log_interval: int = option(50, "updates between progress lines", minimum=1, maximum=MAX_UPDATES)
     seed: int = option(
         1, "seed of initial weights, batch order and dropout", minimum=0, maximum=MAX_INTEGER
@@ -87,12 +100,43 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True)
+class ValidationConfig:
+    """Translation of the validation split."""
+
+    validate_beam: int = option(
+        5,
+        "beam of the search when validation translates (--best-checkpoint-metric, "
+        "--validate-samples)",
+        minimum=1,
+        maximum=100_000,
+    )
+    validate_samples: int = option(
+        0,
+        "at each validation, log this many sources with reference and translation",
+        minimum=0,
+        maximum=1_000_000,
+    )
+
+
+@dataclass(frozen=True)
 class DryRunConfig:
     """Whether to train at all."""
 
     dry_run: bool = option(
         False,
         "do a few updates, print memory, speed, hours and the largest --max-tokens; write nothing",
+    )
+
+
+@dataclass(frozen=True)
+class LanguagesConfig:
+    """How a model translates into several target languages."""
+
+    decoders: str = option(
+        "shared",
+        "for a store of several language pairs: one decoder, and a tag before each source that "
+        "names the target language; or a decoder for each target language, with one encoder",
+        choices=("shared", "per-language"),
     )
 
 
@@ -119,6 +163,27 @@ class EmbeddingsConfig:
         """Return side -> file for the files that are given."""
         given = {"source": self.source_embeddings, "target": self.target_embeddings}
         return {side: path for side, path in given.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Initial weights from a checkpoint, and parameters that are not trained."""
+
+    finetune_from: str | None = option(
+        None,
+        "begin with the weights of this checkpoint, and with its architecture unless --arch or its "
+        "options are given; optimizer, schedule and data order start anew",
+    )
+    extend_vocabulary: bool = option(
+        False,
+        "with --finetune-from: add rows with initial weights for the words of DATA that the "
+        "checkpoint lacks",
+    )
+    freeze: tuple[str, ...] = option(
+        (),
+        "do not train parameters of this name, such as encoder or 'decoder.layers.0.*' (see "
+        "inspect --parameters); can be repeated",
+    )
 
 
 @dataclass(frozen=True)

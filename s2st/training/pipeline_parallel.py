@@ -5,6 +5,7 @@ reads every batch, and each column computes its share of the sentences. The grad
 summed over columns. Each row of the softmax is on one rank, which computes its whole gradient.
 """
 
+import json
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from s2st.data.store import ParallelCorpus
 from s2st.errors import UsageError
 from s2st.models.base import ModelStage, Seq2SeqModel
 from s2st.models.softmax.rank_divided_loss import divided_softmax_loss, word_range
+from s2st.options.option_fields import load_json
 from s2st.process.ranks import Ranks
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors, restore_optimizer
 from s2st.training.data_parallel import RankedGradients, norm_over_ranks
@@ -33,7 +35,7 @@ class RankPart(nn.Module):
     def __init__(self, stage: ModelStage, rows: torch.Tensor) -> None:
         super().__init__()
         self.stage = stage
-        self.softmax_rows = nn.Parameter(rows.detach().clone())
+        self.softmax_rows = nn.Parameter(rows.detach().clone(), rows.requires_grad)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class StagedGradients(RankedGradients):
         self._smoothing = loss.criterion.smoothing or 0.0
         part, self._layout, renamed = split_model(loss.model, grid)
         super().__init__(loss, device, ranks)
+        self.decoding_ranks = Ranks()  # only rank 0 translates
         self.model = part.to(device)
         del self.loss
         for parameter in set(loss.model.parameters()) - set(part.parameters()):
@@ -199,8 +202,9 @@ class StagedGradients(RankedGradients):
         sums = torch.stack([found.loss, found.nll])
         if found.of_features is None or found.of_weight is None or divisor is None:
             return sums, None
-        of_weight = found.of_weight.div_(divisor)
-        self._rows.grad = of_weight if self._rows.grad is None else self._rows.grad.add_(of_weight)
+        if self._rows.requires_grad:
+            of_weight, before = found.of_weight.div_(divisor), self._rows.grad
+            self._rows.grad = of_weight if before is None else before.add_(of_weight)
         gradient = None
         for column, piece in enumerate(torch.split(found.of_features.div_(divisor), sizes)):
             dist.reduce(piece, self._grid.rank_of(self._grid.stages - 1, column))
@@ -253,9 +257,9 @@ class StagedGradients(RankedGradients):
         """Clip by the norm over the parts of all ranks, each layer counted once."""
 
         def over_ranks(norm: torch.Tensor) -> torch.Tensor:
-            if self._grid.column and self._rows.grad is not None:
-                # every column has the same layers: only column 0 counts them
-                norm = torch.linalg.vector_norm(self._rows.grad)
+            if self._grid.column:  # every column has the same layers: only column 0 counts them
+                rows = self._rows.grad
+                norm = norm * 0 if rows is None else torch.linalg.vector_norm(rows)
             return norm_over_ranks(norm)
 
         return clip_gradients(self.model.parameters(), limit, over_ranks)
@@ -279,12 +283,10 @@ class StagedGradients(RankedGradients):
 
     def state(self, optimizer: torch.optim.Optimizer) -> tuple[Tensors, Tensors]:
         """Collect weights and optimizer state on rank 0, one tensor at a time."""
-        weights: Tensors = {}
-        for name in self._layout.shapes:
-            self._collect(weights, name, name, self.local_parameters.get(name))
+        weights = self._collected_weights()
         tensors = optimizer_tensors(optimizer)
-        # all parameters have the same kinds of state, and every rank has softmax rows to learn them
-        kinds = {key.partition(".")[2]: tensor.dim() for key, tensor in tensors.items()}
+        # all trained parameters have the same kinds of state
+        kinds = self._over_ranks({k.partition(".")[2]: t.dim() for k, t in tensors.items()})
         places = {name: place for place, name in enumerate(self.local_parameters)}
         whole: Tensors = {}
         for index, name in enumerate(self._layout.shapes):
@@ -292,6 +294,26 @@ class StagedGradients(RankedGradients):
                 local = tensors.get(f"{places.get(name)}.{kind}")
                 self._collect(whole, f"{index}.{kind}", name, local, scalar=not kinds[kind])
         return weights, whole
+
+    def _collected_weights(self) -> Tensors:
+        """Return all weights by name on rank 0, none on other ranks."""
+        weights: Tensors = {}
+        for name in self._layout.shapes:
+            self._collect(weights, name, name, self.local_parameters.get(name))
+        return weights
+
+    def whole_weights(self) -> Tensors | None:
+        """Collect the weights on rank 0, which alone translates."""
+        weights = self._collected_weights()
+        return weights if self.first else None
+
+    def _over_ranks(self, kinds: dict[str, int]) -> dict[str, int]:
+        """Return the entries of all ranks: a rank whose part is frozen has none."""
+        if self._rows.requires_grad:  # every rank has rows of the softmax
+            return kinds
+        for rank in range(self.ranks.size):
+            kinds |= load_json(self._broadcast_text(json.dumps(kinds), rank))
+        return kinds
 
     def _collect(
         self, into: Tensors, key: str, name: str, local: torch.Tensor | None, scalar: bool = False

@@ -229,8 +229,18 @@ class _StageModule(nn.Module):
                 source_lengths,
                 target_lengths,
             )
-        sent = tuple(packed(each.to(self.dtype)) for each in states)
+        sent = tuple(_with_gradient(packed(each.to(self.dtype))) for each in states)
         return sent if len(sent) > 1 else sent[0]
+
+
+def _with_gradient(states: torch.Tensor) -> torch.Tensor:
+    """Return states that have a gradient in training, even if all weights below are frozen.
+
+    torch's schedule needs one for every tensor that a stage sends.
+    """
+    if torch.is_grad_enabled() and not states.requires_grad:
+        return states.detach().requires_grad_()
+    return states
 
 
 def _with_packed_gradient(states: torch.Tensor) -> torch.Tensor:

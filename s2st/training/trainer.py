@@ -5,53 +5,32 @@ import logging
 import math
 import signal
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from s2st.criteria.cross_entropy import Criterion
 from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig, Indices
-from s2st.data.store import ParallelCorpus
-from s2st.errors import InterruptedBySignalError, S2STError
-from s2st.models.base import Seq2SeqModel
-from s2st.models.model_files import ModelRecord
-from s2st.training.checkpoint import ResumedRun, RunIdentity, TrainingState
+from s2st.data.corpora import CorpusSet, corpus_set
+from s2st.errors import InterruptedBySignalError
+from s2st.process.device import peak_memory
+from s2st.training.checkpoint import ResumedRun, TrainingState
 from s2st.training.checkpoint_folder import CheckpointFolder
+from s2st.training.divergence import (
+    DivergenceError,
+    ValidationDivergenceError,
+    WeightsDivergenceError,
+)
 from s2st.training.gradient_accumulation import Gradients, Share, StopSignal, describe
-from s2st.training.lr_schedules import Schedule
 from s2st.training.moving_average import WeightAverages
 from s2st.training.observer import Meter, Observer, ValidationReport
 from s2st.training.options import TrainerConfig
+from s2st.training.training_limits import TIME_IS_UP, reason_to_end, time_left
+from s2st.training.training_parts import TrainingParts
+from s2st.training.validation import Decoded
 
 log = logging.getLogger("s2st")
-
-
-class DivergenceError(S2STError):
-    """The loss or the gradient is not finite. The update was not applied, nothing was saved."""
-
-
-class ValidationDivergenceError(DivergenceError):
-    """The validation loss is not finite: the weights are at fault, not a batch."""
-
-
-class WeightsDivergenceError(ValidationDivergenceError):
-    """The weights or the optimizer's state are not finite numbers; they were not saved."""
-
-
-@dataclass(frozen=True)
-class TrainingParts:
-    """Model, criterion, optimizer, schedule and data of one training."""
-
-    record: ModelRecord
-    model: Seq2SeqModel
-    criterion: Criterion
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    training: ParallelCorpus
-    validation: ParallelCorpus | None
-    identity: RunIdentity
 
 
 class Trainer:
@@ -69,6 +48,7 @@ class Trainer:
 
     Attributes:
         state: the training state, which checkpoints keep.
+        ended, stopped_early: why `train` ended, "" before; whether resuming would continue.
         seconds, seconds_saving: wall-clock time of `train`, and of saving within it.
     """
 
@@ -95,6 +75,7 @@ class Trainer:
         self._base_rates = [group["lr"] for group in parts.optimizer.param_groups]
         self._averages = WeightAverages(parts.optimizer, config.ema_decay)
         self._meter = Meter()
+        self.ended, self.stopped_early = "", False
         self._saved_update = -1
         self.seconds = self.seconds_saving = 0.0
         self._planned: tuple[int, list[Indices]] = (-1, [])  # epoch and its batches
@@ -111,6 +92,7 @@ class Trainer:
             return False
         self._averages.restored()
         self.state = state
+        self._meter = Meter(state.interval)
         self.parts.schedule.restore(state.schedule)
         self._saved_update = state.update
         return True
@@ -128,29 +110,32 @@ class Trainer:
             self.folder.prepare()
         config = self.config
         self.observer.started(self.state.update, config.max_epoch, config.max_update)
-        while not self._step():
-            pass
+        self.observer.continues(self.state.update, self.state.reports)
+        self.ended, self.stopped_early = "", False
+        while not self.ended:
+            self._step()
         self.seconds = time.perf_counter() - started
         return self.state
 
-    def _step(self) -> bool:
-        """Trains for an update, or ends the training where it is time; whether it has ended."""
+    def _step(self) -> None:
+        """Train for an update, or end the training if a limit is reached."""
         try:
-            if self._at_end():
-                self._end()
-                return True
+            limit = reason_to_end(self.config, self.state, self._epoch_now())
+            if limit:
+                self._end(limit)
+                return
             self._update()
             self._after_update()
             self._end_epoch_if_due()
         except DivergenceError as error:
             self._recover(error)
-        return False
 
-    def _end(self) -> None:
+    def _end(self, limit: str) -> None:
         self._report_updates()
         if not self.state.history or self.state.history[-1]["update"] != self.state.update:
             self._validate()
         self._save()
+        self.ended = limit
 
     def _plan(self) -> list[Indices]:
         """Return the batches of the current epoch."""
@@ -187,20 +172,11 @@ class Trainer:
         if not self.restore(self.folder.resume() if self.gradients.first else None):
             raise error
         self.state.divergences, self.state.rate_scale = count, scale
-        self._meter = Meter()
+        self.observer.continues(self.state.update, self.state.reports)
         log.warning(
             "%s: restored update %d with the learning rate times %g (%d of at most %d)",
             error, self.state.update, scale, count, config.max_divergences,
         )  # fmt: skip
-
-    def _at_end(self) -> bool:
-        state, config = self.state, self.config
-        epoch = self._epoch_now()
-        return (
-            (config.max_epoch is not None and epoch >= config.max_epoch - 1e-9)
-            or (config.max_update is not None and state.update >= config.max_update)
-            or (config.patience is not None and state.bad_validations >= config.patience)
-        )
 
     def _epoch_now(self) -> float:
         return self.state.epoch + self.state.position / len(self._plan())
@@ -277,15 +253,14 @@ class Trainer:
         places = self.gradients.assigned(len(chosen))
         local = [chosen[place] for place in places] or [rows[:1] for rows in chosen[:1]]
         pairs = np.concatenate([*chosen, np.zeros(0, np.int64)])
-        sources, targets = (
-            int(length[pairs].sum()) + len(pairs) for length in self._loader.lengths
-        )
+        epoch = self.state.epoch
+        sources, targets = self._loader.token_counts(pairs, epoch)
         return Share(
-            epoch=self.state.epoch,
+            epoch=epoch,
             position=position,
             update=update,
             places=places,
-            batches=[self._loader.load(rows).to(self.gradients.device) for rows in local],
+            batches=[self._loader.load(rows, epoch).to(self.gradients.device) for rows in local],
             seeds=[_draw_seed(self.config.seed, update, place) for place in places or [0]],
             count=len(chosen),
             sentences=len(pairs),
@@ -320,7 +295,11 @@ class Trainer:
 
     def _stop_if_asked(self) -> None:
         signal_number = self.gradients.agreed_signal(self.stop_signal)
-        if signal_number:
+        if signal_number == TIME_IS_UP:
+            self._save()
+            self.ended = f"time limit (--max-time {self.config.max_time or 0:g})"
+            self.stopped_early = True
+        elif signal_number:
             self._save()
             self.gradients.wait_for_all()  # torchrun kills the other ranks when one ends
             where = f"update {self.state.update}; saved in {self.folder.folder}"
@@ -332,26 +311,15 @@ class Trainer:
         if self._meter.updates:
             epoch = self._epoch_now()
             rate = self.parts.optimizer.param_groups[0]["lr"]
-            left, end = self._time_left(epoch)
+            seconds = self._meter.seconds_per_update()
+            left, end = time_left(self.config, self.state.update, epoch, seconds)
             reads = getattr(self.parts.record.config, "reads_source", True)
             report = self._meter.report(self.state.update, epoch, rate, left, reads)
             early = self.config.patience is not None
-            self.observer.updated(replace(report, end=end, may_stop_early=early))
+            memory = peak_memory(self.gradients.device)
+            self.state.reports += 1
+            self.observer.updated(replace(report, end=end, may_stop_early=early, memory=memory))
             self._meter = Meter()
-
-    def _time_left(self, epoch: float) -> tuple[float | None, str]:
-        """Return the seconds to the nearer of the last epoch and the last update, and its name."""
-        ends = []
-        if self.config.max_update is not None:
-            updates = float(self.config.max_update - self.state.update)
-            ends.append((updates, f"update {self.config.max_update}"))
-        if self.config.max_epoch is not None and epoch > 0:
-            updates = (self.config.max_epoch - epoch) * self.state.update / epoch
-            ends.append((updates, f"epoch {self.config.max_epoch:g}"))
-        if not ends:
-            return None, ""
-        updates, end = min(ends)
-        return max(0.0, updates) * self._meter.seconds / self._meter.updates, end
 
     def _validate(self) -> None:
         state, epoch = self.state, self._epoch_now()
@@ -363,30 +331,42 @@ class Trainer:
             state.best_update = state.update  # without validation the last checkpoint is the best
             state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
             return
-        corpus = self.parts.validation
         with self._averages.in_place():
-            nll = self.gradients.validate(corpus, self.batching, self.stop_signal)
+            nll, corpora = self._validation_losses(corpus_set(self.parts.validation))
+            decoder = self.parts.decoder
+            decoded = decoder(self.gradients) if decoder and math.isfinite(nll) else Decoded()
         if not math.isfinite(nll):
             raise ValidationDivergenceError(
                 f"update {state.update}: validation loss is {nll}; not saved"
             )
-        best = state.best_nll is None or nll < state.best_nll
-        if best:
-            state.best_nll, state.best_update, state.bad_validations = nll, state.update, 0
-        else:
-            state.bad_validations += 1
+        best = self.parts.best_metric.judge(state, nll, decoded.metrics)
         rate = self.parts.optimizer.param_groups[0]["lr"]
-        self.parts.schedule.validated(nll)
-        report = ValidationReport(state.update, epoch, nll, train_nll, rate, best)
+        self.parts.schedule.validated(self.parts.best_metric.cost(nll, decoded.metrics))
+        report = ValidationReport(
+            state.update, epoch, nll, train_nll, rate, best, decoded.metrics, decoded.samples,
+            corpora,
+        )  # fmt: skip
+        state.reports += 1
         state.history.append(report.record())
         self.observer.validated(report)
+
+    def _validation_losses(self, data: CorpusSet) -> tuple[float, dict[str, float]]:
+        """Return -log p per target token of all corpora together, and of each of several."""
+        losses, tokens = {}, []
+        for name, part in data.named_parts():
+            losses[name] = self.gradients.validate(part, self.batching, self.stop_signal)
+            tokens.append(len(part.target.ids) + len(part))
+        if len(losses) == 1:
+            return next(iter(losses.values())), {}
+        sums = (nll * count for nll, count in zip(losses.values(), tokens, strict=True))
+        return sum(sums) / sum(tokens), losses
 
     def _save(self) -> None:
         state, parts = self.state, self.parts
         if self._saved_update == state.update:
             return
         started = time.perf_counter()
-        state.schedule = parts.schedule.state()
+        state.schedule, state.interval = parts.schedule.state(), self._meter.state()
         with self._averages.in_place():
             bad = self.gradients.not_finite(parts.optimizer)
             if bad:
@@ -398,7 +378,9 @@ class Trainer:
             tensors = self.gradients.state(parts.optimizer)
             self._saved_update = state.update
             if self.gradients.first:
-                name = self.folder.save(parts.record, *tensors, state, parts.identity)
+                self.observer.saving()
+                kept = parts.best_metric.ranked(state.history)[: self.config.keep_best]
+                name = self.folder.save(parts.record, *tensors, state, parts.identity, kept)
                 self.observer.saved(name)
         self.seconds_saving += time.perf_counter() - started
 

@@ -94,24 +94,6 @@ def test_decoding(tmp_path, models):
         assert peer in shown
 
 
-@pytest.mark.slow
-def test_every_search_beside_beam_5(tmp_path, models):
-    text, reference = tmp_path / "text", tmp_path / "reference"
-    text.write_text("".join(f"{line}\n" for line in LINES))
-    reference.write_text("v w\n" * len(LINES))
-    shown, rows = run(
-        tmp_path, "searches.py", "--checkpoint", models[0], "--checkpoint", models[1],
-        "--text", text, "--reference", reference, "--repeats", 1, "--threads", 1,
-    )  # fmt: skip
-    assert rows[0]["name"] == "beam 5"
-    assert rows[0]["beside_beam_5"] == 1
-    assert {row["search"] for row in rows} == set(SEARCHES.names()) - {"exhaustive"}
-    for row in rows:
-        assert f"| {row['name']} |" in shown
-        assert row["sentences"] == len(LINES)
-        assert row["bleu"] >= 0
-
-
 @pytest.mark.extensive
 def test_decoding_with_peers(tmp_path, talker):
     """The stand-ins compute our model: with its weights they must say what our search says."""

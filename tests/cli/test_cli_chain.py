@@ -68,7 +68,7 @@ def checkpoints(folder):
     return {
         path.relative_to(folder).as_posix(): path.stat().st_mtime_ns
         for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name not in (".lock", "train.log")
     }
 
 

@@ -117,6 +117,8 @@ def lists(tmp_path_factory) -> Path:
             "".join(f"le {line.split()[1]} dort .\n" for line in source)
         )
         (folder / f"{prefix}nbest").write_text("".join(f"{line}\n" for line in lines))
+    other = [line.replace("LM0=", "TM0=") for line in lines[::3]]  # of the development lists
+    (folder / "other").write_text("".join(f"{line}\n" for line in other))
     return folder
 
 
@@ -176,6 +178,7 @@ RESCORE = {
         "--folds", "2", "--report", "OUT.report",
     ),
     "best of a part": ("--shard", "2/2"),
+    "merged with other lists": ("REF/other", "--output", "nbest"),
 }  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def test_names_of_files_and_options(s2st, world, tmp_path):
         ["generate", "--config", path],
         ["train", world.store, "--save-dir", tmp_path / "x", "--arch", LINE],
         ["preprocess", "-s", LINE, "-t", "fr", "--trainpref", path, "--destdir", tmp_path / "y"],
-        ["train-ngram", path, "-o", tmp_path / "z"],
+        ["train-ngram", path, "-o", tmp_path / "z"], ["check", path], ["check", path, path],
         ["demo", "--dir", world.folder, "--seed", LINE],
         ["analyze", "lengths", f"{LINE}={world.target}", "--ref", path, "--source", path],
     ]  # fmt: skip

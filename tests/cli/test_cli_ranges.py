@@ -140,6 +140,7 @@ def small(world, s2st, tmp_path_factory):
                            str(out / "bin")],
             "train-ngram": [en, fr, "-o", str(out / "lm.arpa"), "--discount-fallback"],
             "generate": [*own, "--format", "json", en, *search],
+            "check": [en, fr],
             "tune-length": [*model, "--source", en, "--ref", fr, *search],
             "score": [*model, "--source", en, "--target", fr],
             "rescore-nbest": [str(folder / "scored"), "--source", en, "--tune", fr, "--folds", "2"],

@@ -82,9 +82,9 @@ def test_a_training_shows_its_validations_sizes_and_options(s2st, world, tiny):
     assert len(rows) == len(state["history"]) == 2
     for row, noted in zip(rows, state["history"], strict=True):
         assert row[0] == str(noted["update"])
-        assert row[2] == f"{math.exp(noted['train_nll']):.2f}"
-        assert row[3] == f"{math.exp(noted['nll']):.2f}"
-        assert ("best" in row[5]) == (noted["update"] == state["best_update"])
+        assert row[1] == f"{math.exp(noted['nll']):.2f}"
+        assert ("best" in row[2]) == (noted["update"] == state["best_update"])
+        assert row[3] == f"{math.exp(noted['train_nll']):.2f}"
     best = f"Best validation perplexity: {math.exp(state['best_nll']):.2f}"
     assert f'<p class="lead">{best}' in page
 
@@ -133,7 +133,7 @@ def test_a_damaged_training_is_refused(s2st, world, tmp_path):
 
 @pytest.fixture
 def edited(world, tmp_path):
-    """A training whose state is changed by a function, hashes fitting again."""
+    """A training whose state is changed by a function, hashes fitting again; no metrics.jsonl."""
 
     def make(change):
         folder = tmp_path / "run"
@@ -141,6 +141,7 @@ def edited(world, tmp_path):
         path = folder / "checkpoint_last" / "training" / "state.json"
         content = json.loads(path.read_text())
         change(content["state"]["history"], content["identity"]["options"])
+        (folder / "metrics.jsonl").unlink()  # as of a run of an older version
         path.write_text(json.dumps(content))
         reseal(folder / "checkpoint_last")
         return folder
@@ -166,7 +167,7 @@ def test_a_training_without_validation_data_is_shown(s2st, edited):
     assert outcome.code == 0, outcome.err
     assert "no validation data" in outcome.out
     rows = cells(outcome.out, "Perplexity per target token at each validation")
-    assert [row[3:5] for row in rows] == [["", ""], ["", ""]]
+    assert [[row[1], row[5]] for row in rows] == [["", ""], ["", ""]]
 
 
 def test_losses_beyond_any_number_are_shown(s2st, edited):
@@ -175,7 +176,7 @@ def test_losses_beyond_any_number_are_shown(s2st, edited):
     )
     assert outcome.code == 0, outcome.err
     rows = cells(outcome.out, "Perplexity per target token at each validation")
-    assert rows[0][2:4] == ["", f"{math.exp(700):.3e}"]
+    assert [rows[0][3], rows[0][1]] == ["", f"{math.exp(700):.3e}"]
 
 
 def test_options_of_a_component_that_is_not_there_are_shown_without_defaults(s2st, edited):
@@ -186,3 +187,165 @@ def test_options_of_a_component_that_is_not_there_are_shown_without_defaults(s2s
     options = {row[0]: row[1:] for row in cells(outcome.out, "All options")}
     assert options["optimizer"] == ["unheard-of", ""]
     assert "Options that differ" not in outcome.out
+
+
+# metrics.jsonl, and several trainings
+
+
+@pytest.fixture
+def logged(world, tmp_path):
+    """A copy of a training with these records as its metrics.jsonl."""
+
+    def make(records, name="run", of=world.save_dir):
+        folder = tmp_path / name
+        shutil.copytree(of, folder, symlinks=True)
+        text = "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in records)
+        (folder / "metrics.jsonl").write_text(text)
+        return folder
+
+    return make
+
+
+def report(update, nll, **more):
+    return {"event": "update", "update": update, "epoch": update / 10, "nll": nll, **more}
+
+
+def validation(update, nll, bleu, best=False):
+    return {
+        "event": "validation", "update": update, "epoch": update / 10, "nll": nll,
+        "train_nll": nll + 1, "learning_rate": 0.5, "best": best, "metrics": {"bleu": bleu},
+    }  # fmt: skip
+
+
+RECORDS = [
+    report(5, 5.0), report(10, 4.0), validation(10, 3.0, 12.5, best=True), report(15, 3.5),
+    report(20, 3.25), validation(20, 2.5, 11.5),
+]  # fmt: skip
+VALIDATIONS = "Perplexity per target token at each validation"
+
+
+def test_the_curve_is_drawn_from_the_file_on_a_logarithmic_axis(s2st, logged, monkeypatch):
+    from s2st.analysis import training_figures
+
+    drawn = []
+
+    def draw(path, series, **options):
+        drawn.append((series, options))
+        return real(path, series, **options)
+
+    real = training_figures.draw_curves
+    monkeypatch.setattr(training_figures, "draw_curves", draw)
+    outcome = s2st("report", logged(RECORDS))
+    assert outcome.code == 0, outcome.err
+    (curves, options), (metrics, plain) = drawn
+    assert options["log_y"]
+    assert not plain["log_y"]
+    training, valid, best = curves
+    assert list(training.x) == [0.5, 1.0, 1.5, 2.0]
+    assert list(training.y) == [math.exp(nll) for nll in (5.0, 4.0, 3.5, 3.25)]
+    assert (list(valid.x), list(valid.y)) == ([1.0, 2.0], [math.exp(3.0), math.exp(2.5)])
+    assert (best.name, list(best.x)) == (f"best checkpoint: {math.exp(3):.2f}", [1.0])
+    assert (list(metrics[0].x), list(metrics[0].y)) == ([1.0, 2.0], [12.5, 11.5])
+    rows = cells(outcome.out, VALIDATIONS)
+    assert [row[:4] for row in rows] == [
+        ["10", f"{math.exp(3):.2f}", "12.50", "✓ best"], ["20", f"{math.exp(2.5):.2f}", "11.50", ""]
+    ]  # fmt: skip
+
+
+def test_the_lead_names_the_best_value_of_the_metric_that_decides(s2st, logged):
+    folder = logged(RECORDS)
+    path = folder / "checkpoint_last" / "training" / "state.json"
+    content = json.loads(path.read_text())
+    content["identity"]["options"]["best_checkpoint_metric"] = "bleu"
+    path.write_text(json.dumps(content))
+    reseal(folder / "checkpoint_last")
+    page = s2st("report", folder).out
+    lead = (
+        f"Best validation bleu: 12.50 with perplexity {math.exp(3):.2f}, at update 10 (epoch 1.00)"
+    )
+    assert f'<p class="lead">{lead}' in page
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{", "[]", report(20, "low"), {"event": "update", "update": 1}, validation(True, 1.0, 2.0),
+        validation(20, 1.0, "high"), {**validation(20, 1.0, 2.0), "metrics": 3},
+        {**validation(20, 1.0, 2.0), "epoch": 1e999},
+    ],
+)  # fmt: skip
+def test_a_damaged_file_of_metrics_is_refused_by_its_line(s2st, logged, bad):
+    folder = logged([*RECORDS[:2], bad, RECORDS[3]])
+    s2st("report", folder).check_error(65, f"{folder}/metrics.jsonl, line 3: not a report")
+
+
+def test_a_line_that_is_being_written_is_left_out(s2st, logged):
+    whole, torn = logged(RECORDS), logged(RECORDS, "torn")
+    with open(torn / "metrics.jsonl", "a") as stream:
+        stream.write('{"event": "upd')
+    pages = [s2st("report", folder).out for folder in (whole, torn)]
+    assert cells(pages[0], VALIDATIONS) == cells(pages[1], VALIDATIONS)
+
+
+def test_a_long_curve_is_thinned_to_means():
+    from s2st.analysis.training_history import thinned
+
+    points = [(float(x), float(x % 2)) for x in range(1000)]
+    thin = thinned(points, 250)
+    assert len(thin) == 250
+    assert thin[0] == (3.0, 0.5)
+    assert thinned(points[:10]) == points[:10]
+
+
+def test_several_trainings_are_compared_on_one_page(s2st, world):
+    runs = [world.folder / name for name in ("forward", "reversed", "gru")]
+    outcome = s2st("report", *runs)
+    assert outcome.code == 0, outcome.err
+    page = outcome.out
+    states = [
+        json.loads((run / "checkpoint_last/training/state.json").read_text())["state"]
+        for run in runs
+    ]
+    winner = min(range(3), key=lambda index: states[index]["best_nll"])
+    rows = cells(page, "Values at each training&#x27;s best checkpoint")
+    for index, (row, run, state) in enumerate(zip(rows, runs, states, strict=True)):
+        assert row[:4] == [
+            run.name, f"{math.exp(state['best_nll']):.2f}", "✓ best" if index == winner else "",
+            str(state["best_update"]),
+        ]  # fmt: skip
+    best = f"{runs[winner].name}: Best validation perplexity: {rows[winner][1]}"
+    assert f'<p class="lead">{best}' in page
+    differing = {row[0]: row[1:] for row in cells(page, "Options that differ")}
+    assert differing["arch"] == ["lstm", "lstm", "gru"]
+    assert differing["seed"] == ["2", "1", "1"]
+    assert differing["reverse-source"][:2] == ["no", "yes"]
+    assert "lr" not in differing
+    assert page.count('src="data:image/svg+xml;base64,') == 2
+    assert str(world.folder) not in page
+    assert s2st("report", *runs).data == outcome.data
+
+
+def test_trainings_on_other_data_have_no_common_best(s2st, world):
+    outcome = s2st("report", world.folder / "forward", world.folder / "other")
+    assert outcome.code == 0, outcome.err
+    assert "✓ best" not in outcome.out
+    assert "their best values are not compared" in outcome.out
+    assert cells(outcome.out, "Options that differ")[0][0] == "data (sha256)"
+
+
+def test_runs_of_one_name_get_the_ends_of_their_paths(s2st, logged, tmp_path):
+    from s2st.analysis.training_comparison import run_names
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    runs = [logged(RECORDS, "a/run"), logged(RECORDS, "b/run")]
+    assert run_names(runs) == ["a/run", "b/run"]
+    s2st("report", runs[0], runs[1], runs[0]).check_error(2, "this training is given twice")
+
+
+def test_studies_and_attention_go_alone(s2st, study, world):
+    run, gru = world.folder / "forward", world.folder / "gru"
+    s2st("report", run, study).check_error(2, "holds report.json (a study); report it alone")
+    attention = ("--attention", world.source, world.target)
+    s2st("report", run, gru, *attention).check_error(2, "--attention needs one training")
+    s2st("report").check_error(2, "RUN_DIR")

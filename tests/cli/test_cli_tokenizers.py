@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from options_of import replaced
 
 from s2st.data.store import Store
 from s2st.errors import CheckpointError
+from s2st.process.durable_folders import has_only_s2st_files
 from s2st.process.folder_manifest import MANIFEST
 from s2st.text.huggingface_tokenizer import train_byte_bpe
 from s2st.text.subword_nmt_tokenizer import train_subword_nmt
@@ -57,6 +59,7 @@ def test_a_store_keeps_the_files_that_it_was_made_with(
         own = FILES[name].format(language)
         assert (tmp_path / "bin" / own).read_bytes() == files[name][side % count].read_bytes()
         assert manifest["files"][own]["sha256"]
+    assert has_only_s2st_files(tmp_path / "bin")  # else a stopped run's folder would stay for ever
     store = Store(tmp_path / "bin")
     tokens = store.source_vocabulary.decode(store.split("train").source[0].tolist())
     text = (world.folder / "train.en").read_text("utf-8").split("\n")[0]
@@ -125,3 +128,29 @@ def test_files_that_do_not_fit(prepare, files, tmp_path, options, code, parts):
     outcome = prepare(*(word.format(**names) for word in options))
     outcome.check_error(code, *parts)
     assert not (tmp_path / "bin").exists()
+
+
+# --subword-sampling
+
+
+def test_subword_sampling_is_part_of_the_run(prepare, s2st, tiny, world, tmp_path):
+    def train(*options: object):
+        epochs = replaced(tiny, "--max-epoch", 3 if options[-1] == "on" else 2)
+        given = [option for option in options if option != "on"]
+        return s2st("train", tmp_path / "bin", *epochs, "--save-dir", tmp_path / "run", *given)
+
+    outcome = prepare("--tokenizer", "sentencepiece", "--sentencepiece-vocab-size", 60)
+    assert outcome.code == 0, outcome.err
+    assert train("--subword-sampling").code == 0
+    train("on").check_error(2, "--subword-sampling was True, is False")
+    own = ["--subword-sampling", "--unigram-alpha", 0.5]
+    train(*own).check_error(2, "--unigram-alpha was 0.2, is 0.5")
+    assert train("--subword-sampling", "on").code == 0
+
+
+@pytest.mark.parametrize("tokenizer", ["none", "characters", "huggingface"])
+def test_tokenizers_that_cannot_be_sampled(prepare, s2st, tmp_path, tokenizer):
+    assert prepare("--tokenizer", tokenizer).code == 0
+    outcome = s2st("train", tmp_path / "bin", "--subword-sampling", "--save-dir", tmp_path / "run")
+    outcome.check_error(2, f"--tokenizer {tokenizer}", "sentencepiece", "subword-nmt")
+    assert not (tmp_path / "run").exists()

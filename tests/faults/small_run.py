@@ -14,7 +14,7 @@ WORDS = {"en": "a b c d e f", "fr": "v w x y"}
 # is validated after it was saved, at 8 again
 OPTIONS = """
     --arch lstm --layers 1 --hidden-size 8 --embedding-size 8 --dropout 0.2 --lr 0.01 --device cpu
-    --batch-size 8 --max-update 8 --save-interval-updates 2 --threads 1
+    --batch-size 8 --max-update 8 --save-interval-updates 2 --threads 1 --log-interval 3
 """.split()  # noqa: SIM905
 
 
@@ -44,6 +44,7 @@ class SmallRun:
     warm: Warm
     store: Path
     result: str
+    metrics: tuple[str, ...]
     operations: tuple[str, ...]
     seconds: float
 
@@ -54,11 +55,12 @@ class SmallRun:
         store = folder / "store"
         made = preprocess(warm, folder, store)
         assert made.code == 0, made.err
-        run = cls(warm, store, "", (), 0.0)
+        run = cls(warm, store, "", (), (), 0.0)
         outcome = run.train(folder / "straight")
         assert outcome.code == 0, outcome.err
         result = end_of(folder / "straight")
-        return cls(warm, store, result, outcome.operations, outcome.seconds)
+        metrics = metrics_of(folder / "straight")
+        return cls(warm, store, result, metrics, outcome.operations, outcome.seconds)
 
     def train(
         self, save_dir: Path, fault: str = "", kill_after: float | None = None,
@@ -70,11 +72,15 @@ class SmallRun:
             fault=fault, kill_after=kill_after, limits=limits,
         )  # fmt: skip
 
-    def ends_alike(self, save_dir: Path) -> bool:
-        """Whether the same command, run again, ends as the straight run, leaving no leftovers."""
+    def ends_alike(self, save_dir: Path, torn: bool = False) -> bool:
+        """Whether the same command, run again, ends as the straight run, leaving no leftovers.
+
+        `torn`: files may have lost what was synced, so that metrics.jsonl may lack lines.
+        """
         again = self.train(save_dir)
         quiet = again.code == 0 and "warning" not in again.err  # a torn checkpoint is warned of
-        return quiet and end_of(save_dir) == self.result and not leftovers(save_dir)
+        good = quiet and end_of(save_dir) == self.result and not leftovers(save_dir)
+        return good and (torn or metrics_of(save_dir) == self.metrics)
 
 
 def end_of(save_dir: Path) -> str:
@@ -87,6 +93,16 @@ def end_of(save_dir: Path) -> str:
     best = save_dir / "checkpoint_best"
     weights = sha256((best / "weights.safetensors").read_bytes()).hexdigest()
     return f"{digest.hexdigest()} best {state['best_update']} {weights}"
+
+
+def metrics_of(save_dir: Path) -> tuple[str, ...]:
+    """The lines of metrics.jsonl, without speed and memory."""
+    records = map(json.loads, (save_dir / "metrics.jsonl").read_text().splitlines())
+    measured = ("source_words_per_second", "target_words_per_second", "memory_bytes")
+    return tuple(
+        json.dumps({name: value for name, value in record.items() if name not in measured})
+        for record in records
+    )
 
 
 def leftovers(save_dir: Path) -> list[str]:

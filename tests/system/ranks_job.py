@@ -7,11 +7,32 @@ stop) and options. A line of stdout tells how each ended.
 import json
 import os
 import sys
+from dataclasses import dataclass
+from hashlib import sha256
 
 from s2st.errors import InterruptedBySignalError
 from s2st.jobs.train import TRAIN_SPEC, run_training
+from s2st.jobs.validation_metrics import METRICS, ValidationMetric
 from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of `exact`: none."""
+
+
+@METRICS.registered("exact", NoOptions, "a number that differs for other translations")
+class Exact(ValidationMetric):
+    """Number of words, then digits of a hash of the text."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def __call__(self, hypotheses, references):
+        text = "\n".join(hypotheses)
+        digits = int(sha256(text.encode()).hexdigest()[:8], 16) % 10**6
+        return len(text.split()) + digits / 10**6
 
 
 def train(store, options, stop=0):

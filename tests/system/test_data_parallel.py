@@ -15,6 +15,7 @@ from builders import store
 from ranks_job import train
 
 from s2st.models.model_files import load_tensors
+from s2st.training.metrics_file import MEASURED
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -32,11 +33,22 @@ SHARED = {
     "criterion": "scheduled_sampling", "teacher_forcing": 0.2, "teacher_forcing_updates": 4,
 }  # fmt: skip
 KINDS = {
-    "adam": {"optimizer": "adam", "lr": 0.02, "criterion": "label_smoothed_cross_entropy"},
+    "adam": {
+        "optimizer": "adam",
+        "lr": 0.02,
+        "criterion": "label_smoothed_cross_entropy",
+        "best_checkpoint_metric": "exact",
+        "log_interval": 2,
+    },
     "sgd": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},  # sparse tables
     "lazy-adam": {"optimizer": "lazy-adam", "lr": 0.02},
     "shared weights": {"optimizer": "lazy-adam", "lr": 0.02, **SHARED},
-    "sharded": {"optimizer": "adam", "lr": 0.02, "clip_norm": 0.0},
+    "sharded": {
+        "optimizer": "adam",
+        "lr": 0.02,
+        "clip_norm": 0.0,
+        "best_checkpoint_metric": "exact",
+    },
     "sharded and shared": {"optimizer": "sgd", "lr": 0.2, **SHARED, "layer_norm": False},
     "compressed": {"optimizer": "sgd", "lr": 0.1, "gradient_compression": "bfloat16"},
     "sharded and clipped": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},
@@ -148,6 +160,24 @@ def test_two_processes_are_one_that_accumulates(runs, kind):
 
 def test_two_processes_take_two_batches_where_nobody_names_a_number(runs):
     assert_same(runs[0] / "adam one", runs[0] / "default two")
+
+
+@pytest.mark.parametrize("other", ["adam two", "elastic"])
+def test_metrics_are_those_of_one_process(runs, other):
+    """Also where one process was stopped, two continued, and one ended the run."""
+    mine, its = (
+        [json.loads(line) for line in (runs[0] / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("adam one", other)
+    )
+    for record in (*mine, *its):
+        for name in MEASURED:
+            record.pop(name, None)
+    assert mine == its
+
+
+def test_sharded_weights_translate_as_whole_ones(runs):
+    one, two = (files(runs[0] / f"sharded {count}")[2]["history"] for count in ("one", "two"))
+    assert [row["metrics"] for row in one] == [row["metrics"] for row in two]
 
 
 def test_all_ranks_agree_on_where_they_stop(runs):
@@ -271,10 +301,10 @@ from s2st_cli.__main__ import entry_point
 
 save = CheckpointFolder.save
 
-def hanging(self, record, weights, optimizer, state, identity):
+def hanging(self, record, weights, optimizer, state, identity, best):
     if state.update == 9:  # the last
         time.sleep(10_000)
-    return save(self, record, weights, optimizer, state, identity)
+    return save(self, record, weights, optimizer, state, identity, best)
 
 CheckpointFolder.save = hanging
 entry_point()
@@ -332,5 +362,6 @@ def test_sigterm_under_torchrun_saves_once_and_the_run_goes_on(tmp_path, data, t
     plain = {k: v for k, v in OPTIONS.items() if k != "max_epoch"} | {"lr": 0.001, "patience": 1000}
     for name in ("run", "straight"):
         ends = {"save_dir": str(tmp_path / name), "max_epoch": None, "max_update": done + 4}
+        ends["log_interval"] = 1  # else the checkpoints would count other reports
         train(data, plain | ends)
     assert_same(tmp_path / "run", tmp_path / "straight")

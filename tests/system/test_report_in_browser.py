@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import json
+import math
 import re
 import shutil
 import socket
@@ -233,3 +234,26 @@ def test_the_page_is_never_wider_than_the_window(browser, page, width):
     browser.call("POST", "/refresh", {})
     assert browser.evaluate("return innerWidth") == width
     assert browser.evaluate("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_shows_the_best_value_of_a_training_at_once(browser, tmp_path, width):
+    """Without scrolling a table sideways: the lead, the mark of the best row, and its value."""
+    from trainers import trainer
+
+    from s2st.analysis.training_report import report_training
+
+    state = trainer(tmp_path / "run", max_epoch=3.0).train()
+    path = tmp_path / "page.html"
+    path.write_bytes(render_page(report_training(tmp_path / "run")))
+    browser.open(path)
+    browser.resize(width, 800)
+    value = f"{math.exp(state.best_nll):.2f}"
+    found = browser.evaluate(
+        "const mark = document.querySelector('.mark.good');"
+        "const row = mark.closest('tr'), box = mark.getBoundingClientRect();"
+        "return [document.querySelector('.lead').textContent, row.cells[1].textContent.trim(),"
+        " box.left >= 0 && box.right <= mark.closest('.scroll').getBoundingClientRect().right]"
+    )
+    assert value in found[0]
+    assert found[1:] == [value, True]

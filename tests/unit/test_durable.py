@@ -170,15 +170,16 @@ def test_a_retired_folder_is_never_half_there(tmp_path, monkeypatch):
 
 
 def test_the_names_in_real_folders_are_those_that_are_known(tmp_path):
-    """Of a checkpoint and a store; SentencePiece's models are in neither."""
+    """Of a checkpoint and a store; the files of trained tokenizers are in neither."""
     from builders import store
     from trainers import trainer
 
-    from s2st.text.tokenizers import model_file_name
+    from s2st.text.tokenizers import MODEL_KINDS, model_file_name
 
     trainer(tmp_path / "run", max_epoch=1.0).train()
     folders = [Path(store(tmp_path / "text")), tmp_path / "run" / "checkpoint_last"]
-    durable_files.write_file(folders[0] / model_file_name("en"), b"")
+    for tokenizer in MODEL_KINDS:
+        durable_files.write_file(folders[0] / model_file_name(tokenizer, "en"), b"")
     for folder in map(Path.resolve, folders):
         assert durable_folders.has_only_s2st_files(folder)
         (folder / "dict.notes").write_text("a user's")

@@ -6,12 +6,12 @@ A rank reads the id of every line of a file, and parses only the blocks that it 
 from collections.abc import Sequence
 
 from s2st.jobs.options import RescoreConfig
+from s2st.jobs.rescore.list_files import ListFiles, keeps_words
 from s2st.jobs.rescore.list_scorer import ListScorer
 from s2st.jobs.rescore.sharding import BLOCK, shard_lines
 from s2st.jobs.work_queue import WorkQueue
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.line_files import read_lines
-from s2st.text.nbest_lists import read_nbest
 
 
 class BlockClaims:
@@ -29,25 +29,24 @@ class BlockClaims:
         self._part = part
         self._count = count
         self._first_claim = first_claim
-        self._block = -1
-        self._claimed = False
+        self._claimed: dict[int, bool] = {}  # by block; several files ask for the same blocks
 
     def claim(self, identifier: int) -> bool:
-        """Return whether this rank scores the list of an id; ids must rise."""
+        """Return whether this rank scores the list of an id."""
         if identifier >= self._count:
             return self._part.stop == self._count
         if identifier not in self._part:
             return False
-        if identifier // BLOCK != self._block:
-            self._block = identifier // BLOCK
-            self._claimed = self._queue.claim(self._first_claim + self._block)
-        return self._claimed
+        block = identifier // BLOCK
+        if block not in self._claimed:
+            self._claimed[block] = self._queue.claim(self._first_claim + block)
+        return self._claimed[block]
 
 
 def score_share(
     config: RescoreConfig,
     features: Sequence[ListFeature],
-    files: Sequence[tuple[str, str, str | None]],
+    files: Sequence[tuple[ListFiles, str, str | None]],
     queue: WorkQueue,
 ) -> None:
     """Score this rank's share of all lists, and publish the scores in the queue.
@@ -55,20 +54,20 @@ def score_share(
     Args:
         config: options of the job.
         features: the models.
-        files: for each file, path of the lists, path of their source, and shard. The numbers of a
-            file's tasks and claims start at the number of source lines of the files before it.
+        files: for each set of lists, their files, path of their source, and shard. The numbers of a
+            set's tasks and claims start at the number of source lines of the sets before it.
         queue: the work queue that the ranks share.
 
     Raises:
         DataError: see ListScorer and read_nbest.
     """
     before = 0
-    for path, source_path, shard in files:
+    for lists_files, source_path, shard in files:
         sources = list(read_lines(source_path, config.encoding_errors))
         claims = BlockClaims(queue, shard_lines(shard, len(sources)), len(sources), before)
-        words = config.output == "words"
-        scorer = ListScorer(features, sources, config.max_rows, path, queue, before, words)
-        lists = read_nbest(read_lines(path, config.encoding_errors), path, claims.claim)
-        for _ in scorer.score(lists):
+        words = keeps_words(config)
+        name = lists_files.name
+        scorer = ListScorer(features, sources, config.max_rows, name, queue, before, words)
+        for _ in scorer.score(lists_files.read(claims.claim)):
             pass
         before += len(sources)

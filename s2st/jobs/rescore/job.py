@@ -8,7 +8,7 @@ The module imports torch late, so that wrong options are reported at once.
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -29,12 +29,13 @@ from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import Ranks, read_ranks
 from s2st.process.torch_import import import_torch
-from s2st.text.line_files import read_lines
 from s2st.text.overwrite_checks import check_destinations
 
 if TYPE_CHECKING:
     import torch
 
+    from s2st.jobs.rescore.explanation import Explanation
+    from s2st.jobs.rescore.rescore_file import Inputs
     from s2st.jobs.work_queue import WorkQueue
     from s2st.rescoring.feature_checks import FeatureGuard
     from s2st.rescoring.feature_weights import Weights
@@ -45,16 +46,22 @@ log = logging.getLogger("s2st")
 
 
 def rescore_nbest(
-    options: Resolved, nbest: str, source: str, output: str, progress: Progress
+    options: Resolved,
+    nbest: Sequence[str],
+    source: str,
+    output: str,
+    progress: Progress,
+    write_explanation: "Callable[[str, Explanation], None] | None" = None,
 ) -> None:
-    """Rescore the lists of a file or stream.
+    """Rescore the lists of a file or stream, or the merged lists of several systems.
 
     Args:
         options: resolved options of RESCORE_SPEC.
-        nbest: path of the lists, "-" for standard input.
+        nbest: path of the lists of each system, "-" for standard input.
         source: path of their source lines.
         output: path of the output, "-" for standard output.
         progress: receives the number of scored lists.
+        write_explanation: writes the file of `--explain`; takes its path and content.
 
     Raises:
         UsageError: options, models and files are incompatible.
@@ -69,54 +76,65 @@ def rescore_nbest(
         return
     given = _given_weights(config)
     import_torch()
+    from s2st.jobs.rescore.list_files import ListFiles, rereadable
     from s2st.jobs.rescore.list_scorer import earlier_names
-    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice, rereadable
-    from s2st.text.nbest_lists import read_nbest
+    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice
 
-    inputs = Inputs(nbest, source, output)
+    list_files = ListFiles(tuple(nbest), tuple(nbest), config.encoding_errors, not paths)
+    inputs = Inputs(list_files, source, output)
     twice = reads_twice(config, given)
     part = _shard_ids(config, source, twice)
-    with rereadable(nbest) if twice else nullcontext(nbest) as path:
-        lines = read_lines(path, config.encoding_errors, nbest)
-        lists = read_nbest(lines, nbest, None if part is None else part.__contains__)
+    with rereadable(list_files) if twice else nullcontext(list_files) as again:
+        lists = again.read(None if part is None else part.__contains__)
         first = next(lists, [])  # report an error in the first line before loading models
         if not first and config.shard is None:  # a shard may be empty
-            raise DataError("no lists", nbest)
+            raise DataError("no lists", list_files.name)
         names = _feature_names(models, config)
         if not paths:
             names = earlier_names(first)
             if not names and config.consensus == "none":
                 require_checkpoints(models)
             inputs = replace(inputs, scored=names)
-        guard = _guard(given, config, names, first, nbest, scored=bool(inputs.scored))
+        guard = _guard(given, config, names, first, inputs)
         inputs = replace(inputs, guard=guard)
         tuner = options.entries["tuner"].build(options.configs["tuner"])
         used = names if paths else ()
-        with _shared_features(options, used, files, job_ranks, progress) as shared:
+        with _shared_features(options, used, inputs, files, job_ranks, progress) as shared:
             if not job_ranks.first:
                 return
             job = RescoringJob(
                 config, shared.features, tuner, given, inputs, progress, shared.queue
             )
-            job.run(chain([first], lists) if first else lists, path)
+            job.run(chain([first], lists) if first else lists, again)
+            if config.explain is not None and write_explanation is not None:
+                write_explanation(config.explain, job.explanation())
 
 
-def _files(config: RescoreConfig, nbest: str, source: str, output: str) -> JobFiles:
+def _files(config: RescoreConfig, nbest: Sequence[str], source: str, output: str) -> JobFiles:
     """Return the files of the job, with the development lists if they are scored."""
-    inputs = {"NBEST": nbest, "--source": source}
-    if config.tune and config.dev_nbest is not None and config.dev_source is not None:
-        inputs |= {"--dev-nbest": config.dev_nbest, "--dev-source": config.dev_source}
+    inputs = {**_numbered("NBEST", nbest), "--source": source}
+    if config.tune and config.dev_nbest and config.dev_source is not None:
+        inputs |= {**_numbered("--dev-nbest", config.dev_nbest), "--dev-source": config.dev_source}
     return JobFiles(inputs, output)
+
+
+def _numbered(name: str, paths: Sequence[str]) -> dict[str, str]:
+    """Return the files of an argument by its name: NBEST, NBEST 2, NBEST 3, ..."""
+    return {name if i == 0 else f"{name} {i + 1}": path for i, path in enumerate(paths)}
 
 
 def _check(
     config: RescoreConfig, models: ModelsConfig, paths: Sequence[str], files: JobFiles
 ) -> None:
-    more = [*config.tune, *config.oracle, config.dev_nbest, config.dev_source]
-    lists = [files.inputs["NBEST"], files.inputs["--source"]]
-    inputs = [*lists, *(path for path in more if path is not None)]
+    inputs = [*files.inputs.values(), *config.tune, *config.oracle]
+    if "--dev-source" not in files.inputs:  # wrong options are reported below
+        dev = [] if config.dev_source is None else [config.dev_source]
+        inputs += [*config.dev_nbest, *dev]
     refuse_shared_stdin(*inputs)
-    written = [path for path in (config.report, config.weights_out) if path is not None]
+    reports = (config.report, config.weights_out, config.explain)
+    written = [path for path in reports if path is not None]
+    if config.explain is not None and not config.explain.endswith((".html", ".json")):
+        raise UsageError(f"--explain {config.explain}: name a file that ends in .html or .json")
     weights = [] if config.weights is None else [config.weights]
     check_destinations([files.output, *written], [], [*inputs, *weights, *paths])
     if models.ensemble_weight and (config.feature_per == "member" or len(models.paths()) == 1):
@@ -127,12 +145,21 @@ def _check(
         raise UsageError("--weights applies to raw features: leave out --normalize list")
     if not paths and (config.output == "words" or config.feature_per == "member" or config.resume):
         raise UsageError("--output words, --feature-per member and --resume need a --checkpoint")
-    if (config.dev_nbest is None) != (config.dev_source is None):
-        raise UsageError("--dev-nbest and --dev-source must be given together")
-    if config.dev_nbest is not None and not config.tune:
-        raise UsageError("--dev-nbest needs --tune REF, the reference of its lists")
+    _check_development(config, sum(name.startswith("NBEST") for name in files.inputs))
     if config.resume:
         files.check_resume()
+
+
+def _check_development(config: RescoreConfig, systems: int) -> None:
+    if bool(config.dev_nbest) != (config.dev_source is not None):
+        raise UsageError("--dev-nbest and --dev-source must be given together")
+    if config.dev_nbest and not config.tune:
+        raise UsageError("--dev-nbest needs --tune REF, the reference of its lists")
+    if config.dev_nbest and len(config.dev_nbest) != systems:
+        raise UsageError(
+            f"{len(config.dev_nbest)} --dev-nbest for {systems} NBEST: give one for each, in the "
+            "same order"
+        )
 
 
 def _shard_ids(config: RescoreConfig, source: str, twice: bool) -> range | None:
@@ -162,7 +189,12 @@ class _Shared:
 
 @contextmanager
 def _shared_features(
-    options: Resolved, names: Sequence[str], files: JobFiles, ranks: Ranks, progress: Progress
+    options: Resolved,
+    names: Sequence[str],
+    inputs: "Inputs",
+    files: JobFiles,
+    ranks: Ranks,
+    progress: Progress,
 ) -> Iterator[_Shared]:
     """Load the models and open the work queue.
 
@@ -171,11 +203,13 @@ def _shared_features(
     Args:
         options: resolved options of the job.
         names: names of the models' features; empty if the lists already have the scores.
+        inputs: the lists of the job and their source.
         files: the files of the job.
         ranks: this process among the ranks of the job.
         progress: receives the progress of all ranks if there are several.
     """
     from s2st.jobs.rescore.distributed_scoring import score_share
+    from s2st.jobs.rescore.list_files import development_files
     from s2st.jobs.work_queue import WorkQueue
     from s2st.process.device import setup_device
 
@@ -184,10 +218,10 @@ def _shared_features(
         return
     config = options.config(RescoreConfig)
     device = setup_device(options.config(ScoringDeviceConfig))
-    options_of_files = [("NBEST", "--source", config.shard)]
-    if "--dev-nbest" in files.inputs:
-        options_of_files.insert(0, ("--dev-nbest", "--dev-source", None))
-    parts = [(files.inputs[n], files.inputs[s], shard) for n, s, shard in options_of_files]
+    parts = [(inputs.nbest, inputs.source, config.shard)]
+    if "--dev-source" in files.inputs:
+        dev = development_files(config, inputs.nbest)
+        parts.insert(0, (dev, files.inputs["--dev-source"], None))
 
     def count() -> int:
         from s2st.jobs.rescore.sharding import shard_lines
@@ -206,6 +240,7 @@ def _shared_features(
 
 def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
     """Return everything that the scores depend on besides the content of the inputs."""
+    from s2st.jobs.rescore.list_files import keeps_words
     from s2st.scoring.load_scorers import fingerprints
 
     config = options.config(RescoreConfig)
@@ -216,7 +251,7 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "--encoding-errors": config.encoding_errors,
-        "whether --output is words": config.output == "words",
+        "whether every word's score is kept": keeps_words(config),
     }
 
 
@@ -225,20 +260,22 @@ def _guard(
     config: RescoreConfig,
     names: tuple[str, ...],
     first: "Sequence[NBestEntry]",
-    nbest: str,
-    scored: bool,
+    inputs: "Inputs",
 ) -> "FeatureGuard":
     """Check weights and development lists against the first list; return the guard of all lists."""
+    from s2st.jobs.rescore.list_files import development_files
     from s2st.rescoring.feature_checks import FeatureGuard, FeatureRules
 
     rules = FeatureRules(
-        names, scored=scored, length=config.length_feature,
+        names, scored=bool(inputs.scored), length=config.length_feature,
         consensus=config.consensus != "none",
         own_features=config.baseline_features == "own", tunes=bool(config.tune),
     )  # fmt: skip
-    guard = FeatureGuard(rules, given, first, nbest)
-    if config.tune and config.dev_nbest is not None:
-        guard.check_start(config.dev_nbest, config.encoding_errors)
+    guard = FeatureGuard(rules, given, first, inputs.nbest.name)
+    if config.tune and config.dev_nbest:
+        dev = development_files(config, inputs.nbest)
+        if dev.rereadable:
+            guard.check_start(dev.read(), dev.name)
     return guard
 
 
@@ -262,11 +299,13 @@ def _load(
     models, config = options.config(ModelsConfig), options.config(RescoreConfig)
     precision = options.config(ScoringDeviceConfig).precision
     paths = models.paths()
-    scorers = load_members(paths, device, precision)
+    scorers = load_members(paths, device, precision, models.languages)
     if config.feature_per == "ensemble" and len(scorers) > 1:
         scorers = [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
     features: list[ListFeature] = list(map(DirectFeature, names, scorers))
-    channel = load_members(config.channel_checkpoint, device, precision)
+    channel = load_members(
+        config.channel_checkpoint, device, precision, models.languages.reversed()
+    )
     for path, scorer in zip(config.channel_checkpoint, channel, strict=True):
         check_channel(scorer, path, scorers)
     return [*features, *map(ChannelFeature, names[len(features) :], channel)]

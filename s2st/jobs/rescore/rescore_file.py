@@ -7,21 +7,19 @@ stay in memory between the passes.
 
 import json
 import logging
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
+from s2st.jobs.rescore.explanation import Explainer, Explanation
+from s2st.jobs.rescore.list_files import ListFiles, development_files, keeps_words
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
 from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
-from s2st.jobs.rescore.scored_list import ScoredList
+from s2st.jobs.rescore.scored_list import KeptScores, ScoredList
 from s2st.jobs.rescore.sharding import shard_lines
 from s2st.jobs.rescore.tuning_report import (
     HeadroomReport,
@@ -50,7 +48,7 @@ from s2st.rescoring.tuning_lists import Tuner
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import read_lines, split_words
-from s2st.text.nbest_lists import NBestEntry, read_nbest
+from s2st.text.nbest_lists import NBestEntry
 
 log = logging.getLogger("s2st")
 LOPSIDED = 3.0  # ratio of two spreads at which one score nearly decides an equal average alone
@@ -62,13 +60,14 @@ class Inputs:
     """The files of a job; "-" is standard input or output.
 
     Attributes:
-        nbest, source, output: paths of lists, source lines and output.
+        nbest: the files of the lists.
+        source, output: paths of source lines and output.
         scored: models' features of an earlier rescoring to take from the lists; if there are any,
             no model computes scores.
         guard: checks the features of all lists.
     """
 
-    nbest: str
+    nbest: ListFiles
     source: str
     output: str
     scored: tuple[str, ...] = ()
@@ -77,21 +76,9 @@ class Inputs:
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
     """Whether the weights or a report depend on all lists of the file."""
-    fits = config.baseline_features == "own" and given is None and config.dev_nbest is None
-    tunes_here = bool(config.tune) and config.dev_nbest is None
+    fits = config.baseline_features == "own" and given is None and not config.dev_nbest
+    tunes_here = bool(config.tune) and not config.dev_nbest
     return config.normalize == "list" or bool(config.oracle) or fits or tunes_here
-
-
-@contextmanager
-def rereadable(path: str) -> Iterator[str]:
-    """Yield the path, or the path of a copy of standard input, which can be read twice."""
-    if path != "-":
-        yield path
-        return
-    with tempfile.NamedTemporaryFile(suffix=".nbest") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield copy.name
 
 
 class RescoringJob:
@@ -102,7 +89,7 @@ class RescoringJob:
         features: the models.
         tuner: tunes the weights if `config.tune` names references.
         given: the user's weights, None if there are none.
-        inputs: the files; messages name the lists by `inputs.nbest`.
+        inputs: the files of the job.
         progress: receives the number of scored lists.
         queue: has the scores of a stopped run or of other ranks, and keeps those of this process.
     """
@@ -132,6 +119,7 @@ class RescoringJob:
         if config.consensus != "none":
             kind: Any = config.consensus
             self.consensus = Consensus(kind, config.consensus_scale, tokenize or split_words)
+        self._explainer: Explainer | None = None
         self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
         self.part = shard_lines(config.shard, len(self.sources))
@@ -139,23 +127,23 @@ class RescoringJob:
         if config.tune and config.dev_source is not None:
             self.development_sources = self._lines(config.dev_source)
 
-    def run(self, lists: Lists, path: str) -> None:
+    def run(self, lists: Lists, files: ListFiles) -> None:
         """Rescore the lists, write the output, and report.
 
         Args:
             lists: all lists of the file.
-            path: a file with the same lists, which is read if `reads_twice` is true.
+            files: the same lists, which are read again if `reads_twice` is true.
         """
         config = self.config
-        lists = self._restored(lists, self.inputs.nbest)
+        lists = self._restored(lists, self.inputs.nbest.name)
         if config.tune or config.oracle:
             log.info(how(self.metric))
         tuning = None
         self._references(config.oracle, self.sources)  # report wrong references before scoring
-        if config.tune and config.dev_nbest is not None:
-            tuning = self._tune_on_development(config.dev_nbest)
+        if config.tune and config.dev_nbest:
+            tuning = self._tune_on_development(development_files(config, self.inputs.nbest))
         if reads_twice(config, self.given):
-            self._two_passes(lists, path, tuning)
+            self._two_passes(lists, files, tuning)
         else:
             self._one_pass(lists, tuning)
 
@@ -170,22 +158,20 @@ class RescoringJob:
                     meter.add(item)
                 yield rank(item, weights, self.config.length_feature, centered=False)
 
-        self._write(ranked())
+        self._write(ranked(), weights)
         if self.given is None and tuning is None and self.names:
             _warn_if_lopsided(*meter.spreads())
         self._save_report(tuning, None, weights, {})
 
-    def _two_passes(self, lists: Lists, path: str, tuning: TuningReport | None) -> None:
+    def _two_passes(self, lists: Lists, files: ListFiles, tuning: TuningReport | None) -> None:
         config = self.config
-        kept: list[ScoredList] = []
-
-        def keep(item: ScoredList) -> None:
-            tokens = item.token_scores if config.output == "words" else ()
-            kept.append(replace(item, entries=(), token_scores=tokens))
+        kept = KeptScores(config.tuning_memory << 20, keeps_words(config))
 
         scored = self._scored(lists)
         references = config.oracle or (config.tune if tuning is None else ())
-        collection = self._collect(scored, references, self.sources, self.inputs.nbest, keep)
+        collection = self._collect(
+            scored, references, self.sources, self.inputs.nbest.name, kept.append
+        )
         if config.tune and tuning is None:
             tuning = self._tune(collection)
         weights = self._weights(collection, tuning)
@@ -195,11 +181,11 @@ class RescoringJob:
             found = headroom(collection, self.even, weights, self.metric)
             for line in found.lines():
                 log.info(line)
-        again = self.lists(path, self.inputs.nbest)
+        again = self._restored(files.read(), files.name)
         centered = config.normalize == "list"
         self._write(
-            rank(replace(item, entries=tuple(entries)), weights, config.length_feature, centered)
-            for entries, item in zip(again, kept, strict=True)
+            (rank(item, weights, config.length_feature, centered) for item in kept.restored(again)),
+            weights,
         )
         spread = collection.spread()
         if self.given is None and tuning is None and config.normalize == "none" and self.names:
@@ -207,11 +193,6 @@ class RescoringJob:
         self._save_report(tuning, found, weights, spread)
 
     # scores
-
-    def lists(self, path: str, name: str) -> Lists:
-        """Stream the lists of a file; messages call the file `name`."""
-        lists = read_nbest(read_lines(path, self.config.encoding_errors, name), name)
-        return self._restored(lists, name)
 
     def _restored(self, lists: Lists, name: str) -> Lists:
         """Check the lists, and restore the baseline's totals that an earlier rescoring replaced."""
@@ -237,7 +218,7 @@ class RescoringJob:
 
     def _scored(self, lists: Lists) -> Iterator[ScoredList]:
         """Yield the lists of the job with their scores."""
-        name, before = self.inputs.nbest, len(self.development_sources)
+        name, before = self.inputs.nbest.name, len(self.development_sources)
         yield from self._scored_of(lists, self.sources, name, "lists", len(self.part), before)
 
     def _scored_of(
@@ -263,7 +244,7 @@ class RescoringJob:
         if not self.features:
             scorer: ListScorer | EarlierScores = EarlierScores(self.inputs.scored, name)
         else:
-            words = config.output == "words"
+            words = keeps_words(config)
             scorer = ListScorer(
                 self.features, sources, config.max_rows, name, self.queue, first_task, words
             )
@@ -298,7 +279,11 @@ class RescoringJob:
             keep: called with each list.
         """
         lines = self._references(references, sources)
-        collector = Collector(list(zip(*lines, strict=True)) if lines else None, self.metric)
+        collector = Collector(
+            list(zip(*lines, strict=True)) if lines else None,
+            self.metric,
+            self.config.tuning_memory << 20,
+        )
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
             collector.add(item.id, texts, features_of(item, self.config.length_feature))
@@ -343,11 +328,11 @@ class RescoringJob:
                 scaled.setdefault(name, tuple(share * number for number in numbers))
         return Weights(scaled)
 
-    def _tune_on_development(self, path: str) -> TuningReport:
-        sources, label = self.development_sources, "development lists"
-        lists = self.lists(path, path)
-        scored = self._scored_of(lists, sources, path, label, len(sources), 0)
-        return self._tune(self._collect(scored, self.config.tune, sources, path, lambda item: None))
+    def _tune_on_development(self, files: ListFiles) -> TuningReport:
+        sources, name = self.development_sources, files.name
+        lists = self._restored(files.read(), name)
+        scored = self._scored_of(lists, sources, name, "development lists", len(sources), 0)
+        return self._tune(self._collect(scored, self.config.tune, sources, name, lambda item: None))
 
     def _tune(self, collection: Collection) -> TuningReport:
         own_features = self.config.baseline_features == "own"
@@ -363,11 +348,26 @@ class RescoringJob:
 
     # output
 
-    def _write(self, ranked: Iterator[RankedList]) -> None:
+    def explanation(self) -> Explanation:
+        """Return why choices changed; call it after `run`, with `--explain`."""
+        assert self._explainer is not None
+        return self._explainer.finish()
+
+    def _explained(self, ranked: Iterator[RankedList], weights: Weights) -> Iterator[RankedList]:
+        config = self.config
+        if config.explain is None:
+            return ranked
+        paths = config.oracle or (() if config.dev_nbest else config.tune)
+        references = self._references(paths, self.sources)
+        self._explainer = Explainer(weights, self.sources, references, self.metric, self.features)
+        return self._explainer.watch(ranked)
+
+    def _write(self, ranked: Iterator[RankedList], weights: Weights) -> None:
         meter = FiniteMeter()
+        ranked = self._explained(ranked, weights)
         totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
         write_ranked(totals, self.config.output, self.part, self.inputs.output)
-        for text in meter.warnings(self.inputs.nbest):
+        for text in meter.warnings(self.inputs.nbest.name):
             log.warning(text)
 
     def _save_weights(self, weights: Weights) -> None:

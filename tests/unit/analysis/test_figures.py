@@ -108,6 +108,26 @@ def test_a_logarithmic_axis_has_plain_numbers(tmp_path):
         draw_curves(tmp_path / "figure", [Series("a", [0, 1], [1, 2])], **AXES, log_x=True)
 
 
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [([3.2, 4.9, 3.7], {"3.5", "4", "4.5"}), ([7, 90, 20], {"10", "20", "50"})],
+)
+def test_a_logarithmic_y_axis_has_round_numbers_at_their_logarithms(tmp_path, values, ticks):
+    series = [Series("a", [1, 2, 3], values)]
+    svg, _ = draw_curves(tmp_path / "figure", series, **AXES, log_y=True)
+    root = ElementTree.parse(svg).getroot()
+    assert ticks <= set(texts(root))
+    drawn = [
+        [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", path.get("d"))]
+        for path in root.iter(SVG + "path")
+        if COLORS[0].lower() in path.get("style", "")
+    ]
+    (heights,) = [one for one in drawn if len(set(one)) == 3]  # not the legend's line
+    logs = [math.log(value) for value in values]
+    share = (logs[2] - logs[0]) / (logs[1] - logs[0])
+    assert (heights[2] - heights[0]) / (heights[1] - heights[0]) == pytest.approx(share, rel=1e-3)
+
+
 def test_scatter_shows_every_label_once(tmp_path):
     labels = ["a cat", "the dog was given a bone by the old man", ""]
     groups = [Points("first", [0, 1, 2], [0, 1, 0], labels), Points("second", [0.0], [0.0], ["x"])]

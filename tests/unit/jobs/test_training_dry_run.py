@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from builders import store
+from builders import corpus, store
 from trainers import trainer
 
 from s2st.errors import InterruptedBySignalError, OutOfMemoryError
@@ -13,7 +13,10 @@ from s2st.jobs import training_dry_run
 from s2st.jobs.train import TRAIN_SPEC, estimate_training, run_training
 from s2st.options.resolution import OptionSource, resolve
 from s2st.process.memory_use import MemoryUse
+from s2st.process.ranks import Ranks
+from s2st.training.gradient_accumulation import BatchMemoryError
 from s2st.training.observer import Observer
+from s2st.training.trainer import Trainer
 
 BASE = {
     "arch": "gru", "layers": 1, "hidden_size": 5, "embedding_size": 4, "dropout": 0.2,
@@ -132,3 +135,43 @@ def test_the_peak_covers_memory_that_was_freed():
     assert 0 < before < use.available()
     assert use.peak() >= before + 250 * MIB
     assert MemoryUse(torch.device("cpu"), sharers=4).available() < use.available()
+
+
+def test_the_memory_of_a_gpu_is_what_torch_reserved_and_what_is_free(monkeypatch):
+    """By torch's documented counters; no GPU is needed."""
+    called = []
+    for name, value in (
+        ("empty_cache", None), ("reset_peak_memory_stats", None),
+        ("max_memory_reserved", 300 * MIB), ("memory_reserved", 100 * MIB),
+        ("mem_get_info", (700 * MIB, 1000 * MIB)),
+    ):  # fmt: skip
+        monkeypatch.setattr(
+            torch.cuda, name, lambda *_, name=name, value=value: (called.append(name), value)[1]
+        )
+    use = MemoryUse(torch.device("cuda", 0), sharers=8)
+    use.reset_peak()
+    assert called == ["empty_cache", "reset_peak_memory_stats"]
+    assert use.peak() == 300 * MIB
+    assert use.available() == 800 * MIB
+
+
+def test_a_batch_that_does_not_fit_ends_the_search(tmp_path, data, monkeypatch):
+    """As on a GPU, where torch raises: at more than 8 pairs."""
+    monkeypatch.setattr(training_dry_run, "FIRST_TOKENS", 8)
+    real, seen = Trainer.rehearse, [0]
+
+    def rehearse(self, batches):
+        seen[0] = sum(len(batch) for batch in batches)
+        if seen[0] > 8:
+            raise BatchMemoryError("out of memory")
+        return real(self, batches)
+
+    monkeypatch.setattr(Trainer, "rehearse", rehearse)
+    monkeypatch.setattr(MemoryUse, "peak", lambda self: (100 + seen[0]) * MIB)
+    monkeypatch.setattr(MemoryUse, "available", lambda self: 16_000 * MIB)
+    with pytest.raises(BatchMemoryError):  # the report itself trains on a batch of 64 pairs
+        estimate_training(data, resolved(tmp_path))
+    built = trainer(tmp_path / "other", training=corpus([[4]] * 99, [[4]] * 99))
+    limit = training_dry_run.Rehearsal(built, Ranks(), True).find_limit(None)
+    assert limit.tried == 16  # tokens: 8 pairs of a word and its end
+    assert 16 <= limit.tokens <= 64

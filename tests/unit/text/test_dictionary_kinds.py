@@ -7,6 +7,8 @@ import pytest
 import sentencepiece
 
 from s2st.errors import DataError
+from s2st.text.huggingface_tokenizer import train_byte_bpe
+from s2st.text.tokenizers import HuggingFaceConfig
 from s2st.text.vocabulary import Vocabulary
 
 TEXT = ["the cat sat on the mat", "a dog ran to the old cat", "the end of a day in may"] * 4
@@ -31,6 +33,12 @@ FOREIGN = {
         json.dumps({word: i for i, word in enumerate(["<s>", "<pad>", *WORDS])}),
         "JSON",
         "token count",
+    ),
+    "codes": ("#version: 0.2\nt h\nth e</w>\n", "codes file of subword-nmt", "--bpe-codes"),
+    "tokenizer.json": (
+        train_byte_bpe(TEXT, HuggingFaceConfig(byte_bpe_vocab_size=5000), "en").decode(),
+        "tokenizer.json of Hugging Face",
+        "--tokenizer-json",
     ),
     "compact JSON": (json.dumps({"the": 1, "a": 2}, separators=(",", ":")), "JSON", "token count"),
     "indented JSON": (json.dumps({"the": 1, "a": 2}, indent=2), "JSON", "token count"),

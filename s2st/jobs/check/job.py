@@ -1,0 +1,174 @@
+"""The job of `s2st check`: read a corpus, n-best list, checkpoint or store, and report findings."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2st.errors import UsageError
+from s2st.jobs.check.findings import CheckReport, Finding, sorted_findings
+from s2st.jobs.check.folder_check import check_folder, folder_summary
+from s2st.jobs.check.model_fit import ModelFit, Side
+from s2st.jobs.check.nbest_scan import NBestScan
+from s2st.jobs.check.pair_scan import TextPairs, overlap
+from s2st.jobs.check.text_scan import TextScan
+from s2st.options.option_fields import option
+from s2st.options.resolution import CommandSpec, Resolved
+
+PEEKED_LINES = 10  # whose fields tell n-best lists from text
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """What `check` reads and prints."""
+
+    source_lang: str = option("", "source language, the suffix of its files", flags=("-s",))
+    target_lang: str = option("", "target language, the suffix of its files", flags=("-t",))
+    testpref: tuple[str, ...] = option(
+        (), "held-out text: check it too, and whether it occurs in PATH; may be repeated"
+    )
+    checkpoint: str | None = option(
+        None, "check that the text fits this model: unknown words, case, tokenization"
+    )
+    source: str | None = option(None, "source lines of the n-best list PATH")
+    max_length: int = option(
+        250, "number of words of a long line, as in preprocess", minimum=1, maximum=1_000_000
+    )
+    line_numbers: int = option(
+        5, "line numbers that the text report shows for each finding", minimum=0, maximum=1000
+    )
+    format: str = option("text", "form of the report", choices=("text", "json"))
+
+
+CHECK_SPEC = CommandSpec(fixed=(CheckConfig,))
+
+
+def check(options: Resolved, paths: Sequence[str]) -> CheckReport:
+    """Read the inputs and return the findings.
+
+    Args:
+        options: of CHECK_SPEC.
+        paths: a prefix (with languages), one or two text files, an n-best list, or the folder of a
+            checkpoint or store.
+
+    Raises:
+        UsageError: options that contradict each other, or too many paths.
+        InputMissingError: a file cannot be read.
+    """
+    config = options.config(CheckConfig)
+    if len(paths) == 1 and os.path.isdir(paths[0]):
+        return _folder(config, paths[0])
+    prefix = len(paths) == 1 and config.source_lang and config.target_lang
+    files = _files(paths[0], config) if prefix else list(paths)
+    if len(files) > 2:
+        raise UsageError("give a prefix with -s and -t, two parallel files, or one file or folder")
+    if len(files) == 1 and _is_nbest(files[0]):
+        return _lists(config, files[0])
+    if config.source is not None:
+        raise UsageError(f"--source is the source of n-best lists, which {paths[0]} has not")
+    return _texts(config, files)
+
+
+def _files(prefix: str, config: CheckConfig) -> list[str]:
+    from s2st.data.corpus_texts import text_file
+
+    return [text_file(prefix, language) for language in (config.source_lang, config.target_lang)]
+
+
+def _folder(config: CheckConfig, path: str) -> CheckReport:
+    for name in ("testpref", "checkpoint", "source", "source_lang", "target_lang"):
+        if getattr(config, name):
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} has no effect: {path} is a folder, not a text")
+    return CheckReport((folder_summary(path),), sorted_findings(check_folder(path)))
+
+
+def _is_nbest(path: str) -> bool:
+    """Whether most of the first lines have the fields of n-best lists."""
+    if path == "-":
+        raise UsageError("check reads files, not standard input")
+    first = []
+    for line in TextScan(path, 1).lines():
+        first.append(line.count("|||") >= 3)
+        if len(first) == PEEKED_LINES:
+            break
+    return bool(first) and sum(first) * 2 > len(first)
+
+
+def _sides(checkpoint: str) -> tuple[Side, Side]:
+    """Return tokenizers and vocabularies of a model."""
+    from s2st.models.model_files import read_saved
+
+    record = read_saved(checkpoint, whole=False).record
+    return (
+        (record.source_tokenizer, record.source_vocabulary),
+        (record.target_tokenizer, record.target_vocabulary),
+    )
+
+
+def _fit(config: CheckConfig, files: Sequence[str]) -> ModelFit | None:
+    """Return what compares texts with the model, None without --checkpoint.
+
+    One file belongs to the side whose language is its suffix, and otherwise to the source.
+    """
+    if config.checkpoint is None:
+        return None
+    sides = list(_sides(config.checkpoint))
+    if len(files) == 1:
+        of_target = Path(files[0]).suffix == f".{sides[1][0].language}"
+        is_language_model = sides[0][0].name == "nothing"
+        sides = sides[1:] if of_target or is_language_model else sides[:1]
+    return ModelFit(sides, config.checkpoint, [False] * len(sides))
+
+
+def _lists(config: CheckConfig, path: str) -> CheckReport:
+    if config.testpref:
+        raise UsageError(f"--testpref has no effect: {path} has n-best lists")
+    findings: list[Finding] = []
+    read: list[str] = []
+    sources = fit = None
+    if config.checkpoint is not None:
+        sides = _sides(config.checkpoint)
+        fit = ModelFit(sides[1:], config.checkpoint, [True])
+    if config.source is not None:
+        of_source = None
+        if config.checkpoint is not None and sides[0][0].name != "nothing":
+            of_source = ModelFit(sides[:1], config.checkpoint, [False])
+        text = TextPairs([config.source], config.max_length, of_source)
+        text.read()
+        sources = text.scans[0].count
+        read.append(text.summary())
+        findings += [f for f in text.findings() if f.kind not in ("empty", "duplicates")]
+    lists = NBestScan(path, sources, fit)
+    lists.read()
+    findings += lists.findings()
+    return CheckReport((lists.summary(), *read), sorted_findings(findings))
+
+
+def _texts(config: CheckConfig, files: Sequence[str]) -> CheckReport:
+    training = TextPairs(files, config.max_length, _fit(config, files))
+    training.read()
+    findings = list(training.findings())
+    read = [training.summary()]
+    for prefix in config.testpref:
+        held_out = TextPairs(_held_out(prefix, config, files), config.max_length)
+        held_out.read()
+        findings += [f for f in held_out.findings() if f.kind not in ("empty", "long")]
+        findings += overlap(training, held_out)
+        read.append(held_out.summary())
+    return CheckReport(tuple(read), sorted_findings(findings))
+
+
+def _held_out(prefix: str, config: CheckConfig, files: Sequence[str]) -> list[str]:
+    """Return the files of --testpref: PREFIX.LANG with -s and -t, or with the suffixes of PATH."""
+    from s2st.data.corpus_texts import text_file
+
+    if config.source_lang and config.target_lang:
+        return _files(prefix, config)
+    compressed = (".gz", ".xz", ".bz2")
+    names = [Path(file) for file in files]
+    plain = [name.with_suffix("") if name.suffix in compressed else name for name in names]
+    suffixes = [name.suffix.removeprefix(".") for name in plain]
+    if not all(suffixes):
+        raise UsageError("--testpref needs -s and -t, since PATH has no suffix that is a language")
+    return [text_file(prefix, suffix) for suffix in suffixes]
