@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from s2st.errors import UsageError
+from s2st.models.languages import LanguageChoice
 from s2st.options.option_fields import MAX_WEIGHT, option
 from s2st.options.resolution import CommandSpec, Role
 from s2st.process.device import ScoringDeviceConfig
@@ -33,6 +34,14 @@ class ModelsConfig:
         "average the members' probabilities, or their log-probabilities (renormalized)",
         choices=("probability", "log-probability"),
     )
+
+    source_lang: str | None = option(None, "source language, for a model with several")
+    target_lang: str | None = option(None, "target language, for a model with several")
+
+    @property
+    def languages(self) -> LanguageChoice:
+        """Return the languages that the user names."""
+        return LanguageChoice(self.source_lang, self.target_lang)
 
     def paths(self) -> list[str]:
         """Return all checkpoints in order; raise UsageError for an empty name in `path`."""
@@ -145,6 +154,13 @@ class RescoreConfig:
         "none",
         "sacreBLEU tokenizer for BLEU and TER of --metric and --consensus, such as char, ko-mecab "
         "or zh; none for tokenized text",
+    )
+    tuning_memory: int = option(
+        4096,
+        "MiB of features, and of statistics, that tuning and reports keep in memory; more go to a "
+        "temporary file in the folder of TMPDIR",
+        minimum=0,
+        maximum=1_000_000_000,
     )
     dev_nbest: tuple[str, ...] = option(
         (), "development lists; default: NBEST; repeatable, one file for each NBEST"

@@ -148,6 +148,9 @@ def test_oracle_report(rescore, files, tmp_path):
     assert rows["baseline 1-best"] == pytest.approx(bleu_of(baseline, files))
     assert rows["oracle by corpus BLEU"] >= rows["oracle by sentence BLEU"] >= rows["weights used"]
     assert rows["worst by corpus BLEU"] <= rows["baseline 1-best"]
+    gain = values["headroom"]["gain"]
+    assert gain["value"] == pytest.approx(rows["weights used"] - rows["baseline 1-best"])
+    assert gain["low"] <= gain["value"] <= gain["high"]
     assert values["headroom"]["lists"] == LISTS
     curve = dict(map(tuple, values["headroom"]["curve"]))
     assert curve[0.0] == pytest.approx(rows["baseline 1-best"])
@@ -392,3 +395,14 @@ def test_korean_lists_are_tuned_on_characters_where_words_give_nothing(s2st, tmp
         assert "tuned on 6 lists" in tuned.err
         assert tuned.lines == [text.replace("다", "요") for text in references]
     run("--tokenize", "korean").check_error(2, "unknown sacreBLEU tokenizer 'korean'")
+
+
+def test_numbers_in_a_file_give_the_same_result(rescore, files, tmp_path):
+    """--tuning-memory 0 keeps features, statistics and scores in a temporary file."""
+    options = ["--tune", files / "ref", "--oracle", files / "ref", "--consensus", "bleu"]
+    options += ["--baseline-features", "own", "--folds", "3"]
+    inside = rescore(*options, "--report", tmp_path / "inside")
+    outside = rescore(*options, "--report", tmp_path / "outside", "--tuning-memory", "0")
+    assert inside.code == 0, inside.err
+    assert outside.lines == inside.lines
+    assert (tmp_path / "outside").read_text() == (tmp_path / "inside").read_text()

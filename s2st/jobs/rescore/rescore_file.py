@@ -19,7 +19,7 @@ from s2st.jobs.rescore.list_files import ListFiles, development_files, keeps_wor
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
 from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
-from s2st.jobs.rescore.scored_list import ScoredList
+from s2st.jobs.rescore.scored_list import KeptScores, ScoredList
 from s2st.jobs.rescore.sharding import shard_lines
 from s2st.jobs.rescore.tuning_report import (
     HeadroomReport,
@@ -165,15 +165,13 @@ class RescoringJob:
 
     def _two_passes(self, lists: Lists, files: ListFiles, tuning: TuningReport | None) -> None:
         config = self.config
-        kept: list[ScoredList] = []
-
-        def keep(item: ScoredList) -> None:
-            tokens = item.token_scores if keeps_words(config) else ()
-            kept.append(replace(item, entries=(), token_scores=tokens))
+        kept = KeptScores(config.tuning_memory << 20, keeps_words(config))
 
         scored = self._scored(lists)
         references = config.oracle or (config.tune if tuning is None else ())
-        collection = self._collect(scored, references, self.sources, self.inputs.nbest.name, keep)
+        collection = self._collect(
+            scored, references, self.sources, self.inputs.nbest.name, kept.append
+        )
         if config.tune and tuning is None:
             tuning = self._tune(collection)
         weights = self._weights(collection, tuning)
@@ -186,12 +184,7 @@ class RescoringJob:
         again = self._restored(files.read(), files.name)
         centered = config.normalize == "list"
         self._write(
-            (
-                rank(
-                    replace(item, entries=tuple(entries)), weights, config.length_feature, centered
-                )
-                for entries, item in zip(again, kept, strict=True)
-            ),
+            (rank(item, weights, config.length_feature, centered) for item in kept.restored(again)),
             weights,
         )
         spread = collection.spread()
@@ -286,7 +279,11 @@ class RescoringJob:
             keep: called with each list.
         """
         lines = self._references(references, sources)
-        collector = Collector(list(zip(*lines, strict=True)) if lines else None, self.metric)
+        collector = Collector(
+            list(zip(*lines, strict=True)) if lines else None,
+            self.metric,
+            self.config.tuning_memory << 20,
+        )
         for item in scored:
             texts = [entry.hypothesis for entry in item.entries]
             collector.add(item.id, texts, features_of(item, self.config.length_feature))

@@ -110,6 +110,7 @@ class HeadroomReport:
         changed: number of lists in which the weights used choose another hypothesis than the
             baseline.
         lists: number of lists.
+        gain: score of the weights used minus that of the baseline, paired.
         how: how the metric and its intervals are computed.
         metric: name of the metric. All scores are in percent, and larger is better.
     """
@@ -118,6 +119,7 @@ class HeadroomReport:
     curve: tuple[tuple[float, float], ...]
     changed: int
     lists: int
+    gain: Interval
     how: str
     metric: str
 
@@ -128,6 +130,7 @@ class HeadroomReport:
         curve = "  ".join(f"{share:.1f}: {score:.2f}" for share, score in self.curve)
         text.append(f"{self.metric} by weight of the models, at equal spreads: {curve}")
         text.append(f"{self.changed} of {self.lists} choices differ from the baseline's")
+        text.append(f"gain of the weights used over the baseline, paired: {show(self.gain)}")
         return text
 
 
@@ -276,6 +279,7 @@ def headroom(
         return name, score_interval(picked(statistics, chosen), draws, metric)
 
     baseline = baseline_choice(collection)
+    first = picked(statistics, baseline)
     chosen = choose(lists, np.array(used.vector(collection.columns)))
     rows = [
         row("baseline 1-best", baseline),
@@ -290,6 +294,7 @@ def headroom(
         curve=tuple(_curve(collection, statistics, metric)),
         changed=int((chosen != baseline).sum()),
         lists=len(lists),
+        gain=gain_interval(picked(statistics, chosen), first, draws, metric),
         how=how(metric),
         metric=metric.name,
     )
