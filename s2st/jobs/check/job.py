@@ -14,6 +14,7 @@ from s2st.jobs.check.pair_scan import TextPairs, overlap
 from s2st.jobs.check.text_scan import TextScan
 from s2st.options.option_fields import option
 from s2st.options.resolution import CommandSpec, Resolved
+from s2st.text.nbest_dialects import dialect_of
 from s2st.text.tokenizers import ABSENT
 
 PEEKED_LINES = 10  # whose fields tell n-best lists from text
@@ -85,12 +86,12 @@ def _folder(config: CheckConfig, path: str) -> CheckReport:
 
 
 def _is_nbest(path: str) -> bool:
-    """Whether most of the first lines have the fields of n-best lists."""
+    """Whether most of the first lines are those of an n-best list in a known format."""
     if path == "-":
         raise UsageError("check reads files, not standard input")
     first = []
     for line in TextScan(path, 1).lines():
-        first.append(line.count("|||") >= 3)
+        first.append(line.count("|||") >= 3 or dialect_of(line) is not None)
         if len(first) == PEEKED_LINES:
             break
     return bool(first) and sum(first) * 2 > len(first)
