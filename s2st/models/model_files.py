@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.languages import LanguageChoice, Languages, LanguageSide, check_choice
+from s2st.models.languages import DECODERS, LanguageChoice, Languages, LanguageSide, check_choice
 from s2st.models.multi_decoder import MultiDecoderModel, weights_for
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.options.option_fields import config_values, make_config
@@ -488,7 +488,11 @@ def _read_languages(path: Path, manifest: Mapping[str, Any]) -> Languages:
             raise damaged
         sides[spec.language] = LanguageSide(spec, Vocabulary.load(path / name))
     languages = Languages(sides, pairs, decoders)
-    if not pairs or not {*languages.sources, *languages.targets} <= set(sides):
+    if (
+        decoders not in DECODERS
+        or not pairs
+        or not {*languages.sources, *languages.targets} <= set(sides)
+    ):
         raise damaged
     if languages.needs_tag and any(
         target not in sides[source].vocabulary.tags
