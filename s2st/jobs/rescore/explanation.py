@@ -48,8 +48,8 @@ class WordScores:
     """The log-probability of a word under each model.
 
     Attributes:
-        choice: "baseline" or "new", the hypothesis with the word; "both" if it has the same position
-            and scores in both.
+        choice: "baseline" or "new", the hypothesis with the word; "both" if position and scores
+            are the same in both.
         position: number of the word from 0; the end of the sentence comes last.
         word: the word, or END.
         log_probs: feature name of each model -> log-probability in nats.
