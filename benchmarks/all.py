@@ -108,6 +108,11 @@ PARTS = (
         quick=("--repeats", "1", "--only", "generate", "--count", "2", "--beam", "2"),
     ),
     Part(
+        "searches",
+        {"--checkpoint": "checkpoint", "--lines": "test.en"},
+        quick=("--repeats", "1", "--max-len-b", "2"),
+    ),
+    Part(
         "gpu",
         {"--store": "store", "--lists": "lists", "--source": "test.en"},
         quick=(

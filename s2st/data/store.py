@@ -6,6 +6,7 @@ sentence i is ids[offsets[i]:offsets[i+1]]. `NAME.L.txt` has the lines of a vali
 """
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
@@ -170,9 +171,11 @@ class Store:
         """Return the source and the target lines of a validation split; no lines if absent.
 
         Raises:
-            CheckpointError: an older version of s2st made the store, without text.
+            CheckpointError: an older version of s2st made the store, without text; or the text is
+                damaged.
         """
         sides: list[list[str]] = []
+        pairs = len(self.split(name))
         for language in (self.source_language, self.target_language):
             path = text_path(self._place, name, language)
             if language == ABSENT:
@@ -182,7 +185,10 @@ class Store:
                 raise CheckpointError(message, str(self.folder))
             else:
                 check_size(self._place, self._files, path.name)
-                sides.append(list(read_lines(path)))
+                sides.append(list(islice(read_lines(path), pairs + 1)))
+                if len(sides[-1]) != pairs:
+                    message = f"damaged: it must have {pairs} lines, one per pair"
+                    raise CheckpointError(message, str(path))
         check_same(self._place, self._stamp)
         return sides[0], sides[1]
 
@@ -199,6 +205,9 @@ class Store:
                 for start in range(0, len(side.ids), CHECK_CHUNK):
                     part = side.ids[start : start + CHECK_CHUNK]
                     side.check_range(int(part.min()), int(part.max()))
+            target = text_path(self._place, name, self.target_language)
+            if target.name in self._files:
+                self.text(name)
 
     def _side(self, split: str, language: str, vocabulary_size: int) -> Side:
         ids_path = check_size(self._place, self._files, f"{split}.{language}.ids.npy")

@@ -16,7 +16,7 @@ from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
 from s2st.jobs.training_advice import better_choice
 from s2st.jobs.training_checks import check_ranks
 from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
-from s2st.jobs.training_records import open_records
+from s2st.jobs.training_records import log_costs, open_records
 from s2st.jobs.training_result import TrainResult
 from s2st.jobs.training_resume_checks import (
     METRIC_ROLE,
@@ -25,7 +25,7 @@ from s2st.jobs.training_resume_checks import (
     keep_hashes_of_missing_files,
     log_changes,
 )
-from s2st.jobs.validation_decoding import best_metric, make_decoder
+from s2st.jobs.validation_decoding import plan_validation
 from s2st.jobs.validation_metrics import METRICS
 from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.option_fields import config_values, option_specs
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.gradient_accumulation import Gradients
     from s2st.training.trainer import Trainer
+    from s2st.training.validation import BestMetric, ValidationDecoder
 
 log = logging.getLogger("s2st")
 
@@ -187,6 +188,8 @@ class _Job:
     record: "ModelRecord"
     base: finetune.BaseModel | None
     identity: "RunIdentity"
+    best_metric: "BestMetric"
+    decoder: "ValidationDecoder | None"
 
 
 def _open(data: str, options: Resolved) -> _Job:
@@ -218,7 +221,8 @@ def _open(data: str, options: Resolved) -> _Job:
     training = finetune.with_ids_of(training, store, record)
     if validation is not None:
         validation = finetune.with_ids_of(validation, store, record)
-    return _Job(device, store, training, validation, record, base, identity)
+    metrics = plan_validation(options, store, record, device)
+    return _Job(device, store, training, validation, record, base, identity, *metrics)
 
 
 def _sampled(corpus: "ParallelCorpus", store: "Store", options: Resolved) -> "ParallelCorpus":
@@ -270,7 +274,7 @@ def _train(
         log_changes(resumed.identity, identity)
     before = trainer.state.update
     state = trainer.train()
-    _log_costs(trainer, state.update - before, ranks)
+    log_costs(trainer, state.update - before, ranks)
     value = state.best_value
     return TrainResult(
         state.update, state.epoch, state.best_nll, state.best_update,
@@ -316,25 +320,13 @@ def _build_trainer(
         training=job.training,
         validation=job.validation,
         identity=job.identity,
-        decoder=make_decoder(options, job.store, job.record, job.device),
-        best_metric=best_metric(options),
+        decoder=job.decoder,
+        best_metric=job.best_metric,
     )
     return Trainer(
         parts, options.config(TrainerConfig), options.config(BatchingConfig), gradients, observer,
         stop_signal, folder,
     )  # fmt: skip
-
-
-def _log_costs(trainer: "Trainer", updates: int, ranks: Ranks) -> None:
-    """Log the time of saving and the bytes that each rank sent per update."""
-    share = trainer.seconds_saving / max(1e-9, trainer.seconds)
-    log.info(
-        "saving took %.1f s of %.0f s (%.1f %%)",
-        trainer.seconds_saving, trainer.seconds, 100 * share,
-    )  # fmt: skip
-    sent = trainer.gradients.bytes_exchanged // max(1, updates)
-    if updates and sent:
-        log.info("each of %d processes sent %s bytes per update", ranks.size, f"{sent:,}")
 
 
 def _gradients(

@@ -8,13 +8,13 @@ in the batches of `s2st generate`. So the metrics equal those of `s2st score` on
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
 from s2st.jobs.options import TranslateConfig
 from s2st.jobs.training_resume_checks import METRIC_ROLE
-from s2st.jobs.validation_metrics import METRICS, ValidationMetric
+from s2st.jobs.validation_metrics import ValidationMetric
 from s2st.jobs.work_queue import TaskName, WorkQueue, in_order
 from s2st.options.option_fields import load_json
 from s2st.options.resolution import Resolved
@@ -32,26 +32,23 @@ if TYPE_CHECKING:
     from s2st.training.gradient_accumulation import Gradients
 
 
-def best_metric(options: Resolved) -> BestMetric:
-    """Return the metric of --best-checkpoint-metric with its direction."""
-    metric = METRICS.get(options.entries[METRIC_ROLE].name).build(options.configs[METRIC_ROLE])
-    return BestMetric(options.entries[METRIC_ROLE].base, bool(metric.larger_is_better))
-
-
-def make_decoder(
+def plan_validation(
     options: Resolved, store: "Store", record: "ModelRecord", device: "torch.device"
-) -> "Decoder | None":
-    """Return the decoder that the options ask for, None if they ask for none.
+) -> "tuple[BestMetric, Decoder | None]":
+    """Return the metric that decides, and the decoder if the options need translations.
 
     Raises:
-        UsageError: the store has no validation split, or the model no source.
+        UsageError: a metric cannot be built, the store has no validation split, or the model no
+            source.
         CheckpointError: the store has no text of its validation split.
     """
     config = options.config(ValidationConfig)
     entry = options.entries[METRIC_ROLE]
-    translates = entry.base != PERPLEXITY
+    metric: ValidationMetric = entry.build(options.configs[METRIC_ROLE])
+    best = BestMetric(entry.base, bool(metric.larger_is_better))
+    translates = best.name != PERPLEXITY
     if not translates and not config.validate_samples:
-        return None
+        return best, None
     flag = f"--best-checkpoint-metric {entry.name}" if translates else "--validate-samples"
     if "valid" not in store.splits:
         raise UsageError(
@@ -59,15 +56,8 @@ def make_decoder(
         )
     if not getattr(record.config, "reads_source", True):
         raise UsageError(f"{flag}: a language model has no source to translate")
-    sources, references = store.text("valid")
-    metric = entry.build(options.configs[METRIC_ROLE]) if translates else None
-    return Decoder(record, _Text(sources, references), config, (entry.base, metric), device)
-
-
-@dataclass(frozen=True)
-class _Text:
-    sources: Sequence[str]
-    references: Sequence[str]
+    named = (best.name, metric) if translates else None
+    return best, Decoder(record, store.text("valid"), config, named, device)
 
 
 class Decoder:
@@ -75,7 +65,7 @@ class Decoder:
 
     Args:
         record: describes the model.
-        text: lines of the validation split.
+        text: source and target lines of the validation split.
         config: beam and number of samples.
         metric: name and function; None if only samples are wanted.
         device: where to translate.
@@ -84,26 +74,25 @@ class Decoder:
     def __init__(
         self,
         record: "ModelRecord",
-        text: _Text,
+        text: tuple[Sequence[str], Sequence[str]],
         config: ValidationConfig,
-        metric: tuple[str, ValidationMetric | None],
+        metric: tuple[str, ValidationMetric] | None,
         device: "torch.device",
     ) -> None:
         self._record = record
-        self._name, self._metric = metric
+        self._metric = metric
         self._device = device
         entry = SEARCHES.get("beam")
         self._search = entry.build(entry.config_type(beam=config.validate_beam))
-        count = len(text.sources)
+        self._sources, self._references = text
+        count = len(self._sources)
         samples = min(config.validate_samples, count)
         # evenly spread; without a metric only these are translated
         self._samples = [index * count // samples for index in range(samples)]
-        if self._metric is None:
-            text = _Text(
-                *([side[i] for i in self._samples] for side in (text.sources, text.references))
-            )
+        if metric is None:
+            self._sources = [self._sources[index] for index in self._samples]
+            self._references = [self._references[index] for index in self._samples]
             self._samples = list(range(samples))
-        self._text = text
 
     def __call__(self, gradients: "Gradients") -> Decoded:
         """Translate with the current weights; every rank must call this method."""
@@ -111,10 +100,10 @@ class Decoder:
         hypotheses = [] if weights is None else self._translate(weights, gradients)
         values: dict[str, float] = {}
         if self._metric is not None and gradients.first:
-            values[self._name] = self._value(hypotheses)
+            values = self._values(*self._metric, hypotheses)
         values = load_json(gradients.exchange_texts(json.dumps(values))[0])
         samples = [
-            ValidationSample(self._text.sources[i], self._text.references[i], hypotheses[i])
+            ValidationSample(self._sources[i], self._references[i], hypotheses[i])
             for i in (self._samples if gradients.first else ())
         ]
         return Decoded(values, samples)
@@ -129,18 +118,19 @@ class Decoder:
         model = model_with_weights(self._record, weights).to(self._device)
         scorer = ModelScorer(model, *text_sides(self._record))
         size = TranslateConfig().buffer_size
-        sources = self._text.sources
+        sources = self._sources
         chunks = [sources[start : start + size] for start in range(0, len(sources), size)]
         tasks = plan(scorer, self._search, chunks, None, detokenize=True)
         queue = ExchangeQueue(gradients.decoding_ranks, gradients.exchange_texts)
         return list(in_order(tasks, lambda translation: translation.texts[0], queue))
 
-    def _value(self, hypotheses: Sequence[str]) -> float:
-        assert self._metric is not None
-        value = self._metric(hypotheses, self._text.references)
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise UsageError(f"metric {self._name!r} returned {value!r}, not a finite number")
-        return float(value)
+    def _values(
+        self, name: str, metric: ValidationMetric, hypotheses: Sequence[str]
+    ) -> dict[str, float]:
+        value: Any = metric(hypotheses, self._references)  # a plugin may return anything
+        if not isinstance(value, Real) or not math.isfinite(value):
+            raise UsageError(f"metric {name!r} returned {value!r}, not a finite number")
+        return {name: float(value)}
 
 
 class ExchangeQueue(WorkQueue):

@@ -194,6 +194,8 @@ def _check_types(state: TrainingState, identity: RunIdentity) -> None:
             raise TypeError("schedule, interval")
     if not set(state.interval) <= {"updates", "target", "loss", "nll", "norm"}:
         raise ValueError("interval")
+    if not all(abs(value) <= MAX_INTEGER for value in state.interval.values()):  # not NaN either
+        raise ValueError("interval")
     mappings = (identity.options, identity.other, identity.environment)
     if not isinstance(identity.data, str) or not all(isinstance(m, dict) for m in mappings):
         raise TypeError("identity")

@@ -319,6 +319,7 @@ def test_metrics_need_a_source_text_and_references(s2st, train, world, tmp_path)
     train(tmp_path / "run", *samples, store=bare).check_error(
         2, "--validate-samples", "--validpref"
     )
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_metric_or_beam_is_refused_on_resume(train, decoded, tmp_path):

@@ -1,5 +1,6 @@
 """Checks of a checkpoint or store: checksums, vocabularies, splits."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from s2st.jobs.verify_checksums import verify
 from s2st.process.folder_manifest import kind_of, read_sealed
 from s2st.rescoring.text_mismatch_check import Letters
 from s2st.text.tokenizers import MODEL_KINDS
-from s2st.text.vocabulary import SPECIALS, Vocabulary
+from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
 
 MANY_UNKNOWN = 0.05  # of the tokens of a validation or test split
 ESCAPED = 0.001  # of the words
@@ -35,10 +36,10 @@ def check_folder(path: str) -> Iterator[Finding]:
         yield Finding(BREAKS, "cannot-load", path, str(error).removeprefix(f"{path}: "))
         return
     manifest = read_sealed(folder)
-    for side in ("source", "target"):
-        record = manifest["tokenizers"][side]
-        name = f"dict.{record['language']}.txt"
-        yield from _vocabulary(Vocabulary.load(folder / name), f"{path}/{name}", record["name"])
+    records = [manifest["tokenizers"][side] for side in ("source", "target")]
+    for language, tokenizer in {r["language"]: r["name"] for r in records}.items():
+        name = f"dict.{language}.txt"
+        yield from _vocabulary(Vocabulary.load(folder / name), f"{path}/{name}", tokenizer)
     if kind_of(folder) == "s2st-store":
         yield from _splits(folder, path, manifest)
 
@@ -72,31 +73,42 @@ def _splits(folder: Path, path: str, manifest: Any) -> Iterator[Finding]:
 
     for name, counts in manifest["splits"].items():
         for side in ("source", "target"):
-            tokens, unknown = counts[side]["tokens"], counts[side]["unknown"]
-            share = unknown / max(1, tokens)
-            if not name.startswith("train") and share >= MANY_UNKNOWN:
-                text = f"split {name}: {share:.1%} of the {side} tokens are unknown"
-                text += ": see --tokenizer sentencepiece of preprocess"
+            tokens, unknown = _counted(counts, side)
+            if not name.startswith("train") and unknown >= MANY_UNKNOWN * tokens:
+                text = (
+                    f"split {name}: {unknown / tokens:.1%} of the {side} tokens are unknown: see "
+                )
+                text += "--tokenizer sentencepiece of preprocess"
                 yield Finding(WARNING, "unknown-rate", path, text, unknown)
     store = Store(folder)
-    if "train" not in store.splits:
-        return
-    training = _hashes(store, "train")
     for name in store.splits:
-        if name.startswith("train"):
+        training = re.sub("^(valid|test)[0-9]*", "train", name)  # of the same language pair
+        if training == name or training not in store.splits:
             continue
-        found = np.flatnonzero(np.isin(_hashes(store, name), training)) + 1
+        hashes = _hashes(store, name)
+        found = np.flatnonzero(np.isin(hashes, _hashes(store, training)) & (hashes != 0)) + 1
         if len(found):
-            text = (
-                f"split {name}: {len(found):,} of {len(store.split(name)):,} pairs occur in train"
-            )
+            text = f"split {name}: {len(found):,} of {len(hashes):,} pairs occur in {training}"
             lines = tuple(found[:KEPT_LINES].tolist())
             yield Finding(WARNING, "in-training", path, text, len(found), lines)
 
 
+def _counted(counts: Any, side: str) -> tuple[int, int]:
+    """Return the numbers of tokens and of unknown tokens in a record of a split."""
+    try:
+        return max(1, int(counts[side]["tokens"])), int(counts[side]["unknown"])
+    except (KeyError, TypeError, ValueError):
+        return 1, 0
+
+
 def _hashes(store: Any, name: str) -> Any:
-    """Return a 64-bit hash of the ids of each pair of a split."""
+    """Return a 64-bit hash of the ids of each pair of a split; 0 for pairs with unknown words."""
     corpus = store.split(name)
-    pairs = range(len(corpus))
-    texts = (corpus.source[i].tobytes() + b"|" + corpus.target[i].tobytes() for i in pairs)
-    return np.fromiter(map(hash, texts), np.int64, len(corpus))
+
+    def hashed(index: int) -> int:
+        source, target = corpus.source[index], corpus.target[index]
+        if UNK_ID in source or UNK_ID in target:
+            return 0
+        return hash(source.tobytes() + b"|" + target.tobytes())
+
+    return np.fromiter(map(hashed, range(len(corpus))), np.int64, len(corpus))

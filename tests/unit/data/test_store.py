@@ -194,3 +194,38 @@ def test_any_manifest_opens_or_raises_our_errors(folder, key, value):
     finally:
         (folder / MANIFEST).write_bytes(before)
     assert "\n" not in message
+
+
+@pytest.fixture
+def validated(tmp_path: Path) -> Path:
+    """A store whose validation split has odd but valid lines."""
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.en").write_text("a b\n\n c\u2028\tc \n", encoding="utf-8")
+        (tmp_path / f"{split}.fr").write_text("x\ny y\nz\n", encoding="utf-8")
+    specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
+    config = PreprocessConfig(
+        "en", "fr", trainpref=str(tmp_path / "train"), validpref=(str(tmp_path / "valid"),),
+        destdir=str(tmp_path / "store"),
+    )  # fmt: skip
+    return write_store(config, *specs).folder
+
+
+def test_the_text_of_a_validation_split_is_the_input(validated: Path) -> None:
+    store = Store(validated)
+    store.verify()
+    assert store.text("valid") == (["a b", "", " c\u2028\tc "], ["x", "y y", "z"])
+    with pytest.raises(CheckpointError, match="has no text of the split train"):
+        store.text("train")
+
+
+WRONG = ["x\ny y\n", "x\ny y\nz\nz\n", "", "x\n\udcff\nz\n", "x\n" * 99_999]
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_text_that_does_not_fit_the_pairs_is_damaged(validated: Path, text: str) -> None:
+    (validated / "valid.fr.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"valid\.fr\.txt"):
+        Store(validated).verify()
+    reseal(validated)
+    with pytest.raises(S2STError, match=r"valid\.fr\.txt"):
+        Store(validated).verify()

@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from tampering import reseal
 from trainers import STILL, VALID, trainer
 
 from s2st.data.batch_loader import load_batch
-from s2st.errors import InterruptedBySignalError, OutputError
+from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError
 from s2st.process import durable_files
 from s2st.training.checkpoint import read_run
 from s2st.training.metrics_file import MEASURED, NAME, MetricsFile, perplexity
@@ -187,3 +188,19 @@ def test_an_interrupted_interval_continues_with_the_same_sums():
     assert (one.loss, one.nll, one.gradient_norm) == (other.loss, other.nll, other.gradient_norm)
     assert one.target_words_per_second == pytest.approx(19 / 3)
     assert other.target_words_per_second == 6.0  # of the second process's own update
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [{"loss": math.nan}, {"loss": math.inf}, {"loss": "1"}, {"hair": 1}, {"updates": 10**30}, [1]],
+)
+def test_sums_that_no_run_can_have_are_refused(tmp_path, interval):
+    trainer(tmp_path, max_epoch=1.0).train()
+    last = (tmp_path / "checkpoint_last").resolve()
+    path = last / "training" / "state.json"
+    content = json.loads(path.read_text())
+    content["state"]["interval"] = interval
+    path.write_text(json.dumps(content))
+    reseal(last)
+    with pytest.raises(CheckpointError, match="damaged training state"):
+        read_run(last)
