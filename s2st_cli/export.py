@@ -9,6 +9,14 @@ from s2st_cli.click_options import Command
 @click.command(cls=Command)
 @click.argument("checkpoint")
 @click.argument("release")
-def command(checkpoint: str, release: str) -> None:
+@click.option("--source-lang", metavar="TEXT", help="source language, for a model with several")
+@click.option(
+    "--target-lang",
+    metavar="TEXT",
+    help="take out the decoder of this language from a model with --decoders per-language",
+)
+def command(
+    checkpoint: str, release: str, source_lang: str | None, target_lang: str | None
+) -> None:
     """Copy CHECKPOINT to the new folder RELEASE, without optimizer and training state."""
-    export(checkpoint, release)
+    export(checkpoint, release, source_lang, target_lang)

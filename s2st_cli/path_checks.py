@@ -27,17 +27,17 @@ INPUTS = frozenset(
 )  # fmt: skip
 LISTS = frozenset({"path"})  # paths separated by ":"
 LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
-PREFIXES = frozenset({"trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
+PREFIXES = frozenset({"pair", "trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
 OUTPUTS = frozenset({"output_file", "alignments", "explain", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "best_checkpoint_metric", "bleu_tokenize", "criterion", "freeze", "kind", "lang",
-        "lr_scheduler", "members", "memory", "optimizer",
-        "part", "prune", "recipe", "search", "shard", "source_lang", "target_lang",
-        "temporary_folder", "title", "tokenize", "tokenizer", "tuner", "utility", "weight", "words",
+        "arch", "best_checkpoint_metric", "bleu_tokenize", "corpus_weight", "criterion", "freeze",
+        "kind", "lang", "lr_scheduler", "members", "memory", "optimizer", "part", "prune", "recipe",
+        "search", "shard", "source_lang", "target_lang", "temporary_folder", "title", "tokenize",
+        "tokenizer", "tuner", "utility", "weight", "words",
     )
 )  # fmt: skip
 
@@ -113,10 +113,20 @@ def _files(name: str, texts: Iterable[str], values: Mapping[str, Any]) -> Iterat
             yield text
             yield text.partition("=")[2] or text
         elif name in PREFIXES:
-            for language in (values.get("source_lang"), values.get("target_lang")):
-                yield f"{text}.{language}"
-                yield f"{text}.{language}.gz"
+            yield from _prefix_files(text, values)
         elif name in MODULES:
             yield from _module_files(text)
         elif text:
             yield text
+
+
+def _prefix_files(text: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """The files that one value of --trainpref or --pair names."""
+    languages = [values.get("source_lang"), values.get("target_lang")]
+    if values.get("pair"):
+        pair, _, text = text.partition(":")
+        languages = list(pair.split("-"))
+    for prefix in {text, *text.split(","), *(part.partition("=")[2] for part in text.split(","))}:
+        for language in languages if prefix else ():
+            yield f"{prefix}.{language}"
+            yield f"{prefix}.{language}.gz"

@@ -279,7 +279,7 @@ def options_of(name: str) -> dict[str, Any]:
 def prepare_again(folder: Path) -> str:
     """A store of the text in the folder; its path."""
     config = PreprocessConfig(
-        source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
+        source_lang="en", target_lang="fr", trainpref=(str(folder / "train"),),
         validpref=(str(folder / "valid"),), destdir=str(folder / "store"),
     )  # fmt: skip
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]

@@ -54,7 +54,7 @@ def analyze_attention(options: Resolved, source: str) -> Iterator[ReportLine]:
     device_config = options.config(ScoringDeviceConfig)
     device = setup_device(device_config)
     weights, mode = models.ensemble_weight, models.ensemble_mode
-    scorer = load_scorer(paths, device, device_config.precision, weights, mode)
+    scorer = load_scorer(paths, device, device_config.precision, weights, mode, models.languages)
     if target is not None:
         found = forced_map(scorer, line, target)
     else:

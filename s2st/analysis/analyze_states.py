@@ -58,7 +58,7 @@ def analyze_states(options: Resolved, source: str) -> Iterator[ReportLine]:
     device_config = options.config(ScoringDeviceConfig)
     device = setup_device(device_config)
     weights, mode = models.ensemble_weight, models.ensemble_mode
-    scorer = load_scorer(paths, device, device_config.precision, weights, mode)
+    scorer = load_scorer(paths, device, device_config.precision, weights, mode, models.languages)
     panels = phrase_states(scorer, phrases, config.part)
     yield from _records(phrases, panels, config.vectors) if config.json else _table(phrases, panels)
     for panel in panels:

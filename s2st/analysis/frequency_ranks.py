@@ -80,7 +80,8 @@ def ranks_of_vocabulary(path: str) -> WordRanks:
         split: Callable[[str], list[str]] = spec.build().encode
     else:
         vocabulary, split = Vocabulary.load(path), split_words
-    counts = dict(zip(vocabulary.tokens[4:], vocabulary.counts[4:], strict=True))
+    first = vocabulary.first_word
+    counts = dict(zip(vocabulary.tokens[first:], vocabulary.counts[first:], strict=True))
     if not counts:
         raise DataError("no words to rank", path)
     return ranks_of_counts(counts, split)

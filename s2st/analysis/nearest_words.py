@@ -78,8 +78,16 @@ def checkpoint_vectors(path: str, side: str | None = None) -> tuple[str, WordVec
     saved, model = load_saved(path, torch.device("cpu"))
     if side is None:
         side = "source" if len(saved.record.source_vocabulary) > 4 else "target"
+    languages = saved.record.languages
+    if side == "target" and languages is not None and languages.per_language:
+        raise UsageError(
+            f"{path}: the model has a decoder for each of {', '.join(languages.targets)}: take one "
+            "out by `s2st export --target-lang`"
+        )
     table = getattr(model.embeddings(), side)
     if table is None:
         raise UsageError(f"{path}: {saved.record.architecture} has no {side} embeddings")
     vocabulary = getattr(saved.record, f"{side}_vocabulary")
-    return side, WordVectors(vocabulary.tokens[4:], table.weight.detach()[4:].float().numpy())
+    first = vocabulary.first_word
+    vectors = table.weight.detach()[first:].float().numpy()
+    return side, WordVectors(vocabulary.tokens[first:], vectors)

@@ -26,7 +26,8 @@ from s2st.data.batch_planner import DEFAULT_BATCH_SIZE
 from s2st.errors import InputMissingError, UsageError
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
-from s2st.models.model_files import ModelRecord, hollow_model
+from s2st.models.languages import ANY, LanguageChoice
+from s2st.models.model_files import ModelRecord, hollow_model, read_saved
 from s2st.options.option_fields import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer
@@ -55,9 +56,8 @@ def report_training(folder: Path, attention: tuple[str, str] | None = None) -> R
     run = read_training(folder)
     history = read_history(folder, run)
     record = run.saved.record
-    source, target = record.source_tokenizer.language, record.target_tokenizer.language
     return Report(
-        f"{folder.resolve().name}: {record.architecture}, {source} to {target}",
+        f"{folder.resolve().name}: {record.architecture}, {record.directions}",
         f"{best_text(history)} Trained for {run.state.update:,} updates.",
         _facts(run),
         (_curve(history), *_attention(folder, attention), _sizes(record), _options(run)),
@@ -93,7 +93,9 @@ def _attention(folder: Path, files: tuple[str, str] | None) -> list[Section]:
         return []
     require_matplotlib()
     name = BEST if os.path.lexists(folder / BEST) else LAST
-    scorer = load_scorer([str(folder / name)], torch.device("cpu"))
+    languages = read_saved(folder / name, whole=False).record.languages
+    choice = ANY if languages is None else LanguageChoice(*languages.pairs[0])
+    scorer = load_scorer([str(folder / name)], torch.device("cpu"), languages=choice)
     return [attention_section(scorer, read_aligned(files))]
 
 

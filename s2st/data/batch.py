@@ -43,6 +43,11 @@ class SourceBatch:
         """Return a batch with copied tensors, for code that may write into them."""
         return replace(self, tokens=self.tokens.clone(), lengths=self.lengths.clone())
 
+    def with_tag(self, tag: int) -> "SourceBatch":
+        """Return the batch with the tag of a target language before each source."""
+        tokens = torch.nn.functional.pad(self.tokens, (1, 0), value=tag)
+        return replace(self, tokens=tokens, lengths=self.lengths + 1)
+
     def with_absent_source(self) -> "SourceBatch":
         """Return a batch of as many empty sources, the input of a language model."""
         tokens = torch.full((len(self), 1), EOS_ID, device=self.tokens.device)
@@ -58,12 +63,14 @@ class Batch:
         target_in: (B, T) ids from BOS to the last word, then padding.
         target_out: (B, T) ids from the first word to EOS, then padding.
         target_lengths: (B,) int64 lengths including EOS, on the CPU.
+        target_language: for models with several target languages; "" elsewhere.
     """
 
     source: SourceBatch
     target_in: torch.Tensor
     target_out: torch.Tensor
     target_lengths: torch.Tensor
+    target_language: str = ""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -85,6 +92,7 @@ class Batch:
             moved(self.target_in, device),
             moved(self.target_out, device),
             self.target_lengths,
+            self.target_language,
         )
 
     def copied(self) -> "Batch":
@@ -94,6 +102,7 @@ class Batch:
             self.target_in.clone(),
             self.target_out.clone(),
             self.target_lengths.clone(),
+            self.target_language,
         )
 
     def target_mask(self) -> torch.Tensor:

@@ -1,12 +1,15 @@
 """Loading of training and validation batches from the store, in the planner's order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from s2st.data.batch import Batch, batch_of, pad_rows, source_of
 from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
+from s2st.data.corpora import CorpusSet, corpus_set
+from s2st.data.corpus_mixing import pairs_of_epoch
 from s2st.data.store import ParallelCorpus, Side
 from s2st.text.vocabulary import PAD_ID
 
@@ -14,8 +17,10 @@ from s2st.text.vocabulary import PAD_ID
 class TrainingLoader:
     """Loads epochs of shuffled batches. The order is a function of (seed, epoch).
 
+    A batch has pairs of one part of the data, hence of one language pair.
+
     Args:
-        corpus: the training split.
+        data: the training data.
         config: size and order of batches.
         seed: seed of the run.
         batches_per_update: batches of an update, which get similar sentence lengths.
@@ -25,48 +30,74 @@ class TrainingLoader:
     """
 
     def __init__(
-        self, corpus: ParallelCorpus, config: BatchingConfig, seed: int, batches_per_update: int = 1
+        self,
+        data: ParallelCorpus | CorpusSet,
+        config: BatchingConfig,
+        seed: int,
+        batches_per_update: int = 1,
     ) -> None:
-        self._corpus = corpus
+        self._data = corpus_set(data)
         self._config = config
         self._seed = seed
         self._batches_per_update = batches_per_update
-        self.lengths = corpus.source.lengths(), corpus.target.lengths()
+        self._starts = self._data.starts()
+        self.lengths = self._data.lengths()
 
     def plan(self, epoch: int) -> list[Indices]:
         """Return the batches of an epoch (from 0) as arrays of sentence indices."""
+        data, chosen = self._data, None
+        if data.counts is not None:
+            sizes = [size for _, size in data.sizes]
+            chosen = pairs_of_epoch(sizes, data.counts, self._seed, epoch)
         return plan_batches(
-            *self.lengths, self._config, self._seed, epoch, self._batches_per_update
-        )
+            *self.lengths, self._config, self._seed, epoch, self._batches_per_update, chosen,
+            self._starts,
+        )  # fmt: skip
 
     def load(self, indices: Sequence[int] | Indices, epoch: int = 0) -> Batch:
         """Return the batch of these sentences, segmented as in this epoch."""
-        return load_batch(self._corpus, indices, epoch)
+        rows = np.asarray(indices, dtype=np.int64)
+        part = int(self._parts_of(rows[:1])[0])
+        return load_batch(self._data.parts[part], rows, epoch, int(self._starts[part]))
 
     def token_counts(self, indices: Indices, epoch: int) -> tuple[int, int]:
         """Return the numbers of source and target tokens of sentences in an epoch, with EOS."""
-        source, target = (
-            int(lengths[indices].sum())
-            if side.sampler is None
-            else sum(len(side.drawn(index, epoch)) for index in indices.tolist())
-            for side, lengths in zip(
-                (self._corpus.source, self._corpus.target), self.lengths, strict=True
-            )
-        )
-        return source + len(indices), target + len(indices)
+        counts = [len(indices), len(indices)]
+        parts = self._parts_of(indices)
+        for number in np.unique(parts).tolist():
+            rows, part = indices[parts == number], self._data.parts[number]
+            for index, side in enumerate((part.source, part.target)):
+                if side.sampler is None:
+                    counts[index] += int(self.lengths[index][rows].sum())
+                    continue
+                tag = index == 0 and part.tag is not None
+                for row in (rows - self._starts[number]).tolist():
+                    counts[index] += len(side.drawn(row, epoch)) + tag
+        return counts[0], counts[1]
+
+    def _parts_of(self, indices: Indices) -> Indices:
+        """Return the part of the data that each sentence belongs to."""
+        return np.searchsorted(self._starts, indices, side="right") - 1
 
 
-def load_batch(corpus: ParallelCorpus, indices: Sequence[int] | Indices, epoch: int = 0) -> Batch:
+def load_batch(
+    corpus: ParallelCorpus, indices: Sequence[int] | Indices, epoch: int = 0, first: int = 0
+) -> Batch:
     """Read sentences from the store into a batch.
 
     Args:
         corpus: the sentences.
-        indices: their numbers.
+        indices: their numbers, from `first`.
         epoch: the epoch, from which a side with a sampler draws segmentations.
+        first: number of the first sentence of the corpus.
     """
-    rows = np.asarray(indices, dtype=np.int64)
-    source = source_of(*_padded(corpus.source, rows, epoch), rows.tolist())
-    return batch_of(source, *_padded(corpus.target, rows, epoch))
+    numbers = np.asarray(indices, dtype=np.int64)
+    rows = numbers - first
+    source = source_of(*_padded(corpus.source, rows, epoch), numbers.tolist())
+    if corpus.tag is not None:
+        source = source.with_tag(corpus.tag)
+    batch = batch_of(source, *_padded(corpus.target, rows, epoch))
+    return replace(batch, target_language=corpus.target_language)
 
 
 def _padded(side: Side, indices: Indices, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -56,8 +56,10 @@ def plan_batches(
     seed: int,
     epoch: int,
     batches_per_update: int = 1,
+    chosen: Indices | None = None,
+    starts: Indices | None = None,
 ) -> list[Indices]:
-    """Plan the batches of one epoch; every sentence is in exactly one.
+    """Plan the batches of one epoch; every chosen sentence is in exactly one.
 
     Bucketed batching sorts randomly ordered sentences by (target, source) length, cuts them into
     batches, and shuffles the batches. The paper reports twice the speed of random batches. The
@@ -69,24 +71,44 @@ def plan_batches(
         config: size and order of batches.
         seed, epoch: with `batches_per_update`, they determine the plan.
         batches_per_update: number of batches of an update.
+        chosen: the sentences of the epoch, which can repeat; None for each sentence once.
+        starts: first sentence of each part of the data; a batch has sentences of one part. None for
+            one part.
 
     Returns:
         Arrays of sentence indices, in the order of training.
     """
     generator = np.random.Generator(np.random.PCG64([seed, epoch]))
-    order = generator.permutation(len(source_lengths))
-    if config.batching == "bucketed":
-        order = _sorted(_sorted(order, source_lengths), target_lengths)
-    batches = cut(order, np.maximum(source_lengths, target_lengths), config)
+    order = generator.permutation(len(source_lengths) if chosen is None else chosen)
+    runs = []
+    for part in _by_part(order, starts):
+        if config.batching == "bucketed":
+            part = _sorted(_sorted(part, source_lengths), target_lengths)
+        runs.append(cut(part, np.maximum(source_lengths, target_lengths), config))
     if batches_per_update == 1 or config.batching == "random":
+        batches = [batch for run in runs for batch in run]
         return [batches[i] for i in generator.permutation(len(batches))]
-    count = len(batches) // batches_per_update
-    # draw the incomplete group, so that it is not always the one with the longest sentences
-    before = int(generator.integers(count + 1)) * batches_per_update
-    short = batches[before : before + len(batches) % batches_per_update]
-    full = batches[:before] + batches[before + len(short) :]
-    starts = generator.permutation(count) * batches_per_update
-    return [batch for start in starts for batch in full[start : start + batches_per_update]] + short
+    groups, short = [], []
+    for batches in runs:
+        count = len(batches) // batches_per_update
+        # draw the incomplete group, so that it is not always the one with the longest sentences
+        before = int(generator.integers(count + 1)) * batches_per_update
+        left = batches[before : before + len(batches) % batches_per_update]
+        full = batches[:before] + batches[before + len(left) :]
+        groups += [
+            full[start : start + batches_per_update]
+            for start in range(0, len(full), batches_per_update)
+        ]
+        short += left
+    return [batch for i in generator.permutation(len(groups)) for batch in groups[i]] + short
+
+
+def _by_part(order: Indices, starts: Indices | None) -> list[Indices]:
+    """Split a sequence of sentences by the part of the data that they belong to."""
+    if starts is None or len(starts) == 1:
+        return [order]
+    parts = np.searchsorted(starts, order, side="right") - 1
+    return [order[parts == part] for part in range(len(starts))]
 
 
 def _sorted(order: Indices, lengths: Indices) -> Indices:

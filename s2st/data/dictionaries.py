@@ -1,6 +1,8 @@
 """Dictionaries of a user: a `dict.LANG.txt` file, or the folder of a store or checkpoint."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.process.folder_manifest import MANIFEST, read_sealed, verify_files
@@ -44,8 +46,7 @@ def read_dictionary(path: str, language: str) -> tuple[TokenizerSpec | None, Voc
 def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerSpec, Vocabulary]:
     try:
         manifest = read_sealed(folder)
-        record = manifest["tokenizers"]
-        sides = [load_spec(record[side], folder, manifest) for side in ("source", "target")]
+        sides = [load_spec(record, folder, manifest) for record in tokenizer_records(manifest)]
     except OSError as error:
         raise InputMissingError(f"{path}: neither a checkpoint nor a store") from error
     except (KeyError, TypeError) as error:
@@ -56,3 +57,11 @@ def _read_dictionary(folder: Path, path: str, language: str) -> tuple[TokenizerS
             verify_files(folder, manifest, [name])
             return spec, Vocabulary.load(folder / name)
     raise UsageError(f"{path}: has no vocabulary for language {language!r}")
+
+
+def tokenizer_records(manifest: Mapping[str, Any]) -> list[Any]:
+    """Return the records of the tokenizers of a store or checkpoint, also one of several pairs."""
+    several = manifest.get("languages")
+    if several is None:
+        return [manifest["tokenizers"][side] for side in ("source", "target")]
+    return list(several["tokenizers"] if isinstance(several, dict) else several)

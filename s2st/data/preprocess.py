@@ -6,41 +6,41 @@ rewritten chunk by chunk.
 """
 
 import logging
-import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from s2st.data.array_files import ArrayWriter
-from s2st.data.dictionaries import read_dictionary
+from s2st.data.corpus_texts import CorpusText, PairTexts, text_file
+from s2st.data.duplicate_filter import SeenHashes
 from s2st.data.id_writer import SideWriter, ids_path, read_id_chunks
-from s2st.data.preprocess_options import PreprocessConfig, checked, models_given
-from s2st.data.preprocess_workers import Chunk, growing_index, tokenize_pairs
-from s2st.data.store import FORMAT, VERSION
+from s2st.data.preprocess_languages import (
+    Language,
+    build_vocabularies,
+    check_joined,
+    languages_for,
+)
+from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
+from s2st.data.preprocess_workers import Chunk, Rules, tokenize_pairs
+from s2st.data.store import FORMAT, VERSION, VERSION_OF_PAIRS
 from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
 from s2st.data.validation_text import VALIDATION, with_text_kept
-from s2st.errors import DataError, UsageError
+from s2st.errors import DataError
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
-from s2st.text.compressed_input import FORMATS
 from s2st.text.line_files import read_aligned, read_lines
-from s2st.text.tokenizers import (
-    ABSENT,
-    MODEL_KINDS,
-    TokenizerSpec,
-    read_model,
-    save_models,
-)
-from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary, mostly_unknown
+from s2st.text.tokenizers import MODEL_KINDS, TokenizerSpec, read_model, save_models
+from s2st.text.vocabulary import UNK_ID, mostly_unknown
 
 log = logging.getLogger("s2st")
 SPOOL_LINES = 1000
+REASONS = ("empty", "long", "ratio", "copies")  # of skipped pairs, besides duplicates
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,21 @@ class SideCounts:
 
 
 @dataclass(frozen=True)
+class CorpusCounts:
+    """Counts of one corpus of a split: pairs kept, and training pairs skipped by reason."""
+
+    name: str
+    pairs: int
+    skipped_empty: int = 0
+    skipped_long: int = 0
+    skipped_ratio: int = 0
+    skipped_copies: int = 0
+    skipped_duplicates: int = 0
+
+
+@dataclass(frozen=True)
 class SplitReport:
-    """Counts of one split: pairs kept, and training pairs skipped by reason."""
+    """Counts of one split of one language pair, and of each of its corpora, in their order."""
 
     name: str
     pairs: int
@@ -61,26 +74,40 @@ class SplitReport:
     target: SideCounts
     skipped_empty: int
     skipped_long: int
+    skipped_ratio: int = 0
+    skipped_copies: int = 0
+    skipped_duplicates: int = 0
+    source_language: str = ""
+    target_language: str = ""
+    corpora: tuple[CorpusCounts, ...] = ()
 
 
 @dataclass(frozen=True)
 class PreprocessReport:
-    """Folder, vocabulary sizes and splits of the store that `preprocess` wrote."""
+    """Folder, size of the vocabulary of each language, and splits of a store."""
 
     folder: Path
-    source_words: int
-    target_words: int
+    words: Mapping[str, int]
     splits: tuple[SplitReport, ...]
 
+    @property
+    def source_words(self) -> int:
+        """Words of the first language."""
+        return next(iter(self.words.values()))
 
-def write_store(
-    config: PreprocessConfig, source: TokenizerSpec, target: TokenizerSpec
-) -> PreprocessReport:
+    @property
+    def target_words(self) -> int:
+        """Words of the last language."""
+        return list(self.words.values())[-1]
+
+
+def write_store(config: PreprocessConfig, *tokenizers: TokenizerSpec) -> PreprocessReport:
     """Write a store.
 
     Args:
         config: input files, vocabulary limits, destination.
-        source, target: the tokenizers; a sentencepiece tokenizer without a model is trained first.
+        tokenizers: one for each language, in the order of `languages_of`: source and target, or
+            those of several pairs. A sentencepiece tokenizer without a model is trained first.
 
     Raises:
         UsageError: options contradict each other.
@@ -89,87 +116,90 @@ def write_store(
         OutputError: the destination exists or cannot be written.
     """
     config = checked(config)
+    texts = texts_of(config)
+    languages = languages_for(config, texts, tokenizers)
     final = Path(config.destdir)
     durable_folders.refuse_existing(final)  # fail before the work, not after it
     with durable_folders.new_folder(final) as folder:
-        report = _Preprocessing(config, folder, source, target).run()
+        report = _Preprocessing(config, folder, texts, languages).run()
     return replace(report, folder=final)
-
-
-def text_file(prefix: str, language: str) -> str:
-    """Return PREFIX.LANG; if only a compressed file exists, PREFIX.LANG.gz, .xz or .bz2."""
-    plain = f"{prefix}.{language}"
-    names = [plain, *(plain + form.suffix for form in FORMATS if form.suffix)]
-    return next((name for name in names if os.path.exists(name)), plain)
 
 
 class _Preprocessing:
     """One run of `preprocess` in its temporary folder."""
 
     def __init__(
-        self, config: PreprocessConfig, folder: Path, source: TokenizerSpec, target: TokenizerSpec
+        self,
+        config: PreprocessConfig,
+        folder: Path,
+        texts: Sequence[PairTexts],
+        languages: Sequence[Language],
     ) -> None:
         self.config = config
         self.folder = folder
-        self.languages = (config.source_lang, config.target_lang)
-        self.specs = [source, target]
-        self.models_given = models_given(config, source, target)
+        self.texts = texts
+        self.languages = {language.name: language for language in languages}
+        self.tsv = config.tsv
         self.reports: list[SplitReport] = []
 
     def run(self) -> PreprocessReport:
-        config = self.config
-        has_training = config.trainpref is not None or config.tsv is not None
-        tsv = config.tsv
-        if tsv is not None and any(self._needs_model(side) for side in (0, 1)):
-            tsv = self._spool(tsv)  # the text is read twice, which a pipe does not allow
-        for side in (0, 1):
-            if self.specs[side].name in MODEL_KINDS and self.specs[side].model is None:
-                self.specs[side] = self._with_model(side, tsv)
-        tokenizers = [spec.build() for spec in self.specs]
+        languages = list(self.languages.values())
+        if self.tsv is not None and any(language.needs_model for language in languages):
+            self.tsv = self._spool(self.tsv)  # the text is read twice, which a pipe does not allow
+        for language in languages:
+            if language.spec.name in MODEL_KINDS and language.spec.model is None:
+                language.spec = self._with_model(language)
+        tokenizers = [language.spec.build() for language in languages]
         remarks = (remark for tokenizer in tokenizers for remark in tokenizer.remarks())
         for remark in dict.fromkeys(remarks):
             log.warning(remark)
-        self.pieces = [tokenizer.pieces() for tokenizer in tokenizers]
-        self.further = [tokenizer.further_tokens for tokenizer in tokenizers]
-        self.vocabularies = self._given_vocabularies()
-        self._check_joined()
-        if has_training:
-            self._training_split(tsv)
-        for kind, prefixes in (("valid", config.validpref), ("test", config.testpref)):
-            for number, prefix in enumerate(prefixes):
-                self._held_out_split(kind + (str(number) if number else ""), prefix)
-        if tsv is not None and tsv != config.tsv:
-            durable_files.remove_file(Path(tsv))
+        for language, tokenizer in zip(languages, tokenizers, strict=True):
+            language.pieces = tokenizer.pieces()
+            language.further_tokens = tokenizer.further_tokens
+            language.read_vocabulary()
+        if self.config.joined_dictionary:
+            check_joined(languages)
+        self._training_splits()
+        for pair in self.texts:
+            for kind, texts in (("valid", pair.valid), ("test", pair.test)):
+                for number, text in enumerate(texts):
+                    self._held_out_split(self._split(kind, pair, number), text)
+        if self.tsv is not None and self.tsv != self.config.tsv:
+            durable_files.remove_file(Path(self.tsv))
         self._write_manifest()
-        sizes = [len(v) - len(SPECIALS) for v in self.vocabularies if v is not None]
-        return PreprocessReport(self.folder, sizes[0], sizes[1], tuple(self.reports))
+        sizes = {language.name: language.words_kept for language in languages}
+        return PreprocessReport(self.folder, sizes, tuple(self.reports))
 
     # tokenizers
 
-    def _needs_model(self, side: int) -> bool:
-        spec, path = self.specs[side], self.models_given[side]
-        return spec.name in MODEL_KINDS and spec.model is None and path is None
-
-    def _with_model(self, side: int, tsv: str | None) -> TokenizerSpec:
-        spec, path = self.specs[side], self.models_given[side]
-        if path is not None:
+    def _with_model(self, language: Language) -> TokenizerSpec:
+        spec = language.spec
+        if language.model_file is not None:
+            path = language.model_file
             return checked_spec(replace(spec, model=read_model(path, spec.name)), path)
-        log.info("training %s for %s", shown_name(spec.name), spec.language)
+        log.info("training %s for %s", shown_name(spec.name), language.name)
+        name = language.name
         if self.config.joined_dictionary:
-            if side == 1 and self.specs[0].model is not None:
-                return replace(spec, model=self.specs[0].model)
-            pairs: Iterable[tuple[str, ...]] = self._training_pairs(tsv)
-            lines: Iterable[str] = chain.from_iterable(pairs)
-            language = " and ".join(self.languages)
+            first = next(iter(self.languages.values()))
+            if first.spec.model is not None:
+                return replace(spec, model=first.spec.model)
+            lines: Iterable[str] = chain.from_iterable(
+                chain.from_iterable(self._training_pairs(pair)) for pair in self.texts
+            )
+            name = " and ".join(self.languages)
         else:
-            lines = (pair[side] for pair in self._training_pairs(tsv))
-            language = spec.language
-        arguments = (spec.name, spec.config, language)
+            lines = chain.from_iterable(
+                (row[side] for row in self._training_pairs(pair))
+                for pair in self.texts
+                for side, own in enumerate((pair.source, pair.target))
+                if own == language.name
+            )
+        arguments = (spec.name, spec.config, name)
         return replace(spec, model=run_in_subprocess(train_model, lines, arguments))
 
     def _spool(self, tsv: str) -> str:
         spool = self.folder / "spool.tsv"
-        lines = (f"{source}\t{target}\n" for source, target in self._training_pairs(tsv))
+        lines = (f"{source}\t{target}\n" for source, target in self._tsv_pairs(tsv))
         with durable_files.Writer(spool) as writer:
             while piece := "".join(islice(lines, SPOOL_LINES)):
                 writer.write(piece.encode())
@@ -177,218 +207,206 @@ class _Preprocessing:
 
     # text
 
-    def _training_pairs(self, tsv: str | None) -> Iterator[tuple[str, ...]]:
-        errors = self.config.encoding_errors
-        if tsv is None:
-            assert self.config.trainpref is not None
-            yield from self._pairs(self.config.trainpref)
-            return
-        for number, line in enumerate(read_lines(tsv, errors), start=1):
+    def _training_pairs(self, pair: PairTexts) -> Iterator[tuple[str, ...]]:
+        """Yield the (source, target) lines of all corpora of a pair."""
+        if self.tsv is not None:
+            return self._tsv_pairs(self.tsv)
+        return chain.from_iterable(self._pairs(text) for text in pair.train)
+
+    def _tsv_pairs(self, tsv: str) -> Iterator[tuple[str, ...]]:
+        for number, line in enumerate(read_lines(tsv, self.config.encoding_errors), start=1):
             fields = line.split("\t")
             if len(fields) != 2:
                 message = f"{len(fields)} tab-separated fields, expected source TAB target"
                 raise DataError(message, tsv, number)
             yield fields[0], fields[1]
 
-    def _files(self, prefix: str) -> list[str]:
-        """Return the files of a split, one per side; with --only-target just the target's."""
-        first = 1 if self.config.only_target else 0
-        return [text_file(prefix, language) for language in self.languages[first:]]
+    def _files(self, text: CorpusText) -> list[str]:
+        """Return the files of a corpus, one per side; with --only-target just the target's."""
+        languages = (text.source, text.target)[1 if self.config.only_target else 0 :]
+        return [text_file(text.prefix, language) for language in languages]
 
-    def _pairs(self, prefix: str) -> Iterator[tuple[str, ...]]:
-        """Yield (source, target) lines of a split; lines of an absent source are empty."""
-        rows = read_aligned(self._files(prefix), self.config.encoding_errors)
+    def _pairs(self, text: CorpusText) -> Iterator[tuple[str, ...]]:
+        """Yield (source, target) lines of a corpus; lines of an absent source are empty."""
+        rows = read_aligned(self._files(text), self.config.encoding_errors)
         return (("", *row) for row in rows) if self.config.only_target else rows
 
     def _tokenized(
-        self, pairs: Iterable[tuple[str, ...]], limit: int | None = None
+        self, pairs: Iterable[tuple[str, ...]], text: CorpusText, rules: Rules | None = None
     ) -> Iterator[Chunk]:
-        return tokenize_pairs(pairs, self.specs[0], self.specs[1], self.config.workers, limit)
+        specs = [self.languages[name].spec for name in (text.source, text.target)]
+        return tokenize_pairs(pairs, specs[0], specs[1], self.config.workers, rules)
 
     # splits
 
-    def _training_split(self, tsv: str | None) -> None:
+    def _split(self, kind: str, pair: PairTexts, number: int = 0) -> str:
+        """Return the name of a split; with --pair it ends with the language pair."""
+        name = kind + (str(number) if number else "")
+        return f"{name}.{pair.source}-{pair.target}" if self.config.pair else name
+
+    def _training_splits(self) -> None:
+        counted = []
+        for pair in self.texts:
+            texts = pair.train
+            if self.tsv is not None:
+                texts = (CorpusText("train", "", pair.source, pair.target),)
+            if texts:
+                counted.append((pair, self._training_split(pair, texts)))
+        if not counted:
+            return
+        languages = list(self.languages.values())
+        for language in languages:
+            language.count_words()
+        targets = list(dict.fromkeys(pair.target for pair in self.texts))
+        joined = self.config.joined_dictionary
+        build_vocabularies(languages, joined, targets if joined and len(targets) > 1 else ())
+        for pair, corpora in counted:
+            split = self._split("train", pair)
+            sides = [self._remap(split, self.languages[n]) for n in (pair.source, pair.target)]
+            report = SplitReport(
+                split, pairs=0, source=sides[0], target=sides[1], skipped_empty=0, skipped_long=0,
+                source_language=pair.source, target_language=pair.target, corpora=tuple(corpora),
+            )  # fmt: skip
+            totals = {
+                field: sum(getattr(corpus, field) for corpus in corpora)
+                for field in vars(corpora[0])
+                if field != "name"
+            }
+            self._report(replace(report, **totals))
+
+    def _training_split(
+        self, pair: PairTexts, texts: Sequence[CorpusText]
+    ) -> Sequence[CorpusCounts]:
+        """Write the provisional ids of a pair's training text; return the counts of its corpora."""
+        split = self._split("train", pair)
+        sides = [self.languages[name] for name in (pair.source, pair.target)]
         writers = [
-            SideWriter(self.folder, "train", self.languages[side], self._provisional(side))
-            for side in (0, 1)
+            SideWriter(self.folder, split, side.name, side.provisional(self.folder, split))
+            for side in sides
         ]
-        words: list[dict[str, int]] = [growing_index(), growing_index()]
-        empty = long = pairs = 0
-        for chunk in self._tokenized(self._training_pairs(tsv), self.config.max_length):
-            pairs += len(chunk)
-            empty += chunk.empty
-            long += chunk.long
-            for side, tokens in enumerate((chunk.source, chunk.target)):
-                numbers = map(words[side].__getitem__, tokens.words)
-                table = np.fromiter(numbers, np.int32, len(tokens.words))
-                writers[side].append(table[tokens.places], tokens.lengths)
+        seen = SeenHashes()
+        counts = []
+        for text in texts:
+            rows = self._tsv_pairs(self.tsv) if self.tsv is not None else self._pairs(text)
+            skipped, pairs, duplicates = Counter[str](), 0, 0
+            for chunk in self._tokenized(rows, text, self._rules()):
+                skipped.update({name: getattr(chunk, name) for name in REASONS})
+                if chunk.hashes is not None:
+                    new = seen.add(chunk.hashes)
+                    duplicates += len(chunk) - int(new.sum())
+                    chunk = chunk.only(new)
+                pairs += len(chunk)
+                for side, writer, tokens in zip(
+                    sides, writers, (chunk.source, chunk.target), strict=True
+                ):
+                    numbers = map(side.words.__getitem__, tokens.words)
+                    table = np.fromiter(numbers, np.int32, len(tokens.words))
+                    writer.append(table[tokens.places], tokens.lengths)
+            reasons = {f"skipped_{name}": skipped[name] for name in REASONS}
+            corpus = CorpusCounts(text.name, pairs, **reasons, skipped_duplicates=duplicates)
+            if pairs == 0:
+                raise self._nothing_usable(text, corpus)
+            counts.append(corpus)
         for writer in writers:
             writer.close()
-        if pairs == 0:
-            prefix = self.config.trainpref
-            name = self._files(prefix)[0] if prefix else tsv
-            skipped = f"skipped: {empty} with an empty side, {long} too long"
-            unit = "lines" if self.config.only_target else "pairs"
-            raise DataError(f"no usable training {unit} ({skipped})", name)
-        provisional = [list(index) for index in words]
-        for side in (0, 1):  # counts replace the ids in place: a second table would cost memory
-            counts = self._count(side, len(words[side]))
-            words[side].update(zip(provisional[side], counts.tolist(), strict=True))
-        self._build_vocabularies(words)
-        sides = [self._remap(side, provisional[side]) for side in (0, 1)]
-        self._report(SplitReport("train", pairs, sides[0], sides[1], empty, long))
+        return counts
 
-    def _held_out_split(self, name: str, prefix: str) -> None:
-        writers = [SideWriter(self.folder, name, language) for language in self.languages]
+    def _rules(self) -> Rules:
+        config = self.config
+        return Rules(
+            config.max_length, config.max_ratio, config.drop_copies, config.drop_duplicates
+        )
+
+    def _nothing_usable(self, text: CorpusText, corpus: CorpusCounts) -> DataError:
+        name = self._files(text)[0] if text.prefix else self.tsv
+        skipped = (
+            f"skipped: {corpus.skipped_empty} with an empty side, {corpus.skipped_long} too long"
+        )
+        others = {
+            "with an extreme length ratio": corpus.skipped_ratio,
+            "copies": corpus.skipped_copies,
+            "duplicates": corpus.skipped_duplicates,
+        }
+        skipped += "".join(f", {count} {what}" for what, count in others.items() if count)
+        unit = "lines" if self.config.only_target else "pairs"
+        return DataError(f"no usable training {unit} ({skipped})", name)
+
+    def _held_out_split(self, split: str, text: CorpusText) -> None:
+        sides = [self.languages[name] for name in (text.source, text.target)]
+        writers = [SideWriter(self.folder, split, side.name) for side in sides]
         unknown = [0, 0]
         pairs = 0
-        lines = self._pairs(prefix)
-        if name.startswith(VALIDATION):
-            lines = with_text_kept(self.folder, name, self.languages, lines)
-        for chunk in self._tokenized(lines):
+        lines = self._pairs(text)
+        if split.startswith(VALIDATION):
+            lines = with_text_kept(self.folder, split, (text.source, text.target), lines)
+        for chunk in self._tokenized(lines, text):
             pairs += len(chunk)
-            for side, tokens in enumerate((chunk.source, chunk.target)):
-                vocabulary = self.vocabularies[side]
-                assert vocabulary is not None
+            for number, tokens in enumerate((chunk.source, chunk.target)):
+                vocabulary = sides[number].known_words
                 table = np.array(vocabulary.encode(tokens.words), dtype=np.int32)
                 ids = table[tokens.places]
-                unknown[side] += int(np.count_nonzero(ids == UNK_ID))
-                writers[side].append(ids, tokens.lengths)
+                unknown[number] += int(np.count_nonzero(ids == UNK_ID))
+                writers[number].append(ids, tokens.lengths)
         for writer in writers:
             writer.close()
         if pairs == 0:
-            raise DataError("no lines in the file", self._files(prefix)[0])
+            raise DataError("no lines in the file", self._files(text)[0])
         source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
-        self._report(SplitReport(name, pairs, source, target, 0, 0))
+        self._report(
+            SplitReport(
+                split, pairs, source, target, 0, 0, source_language=text.source,
+                target_language=text.target, corpora=(CorpusCounts(text.name, pairs),),
+            )
+        )  # fmt: skip
 
     def _report(self, report: SplitReport) -> None:
         """Record the counts of a split, and warn if most of a side's tokens are unknown."""
         self.reports.append(report)
-        dictionaries = (self.config.srcdict, self.config.tgtdict)
-        sides = zip(self.languages, (report.source, report.target), dictionaries, strict=True)
-        for language, side, path in sides:
-            text, dictionary = f"{language} tokens", path or "the vocabulary"
-            warning = mostly_unknown(side.unknown, side.tokens, text, dictionary)
+        for name, side in (
+            (report.source_language, report.source), (report.target_language, report.target)
+        ):  # fmt: skip
+            dictionary = self.languages[name].dictionary or "the vocabulary"
+            warning = mostly_unknown(side.unknown, side.tokens, f"{name} tokens", dictionary)
             if warning is not None:
                 log.warning("%s: %s", report.name, warning)
 
-    # vocabularies
-
-    def _given_vocabularies(self) -> list[Vocabulary | None]:
-        """Return the vocabularies that the user gave or that are empty; None for the others."""
-        dictionaries = (self.config.srcdict, self.config.tgtdict)
-        vocabularies: list[Vocabulary | None] = []
-        for path, language in zip(dictionaries, self.languages, strict=True):
-            if path is None:
-                vocabularies.append(Vocabulary([], []) if language == ABSENT else None)
-                continue
-            vocabularies.append(read_dictionary(path, language)[1])
-            self._warn_foreign_words(len(vocabularies) - 1, path, vocabularies[-1])
-        return vocabularies
-
-    def _warn_foreign_words(self, side: int, path: str, vocabulary: Vocabulary | None) -> None:
-        """Warn of a dict file's words that the side's trained model never produces."""
-        pieces = self.pieces[side]
-        if pieces is None or vocabulary is None or Path(path).is_dir():
-            return
-        foreign = len(set(vocabulary.tokens[len(SPECIALS) :]).difference(pieces))
-        if foreign:
-            log.warning(
-                "%s: %s of its %s words are not pieces of the %s model of %s, so no text contains "
-                "them", path, f"{foreign:,}", f"{len(vocabulary) - len(SPECIALS):,}",
-                shown_name(self.specs[side].name),
-                self.languages[side],
-            )  # fmt: skip
-
-    def _check_joined(self) -> None:
-        """Raise UsageError if both sides cannot have one vocabulary."""
-        if not self.config.joined_dictionary:
-            return
-        if self.vocabularies[0] != self.vocabularies[1]:
-            raise UsageError(
-                "--joined-dictionary: --srcdict and --tgtdict have different words; give the same "
-                "dictionary for both"
-            )
-        if self.vocabularies[0] is None and self.pieces[0] != self.pieces[1]:
-            remedy = "give one --tokenizer-json"
-            if self.specs[0].name == "sentencepiece":
-                remedy = "give the same file as --source-sentencepiece and --target-sentencepiece"
-            name = shown_name(self.specs[0].name)
-            raise UsageError(f"--joined-dictionary needs one {name} model: {remedy}")
-
-    def _build_vocabularies(self, counts: list[dict[str, int]]) -> None:
-        """Build the vocabularies that the user did not give.
-
-        Args:
-            counts: frequency of every word of each side; emptied, to free memory.
-        """
-        config = self.config
-        if config.joined_dictionary:
-            joined = counts[0]
-            for word, count in counts[1].items():
-                joined[word] = joined.get(word, 0) + count
-            counts[1] = joined
-        limits = [config.nwordssrc, config.nwordstgt]
-        thresholds = [config.thresholdsrc, config.thresholdtgt]
-        if config.joined_dictionary:  # a limit of either side applies to the joined vocabulary
-            limits = [next((limit for limit in limits if limit is not None), None)] * 2
-            thresholds = [max(thresholds)] * 2
-        for side in (0, 1):
-            pieces = self.pieces[side]
-            if pieces is not None:  # exactly the model's pieces: other text may need the rare ones
-                counts[side] = {piece: counts[side].get(piece, 0) for piece in pieces}
-            for token in self.further[side](tuple(counts[side])):
-                counts[side].setdefault(token, 0)
-            if self.vocabularies[side] is None:
-                self.vocabularies[side] = Vocabulary.build(
-                    counts[side], limits[side], thresholds[side]
-                )
-            counts[side] = {}  # free the memory
-
-    def _count(self, side: int, words: int) -> npt.NDArray[np.int64]:
-        total = np.zeros(words, dtype=np.int64)
-        for chunk in read_id_chunks(self._provisional(side)):
-            total += np.bincount(chunk, minlength=words)
-        return total
-
-    def _remap(self, side: int, words: list[str]) -> SideCounts:
-        """Rewrite the provisional ids of a side as final ids."""
-        vocabulary = self.vocabularies[side]
-        assert vocabulary is not None
-        table = np.array(vocabulary.encode(words), dtype=np.int32)
-        writer = ArrayWriter(ids_path(self.folder, "train", self.languages[side]), np.int32)
+    def _remap(self, split: str, language: Language) -> SideCounts:
+        """Rewrite the provisional ids of one side of a split as final ids."""
+        writer = ArrayWriter(ids_path(self.folder, split, language.name), np.int32)
+        provisional = language.provisional(self.folder, split)
         unknown = 0
-        for chunk in read_id_chunks(self._provisional(side)):
-            final = table[chunk]
+        for chunk in read_id_chunks(provisional):
+            final = language.final_ids[chunk]
             writer.append(final)
             unknown += int(np.count_nonzero(final == UNK_ID))
         writer.close()
-        durable_files.remove_file(self._provisional(side))
+        durable_files.remove_file(provisional)
         return SideCounts(writer.length, unknown)
-
-    def _provisional(self, side: int) -> Path:
-        return self.folder / f"provisional.{side}.npy"
 
     # files
 
     def _write_manifest(self) -> None:
-        for vocabulary, language in zip(self.vocabularies, self.languages, strict=True):
-            assert vocabulary is not None
-            vocabulary.save(self.folder / f"dict.{language}.txt")
-        save_models(self.folder, self.specs)
+        languages = list(self.languages.values())
+        for language in languages:
+            language.known_words.save(self.folder / f"dict.{language.name}.txt")
+        save_models(self.folder, [language.spec for language in languages])
         files: dict[str, Any] = {}
         for path in sorted(self.folder.iterdir()):
             files[path.name] = {
                 "size": path.stat().st_size,
                 "sha256": durable_files.sha256_of(path),
             }
+        first = self.texts[0]
+        source, target = self.languages[first.source], self.languages[first.target]
         manifest = {
             "format": FORMAT,
-            "version": VERSION,
-            "source_language": self.languages[0],
-            "target_language": self.languages[1],
-            "tokenizers": {"source": self.specs[0].record(), "target": self.specs[1].record()},
+            "version": VERSION_OF_PAIRS if self.config.pair else VERSION,
+            "source_language": source.name,
+            "target_language": target.name,
+            "tokenizers": {"source": source.spec.record(), "target": target.spec.record()},
             "splits": {report.name: asdict(report) for report in self.reports},
             "files": files,
         }
+        if self.config.pair:
+            manifest["languages"] = [language.spec.record() for language in languages]
         durable_files.write_file(self.folder / MANIFEST, seal(manifest))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from s2st.data.corpus_texts import PairTexts, corpus_texts, texts_of_pairs
 from s2st.errors import UsageError
 from s2st.options.option_fields import option
 from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
@@ -16,11 +17,18 @@ class PreprocessConfig:
     only_target: bool = option(
         False, "the text has one language, for a language model; give -t without -s"
     )
-    trainpref: str | None = option(
-        None, "training text: PREFIX.LANG, or PREFIX.LANG.gz, .xz or .bz2"
+    trainpref: tuple[str, ...] = option(
+        (),
+        "training text: PREFIX.LANG, or PREFIX.LANG.gz, .xz or .bz2; several corpora: repeat the "
+        "option, or separate them by commas; NAME=PREFIX names a corpus",
     )
-    validpref: tuple[str, ...] = option((), "validation text; may be repeated")
-    testpref: tuple[str, ...] = option((), "test text; may be repeated")
+    validpref: tuple[str, ...] = option((), "validation text; several as for --trainpref")
+    testpref: tuple[str, ...] = option((), "test text; several as for --trainpref")
+    pair: tuple[str, ...] = option(
+        (),
+        "training text of a language pair as SOURCE-TARGET:PREFIX; repeat the option for several "
+        "pairs in one store; the other PREFIXes then begin with a pair too",
+    )
     tsv: str | None = option(
         None,
         "training text as lines of source TAB target, instead of --trainpref; - is standard input",
@@ -73,6 +81,19 @@ class PreprocessConfig:
         minimum=1,
         maximum=1_000_000,
     )
+    max_ratio: float | None = option(
+        None,
+        "skip training pairs whose longer side has more than this many times the tokens of the "
+        "shorter side",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    drop_duplicates: bool = option(
+        False, "keep only the first of equal training pairs; takes 8 to 24 bytes of memory per pair"
+    )
+    drop_copies: bool = option(
+        False, "skip training pairs whose target line equals their source line"
+    )
     workers: int = option(1, "number of tokenizer processes", minimum=1, maximum=256)
     encoding_errors: str = option(
         "strict",
@@ -83,8 +104,13 @@ class PreprocessConfig:
 
 def checked(config: PreprocessConfig) -> PreprocessConfig:
     """Return the config, with the language of an absent source filled in; raise UsageError."""
+    if config.pair:
+        return _checked_pairs(config)
     if config.only_target:
-        source_options = ("source_lang", "tsv", "srcdict", "nwordssrc", "source_sentencepiece")
+        source_options = (
+            "source_lang", "tsv", "srcdict", "nwordssrc", "source_sentencepiece", "max_ratio",
+            "drop_copies",
+        )  # fmt: skip
         for name in source_options:
             if getattr(config, name):
                 flag = name.replace("_", "-")
@@ -102,9 +128,9 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
     for language in (config.source_lang, config.target_lang):
         if "/" in language or language.startswith("."):
             raise UsageError(f"language {language!r}: use a plain file suffix such as en")
-    if config.trainpref is not None and config.tsv is not None:
+    if config.trainpref and config.tsv is not None:
         raise UsageError("give --trainpref or --tsv, not both")
-    has_training = config.trainpref is not None or config.tsv is not None
+    has_training = bool(config.trainpref) or config.tsv is not None
     if not has_training and not ((config.srcdict or config.only_target) and config.tgtdict):
         raise UsageError(
             "no training text: give --trainpref or --tsv, or both --srcdict and --tgtdict"
@@ -117,13 +143,49 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
     sizes = {config.nwordssrc, config.nwordstgt} - {None}
     if config.joined_dictionary and len(sizes) > 1:
         raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
+    _check_dictionaries(config)
+    return config
+
+
+def _checked_pairs(config: PreprocessConfig) -> PreprocessConfig:
+    """Return the config of a store of several pairs; raise UsageError for what it cannot have."""
+    single = (
+        "source_lang", "target_lang", "only_target", "trainpref", "tsv", "source_sentencepiece",
+        "target_sentencepiece", "bpe_codes", "tokenizer_json",
+    )  # fmt: skip
+    for name in single:
+        if getattr(config, name):
+            raise UsageError(f"--pair cannot be combined with --{name.replace('_', '-')}")
+    sizes = {config.nwordssrc, config.nwordstgt} - {None}
+    if config.joined_dictionary and len(sizes) > 1:
+        raise UsageError("--joined-dictionary: --nwordssrc and --nwordstgt must be equal")
+    _check_dictionaries(config)
+    return config
+
+
+def _check_dictionaries(config: PreprocessConfig) -> None:
+    """Raise UsageError if a limit contradicts the dictionary of its side."""
     for side, path in (("src", config.srcdict), ("tgt", config.tgtdict)):
         for name in _limits(config, side):
             if path is not None:
                 raise UsageError(
                     f"--{name} cannot be combined with --{side}dict: all words of {path} are kept"
                 )
-    return config
+
+
+def texts_of(config: PreprocessConfig) -> tuple[PairTexts, ...]:
+    """Return the texts of a checked config, by language pair; raise UsageError."""
+    if config.pair:
+        values = {
+            "--pair": config.pair, "--validpref": config.validpref, "--testpref": config.testpref
+        }  # fmt: skip
+        return texts_of_pairs(values)
+    source, target = config.source_lang, config.target_lang
+    splits = (
+        corpus_texts(f"--{name}", getattr(config, name), source, target)
+        for name in ("trainpref", "validpref", "testpref")
+    )
+    return (PairTexts(source, target, *splits),)
 
 
 def models_given(
@@ -136,12 +198,7 @@ def models_given(
     """
     specs = (source, target)
     for spec, short in zip(specs, ("src", "tgt"), strict=True):
-        size = MODEL_KINDS[spec.name].size if spec.name in MODEL_KINDS else ""
-        for name in _limits(config, short) if size else ():
-            raise UsageError(
-                f"--{name} cannot be combined with --tokenizer {spec.name}: the vocabulary has all "
-                f"pieces of the model; set their number by {size}"
-            )
+        check_limits(config, spec, short)
     models = list(_sentencepiece_files(config, specs))
     for name, files in (("subword-nmt", config.bpe_codes), ("huggingface", config.tokenizer_json)):
         for side, path in enumerate(_shared_files(config, specs, name, files)):
@@ -169,6 +226,16 @@ def _sentencepiece_files(
                 f"{getattr(config, short + 'dict')}, which contains a model"
             )
     return models
+
+
+def check_limits(config: PreprocessConfig, spec: TokenizerSpec, side: str) -> None:
+    """Raise UsageError if a limit of a side, src or tgt, contradicts its tokenizer."""
+    size = MODEL_KINDS[spec.name].size if spec.name in MODEL_KINDS else ""
+    for name in _limits(config, side) if size else ():
+        raise UsageError(
+            f"--{name} cannot be combined with --tokenizer {spec.name}: the vocabulary has all "
+            f"pieces of the model; set their number by {size}"
+        )
 
 
 def _shared_files(

@@ -1,10 +1,15 @@
 """Store: the folder of a preprocessed corpus, with vocabularies, manifest and mapped id arrays.
 
+A store has one language pair or several. A split has sentences of one pair: `train`, `valid`, ...,
+or with several pairs `train.en-fr`, `train.en-ko`, ... The training split of a pair can have
+several corpora, one after the other; their names and sizes are in the manifest.
+
 For a split NAME and a language L, `NAME.L.ids.npy` (int32) has the ids of all sentences one after
 the other, without EOS. `NAME.L.offsets.npy` (int64) has one more entry than there are sentences:
 sentence i is ids[offsets[i]:offsets[i+1]]. `NAME.L.txt` has the lines of a validation split.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -25,6 +30,7 @@ from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-store"
 VERSION = 1
+VERSION_OF_PAIRS = 2  # of a store with several language pairs
 CHECK_CHUNK = 1 << 20  # ids
 
 
@@ -101,13 +107,27 @@ class Side:
 
 @dataclass(frozen=True)
 class ParallelCorpus:
-    """A split of sentence pairs: sentence i of `target` translates sentence i of `source`."""
+    """A split of sentence pairs: sentence i of `target` translates sentence i of `source`.
+
+    Attributes:
+        source_language, target_language: "" where they do not matter.
+        tag: id of the tag of the target language, which batches have before each source; None
+            without tags.
+    """
 
     source: Side
     target: Side
+    source_language: str = ""
+    target_language: str = ""
+    tag: int | None = None
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def source_lengths(self) -> npt.NDArray[np.int64]:
+        """Return the number of words of every source, the tag included, without EOS."""
+        lengths = self.source.lengths()
+        return lengths if self.tag is None else lengths + 1
 
     def with_targets_reversed(self) -> "ParallelCorpus":
         """Return the same pairs with target words from right to left."""
@@ -136,10 +156,79 @@ class Store:
         self.source_language: str = self.manifest["source_language"]
         self.target_language: str = self.manifest["target_language"]
         self._files = files_of(place, self.manifest)
-        self.source_vocabulary = self._vocabulary(self.source_language)
-        self.target_vocabulary = self._vocabulary(self.target_language)
-        self.source_tokenizer: TokenizerSpec = self._tokenizer("source")
-        self.target_tokenizer: TokenizerSpec = self._tokenizer("target")
+        self.vocabularies = {name: self._vocabulary(name) for name in self._languages()}
+        self.tokenizers: dict[str, TokenizerSpec] = self._tokenizers()
+
+    def _languages(self) -> list[str]:
+        several = [record["language"] for record in self.manifest.get("languages", [])]
+        return several or [self.source_language, self.target_language]
+
+    def _tokenizers(self) -> dict[str, TokenizerSpec]:
+        records = self.manifest.get("languages")
+        if records is None:
+            sides = self.manifest["tokenizers"]
+            records = [sides["source"], sides["target"]]
+        names = self._languages()
+        specs = (load_spec(record, self._place, self.manifest) for record in records)
+        return dict(zip(names, specs, strict=True))
+
+    @property
+    def source_vocabulary(self) -> Vocabulary:
+        """The vocabulary of the (first) source language."""
+        return self.vocabularies[self.source_language]
+
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        """The vocabulary of the (first) target language."""
+        return self.vocabularies[self.target_language]
+
+    @property
+    def source_tokenizer(self) -> TokenizerSpec:
+        """The tokenizer of the (first) source language."""
+        return self.tokenizers[self.source_language]
+
+    @property
+    def target_tokenizer(self) -> TokenizerSpec:
+        """The tokenizer of the (first) target language."""
+        return self.tokenizers[self.target_language]
+
+    @property
+    def several_pairs(self) -> bool:
+        """Whether the store was made for several language pairs, even if it has only one."""
+        return "languages" in self.manifest
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The language pairs of the splits, each once, in the order of the splits."""
+        return list(dict.fromkeys(map(self.pair, self.splits)))
+
+    def pair(self, split: str) -> tuple[str, str]:
+        """Return the source and the target language of a split."""
+        record = self.manifest["splits"][split] if self.several_pairs else {}
+        source = record.get("source_language", self.source_language)
+        return source, record.get("target_language", self.target_language)
+
+    def corpora(self, split: str) -> list[tuple[str, int]]:
+        """Return name and number of pairs of each corpus of a split.
+
+        The list is empty in a store of an earlier version. Raises CheckpointError.
+        """
+        record = self.manifest["splits"][split]
+        rows = record.get("corpora", []) if isinstance(record, dict) else None
+        try:
+            found = [(row["name"], row["pairs"]) for row in rows or ()]
+        except (TypeError, KeyError) as error:
+            raise self._damaged_corpora(split) from error
+        for name, pairs in found:
+            if not (_is_name(name) and isinstance(pairs, int) and pairs > 0):
+                raise self._damaged_corpora(split)
+        if rows is None or (found and sum(pairs for _, pairs in found) != record.get("pairs")):
+            raise self._damaged_corpora(split)
+        return found
+
+    def _damaged_corpora(self, split: str) -> CheckpointError:
+        message = f"damaged: no valid corpora of split {split}"
+        return CheckpointError(message, str(self._place / MANIFEST))
 
     @property
     def splits(self) -> list[str]:
@@ -147,11 +236,18 @@ class Store:
         return list(self.manifest["splits"])
 
     def content_hash(self) -> str:
-        """Return one hash of all arrays and vocabularies, from the manifest's checksums."""
+        """Return one hash of all arrays and vocabularies, from the manifest's checksums.
+
+        It covers the names and sizes of the corpora of splits with several.
+        """
         import hashlib
 
         files = self._files
         text = "".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files))
+        for split in self.splits:
+            corpora = self.corpora(split)
+            if len(corpora) > 1 or self.several_pairs:
+                text += f"{split} {self.pair(split)} {corpora}\n"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def split(self, name: str) -> ParallelCorpus:
@@ -159,13 +255,16 @@ class Store:
         if name not in self.manifest["splits"]:
             known = ", ".join(self.splits) or "none"
             raise InputMissingError(f"{self.folder}: no split {name!r} (it has: {known})")
-        source = self._side(name, self.source_language, len(self.source_vocabulary))
-        target = self._side(name, self.target_language, len(self.target_vocabulary))
+        languages = self.pair(name)
+        source, target = (self._side(name, n, len(self.vocabularies[n])) for n in languages)
         if len(source) != len(target):
             message = f"split {name}: {len(source)} source and {len(target)} target sentences"
             raise CheckpointError(message, str(self.folder))
         check_same(self._place, self._stamp)
-        return ParallelCorpus(source, target)
+        corpora = self.corpora(name)
+        if corpora and sum(size for _, size in corpora) != len(source):
+            raise self._damaged_corpora(name)
+        return ParallelCorpus(source, target, *languages)
 
     def text(self, name: str) -> tuple[list[str], list[str]]:
         """Return the source and the target lines of a validation split; no lines if absent.
@@ -176,7 +275,7 @@ class Store:
         """
         sides: list[list[str]] = []
         pairs = len(self.split(name))
-        for language in (self.source_language, self.target_language):
+        for language in self.pair(name):
             path = text_path(self._place, name, language)
             if language == ABSENT:
                 sides.append([])
@@ -205,7 +304,7 @@ class Store:
                 for start in range(0, len(side.ids), CHECK_CHUNK):
                     part = side.ids[start : start + CHECK_CHUNK]
                     side.check_range(int(part.min()), int(part.max()))
-            target = text_path(self._place, name, self.target_language)
+            target = text_path(self._place, name, self.pair(name)[1])
             if target.name in self._files:
                 self.text(name)
 
@@ -221,9 +320,6 @@ class Store:
             raise CheckpointError("the offsets go back", str(path))
         return Side(ids, offsets, vocabulary_size, str(ids_path))
 
-    def _tokenizer(self, side: str) -> TokenizerSpec:
-        return load_spec(self.manifest["tokenizers"][side], self._place, self.manifest)
-
     def _vocabulary(self, language: str) -> Vocabulary:
         name = f"dict.{language}.txt"
         verify_files(self._place, self.manifest, [name])
@@ -235,7 +331,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise missing(folder, "no such folder; `s2st preprocess` makes one")
     try:
-        manifest = read_manifest(folder, FORMAT, VERSION)
+        manifest = read_manifest(folder, FORMAT, VERSION, VERSION_OF_PAIRS)
     except OSError as error:
         raise InputMissingError(
             f"{folder}: not a folder that `s2st preprocess` wrote ({MANIFEST} cannot be read)"
@@ -251,7 +347,21 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             raise CheckpointError(f"damaged: no valid {key!r}", str(path))
     if not all(map(_is_name, manifest["splits"])):
         raise CheckpointError("damaged: a split has no valid name", str(path))
+    if "languages" in manifest and not _languages_fit(manifest):
+        raise CheckpointError("damaged: no valid languages", str(path))
     return manifest
+
+
+def _languages_fit(manifest: Mapping[str, Any]) -> bool:
+    """Whether every language of a store of several pairs is known."""
+    try:
+        known = {record["language"] for record in manifest["languages"]}
+        used = [manifest["source_language"], manifest["target_language"]]
+        for split in manifest["splits"].values():
+            used += [split["source_language"], split["target_language"]]
+    except (TypeError, KeyError):
+        return False
+    return all(map(_is_name, known)) and known.issuperset(used)
 
 
 def _is_name(value: object) -> TypeGuard[str]:

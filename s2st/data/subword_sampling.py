@@ -147,4 +147,8 @@ def sampled_corpus(
             f"--subword-sampling cannot draw segmentations of --tokenizer {names}: use --tokenizer "
             "sentencepiece (model type unigram or bpe) or subword-nmt in `s2st preprocess`"
         )
-    return replace(corpus, **found)
+    return replace(
+        corpus,
+        source=found.get("source", corpus.source),
+        target=found.get("target", corpus.target),
+    )

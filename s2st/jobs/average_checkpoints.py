@@ -170,14 +170,28 @@ def _differences(first: ModelRecord, other: ModelRecord) -> Iterator[tuple[str, 
         yield "the architecture", first.architecture, other.architecture
         return
     yield from _values("--{}", config_values(first.config), config_values(other.config))
-    for side in ("source", "target"):
-        specs = [getattr(record, f"{side}_tokenizer") for record in (first, other)]
+    pairs = [_languages_of(record) for record in (first, other)]
+    yield from _values("{}", *pairs)
+    if pairs[0] != pairs[1]:
+        return
+    names = [side.tokenizer.language for side in first.sides]
+    if first.languages is None:
+        names = ["source", "target"]
+    for side, *sides in zip(names, first.sides, other.sides, strict=True):
+        specs = [item.tokenizer for item in sides]
         left, right = ({**s.record(), **s.record()["options"], "options": 0} for s in specs)
         yield from _values(f"the {side} tokenizer's {{}}", left, right)
         if specs[0].model != specs[1].model:
             yield f"the {side} tokenizer's model", "one file", "another"
-        words: list[Vocabulary] = [getattr(r, f"{side}_vocabulary") for r in (first, other)]
-        yield from _words(f"the {side} vocabulary", *words)
+        yield from _words(f"the {side} vocabulary", *(item.vocabulary for item in sides))
+
+
+def _languages_of(record: ModelRecord) -> dict[str, Any]:
+    """Return the pairs of a model for several, and its decoders; empty for a model of one pair."""
+    if record.languages is None:
+        return {}
+    pairs = [" to ".join(pair) for pair in record.languages.pairs]
+    return {"the language pairs": pairs, "--decoders": record.languages.decoders}
 
 
 def _values(

@@ -66,7 +66,11 @@ def architecture_values(manifest: Mapping[str, Any], path: Path) -> dict[str, An
         plugins = recorded_plugins(manifest)
         hint = f" (it was trained with --plugin {plugins[0]}: name it again)" if plugins else ""
         raise UsageError(f"{path}: {error}{hint}") from error
-    return {**record["options"], "arch": record.get("name")}
+    values = {**record["options"], "arch": record.get("name")}
+    languages = manifest.get("languages")
+    if isinstance(languages, dict):  # a model of several language pairs
+        values["decoders"] = languages.get("decoders")
+    return values
 
 
 def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:
@@ -86,7 +90,7 @@ def read_checkpoint_manifest(place: Path) -> dict[str, Any]:
     if not place.is_dir():
         raise CheckpointError("this is a file, but a checkpoint is a folder", str(place))
     try:
-        return read_manifest(place, "s2st-checkpoint", 1)
+        return read_manifest(place, "s2st-checkpoint", 1, 2)
     except OSError as error:
         inside = sorted(item.name for item in place.glob("checkpoint_[bl]*"))  # best, last
         hint = f"; did you mean {place / inside[0]}?" if inside else ""
@@ -157,6 +161,9 @@ def with_base_words(
     Raises:
         UsageError: the vocabularies differ, and `extend` is false.
     """
+    if base.record.languages is not None or record.languages is not None:
+        _check_languages(record, base, store, extend)
+        return record
     theirs = (base.record.source_vocabulary, base.record.target_vocabulary)
     mine = (record.source_vocabulary, record.target_vocabulary)
     if extend:
@@ -185,11 +192,41 @@ def with_base_words(
     return record
 
 
+def _check_languages(record: "ModelRecord", base: BaseModel, store: "Store", extend: bool) -> None:
+    """Raise UsageError unless a model of several pairs has the words of the checkpoint."""
+    mine, theirs = record.languages, base.record.languages
+    where = f"--finetune-from {base.path}"
+    if mine is None:
+        raise UsageError(
+            f"{where}: it has several language pairs, and {store.folder} has one; take a decoder "
+            "out by `s2st export --target-lang`, or preprocess with --pair"
+        )
+    if theirs is None or mine.decoders != theirs.decoders:
+        decoders = "one pair" if theirs is None else f"--decoders {theirs.decoders}"
+        raise UsageError(
+            f"{where}: it has {decoders}, not several pairs with {mine.decoders} decoders"
+        )
+    if extend:
+        raise UsageError("--extend-vocabulary cannot be combined with several language pairs")
+    for name in (*mine.sources, *mine.targets):
+        known = theirs.sides.get(name)
+        if known is None or known.vocabulary != mine.sides[name].vocabulary:
+            raise UsageError(
+                f"{where}: {store.folder} has other words of {name}; make it by `s2st preprocess "
+                f"--srcdict {base.path} --tgtdict {base.path}`"
+            )
+    if mine.targets != theirs.targets:
+        raise UsageError(
+            f"{where}: its target languages are {', '.join(theirs.targets)}, those of "
+            f"{store.folder} {', '.join(mine.targets)}; they must be the same, in this order"
+        )
+
+
 def _difference(side: str, old: Vocabulary, new: Vocabulary) -> str:
-    count = sum(word not in old for word in new.tokens[4:])
+    count = sum(word not in old for word in new.tokens[new.first_word :])
     if not count:
         return f"{side}: fewer words, or another order of the same words"
-    return f"{side}: {count:,} of {len(new) - 4:,} are not in the checkpoint"
+    return f"{side}: {count:,} of {len(new) - new.first_word:,} are not in the checkpoint"
 
 
 def _extended(old: Vocabulary, new: Vocabulary) -> Vocabulary:
@@ -203,6 +240,8 @@ def with_ids_of(
     corpus: "ParallelCorpus", store: "Store", record: "ModelRecord"
 ) -> "ParallelCorpus":
     """Return a split of the store with the ids of the record's vocabularies."""
+    if record.languages is not None:  # they have the words of the store
+        return corpus
     source, target = corpus.source, corpus.target
     if len(source.ids) and store.source_vocabulary != record.source_vocabulary:
         source = source.with_ids(store.source_vocabulary.mapping_to(record.source_vocabulary))

@@ -131,7 +131,7 @@ def _load(options: Resolved, device: "torch.device", search: "Search") -> "Score
     models, config = options.config(ModelsConfig), options.config(TranslateConfig)
     precision = options.config(ScoringDeviceConfig).precision
     weights, mode = models.ensemble_weight, models.ensemble_mode
-    scorer = load_scorer(models.paths(), device, precision, weights, mode)
+    scorer = load_scorer(models.paths(), device, precision, weights, mode, models.languages)
     if config.alignments or config.replace_unk:
         require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
     return scorer

@@ -3,7 +3,7 @@
 Importable without torch, so that wrong options are reported at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,12 +134,18 @@ def _checkpoint(path: Path, saved: "SavedModel", config: InspectConfig) -> Itera
 
 
 def _sides(record: "ModelRecord") -> Iterator[str]:
+    languages = record.languages
+    if languages is not None:
+        yield f"language pairs: {_pairs(languages.pairs)}; decoders {languages.decoders}"
+        for side in languages.sides.values():
+            yield _side("language", side.tokenizer, side.vocabulary)
+        return
     yield _side("source", record.source_tokenizer, record.source_vocabulary)
     yield _side("target", record.target_tokenizer, record.target_vocabulary)
 
 
 def _side(name: str, spec: TokenizerSpec, vocabulary: Vocabulary) -> str:
-    special = len(SPECIALS)
+    special = vocabulary.first_word
     words = len(vocabulary) - special
     return f"{name} {spec.language}: {words:,} words + {special} special, tokenizer {spec.name}"
 
@@ -159,18 +165,29 @@ def _tree(tree: "ModelTree", config: InspectConfig) -> Iterator[str]:
 
 
 def _store(path: Path, store: "Store", splits: Mapping[str, "ParallelCorpus"]) -> Iterator[str]:
-    languages = f"{store.source_language} to {store.target_language}"
+    languages = _pairs(store.pairs)
     if store.source_language == ABSENT:
         languages = f"{store.target_language} alone"
     yield f"store {path}: {languages}"
-    yield _side("source", store.source_tokenizer, store.source_vocabulary)
-    yield _side("target", store.target_tokenizer, store.target_vocabulary)
+    if store.several_pairs:
+        for language, vocabulary in store.vocabularies.items():
+            yield _side("language", store.tokenizers[language], vocabulary)
+    else:
+        yield _side("source", store.source_tokenizer, store.source_vocabulary)
+        yield _side("target", store.target_tokenizer, store.target_vocabulary)
     for name, corpus in splits.items():
         source, target = len(corpus.source.ids), len(corpus.target.ids)
         counts = f"{len(corpus):,} pairs, {source:,} source and {target:,} target tokens"
         if store.source_language == ABSENT:
             counts = f"{len(corpus):,} lines, {target:,} tokens"
         yield f"{name}: {counts}"
+        corpora = store.corpora(name)
+        if len(corpora) > 1:
+            yield f"  corpora: {', '.join(f'{n} ({size:,})' for n, size in corpora)}"
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{source} to {target}" for source, target in pairs)
 
 
 def _options(config: Any) -> Iterator[str]:
@@ -219,6 +236,8 @@ def _history(summary: Mapping[str, Any]) -> Iterator[str]:
         line = f"  update {row['update']}, epoch {row['epoch']:.2f}"
         if "nll" in row:
             line += f": valid ppl {perplexity_text(row['nll'])}"
+            each = (f"{n} {perplexity_text(nll)}" for n, nll in row.get("corpora", {}).items())
+            line += f" ({', '.join(each)})" if row.get("corpora") else ""
         for name, value in row.get("metrics", {}).items():
             line += f", {name} {value:.2f}"
         line += f", train ppl {perplexity_text(row['train_nll'])}"

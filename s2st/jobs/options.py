@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from s2st.errors import UsageError
+from s2st.models.languages import LanguageChoice
 from s2st.options.option_fields import MAX_WEIGHT, option
 from s2st.options.resolution import CommandSpec, Role
 from s2st.process.device import ScoringDeviceConfig
@@ -31,6 +32,14 @@ class ModelsConfig:
         "average the members' probabilities, or their log-probabilities (renormalized)",
         choices=("probability", "log-probability"),
     )
+
+    source_lang: str | None = option(None, "source language, for a model with several")
+    target_lang: str | None = option(None, "target language, for a model with several")
+
+    @property
+    def languages(self) -> LanguageChoice:
+        """Return the languages that the user names."""
+        return LanguageChoice(self.source_lang, self.target_lang)
 
     def paths(self) -> list[str]:
         """Return all checkpoints in order; raise UsageError for an empty name in `path`."""

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from s2st.data.dictionaries import dictionary_tokenizer
-from s2st.data.preprocess import PreprocessReport, SplitReport, write_store
-from s2st.data.preprocess_options import PreprocessConfig
+from s2st.data.preprocess import CorpusCounts, PreprocessReport, SplitReport, write_store
+from s2st.data.preprocess_languages import languages_of
+from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
 from s2st.jobs.vocabulary_advice import subword_advice
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks
-from s2st.text.tokenizers import TOKENIZERS, TokenizerSpec, absent_side
+from s2st.text.tokenizers import ABSENT, TOKENIZERS, TokenizerSpec, absent_side
 
 PREPROCESS_SPEC = CommandSpec(
     fixed=(PreprocessConfig,),
@@ -40,16 +41,23 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
         return None
     config = options.config(PreprocessConfig)
     config = replace(config, workers=max(config.workers, job_ranks.local_size))
-    source = absent_side()
-    if not config.only_target:
-        source = _tokenizer(config.srcdict, config.source_lang, options)
-    target = _tokenizer(config.tgtdict, config.target_lang, options)
-    report = write_store(config, source, target)
+    dictionaries = {"src": config.srcdict, "tgt": config.tgtdict}
+    report = write_store(
+        config,
+        *(
+            absent_side()
+            if language == ABSENT
+            else _tokenizer(dictionaries[side], language, options)
+            for language, side in languages_of(texts_of(checked(config))).items()
+        ),
+    )
     for line in _summary(report, config):
         log.info("%s", line)
-    own_words = [("target", config.target_lang)] if config.tgtdict is None else []
-    if config.srcdict is None and not config.only_target:
-        own_words.insert(0, ("source", config.source_lang))
+    own_words = [
+        language
+        for language, side in languages_of(texts_of(checked(config))).items()
+        if language != ABSENT and dictionaries[side] is None
+    ]
     advice = subword_advice(report, own_words, options.entries["tokenizer"].base)
     if advice is not None:
         log.warning("%s", advice)
@@ -69,9 +77,9 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
     """The counts of each split, the sizes of the vocabularies, and the folder."""
     for split in report.splits:
         yield from _split_summary(split, config)
-    sizes = [f"{report.target_words:,} {config.target_lang} words"]
-    if not config.only_target:
-        sizes.insert(0, f"{report.source_words:,} {config.source_lang} words")
+    sizes = [
+        f"{n:,} {language} words" for language, n in report.words.items() if language != ABSENT
+    ]
     yield f"vocabulary: {', '.join(sizes)}"
     yield f"wrote {report.folder}"
 
@@ -79,15 +87,38 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
 def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str]:
     what = "lines" if config.only_target else "pairs"
     yield f"{split.name}: {split.pairs:,} {what}"
-    sides = [(config.target_lang, split.target)]
-    if not config.only_target:
-        sides.insert(0, (config.source_lang, split.source))
+    sides = ((split.source_language, split.source), (split.target_language, split.target))
     for language, side in sides:
-        share = 100 * side.unknown / max(1, side.tokens)
-        yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
-    if split.skipped_empty or split.skipped_long:
-        empty = "without words" if config.only_target else "with an empty side"
-        yield (
-            f"  skipped: {split.skipped_empty:,} {what} {empty}, "
-            f"{split.skipped_long:,} longer than {config.max_length} tokens"
-        )
+        if language != ABSENT:
+            share = 100 * side.unknown / max(1, side.tokens)
+            yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
+    if not split.name.startswith("train"):
+        return
+    if len(split.corpora) == 1:
+        skipped = _skipped(split, config)
+        if skipped:
+            yield f"  skipped: {skipped}"
+        return
+    for corpus in split.corpora:
+        skipped = _skipped(corpus, config)
+        more = f"; skipped: {skipped}" if skipped else ""
+        yield f"  corpus {corpus.name}: {corpus.pairs:,} {what}{more}"
+
+
+def _skipped(counts: SplitReport | CorpusCounts, config: PreprocessConfig) -> str:
+    """The number of training pairs that each rule has skipped; "" if none was skipped."""
+    what = "lines" if config.only_target else "pairs"
+    empty = "without words" if config.only_target else "with an empty side"
+    parts = []
+    if counts.skipped_empty or counts.skipped_long:
+        parts += [
+            f"{counts.skipped_empty:,} {what} {empty}",
+            f"{counts.skipped_long:,} longer than {config.max_length} tokens",
+        ]
+    if config.max_ratio is not None:
+        parts.append(f"{counts.skipped_ratio:,} with a length ratio above {config.max_ratio:g}")
+    if config.drop_copies:
+        parts.append(f"{counts.skipped_copies:,} with equal lines")
+    if config.drop_duplicates:
+        parts.append(f"{counts.skipped_duplicates:,} duplicates")
+    return ", ".join(parts)

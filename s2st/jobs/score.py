@@ -105,7 +105,7 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
         )
         scorer = load_scorer(
             models.paths(), device, device_config.precision,
-            models.ensemble_weight, models.ensemble_mode,
+            models.ensemble_weight, models.ensemble_mode, models.languages,
         )  # fmt: skip
         totals.reads_source = not scorer.source.absent
         if config.source is None and totals.reads_source:

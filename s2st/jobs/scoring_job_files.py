@@ -101,9 +101,16 @@ def models_identity(options: Resolved, device: "torch.device") -> dict[str, Any]
         "checkpoints": fingerprints(models.paths()),
         "--ensemble-weight": models.ensemble_weight,
         "--ensemble-mode": models.ensemble_mode,
+        **_named_languages(models),
         "--precision": options.config(ScoringDeviceConfig).precision,
         **environment(device),
     }
+
+
+def _named_languages(models: ModelsConfig) -> dict[str, str]:
+    """Return the languages that the user names, by option; an identity without them is empty."""
+    named = {"--source-lang": models.source_lang, "--target-lang": models.target_lang}
+    return {flag: language for flag, language in named.items() if language is not None}
 
 
 def count_lines(path: str, errors: str = "strict") -> int:

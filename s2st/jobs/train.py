@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import AUTO, BatchingConfig
+from s2st.data.corpus_mixing import MixingConfig
 from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.jobs import finetune
 from s2st.jobs.automatic_options import chosen_values, replaced, with_choices
 from s2st.jobs.training_advice import better_choice
-from s2st.jobs.training_checks import check_ranks
+from s2st.jobs.training_checks import check_decoders, check_ranks
+from s2st.jobs.training_data import (
+    as_model_reads,
+    log_mixture,
+    open_training,
+    open_validation,
+)
 from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
 from s2st.jobs.training_records import log_costs, open_records
 from s2st.jobs.training_result import TrainResult
@@ -39,6 +46,7 @@ from s2st.training.options import (
     DryRunConfig,
     EmbeddingsConfig,
     FinetuneConfig,
+    LanguagesConfig,
     ParallelConfig,
     TrainerConfig,
     ValidationConfig,
@@ -49,7 +57,8 @@ if TYPE_CHECKING:
     import torch
 
     from s2st.criteria.cross_entropy import Criterion
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.corpora import CorpusSet
+    from s2st.data.store import Store
     from s2st.jobs.training_dry_run import Rehearsal
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_files import ModelRecord
@@ -66,6 +75,8 @@ TRAIN_SPEC = CommandSpec(
         TrainerConfig,
         ValidationConfig,
         BatchingConfig,
+        MixingConfig,
+        LanguagesConfig,
         SubwordSamplingConfig,
         EmbeddingsConfig,
         FinetuneConfig,
@@ -110,6 +121,7 @@ def run_training(
     stop_signal = with_time_limit(stop_signal, options.config(TrainerConfig).max_time)
     job_ranks = read_ranks()
     check_ranks(job_ranks, options)
+    check_decoders(options)
     job = _open(data, options)  # before the lock: a refused job must not leave a save folder
     save_dir = Path(options.config(TrainerConfig).save_dir)
     with contextlib.ExitStack() as stack:
@@ -183,8 +195,8 @@ class _Job:
 
     device: "torch.device"
     store: "Store"
-    training: "ParallelCorpus"
-    validation: "ParallelCorpus | None"
+    training: "CorpusSet"
+    validation: "CorpusSet | None"
     record: "ModelRecord"
     base: finetune.BaseModel | None
     identity: "RunIdentity"
@@ -202,47 +214,23 @@ def _open(data: str, options: Resolved) -> _Job:
     store = Store(data)
     store.verify()  # only here: resuming compares nothing but the store's hash
     arch = options.configs["arch"]
-    training = _as_read(_sampled(store.split("train"), store, options), arch)
-    validation = _as_read(store.split("valid"), arch) if "valid" in store.splits else None
-    if validation is None:
-        log.warning(
-            "%s has no valid split: no early stopping, and checkpoint_best is the last", data
-        )
+    training = open_training(store, options)
+    validation = open_validation(store, arch)
     check_files(options.config(EmbeddingsConfig))
     if options.config(TrainerConfig).tensorboard:
         require_tensorboard()
     config = with_vector_size(options.configs["arch"], options.config(EmbeddingsConfig))
-    config = with_default_sizes(config, len(training.target.ids))
+    config = with_default_sizes(config, sum(len(part.target.ids) for part in training.parts))
     base = finetune.read_base(options)
     record = model_record(options, config, store, base)
     check_model(options, record, base, device)
     mathematics, other = identity_options(options, record.config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
-    training = finetune.with_ids_of(training, store, record)
+    training = as_model_reads(training, store, record)
     if validation is not None:
-        validation = finetune.with_ids_of(validation, store, record)
+        validation = as_model_reads(validation, store, record)
     metrics = plan_validation(options, store, record, device)
     return _Job(device, store, training, validation, record, base, identity, *metrics)
-
-
-def _sampled(corpus: "ParallelCorpus", store: "Store", options: Resolved) -> "ParallelCorpus":
-    """Return the training split, segmented anew in each epoch with --subword-sampling."""
-    from s2st.data.subword_sampling import SampledSide, sampled_corpus
-
-    config = options.config(SubwordSamplingConfig)
-    if not config.subword_sampling:
-        return corpus
-    sides = [SampledSide("target", store.target_tokenizer, store.target_vocabulary)]
-    if getattr(options.configs["arch"], "reads_source", True):
-        sides.append(SampledSide("source", store.source_tokenizer, store.source_vocabulary))
-    return sampled_corpus(corpus, sides, config, options.config(TrainerConfig).seed)
-
-
-def _as_read(corpus: "ParallelCorpus", arch: Any) -> "ParallelCorpus":
-    """Return a split as the architecture reads it: without source, or with reversed targets."""
-    if not getattr(arch, "reads_source", True):
-        corpus = corpus.with_absent_source()
-    return corpus.with_targets_reversed() if getattr(arch, "reverse_target", False) else corpus
 
 
 def _train(
@@ -263,6 +251,7 @@ def _train(
     if resumed is None and ranks.first and job.base is not None:
         finetune.log_base(job.base, job.record)
     _log_start(str(job.store.folder), options, job.record.config, model)
+    log_mixture(job.training)
     advice = better_choice(options.entries["arch"].base, job.store, len(job.training))
     if advice is not None and resumed is None and job.base is None:
         log.info("%s", advice)

@@ -3,10 +3,16 @@
 from typing import TYPE_CHECKING
 
 from s2st.errors import OutOfMemoryError, UsageError
+from s2st.models.languages import PER_LANGUAGE
 from s2st.options.resolution import Resolved
 from s2st.process.device import memory_limit
 from s2st.process.ranks import Ranks
-from s2st.training.options import ParallelConfig, TrainerConfig
+from s2st.training.options import (
+    EmbeddingsConfig,
+    LanguagesConfig,
+    ParallelConfig,
+    TrainerConfig,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +46,22 @@ def check_ranks(ranks: Ranks, options: Resolved) -> None:
             f"update evenly; use --update-freq {divisible} (any number of processes that divides "
             "it gives the same run), or leave the option out: one batch per process"
         )
+
+
+def check_decoders(options: Resolved) -> None:
+    """Raise UsageError for options that a model with several decoders cannot have."""
+    if options.config(LanguagesConfig).decoders != PER_LANGUAGE:
+        return
+    split, files = options.config(ParallelConfig), options.config(EmbeddingsConfig)
+    refused = {
+        "--shard-parameters": split.shard_parameters,
+        "--pipeline-stages": split.pipeline_stages > 1,
+        "--vocabulary-parts": split.vocabulary_parts > 1,
+        "--target-embeddings": files.target_embeddings is not None,
+    }
+    for flag, given in refused.items():
+        if given:
+            raise UsageError(f"{flag} cannot be combined with --decoders per-language")
 
 
 def check_memory(model: "Seq2SeqModel", device: "torch.device") -> None:

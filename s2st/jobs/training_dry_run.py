@@ -9,7 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
+from s2st.data.batch_loader import TrainingLoader
+from s2st.data.batch_planner import BatchingConfig, Indices
+from s2st.data.corpora import corpus_set
 from s2st.errors import InterruptedBySignalError, OutOfMemoryError
 from s2st.process.memory_use import MemoryUse
 from s2st.process.ranks import Ranks, largest_over_ranks
@@ -47,8 +49,7 @@ class Rehearsal:
         self.device = trainer.gradients.device
         self._ranks = ranks
         self._copies = ranks.size if shares_batches else 1
-        corpus = trainer.parts.training
-        self._lengths = corpus.source.lengths(), corpus.target.lengths()
+        self._lengths = corpus_set(trainer.parts.training).lengths()
         self._longer = np.maximum(*self._lengths)
         self._memory = MemoryUse(self.device, ranks.local_size)
         self.available = -largest_over_ranks([-self._memory.available()], self.device)[0]
@@ -160,9 +161,11 @@ class Rehearsal:
         return tokens_for_updates(self._longer, self.trainer.config.update_freq or 1)
 
     def _plan(self, batching: BatchingConfig, batches_per_update: int) -> list[Indices]:
-        return plan_batches(
-            *self._lengths, batching, self.trainer.config.seed, 0, batches_per_update
+        trainer = self.trainer
+        loader = TrainingLoader(
+            trainer.parts.training, batching, trainer.config.seed, batches_per_update
         )
+        return loader.plan(0)
 
     def _base(self) -> int:
         """Train on the shortest pair; return the peak in bytes."""

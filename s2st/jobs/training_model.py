@@ -7,12 +7,13 @@ from s2st.errors import UsageError
 from s2st.jobs import finetune
 from s2st.jobs.finetune import BaseModel
 from s2st.jobs.training_checks import check_memory
+from s2st.jobs.training_data import languages_of
 from s2st.options.registry import loaded_plugins
 from s2st.options.resolution import Resolved
 from s2st.process.ranks import Ranks
 from s2st.text.tokenizers import absent_side
 from s2st.text.vocabulary import Vocabulary
-from s2st.training.options import EmbeddingsConfig, FinetuneConfig, ParallelConfig
+from s2st.training.options import EmbeddingsConfig, FinetuneConfig, LanguagesConfig, ParallelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -30,20 +31,24 @@ def model_record(
     """Return the record of a model for the store's words, and those of `--finetune-from`.
 
     Raises:
-        UsageError: the sides are to share embeddings, but their vocabularies differ; or the store
-            has other words than the checkpoint.
+        UsageError: the sides are to share embeddings, but their vocabularies differ; the store has
+            other words than the checkpoint; or as `languages_of`.
     """
     from s2st.models.model_files import ModelRecord
 
     if base is not None:
         config = finetune.with_cutoffs(config, base)
     words, tokenizer = store.source_vocabulary, store.source_tokenizer
+    name = options.entries["arch"].base
+    languages = languages_of(store, options.config(LanguagesConfig).decoders)
     reads_source = getattr(config, "reads_source", True)
+    if languages is not None and not reads_source:
+        raise UsageError(f"--arch {name} reads no source: it needs a store of --only-target")
     if not reads_source:
         words, tokenizer = Vocabulary([], []), absent_side()
     record = ModelRecord(
-        options.entries["arch"].base, config, words, store.target_vocabulary, tokenizer,
-        store.target_tokenizer, loaded_plugins(),
+        name, config, words, store.target_vocabulary, tokenizer, store.target_tokenizer,
+        loaded_plugins(), languages,
     )  # fmt: skip
     if base is not None:
         extend = options.config(FinetuneConfig).extend_vocabulary

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
+from s2st.data.corpus_mixing import MixingConfig
 from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
@@ -18,6 +19,7 @@ from s2st.process.ranks import read_ranks
 from s2st.training.options import (
     EmbeddingsConfig,
     FinetuneConfig,
+    LanguagesConfig,
     TrainerConfig,
     ValidationConfig,
 )
@@ -46,6 +48,8 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     for role in ROLES[1:]:
         values.update(config_values(options.configs[role]))
     values.update(config_values(options.config(BatchingConfig)))
+    values.update(config_values(options.config(MixingConfig)))
+    values.update(config_values(options.config(LanguagesConfig)))
     sampling = options.config(SubwordSamplingConfig)
     values.update(config_values(sampling if sampling.subword_sampling else SubwordSamplingConfig()))
     trainer = config_values(options.config(TrainerConfig))
@@ -89,9 +93,10 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     Raises:
         UsageError: they differ; the message names the options.
     """
-    records = (TrainerConfig, FinetuneConfig, SubwordSamplingConfig)
-    fixed = [options.config(record) for record in records]
-    configs = [*(options.configs[role] for role in ROLES), *fixed]
+    records = (
+        TrainerConfig, FinetuneConfig, MixingConfig, LanguagesConfig, SubwordSamplingConfig
+    )  # fmt: skip
+    configs = [*(options.configs[role] for role in ROLES), *map(options.config, records)]
     defaults = {s.name: s.default for config in configs for s in option_specs(type(config))}
     defaults[METRIC_ROLE] = PERPLEXITY
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}

@@ -1,4 +1,4 @@
-"""Translation of the validation split during training, by the code of `s2st generate`.
+"""Translation of the validation corpora during training, by the code of `s2st generate`.
 
 The beam search translates the lines of the store with a copy of the current weights, in float32 and
 in the batches of `s2st generate`. So the metrics equal those of `s2st score` on the output of
@@ -7,15 +7,20 @@ in the batches of `s2st generate`. So the metrics equal those of `s2st score` on
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from s2st.data.corpora import splits_of
 from s2st.errors import UsageError
 from s2st.jobs.options import TranslateConfig
 from s2st.jobs.training_resume_checks import METRIC_ROLE
 from s2st.jobs.validation_metrics import ValidationMetric
 from s2st.jobs.work_queue import TaskName, WorkQueue, in_order
+from s2st.models.languages import LanguageChoice
 from s2st.options.option_fields import load_json
 from s2st.options.resolution import Resolved
 from s2st.process.ranks import Ranks
@@ -50,22 +55,42 @@ def plan_validation(
     if not translates and not config.validate_samples:
         return best, None
     flag = f"--best-checkpoint-metric {entry.name}" if translates else "--validate-samples"
-    if "valid" not in store.splits:
+    splits = splits_of(store, "valid")
+    if not splits:
         raise UsageError(
             f"{flag}: {store.folder} has no valid split; preprocess it with --validpref"
         )
     if not getattr(record.config, "reads_source", True):
         raise UsageError(f"{flag}: a language model has no source to translate")
+    texts = [
+        _Text((store.corpora(split) or [(split, 0)])[0][0], store.pair(split), *store.text(split))
+        for split in splits
+    ]
     named = (best.name, metric) if translates else None
-    return best, Decoder(record, store.text("valid"), config, named, device)
+    return best, Decoder(record, texts, config, named, device)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Lines of one validation corpus, with its name and its language pair."""
+
+    name: str
+    pair: tuple[str, str]
+    sources: Sequence[str]
+    references: Sequence[str]
+
+    def only(self, chosen: Sequence[int]) -> "_Text":
+        """Return some of the lines."""
+        sides = ([side[i] for i in chosen] for side in (self.sources, self.references))
+        return _Text(self.name, self.pair, *sides)
 
 
 class Decoder:
-    """Translates the validation split and computes the metric.
+    """Translates the validation corpora and computes the metric of each.
 
     Args:
         record: describes the model.
-        text: source and target lines of the validation split.
+        texts: lines of the validation corpora.
         config: beam and number of samples.
         metric: name and function; None if only samples are wanted.
         device: where to translate.
@@ -74,7 +99,7 @@ class Decoder:
     def __init__(
         self,
         record: "ModelRecord",
-        text: tuple[Sequence[str], Sequence[str]],
+        texts: Sequence[_Text],
         config: ValidationConfig,
         metric: tuple[str, ValidationMetric] | None,
         device: "torch.device",
@@ -84,53 +109,74 @@ class Decoder:
         self._device = device
         entry = SEARCHES.get("beam")
         self._search = entry.build(entry.config_type(beam=config.validate_beam))
-        self._sources, self._references = text
-        count = len(self._sources)
-        samples = min(config.validate_samples, count)
-        # evenly spread; without a metric only these are translated
-        self._samples = [index * count // samples for index in range(samples)]
-        if metric is None:
-            self._sources = [self._sources[index] for index in self._samples]
-            self._references = [self._references[index] for index in self._samples]
-            self._samples = list(range(samples))
+        counts = [len(text.sources) for text in texts]
+        # evenly spread over the corpora, and over the lines of each
+        wanted = [len(part) for part in np.array_split(range(config.validate_samples), len(texts))]
+        self._samples = [
+            [index * count // min(samples, count) for index in range(min(samples, count))]
+            for count, samples in zip(counts, wanted, strict=True)
+        ]
+        self._texts = list(texts)
+        if metric is None:  # only the samples are translated
+            pairs = zip(texts, self._samples, strict=True)
+            self._texts = [text.only(samples) for text, samples in pairs]
+            self._samples = [list(range(len(samples))) for samples in self._samples]
 
     def __call__(self, gradients: "Gradients") -> Decoded:
         """Translate with the current weights; every rank must call this method."""
         weights = gradients.whole_weights()
-        hypotheses = [] if weights is None else self._translate(weights, gradients)
-        values: dict[str, float] = {}
-        if self._metric is not None and gradients.first:
-            values = self._values(*self._metric, hypotheses)
-        values = load_json(gradients.exchange_texts(json.dumps(values))[0])
-        samples = [
-            ValidationSample(self._sources[i], self._references[i], hypotheses[i])
-            for i in (self._samples if gradients.first else ())
-        ]
+        found: dict[str, float] = {}
+        samples: list[ValidationSample] = []
+        for text, chosen in zip(self._texts, self._samples, strict=True):
+            hypotheses = [] if weights is None else self._translate(text, weights, gradients)
+            if not gradients.first:
+                continue
+            if self._metric is not None:
+                found[text.name] = _value(*self._metric, hypotheses, text.references)
+            samples += [
+                ValidationSample(text.sources[i], text.references[i], hypotheses[i]) for i in chosen
+            ]
+        values = load_json(gradients.exchange_texts(json.dumps(self._named(found)))[0])
         return Decoded(values, samples)
 
-    def _translate(self, weights: Any, gradients: "Gradients") -> list[str]:
-        """Return the translations in order on rank 0."""
+    def _named(self, found: Mapping[str, float]) -> dict[str, float]:
+        """Return the metric's mean over the corpora and, of several, each one's value, by name."""
+        if self._metric is None or not found:
+            return {}
+        metric, several = self._metric[0], len(found) > 1
+        each = {f"{metric}/{name}": value for name, value in found.items() if several}
+        return {metric: sum(found.values()) / len(found), **each}
+
+    def _translate(self, text: _Text, weights: Any, gradients: "Gradients") -> list[str]:
+        """Return the translations of a corpus in order on rank 0."""
         from s2st.jobs.translation_tasks import plan
         from s2st.models.model_files import model_with_weights
+        from s2st.models.multi_decoder import weights_for
         from s2st.scoring.load_scorers import text_sides
         from s2st.scoring.model_scorer import ModelScorer
 
-        model = model_with_weights(self._record, weights).to(self._device)
-        scorer = ModelScorer(model, *text_sides(self._record))
+        record = self._record
+        if record.languages is not None:
+            if record.languages.per_language:
+                weights = weights_for(weights, text.pair[1])
+            record = record.for_pair(LanguageChoice(*text.pair), text.name)
+        model = model_with_weights(record, weights).to(self._device)
+        scorer = ModelScorer(model, *text_sides(record), tag=record.tag)
         size = TranslateConfig().buffer_size
-        sources = self._sources
+        sources = text.sources
         chunks = [sources[start : start + size] for start in range(0, len(sources), size)]
         tasks = plan(scorer, self._search, chunks, None, detokenize=True)
         queue = ExchangeQueue(gradients.decoding_ranks, gradients.exchange_texts)
         return list(in_order(tasks, lambda translation: translation.texts[0], queue))
 
-    def _values(
-        self, name: str, metric: ValidationMetric, hypotheses: Sequence[str]
-    ) -> dict[str, float]:
-        value: Any = metric(hypotheses, self._references)  # a plugin may return anything
-        if not isinstance(value, Real) or not math.isfinite(value):
-            raise UsageError(f"metric {name!r} returned {value!r}, not a finite number")
-        return {name: float(value)}
+
+def _value(
+    name: str, metric: ValidationMetric, hypotheses: Sequence[str], references: Sequence[str]
+) -> float:
+    value: Any = metric(hypotheses, references)  # a plugin may return anything
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise UsageError(f"metric {name!r} returned {value!r}, not a finite number")
+    return float(value)
 
 
 class ExchangeQueue(WorkQueue):

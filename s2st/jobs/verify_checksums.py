@@ -46,7 +46,7 @@ def _verify_store(folder: Path) -> Any:
         if not isinstance(facts, dict) or facts.get("pairs") != len(store.split(name)):
             message = f"damaged: the arrays have another number of pairs for split {name[:80]}"
             raise CheckpointError(message, str(folder / MANIFEST))
-    _build_tokenizers(folder, (store.source_tokenizer, store.target_tokenizer))
+    _build_tokenizers(folder, store.tokenizers.values())
     return store.manifest
 
 
@@ -57,7 +57,7 @@ def _verify_model(folder: Path) -> Any:
     from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run_at
 
     saved = read_at(folder)
-    _build_tokenizers(folder, (saved.record.source_tokenizer, saved.record.target_tokenizer))
+    _build_tokenizers(folder, [side.tokenizer for side in saved.record.sides])
     model = saved.load(torch.device("cpu"))
     check_finite(model.state_dict(), folder / WEIGHTS)
     if {STATE, OPTIMIZER} & set(saved.manifest["files"]):

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from s2st.data.preprocess import PreprocessReport
-from s2st.text.vocabulary import SPECIALS, Vocabulary
+from s2st.data.preprocess import PreprocessReport, SideCounts, SplitReport
+from s2st.text.vocabulary import Vocabulary
 
 WORD_TOKENIZERS = ("none", "moses")
 MANY_UNKNOWN = 0.05  # of the words
@@ -15,37 +15,46 @@ ROOM = 2  # pieces for each character that the model needs
 
 
 def subword_advice(
-    report: PreprocessReport, languages: Sequence[tuple[str, str]], tokenizer: str
+    report: PreprocessReport, languages: Sequence[str], tokenizer: str
 ) -> str | None:
     """Return a warning if many words of a validation split are unknown, else None.
 
     Args:
         report: what `preprocess` wrote.
-        languages: ("source" or "target", language) of the sides whose vocabulary was counted.
+        languages: the languages whose vocabulary was counted.
         tokenizer: name of their tokenizer.
     """
-    training = next((split for split in report.splits if split.name.startswith("train")), None)
-    if tokenizer not in WORD_TOKENIZERS or training is None or not languages:
+    words = dict.fromkeys(languages, 0)
+    for split in report.splits:
+        if split.name.startswith("train"):
+            for language, counts in _sides(split, languages):
+                words[language] += counts.tokens
+    if tokenizer not in WORD_TOKENIZERS or not any(words.values()):
         return None
     found = []
     for split in report.splits:
         if not split.name.startswith("valid"):
             continue
-        for side, language in languages:
-            counts = getattr(split, side)
+        for language, counts in _sides(split, languages):
             share = counts.unknown / max(1, counts.tokens)
             if share >= MANY_UNKNOWN:
                 found.append(f"{share:.1%} of the {language} words of {split.name}")
     if not found:
         return None
-    words = min(getattr(training, side).tokens for side, _ in languages)
-    vocabularies = [Vocabulary.load(report.folder / f"dict.{name}.txt") for _, name in languages]
-    size = proposed_size(words, vocabularies)
+    least = min(words.values())
+    vocabularies = [Vocabulary.load(report.folder / f"dict.{name}.txt") for name in languages]
+    size = proposed_size(least, vocabularies)
     return (
         f"{' and '.join(found)} are unknown: with --tokenizer {tokenizer} no model can read or "
         f"write them; subwords can: --tokenizer sentencepiece --sentencepiece-vocab-size {size} "
-        f"fits {words:,} words of training text"
+        f"fits {least:,} words of training text"
     )
+
+
+def _sides(split: SplitReport, languages: Sequence[str]) -> list[tuple[str, SideCounts]]:
+    """Return those of the languages that a split has, with their counts."""
+    sides = ((split.source_language, split.source), (split.target_language, split.target))
+    return [(language, counts) for language, counts in sides if language in languages]
 
 
 def proposed_size(words: int, vocabularies: Iterable[Vocabulary]) -> int:
@@ -69,7 +78,7 @@ def proposed_size(words: int, vocabularies: Iterable[Vocabulary]) -> int:
 def needed_characters(vocabulary: Vocabulary) -> int:
     """Return how many characters make up COVERAGE of the text, and a sign for spaces."""
     counts: Counter[str] = Counter()
-    first = len(SPECIALS)
+    first = vocabulary.first_word
     for word, count in zip(vocabulary.tokens[first:], vocabulary.counts[first:], strict=True):
         for character in word:
             counts[character] += count

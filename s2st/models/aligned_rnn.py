@@ -65,6 +65,7 @@ class AlignedModel(WordModel):
     """
 
     prepared_parts = ("layers", "softmax")
+    encoder_parts = ("source_embedding", "layers")
 
     def __init__(self, config: AlignedConfig, sizes: ModelSizes) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ vocabulary, H width. Batch first, right-padded.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -88,7 +89,17 @@ class Seq2SeqModel(nn.Module, ABC):
 
     `decode` returns the same features as a loop over `step`. `project` is separate from both, so
     that the caller projects only real target positions, and as many rows at once as fit the cache.
+
+    Attributes:
+        encoder_parts: names of the modules that only `encode` uses, so that several decoders can
+            share them; empty if the architecture cannot say.
     """
+
+    encoder_parts: ClassVar[tuple[str, ...]] = ()
+
+    def for_target(self, language: str) -> "Seq2SeqModel":
+        """The model that translates to a language: this one, unless it has several decoders."""
+        return self
 
     @abstractmethod
     def encode(self, source: SourceBatch) -> EncoderOutput:
@@ -177,10 +188,16 @@ class Seq2SeqModel(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """Rows of the embedding tables, including the four special tokens."""
+    """Rows of the embedding tables, including the special tokens.
+
+    Attributes:
+        decoders: for a model with a decoder for each target language, the languages and the rows
+            of their tables.
+    """
 
     source_vocabulary: int
     target_vocabulary: int
+    decoders: tuple[tuple[str, int], ...] = ()
 
 
 def reverse_tokens(source: SourceBatch) -> torch.Tensor:

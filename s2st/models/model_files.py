@@ -6,7 +6,7 @@ Training adds files under `training/`. Without them the folder is a release.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.languages import LanguageChoice, Languages, LanguageSide, check_choice
+from s2st.models.multi_decoder import MultiDecoderModel, weights_for
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 from s2st.options.option_fields import config_values, make_config
 from s2st.process import durable_files
@@ -26,13 +28,21 @@ from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-checkpoint"
 VERSION = 1
+VERSION_OF_PAIRS = 2  # of a model for several language pairs
 WEIGHTS = "weights.safetensors"
 TRAINING = "training/"  # prefix of the files that only training reads
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A model without its weights. `config` is the config record of the architecture."""
+    """A model without its weights.
+
+    Attributes:
+        config: the config record of the architecture.
+        languages: for a model of several language pairs. The sides are then those of its first
+            pair.
+        tag: id of the target language's tag, before each source; None without tags.
+    """
 
     architecture: str
     config: Any
@@ -41,6 +51,8 @@ class ModelRecord:
     source_tokenizer: TokenizerSpec
     target_tokenizer: TokenizerSpec
     plugins: tuple[str, ...] = ()
+    languages: Languages | None = None
+    tag: int | None = None
 
     def build(self) -> Seq2SeqModel:
         """A model with random initial weights."""
@@ -49,7 +61,57 @@ class ModelRecord:
     @property
     def sizes(self) -> ModelSizes:
         """Rows of the embedding tables."""
-        return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary))
+        decoders: tuple[tuple[str, int], ...] = ()
+        if self.languages is not None and self.languages.per_language:
+            sides = self.languages.sides
+            decoders = tuple((n, len(sides[n].vocabulary)) for n in self.languages.targets)
+        return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary), decoders)
+
+    @property
+    def directions(self) -> str:
+        """The languages for a title, such as "en to fr"."""
+        source, target = [self.source_tokenizer.language], [self.target_tokenizer.language]
+        if self.languages is not None:
+            source, target = self.languages.sources, self.languages.targets
+        return f"{', '.join(source)} to {', '.join(target)}"
+
+    @property
+    def sides(self) -> list[LanguageSide]:
+        """Tokenizer and vocabulary of every language: source and target, or those of all pairs."""
+        if self.languages is not None:
+            return list(self.languages.sides.values())
+        return [
+            LanguageSide(self.source_tokenizer, self.source_vocabulary),
+            LanguageSide(self.target_tokenizer, self.target_vocabulary),
+        ]
+
+    def for_pair(self, choice: LanguageChoice, where: str) -> "ModelRecord":
+        """The record of the model as one for a single pair.
+
+        Args:
+            choice: the languages that the user names.
+            where: the checkpoint, for messages.
+
+        Raises:
+            UsageError: the model does not have these languages, or has several.
+        """
+        if self.languages is None:
+            absent = self.source_tokenizer.build().absent
+            source = "" if absent else self.source_tokenizer.language
+            check_choice(choice, source, self.target_tokenizer.language, where)
+            return self
+        names = self.languages.chosen(choice, where)
+        source_side, target_side = (self.languages.sides[name] for name in names)
+        tag = source_side.vocabulary.tags[names[1]] if self.languages.needs_tag else None
+        return replace(
+            self,
+            source_vocabulary=source_side.vocabulary,
+            target_vocabulary=target_side.vocabulary,
+            source_tokenizer=source_side.tokenizer,
+            target_tokenizer=target_side.tokenizer,
+            languages=None,
+            tag=tag,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +124,7 @@ class SavedModel:
         summary: what training noted of itself.
         digest: sha256 of the manifest, which holds those of all other files.
         stamp: tells this folder from one that takes its place.
+        decoder: the target language whose decoder is loaded; None for the whole model.
     """
 
     folder: Path
@@ -71,6 +134,16 @@ class SavedModel:
     manifest: Mapping[str, Any]
     digest: str
     stamp: Stamp | None
+    decoder: str | None = None
+
+    def for_pair(self, choice: LanguageChoice) -> "SavedModel":
+        """The checkpoint as one of a model for a single pair; raises as `ModelRecord.for_pair`."""
+        record = self.record.for_pair(choice, str(self.folder))
+        languages = self.record.languages
+        several = languages is not None and languages.per_language
+        return replace(
+            self, record=record, decoder=record.target_tokenizer.language if several else None
+        )
 
     def load(self, device: torch.device) -> Seq2SeqModel:
         """The model with its weights, on the device.
@@ -80,6 +153,8 @@ class SavedModel:
                 read it again.
         """
         weights = self.tensors(WEIGHTS)
+        if self.decoder is not None:
+            weights = weights_for(weights, self.decoder)
         self._check_fit(weights)
         return model_with_weights(self.record, weights).to(device)
 
@@ -141,8 +216,22 @@ def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMod
             "an ensemble has no weights: train its members, then list them in a TOML file or "
             "repeat --checkpoint"
         )
-    model: Seq2SeqModel = ARCHITECTURES.get(architecture).build(config, sizes)
-    return model
+    entry = ARCHITECTURES.get(architecture)
+    if not sizes.decoders:
+        model: Seq2SeqModel = entry.build(config, sizes)
+        return model
+    if not getattr(config, "reads_source", True):
+        raise UsageError(f"--decoders per-language: {architecture} reads no source")
+    if getattr(config, "tie_embeddings", "none") == "all":
+        raise UsageError(
+            "--decoders per-language cannot be combined with --tie-embeddings all: use output"
+        )
+    return MultiDecoderModel(
+        {
+            language: entry.build(config, ModelSizes(sizes.source_vocabulary, words))
+            for language, words in sizes.decoders
+        }
+    )
 
 
 def model_with_weights(record: ModelRecord, weights: Mapping[str, torch.Tensor]) -> Seq2SeqModel:
@@ -234,24 +323,22 @@ def write_model_files(
     """
     check_finite(weights, durable_files.final_path(folder) / WEIGHTS)
     save_tensors(folder / WEIGHTS, weights)
-    specs = (record.source_tokenizer, record.target_tokenizer)
-    save_models(folder, specs)
-    for spec, vocabulary in zip(
-        specs, (record.source_vocabulary, record.target_vocabulary), strict=True
-    ):
-        vocabulary.save(folder / f"dict.{spec.language}.txt")
+    save_models(folder, [side.tokenizer for side in record.sides])
+    for side in record.sides:
+        side.vocabulary.save(folder / f"dict.{side.tokenizer.language}.txt")
 
 
 def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]) -> None:
     """Writes the manifest of all files in the folder."""
+    languages = record.languages
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
             name = path.relative_to(folder).as_posix()
             files[name] = {"size": path.stat().st_size, "sha256": durable_files.sha256_of(path)}
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if languages is None else VERSION_OF_PAIRS,
         "architecture": {"name": record.architecture, "options": config_values(record.config)},
         "source_language": record.source_tokenizer.language,
         "target_language": record.target_tokenizer.language,
@@ -263,6 +350,12 @@ def write_manifest(folder: Path, record: ModelRecord, summary: Mapping[str, Any]
         "summary": dict(summary),
         "files": files,
     }
+    if languages is not None:
+        manifest["languages"] = {
+            "tokenizers": [side.tokenizer.record() for side in record.sides],
+            "pairs": [list(pair) for pair in languages.pairs],
+            "decoders": languages.decoders,
+        }
     durable_files.write_file(folder / MANIFEST, seal(manifest))
 
 
@@ -282,7 +375,11 @@ def read_saved(folder: str | Path, whole: bool = True) -> SavedModel:
 
 
 def load_saved(
-    folder: str | Path, device: torch.device, whole: bool = False, pin: bool = False
+    folder: str | Path,
+    device: torch.device,
+    whole: bool = False,
+    pin: bool = False,
+    choice: LanguageChoice | None = None,
 ) -> tuple[SavedModel, Seq2SeqModel]:
     """A checkpoint and its model, read from one folder, again where that was replaced meanwhile.
 
@@ -290,10 +387,13 @@ def load_saved(
         folder, whole: as in `read_saved`.
         device: for the model.
         pin: as in `snapshots.steady`.
+        choice: languages of the model for one pair; None for the whole model.
     """
 
     def read(place: Path) -> tuple[SavedModel, Seq2SeqModel]:
         saved = read_at(place, whole, Path(folder))
+        if choice is not None:
+            saved = saved.for_pair(choice)
         return saved, saved.load(device)
 
     return steady(folder, read, pin)
@@ -365,7 +465,38 @@ def _record_of(path: Path, manifest: Mapping[str, Any]) -> ModelRecord:
         if f"dict.{spec.language}.txt" not in manifest["files"]:
             raise damaged
     source, target = (Vocabulary.load(path / f"dict.{spec.language}.txt") for spec in specs)
-    return ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
+    record = ModelRecord(name, config, source, target, specs[0], specs[1], plugins)
+    if "languages" in manifest:
+        record = replace(record, languages=_read_languages(path, manifest))
+    return record
+
+
+def _read_languages(path: Path, manifest: Mapping[str, Any]) -> Languages:
+    """The languages of a model for several pairs; raises CheckpointError."""
+    damaged = CheckpointError("damaged: no valid languages", str(path / MANIFEST))
+    try:
+        record = manifest["languages"]
+        specs = [load_spec(item, path, manifest) for item in record["tokenizers"]]
+        pairs = [(str(source), str(target)) for source, target in record["pairs"]]
+        decoders = str(record["decoders"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged from error
+    sides = {}
+    for spec in specs:
+        name = f"dict.{spec.language}.txt"
+        if name not in manifest["files"]:
+            raise damaged
+        sides[spec.language] = LanguageSide(spec, Vocabulary.load(path / name))
+    languages = Languages(sides, pairs, decoders)
+    if not pairs or not {*languages.sources, *languages.targets} <= set(sides):
+        raise damaged
+    if languages.needs_tag and any(
+        target not in sides[source].vocabulary.tags
+        for source in languages.sources
+        for target in languages.targets
+    ):
+        raise damaged
+    return languages
 
 
 def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
@@ -376,7 +507,7 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise CheckpointError("this is a file, but a checkpoint is a folder", str(folder))
     try:
-        return read_manifest(folder, FORMAT, VERSION)
+        return read_manifest(folder, FORMAT, VERSION, VERSION_OF_PAIRS)
     except FileNotFoundError as error:
         inside = sorted(item.name for item in folder.glob("checkpoint_[bl]*"))  # best, last
         hint = f"; did you mean {folder / inside[0]}?" if inside else ""

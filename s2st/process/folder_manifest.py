@@ -79,13 +79,13 @@ def parse_json(data: bytes, path: Path) -> Any:
         raise CheckpointError("damaged: not JSON", str(path)) from error
 
 
-def read_manifest(folder: Path, expected: str, version: int) -> dict[str, Any]:
+def read_manifest(folder: Path, expected: str, *versions: int) -> dict[str, Any]:
     """Read the manifest of a folder, and check its format and version.
 
     Args:
         folder: the store or checkpoint.
         expected: the expected format, a key of KINDS.
-        version: the expected version of the format.
+        versions: the versions of the format that the caller reads.
 
     Raises:
         OSError: it cannot be read.
@@ -96,8 +96,9 @@ def read_manifest(folder: Path, expected: str, version: int) -> dict[str, Any]:
     if kind != expected:
         actual = KINDS.get(str(kind), "of unknown format")
         raise CheckpointError(f"this is {actual}, expected {KINDS[expected]}", str(folder))
-    if manifest.get("version") != version:
-        message = f"format version {shown(manifest.get('version'))}; this s2st reads {version}"
+    if manifest.get("version") not in versions:
+        known = " and ".join(map(str, versions))
+        message = f"format version {shown(manifest.get('version'))}; this s2st reads {known}"
         raise CheckpointError(message, str(folder / MANIFEST))
     return manifest
 

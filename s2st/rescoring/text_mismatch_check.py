@@ -10,7 +10,7 @@ from typing import Literal
 
 from s2st.text.line_files import split_words
 from s2st.text.tokenizers import SPACE_SIGN, Tokenizer
-from s2st.text.vocabulary import SPECIALS, Vocabulary
+from s2st.text.vocabulary import Vocabulary
 
 # Moses' escape-special-chars.perl
 ESCAPES = (
@@ -192,7 +192,7 @@ class UnknownWords:
         if share < MUCH_UNKNOWN:
             return None
         text = f"{share:.1%} of the words of {what} are unknown to the model"
-        model = Letters.of(self.vocabulary.tokens[len(SPECIALS) :])
+        model = Letters.of(self.vocabulary.tokens[self.vocabulary.first_word :])
         letters = Letters.of(self.seen)
         fitting = [name for name, change in CHANGES.items() if change.fits(letters, model)]
         best = min(fitting, key=lambda name: self.unknown_after[name], default=None)

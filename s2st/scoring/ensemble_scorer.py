@@ -221,7 +221,7 @@ def _union_source(sides: Sequence[TextSide]) -> TextSide:
         return first
     words: dict[str, int] = {}
     for side in sides:
-        for word in side.vocabulary.tokens[4:]:
+        for word in side.vocabulary.tokens[side.vocabulary.first_word :]:
             words[word] = 1
     return replace(first, vocabulary=Vocabulary(list(words), list(words.values())))
 

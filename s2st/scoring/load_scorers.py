@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from s2st.errors import UsageError
+from s2st.models.languages import ANY, LanguageChoice
 from s2st.models.model_files import ModelRecord, load_saved
 from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
@@ -27,6 +28,7 @@ def load_scorer(
     precision: str = "float32",
     weights: Sequence[float] = (),
     mode: str = "probability",
+    languages: LanguageChoice = ANY,
 ) -> Scorer:
     """One scorer for all paths: a single model for one path, an ensemble for several.
 
@@ -35,21 +37,27 @@ def load_scorer(
             ARPA files of n-gram models.
         device, precision: device and data type of the computation.
         weights, mode: options of the ensemble, if there are several paths.
+        languages: the languages to translate from and to, for models with several.
 
     Raises:
         InputMissingError, CheckpointError, ConfigError: a path cannot be used.
         UsageError: the members do not fit together.
     """
-    members = load_members(paths, device, precision)
+    members = load_members(paths, device, precision, languages)
     if len(members) == 1 and len(weights) <= 1:
         return members[0]
     return join(members, paths, weights, mode)
 
 
-def load_members(paths: Sequence[str], device: torch.device, precision: str) -> list[Scorer]:
+def load_members(
+    paths: Sequence[str],
+    device: torch.device,
+    precision: str,
+    languages: LanguageChoice = ANY,
+) -> list[Scorer]:
     """One scorer a path; they need not fit together unless they are joined."""
     # read_trees finds wrong paths before a model takes memory
-    return [_load(tree, device, precision) for tree in read_trees(paths)]
+    return [_load(tree, device, precision, languages) for tree in read_trees(paths)]
 
 
 def fingerprints(paths: Sequence[str]) -> list[str]:
@@ -119,27 +127,31 @@ def check_channel(scorer: Scorer, path: str, direct: Sequence[Scorer]) -> None:
                 )
 
 
-def _load(tree: ModelTree, device: torch.device, precision: str) -> Scorer:
+def _load(
+    tree: ModelTree, device: torch.device, precision: str, languages: LanguageChoice
+) -> Scorer:
     if tree.config is not None:
-        return _ensemble(tree, device, precision)
+        return _ensemble(tree, device, precision, languages)
     path = tree.path
     try:
         if is_arpa(path):
             return NGramScorer(path, device)
-        saved, model = load_saved(path, device, pin=True)
+        saved, model = load_saved(path, device, pin=True, choice=languages)
     except OSError as error:  # a name that no file can have
         raise unreadable(path, error) from error
     remember("fingerprint", path, saved.digest)
     source, target = text_sides(saved.record)
-    return ModelScorer(model, source, target, precision)
+    return ModelScorer(model, source, target, precision, saved.record.tag)
 
 
-def _ensemble(tree: ModelTree, device: torch.device, precision: str) -> EnsembleScorer:
+def _ensemble(
+    tree: ModelTree, device: torch.device, precision: str, languages: LanguageChoice
+) -> EnsembleScorer:
     assert tree.config is not None
     members = []
     for name, member in zip(tree.config.members, tree.members, strict=True):
         with naming(tree.path, name):
-            members.append(_load(member, device, precision))
+            members.append(_load(member, device, precision, languages))
     with naming(tree.path):
         paths = [str(member.path) for member in tree.members]
         return join(members, paths, tree.config.weights, tree.config.mode)

@@ -1,5 +1,7 @@
 """One model as a Scorer."""
 
+from dataclasses import replace
+
 import torch
 
 from s2st.data.batch import Batch, SourceBatch
@@ -21,16 +23,24 @@ class ModelScorer(Scorer):
         source, target: the sides that define the ids.
         precision: data type of the matrix products: "float32", "bfloat16" or "int8". The weights
             are prepared for it, so that later changes to them have no effect.
+        tag: id of the target language's tag, which the model reads before each source; None
+            without tags. Attention does not count it.
     """
 
     def __init__(
-        self, model: Seq2SeqModel, source: TextSide, target: TextSide, precision: str = "float32"
+        self,
+        model: Seq2SeqModel,
+        source: TextSide,
+        target: TextSide,
+        precision: str = "float32",
+        tag: int | None = None,
     ) -> None:
         self.model = model.eval()
         self.source = source
         self.target = target
         self.device = next(model.parameters()).device
         self._precision = precision
+        self._tag = tag
         if precision == "int8":
             require_int8(self.device)
         model.prepare(precision)
@@ -51,10 +61,14 @@ class ModelScorer(Scorer):
 
     def check_pairs(self, batch: Batch) -> None:
         """Checks the pairs with the model."""
-        self.model.check_pairs(batch.copied())
+        batch = batch.copied()
+        self.model.check_pairs(replace(batch, source=self._tagged(batch.source)))
 
     def _copied(self, source: SourceBatch) -> SourceBatch:
-        return source.copied().to(self.device)
+        return self._tagged(source.copied()).to(self.device)
+
+    def _tagged(self, source: SourceBatch) -> SourceBatch:
+        return source if self._tag is None else source.with_tag(self._tag)
 
     @torch.inference_mode()
     def advance(self, tokens: torch.Tensor, state: DecoderState) -> Advance:
@@ -62,6 +76,8 @@ class ModelScorer(Scorer):
         with autocast(self.device, self._precision):
             result = self.model.step(tokens.clone(), state)
         attention = None if result.attention is None else at_least_float32(result.attention)
+        if attention is not None and self._tag is not None:
+            attention = attention[:, 1:]
         return Advance(result.features, result.state, attention)
 
     @torch.inference_mode()
@@ -89,7 +105,7 @@ class ModelScorer(Scorer):
         batch = batch.to(self.device)
         places = batch.target_positions()
         with autocast(self.device, self._precision):
-            state = self.model.initial_state(self.model.encode(batch.source.copied()))
+            state = self.model.initial_state(self.model.encode(self._copied(batch.source)))
             features = self.model.decode(batch.target_in.clone(), state).flatten(0, 1)[places]
         rows = torch.arange(len(features), device=self.device)
         log_probs = self.pick(features, rows, batch.target_out.flatten()[places])

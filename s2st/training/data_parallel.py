@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from s2st.models.multi_decoder import MultiDecoderModel
 from s2st.options.option_fields import load_json
 from s2st.process.ranks import Ranks, wait_for_all
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors, restore_optimizer
@@ -230,7 +231,10 @@ class DataParallel(RankedGradients):
         names = [f"model.{name}" for name in self._tables]
         # DDP cannot sum sparse gradients without sending whole tables
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, names)
-        self._wrapped = DistributedDataParallel(loss, gradient_as_bucket_view=True, init_sync=False)
+        several = isinstance(loss.model, MultiDecoderModel)  # a batch uses one of its decoders
+        self._wrapped = DistributedDataParallel(
+            loss, gradient_as_bucket_view=True, init_sync=False, find_unused_parameters=several
+        )
         self._format = None if compression == "none" else getattr(torch, compression)
         # a lambda, because DDP checks the annotations of a hook that has any
         self._wrapped.register_comm_hook(None, lambda _, bucket: self._sum(bucket))

@@ -79,7 +79,7 @@ class Loss(nn.Module):
     def forward(self, batch: Batch) -> Sums:
         """Return the sums of loss and nll over the batch, and its number of target tokens."""
         with autocast(self._device, self._precision):
-            output = self.criterion(self.model, batch)
+            output = self.criterion(self.model.for_target(batch.target_language), batch)
         return output.loss_sum, output.nll_sum, output.token_count
 
 

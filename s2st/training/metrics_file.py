@@ -42,7 +42,7 @@ def update_record(report: UpdateReport) -> dict[str, Any]:
 
 def validation_record(report: ValidationReport) -> dict[str, Any]:
     """Return the record of a validation as JSON values."""
-    return {
+    record = {
         "event": "validation",
         "update": report.update,
         "epoch": report.epoch,
@@ -54,6 +54,9 @@ def validation_record(report: ValidationReport) -> dict[str, Any]:
         "best": report.best,
         "metrics": dict(report.metrics),
     }
+    if report.corpora:
+        record["corpora"] = {name: perplexity(nll) for name, nll in report.corpora.items()}
+    return record
 
 
 def perplexity(nll: float) -> float | None:

@@ -79,8 +79,10 @@ class ValidationReport:
         train_nll: the same over the training updates since the previous validation.
         learning_rate: of the last update.
         best: whether this is the best validation so far.
-        metrics: value of each metric of translations, by name.
+        metrics: value of each metric of translations, by name. With several corpora the mean of
+            their values, and the value of each one.
         samples: some translations, for the log.
+        corpora: nll of each corpus, if validation has several.
     """
 
     update: int
@@ -91,14 +93,13 @@ class ValidationReport:
     best: bool
     metrics: Mapping[str, float] = field(default_factory=dict)
     samples: Sequence[ValidationSample] = ()
+    corpora: Mapping[str, float] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """Return the fields as JSON values, without samples; metrics only if there are any."""
+        """Return the fields as JSON values, without samples, and without empty ones."""
         values = asdict(self)
         del values["samples"]
-        if not self.metrics:
-            del values["metrics"]
-        return values
+        return {name: value for name, value in values.items() if value != {}}
 
 
 class Observer:

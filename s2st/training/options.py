@@ -129,6 +129,18 @@ class DryRunConfig:
 
 
 @dataclass(frozen=True)
+class LanguagesConfig:
+    """How a model translates into several target languages."""
+
+    decoders: str = option(
+        "shared",
+        "for a store of several language pairs: one decoder, and a tag before each source that "
+        "names the target language; or a decoder for each target language, with one encoder",
+        choices=("shared", "per-language"),
+    )
+
+
+@dataclass(frozen=True)
 class EmbeddingsConfig:
     """Pretrained word vectors: text files of word2vec, GloVe or fastText."""
 

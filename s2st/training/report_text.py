@@ -43,9 +43,10 @@ def describe_validation(report: ValidationReport) -> str:
     """Formats a validation report as one line."""
     mark = " (best)" if report.best else ""
     metrics = "".join(f", {name} {value:.2f}" for name, value in report.metrics.items())
+    each = ", ".join(f"{name} {perplexity_text(nll)}" for name, nll in report.corpora.items())
     return (
         f"epoch {report.epoch:.2f}, update {report.update}: valid ppl "
-        f"{perplexity_text(report.nll)}{metrics}{mark}, train ppl "
+        f"{perplexity_text(report.nll)}{f' ({each})' if each else ''}{metrics}{mark}, train ppl "
         f"{perplexity_text(report.train_nll)}"
     )
 

@@ -12,6 +12,7 @@ import torch
 
 from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig, Indices
+from s2st.data.corpora import CorpusSet, corpus_set
 from s2st.errors import InterruptedBySignalError
 from s2st.process.device import peak_memory
 from s2st.training.checkpoint import ResumedRun, TrainingState
@@ -330,9 +331,8 @@ class Trainer:
             state.best_update = state.update  # without validation the last checkpoint is the best
             state.history.append({"update": state.update, "epoch": epoch, "train_nll": train_nll})
             return
-        corpus = self.parts.validation
         with self._averages.in_place():
-            nll = self.gradients.validate(corpus, self.batching, self.stop_signal)
+            nll, corpora = self._validation_losses(corpus_set(self.parts.validation))
             decoder = self.parts.decoder
             decoded = decoder(self.gradients) if decoder and math.isfinite(nll) else Decoded()
         if not math.isfinite(nll):
@@ -343,11 +343,23 @@ class Trainer:
         rate = self.parts.optimizer.param_groups[0]["lr"]
         self.parts.schedule.validated(self.parts.best_metric.cost(nll, decoded.metrics))
         report = ValidationReport(
-            state.update, epoch, nll, train_nll, rate, best, decoded.metrics, decoded.samples
-        )
+            state.update, epoch, nll, train_nll, rate, best, decoded.metrics, decoded.samples,
+            corpora,
+        )  # fmt: skip
         state.reports += 1
         state.history.append(report.record())
         self.observer.validated(report)
+
+    def _validation_losses(self, data: CorpusSet) -> tuple[float, dict[str, float]]:
+        """Return -log p per target token of all corpora together, and of each of several."""
+        losses, tokens = {}, []
+        for name, part in data.named_parts():
+            losses[name] = self.gradients.validate(part, self.batching, self.stop_signal)
+            tokens.append(len(part.target.ids) + len(part))
+        if len(losses) == 1:
+            return next(iter(losses.values())), {}
+        sums = (nll * count for nll, count in zip(losses.values(), tokens, strict=True))
+        return sum(sums) / sum(tokens), losses
 
     def _save(self) -> None:
         state, parts = self.state, self.parts

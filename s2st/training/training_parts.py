@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from s2st.criteria.cross_entropy import Criterion
+from s2st.data.corpora import CorpusSet
 from s2st.data.store import ParallelCorpus
 from s2st.models.base import Seq2SeqModel
 from s2st.models.model_files import ModelRecord
@@ -27,8 +28,8 @@ class TrainingParts:
     criterion: Criterion
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    training: ParallelCorpus
-    validation: ParallelCorpus | None
+    training: ParallelCorpus | CorpusSet
+    validation: ParallelCorpus | CorpusSet | None
     identity: RunIdentity
     decoder: ValidationDecoder | None = None
     best_metric: BestMetric = field(default_factory=BestMetric)

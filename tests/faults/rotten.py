@@ -29,7 +29,7 @@ def make_store(folder: Path) -> Path:
             ]
             Path(folder, f"{split}.{language}").write_text("\n".join(lines) + "\n")
     config = PreprocessConfig(
-        "en", "fr", trainpref=str(folder / "train"), validpref=(str(folder / "valid"),),
+        "en", "fr", trainpref=(str(folder / "train"),), validpref=(str(folder / "valid"),),
         destdir=str(folder / "store"),
     )  # fmt: skip
     pieces = SentencePieceConfig(sentencepiece_vocab_size=14, sentencepiece_coverage=1.0)

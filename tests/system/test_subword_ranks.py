@@ -33,7 +33,7 @@ def data(request, tmp_path_factory) -> str:
         for split in ("train", "valid"):
             (folder / f"{split}.{language}").write_text("".join(f"{line}\n" for line in lines))
     config = PreprocessConfig(
-        source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
+        source_lang="en", target_lang="fr", trainpref=(str(folder / "train"),),
         validpref=(str(folder / "valid"),), destdir=str(folder / "store"),
     )  # fmt: skip
     name = request.param

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from s2st.data.dictionaries import tokenizer_records
 from s2st.errors import CheckpointError, UsageError
 from s2st.jobs.check.findings import BREAKS, KEPT_LINES, REMARK, WARNING, Finding
 from s2st.jobs.verify_checksums import verify
 from s2st.process.folder_manifest import kind_of, read_sealed
 from s2st.rescoring.text_mismatch_check import Letters
 from s2st.text.tokenizers import MODEL_KINDS
-from s2st.text.vocabulary import SPECIALS, UNK_ID, Vocabulary
+from s2st.text.vocabulary import UNK_ID, Vocabulary
 
 MANY_UNKNOWN = 0.05  # of the tokens of a validation or test split
 ESCAPED = 0.001  # of the words
@@ -36,10 +37,9 @@ def check_folder(path: str) -> Iterator[Finding]:
         yield Finding(BREAKS, "cannot-load", path, str(error).removeprefix(f"{path}: "))
         return
     manifest = read_sealed(folder)
-    records = [manifest["tokenizers"][side] for side in ("source", "target")]
-    for language, tokenizer in {r["language"]: r["name"] for r in records}.items():
-        name = f"dict.{language}.txt"
-        yield from _vocabulary(Vocabulary.load(folder / name), f"{path}/{name}", tokenizer)
+    for record in tokenizer_records(manifest):
+        name = f"dict.{record['language']}.txt"
+        yield from _vocabulary(Vocabulary.load(folder / name), f"{path}/{name}", record["name"])
     if kind_of(folder) == "s2st-store":
         yield from _splits(folder, path, manifest)
 
@@ -51,7 +51,7 @@ def folder_summary(path: str) -> str:
 
 
 def _vocabulary(vocabulary: Vocabulary, name: str, tokenizer: str) -> Iterator[Finding]:
-    words = vocabulary.tokens[len(SPECIALS) :]
+    words = vocabulary.tokens[vocabulary.first_word :]
     odd = [i + 1 for i, word in enumerate(words) if not word.isprintable()]
     if odd:
         text = f"{len(odd):,} words with control or invisible characters"

@@ -70,7 +70,7 @@ def check(options: Resolved, paths: Sequence[str]) -> CheckReport:
 
 
 def _files(prefix: str, config: CheckConfig) -> list[str]:
-    from s2st.data.preprocess import text_file
+    from s2st.data.corpus_texts import text_file
 
     return [text_file(prefix, language) for language in (config.source_lang, config.target_lang)]
 
@@ -161,7 +161,7 @@ def _texts(config: CheckConfig, files: Sequence[str]) -> CheckReport:
 
 def _held_out(prefix: str, config: CheckConfig, files: Sequence[str]) -> list[str]:
     """Return the files of --testpref: PREFIX.LANG with -s and -t, or with the suffixes of PATH."""
-    from s2st.data.preprocess import text_file
+    from s2st.data.corpus_texts import text_file
 
     if config.source_lang and config.target_lang:
         return _files(prefix, config)

@@ -299,11 +299,13 @@ def _load(
     models, config = options.config(ModelsConfig), options.config(RescoreConfig)
     precision = options.config(ScoringDeviceConfig).precision
     paths = models.paths()
-    scorers = load_members(paths, device, precision)
+    scorers = load_members(paths, device, precision, models.languages)
     if config.feature_per == "ensemble" and len(scorers) > 1:
         scorers = [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
     features: list[ListFeature] = list(map(DirectFeature, names, scorers))
-    channel = load_members(config.channel_checkpoint, device, precision)
+    channel = load_members(
+        config.channel_checkpoint, device, precision, models.languages.reversed()
+    )
     for path, scorer in zip(config.channel_checkpoint, channel, strict=True):
         check_channel(scorer, path, scorers)
     return [*features, *map(ChannelFeature, names[len(features) :], channel)]

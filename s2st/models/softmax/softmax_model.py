@@ -18,6 +18,7 @@ class WordModel(Seq2SeqModel):
     """
 
     prepared_parts: ClassVar[tuple[str, ...]] = ("decoder", "softmax")
+    encoder_parts = ("source_embedding", "encoder")
     softmax: Output
 
     def embeddings(self) -> Embeddings:

@@ -62,7 +62,7 @@ def train(tmp_path: Path) -> str:
 
 
 def test_small_corpus_by_hand(tmp_path, train):
-    report = run(tmp_path, trainpref=train)
+    report = run(tmp_path, trainpref=(train,))
     store = Store(tmp_path / "store")
     assert (report.folder, report.source_words, report.target_words) == (store.folder, 4, 4)
     assert store.source_vocabulary.tokens[4:] == ("d", "a", "b", "c")
@@ -94,9 +94,9 @@ def test_store_to_text_gives_the_input(pairs):
         prefix = write_pair(folder, "t", [p[0] for p in pairs], [p[1] for p in pairs])
         if not kept:
             with pytest.raises(DataError, match="no usable training pairs"):
-                run(folder, trainpref=prefix)
+                run(folder, trainpref=(prefix,))
             return
-        report = run(folder, trainpref=prefix, validpref=(prefix,))
+        report = run(folder, trainpref=(prefix,), validpref=(prefix,))
         store = Store(folder / "store")
         assert texts(store, "train") == kept
         words = {word for pair in kept for word in split_words(pair[0])}
@@ -114,7 +114,7 @@ def test_counts_agree_with_a_naive_count(tmp_path):
     draw = 60 * generator.random((400, 8)) ** 3
     lines = [" ".join(words[int(i)] for i in row) for row in draw]
     prefix = write_pair(tmp_path, "t", lines, lines[::-1])
-    report = run(tmp_path, trainpref=prefix, nwordssrc=10, thresholdtgt=30)
+    report = run(tmp_path, trainpref=(prefix,), nwordssrc=10, thresholdtgt=30)
     store = Store(tmp_path / "store")
     counts = Counter(word for line in lines for word in line.split())
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -132,7 +132,7 @@ def test_counts_agree_with_a_naive_count(tmp_path):
 
 def test_joined_dictionary(tmp_path):
     prefix = write_pair(tmp_path, "t", ["a b b", "a"], ["a c", "c c"])
-    run(tmp_path, trainpref=prefix, joined_dictionary=True)
+    run(tmp_path, trainpref=(prefix,), joined_dictionary=True)
     store = Store(tmp_path / "store")
     assert store.source_vocabulary == store.target_vocabulary
     assert store.source_vocabulary.tokens[4:] == ("a", "c", "b")
@@ -142,7 +142,7 @@ def test_joined_dictionary(tmp_path):
 @pytest.mark.parametrize("limit", [{"nwordssrc": 2}, {"nwordstgt": 2}, {"thresholdsrc": 3}])
 def test_a_joined_dictionary_is_one_whatever_the_limits(tmp_path, limit):
     prefix = write_pair(tmp_path, "t", ["a b b", "a"], ["a c", "c c"])
-    run(tmp_path, trainpref=prefix, joined_dictionary=True, **limit)
+    run(tmp_path, trainpref=(prefix,), joined_dictionary=True, **limit)
     store = Store(tmp_path / "store")
     assert store.source_vocabulary == store.target_vocabulary
     assert store.source_vocabulary.tokens[4:] == ("a", "c")
@@ -150,22 +150,24 @@ def test_a_joined_dictionary_is_one_whatever_the_limits(tmp_path, limit):
 
 def test_a_joined_dictionary_with_two_limits_is_refused(tmp_path, train):
     with pytest.raises(UsageError, match="--nwordstgt"):
-        run(tmp_path, trainpref=train, joined_dictionary=True, nwordssrc=3, nwordstgt=2)
+        run(tmp_path, trainpref=(train,), joined_dictionary=True, nwordssrc=3, nwordstgt=2)
 
 
 def test_source_dictionary_from_a_file_and_from_a_store(tmp_path, train):
     Vocabulary(["c", "a"], [1, 1]).save(tmp_path / "d.txt")
-    run(tmp_path, trainpref=train, srcdict=str(tmp_path / "d.txt"), destdir=str(tmp_path / "one"))
+    run(
+        tmp_path, trainpref=(train,), srcdict=str(tmp_path / "d.txt"), destdir=str(tmp_path / "one")
+    )
     one = Store(tmp_path / "one")
     assert one.source_vocabulary.tokens[4:] == ("c", "a")
     assert one.split("train").source.ids.tolist() == [5, 3, 5, 3, 4, 5, 3, 3, 3, 3]
     assert one.target_vocabulary.tokens[4:] == ("y", "x", "w", "z")
-    run(tmp_path, trainpref=train, srcdict=str(tmp_path / "one"), destdir=str(tmp_path / "two"))
+    run(tmp_path, trainpref=(train,), srcdict=str(tmp_path / "one"), destdir=str(tmp_path / "two"))
     assert Store(tmp_path / "two").source_vocabulary == one.source_vocabulary
 
 
 def test_the_tokenizer_of_a_dictionary_folder(tmp_path, train):
-    run(tmp_path, trainpref=train)
+    run(tmp_path, trainpref=(train,))
     assert dictionary_tokenizer(str(tmp_path / "store"), "fr") == spec("fr")
     assert dictionary_tokenizer(str(tmp_path / "store" / "dict.fr.txt"), "fr") is None
     with pytest.raises(UsageError, match="no vocabulary for language 'de'"):
@@ -178,7 +180,7 @@ def test_the_tokenizer_of_a_dictionary_folder(tmp_path, train):
 
 
 def test_test_sets_only_with_both_dictionaries(tmp_path, train):
-    run(tmp_path, trainpref=train)
+    run(tmp_path, trainpref=(train,))
     first = str(tmp_path / "store")
     prefix = write_pair(tmp_path, "test", ["a q", ""], ["", "y"])
     run(tmp_path, testpref=(prefix,), srcdict=first, tgtdict=first, destdir=str(tmp_path / "b"))
@@ -189,7 +191,7 @@ def test_test_sets_only_with_both_dictionaries(tmp_path, train):
 
 def test_several_held_out_sets(tmp_path, train):
     more = [write_pair(tmp_path, f"v{i}", EN[:i], FR[:i]) for i in (1, 2, 3)]
-    run(tmp_path, trainpref=train, validpref=tuple(more[:2]), testpref=(more[2],))
+    run(tmp_path, trainpref=(train,), validpref=tuple(more[:2]), testpref=(more[2],))
     store = Store(tmp_path / "store")
     assert store.splits == ["train", "valid", "valid1", "test"]
     assert [len(store.split(name)) for name in store.splits] == [4, 1, 2, 3]
@@ -199,7 +201,7 @@ def test_empty_and_long_pairs_are_skipped_in_training_only_and_counted(tmp_path)
     source = ["a", "", "  ", "a a a", "a", "b b", "", "c"]
     target = ["x", "x", "x", "x", "x x x", "\t", "", "z z"]
     prefix = write_pair(tmp_path, "t", source, target)
-    report = run(tmp_path, trainpref=prefix, validpref=(prefix,), max_length=2)
+    report = run(tmp_path, trainpref=(prefix,), validpref=(prefix,), max_length=2)
     training, valid = report.splits
     assert (training.pairs, training.skipped_empty, training.skipped_long) == (2, 4, 2)
     assert (valid.pairs, valid.skipped_empty, valid.skipped_long) == (8, 0, 0)
@@ -210,7 +212,7 @@ def test_empty_and_long_pairs_are_skipped_in_training_only_and_counted(tmp_path)
 
 
 def test_tsv_from_file_and_gz_equals_two_files(tmp_path, train):
-    run(tmp_path, trainpref=train, destdir=str(tmp_path / "files"))
+    run(tmp_path, trainpref=(train,), destdir=str(tmp_path / "files"))
     text = "".join(f"{a}\t{b}\n" for a, b in zip(EN, FR, strict=True)).encode()
     (tmp_path / "t.tsv").write_bytes(text)
     (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(text))
@@ -232,7 +234,7 @@ def test_tsv_from_a_pipe_equals_two_files(tmp_path, monkeypatch, tokenizer):
     lines = [
         "".join(" ab"[i] for i in row).strip() or "a" for row in generator.integers(0, 3, (200, 9))
     ]
-    prefix = write_pair(tmp_path, "t", lines, lines[::-1])
+    prefix = write_pair(tmp_path, "train", lines, lines[::-1])
     text = "".join(f"{a}\t{b}\n" for a, b in zip(lines, lines[::-1], strict=True)).encode()
     config = (
         SentencePieceConfig(sentencepiece_vocab_size=12) if tokenizer != "none" else NoneConfig()
@@ -243,7 +245,7 @@ def test_tsv_from_a_pipe_equals_two_files(tmp_path, monkeypatch, tokenizer):
     os.close(writing)
     with os.fdopen(reading, "r") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        for name, options in (("files", {"trainpref": prefix}), ("pipe", {"tsv": "-"})):
+        for name, options in (("files", {"trainpref": (prefix,)}), ("pipe", {"tsv": "-"})):
             values = {"source_lang": "en", "target_lang": "fr", "destdir": str(tmp_path / name)}
             write_store(PreprocessConfig(**values, **options), *specs)
     assert_same_data(tmp_path / "pipe", tmp_path / "files")
@@ -252,7 +254,7 @@ def test_tsv_from_a_pipe_equals_two_files(tmp_path, monkeypatch, tokenizer):
 def test_counts_of_several_chunks(tmp_path, train, monkeypatch):
     monkeypatch.setattr(preprocess_workers, "CHUNK_PAIRS", 2)
     held_out = write_pair(tmp_path, "v", ["a q", "b", "q", "", "q q"], ["x", "y z", "q", "w", "x"])
-    training, valid = run(tmp_path, trainpref=train, validpref=(held_out,)).splits
+    training, valid = run(tmp_path, trainpref=(train,), validpref=(held_out,)).splits
     assert (training.pairs, training.source.tokens, training.target.tokens) == (4, 10, 7)
     assert (valid.pairs, valid.source.tokens, valid.target.tokens) == (5, 6, 6)
     assert (valid.source.unknown, valid.target.unknown) == (4, 1)
@@ -265,7 +267,7 @@ def test_workers_give_the_same_bytes(tmp_path):
     prefix = write_pair(tmp_path, "t", lines, lines[::-1])
     for count in (1, 2):
         destination = str(tmp_path / f"w{count}")
-        run(tmp_path, trainpref=prefix, validpref=(prefix,), workers=count, destdir=destination)
+        run(tmp_path, trainpref=(prefix,), validpref=(prefix,), workers=count, destdir=destination)
     assert_same_data(tmp_path / "w1", tmp_path / "w2")
 
 
@@ -273,12 +275,12 @@ def test_gz_text_is_found_by_the_plain_name(tmp_path):
     for language, lines in (("en", EN), ("fr", FR)):
         text = "".join(line + "\n" for line in lines).encode()
         (tmp_path / f"t.{language}.gz").write_bytes(gzip.compress(text))
-    assert run(tmp_path, trainpref=str(tmp_path / "t")).splits[0].pairs == 4
+    assert run(tmp_path, trainpref=(str(tmp_path / "t"),)).splits[0].pairs == 4
 
 
 def test_tokenizer_options_reach_the_store(tmp_path):
     prefix = write_pair(tmp_path, "t", ["A b"], ["X"])
-    config = PreprocessConfig("en", "fr", trainpref=prefix, destdir=str(tmp_path / "store"))
+    config = PreprocessConfig("en", "fr", trainpref=(prefix,), destdir=str(tmp_path / "store"))
     write_store(config, spec("en", lowercase=True), spec("fr"))
     store = Store(tmp_path / "store")
     assert texts(store, "train") == [("a b", "X")]
@@ -297,7 +299,9 @@ def leftovers(folder: Path) -> list[str]:
 def test_unequal_line_counts(tmp_path, train, split, count, short):
     prefix = write_pair(tmp_path, "bad", ["a"] * count, ["x"] * 4)
     options = (
-        {"trainpref": prefix} if split == "train" else {"trainpref": train, "validpref": (prefix,)}
+        {"trainpref": (prefix,)}
+        if split == "train"
+        else {"trainpref": (train,), "validpref": (prefix,)}
     )
     with pytest.raises(DataError, match="the same number of lines") as caught:
         run(tmp_path, **options)
@@ -310,10 +314,10 @@ def test_unequal_line_counts(tmp_path, train, split, count, short):
 def test_bad_utf8_names_file_and_line(tmp_path, train, side):
     (tmp_path / f"train.{side}").write_bytes(b"a\nb \xff\nc\nd\n")
     with pytest.raises(DataError, match="not UTF-8 at byte 3") as caught:
-        run(tmp_path, trainpref=train)
+        run(tmp_path, trainpref=(train,))
     assert (caught.value.path, caught.value.line) == (f"{train}.{side}", 2)
     assert leftovers(tmp_path) == []
-    run(tmp_path, trainpref=train, encoding_errors="replace")
+    run(tmp_path, trainpref=(train,), encoding_errors="replace")
     corpus = texts(Store(tmp_path / "store"), "train")
     assert corpus[1][side == "fr"] == "b \ufffd"
 
@@ -331,43 +335,43 @@ def test_no_usable_text(tmp_path, train):
     for source, target in (([], []), (["", "a"], ["x", ""])):
         prefix = write_pair(tmp_path, "none", source, target)
         with pytest.raises(DataError, match="no usable training pairs"):
-            run(tmp_path, trainpref=prefix)
+            run(tmp_path, trainpref=(prefix,))
     prefix = write_pair(tmp_path, "none", [], [])
     with pytest.raises(DataError, match="no lines"):
-        run(tmp_path, trainpref=train, testpref=(prefix,))
+        run(tmp_path, trainpref=(train,), testpref=(prefix,))
 
 
 def test_missing_text(tmp_path, train):
     with pytest.raises(InputMissingError, match=r"none\.en"):
-        run(tmp_path, trainpref=str(tmp_path / "none"))
+        run(tmp_path, trainpref=(str(tmp_path / "none"),))
     os.unlink(f"{train}.fr")
     with pytest.raises(InputMissingError, match=r"train\.fr"):
-        run(tmp_path, trainpref=train)
+        run(tmp_path, trainpref=(train,))
 
 
 def test_the_destination_must_be_new(tmp_path, train):
     (tmp_path / "store").mkdir()
-    run(tmp_path, trainpref=train)  # an empty folder will do
+    run(tmp_path, trainpref=(train,))  # an empty folder will do
     before = sorted((p.name, p.stat().st_mtime_ns) for p in (tmp_path / "store").iterdir())
     with pytest.raises(OutputError, match="already exists"):
-        run(tmp_path, trainpref=train)
+        run(tmp_path, trainpref=(train,))
     assert sorted((p.name, p.stat().st_mtime_ns) for p in (tmp_path / "store").iterdir()) == before
     with pytest.raises(OutputError, match="already exists"):
-        run(tmp_path, trainpref=train, destdir=f"{train}.en")
+        run(tmp_path, trainpref=(train,), destdir=f"{train}.en")
     with pytest.raises(OutputError, match="cannot be created"):
-        run(tmp_path, trainpref=train, destdir=f"{train}.en/sub/store")
+        run(tmp_path, trainpref=(train,), destdir=f"{train}.en/sub/store")
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"trainpref": "a", "tsv": "b"},
+        {"trainpref": ("a",), "tsv": "b"},
         {},
         {"srcdict": "d"},
-        {"trainpref": "a", "source_lang": ""},
-        {"trainpref": "a", "source_lang": "fr"},
-        {"trainpref": "a", "source_lang": "../en"},
-        {"trainpref": "a", "joined_dictionary": True, "srcdict": "d"},
+        {"trainpref": ("a",), "source_lang": ""},
+        {"trainpref": ("a",), "source_lang": "fr"},
+        {"trainpref": ("a",), "source_lang": "../en"},
+        {"trainpref": ("a",), "joined_dictionary": True, "srcdict": "d"},
     ],
 )
 def test_options_that_do_not_fit(tmp_path, options):
@@ -377,9 +381,9 @@ def test_options_that_do_not_fit(tmp_path, options):
 
 def test_a_missing_dictionary(tmp_path, train):
     with pytest.raises(InputMissingError, match=r"no\.txt"):
-        run(tmp_path, trainpref=train, srcdict=str(tmp_path / "no.txt"))
+        run(tmp_path, trainpref=(train,), srcdict=str(tmp_path / "no.txt"))
     with pytest.raises((InputMissingError, CheckpointError)):
-        run(tmp_path, trainpref=train, srcdict=str(tmp_path))
+        run(tmp_path, trainpref=(train,), srcdict=str(tmp_path))
 
 
 @pytest.mark.parametrize(("known", "told"), [(["a"], True), (["a", "b"], False), ([], True)])
@@ -387,7 +391,7 @@ def test_text_that_is_mostly_unknown_is_told(tmp_path, known, told, caplog):
     """Half of "a b b c" is unknown where b and one more are known, three quarters where a is."""
     prefix = write_pair(tmp_path, "t", ["a b b c"], ["x"])
     Vocabulary(known, [1] * len(known)).save(tmp_path / "d.txt")
-    run(tmp_path, trainpref=prefix, validpref=(prefix,), srcdict=str(tmp_path / "d.txt"))
+    run(tmp_path, trainpref=(prefix,), validpref=(prefix,), srcdict=str(tmp_path / "d.txt"))
     messages = [record.getMessage() for record in caplog.records]
     share = {"": 100, "a": 75}.get("".join(known))
     assert len(messages) == (2 if told else 0)
@@ -402,11 +406,11 @@ def test_limits_of_a_given_vocabulary_are_refused(tmp_path, train, limit):
     (name,) = limit
     Vocabulary(["a"], [1]).save(tmp_path / "d.txt")
     with pytest.raises(UsageError, match=f"--{name} cannot be combined with --srcdict"):
-        run(tmp_path, trainpref=train, srcdict=str(tmp_path / "d.txt"), **limit)
+        run(tmp_path, trainpref=(train,), srcdict=str(tmp_path / "d.txt"), **limit)
 
 
 def test_a_language_that_moses_does_not_know_is_told_once(tmp_path, train, caplog):
-    config = PreprocessConfig("en", "fr", trainpref=train, destdir=str(tmp_path / "store"))
+    config = PreprocessConfig("en", "fr", trainpref=(train,), destdir=str(tmp_path / "store"))
     sides = [TokenizerSpec("moses", MosesConfig(), language) for language in ("fre", "kor")]
     write_store(config, *sides)
     messages = [record.getMessage() for record in caplog.records]
@@ -421,8 +425,13 @@ def test_a_joined_dictionary_of_two_files_is_refused(tmp_path, train):
         Vocabulary([word], [1]).save(tmp_path / name)
     files = {"srcdict": str(tmp_path / "one"), "tgtdict": str(tmp_path / "two")}
     with pytest.raises(UsageError, match="--srcdict and --tgtdict have different words"):
-        run(tmp_path, trainpref=train, joined_dictionary=True, **files)
-    run(tmp_path, trainpref=train, joined_dictionary=True, **dict.fromkeys(files, files["srcdict"]))
+        run(tmp_path, trainpref=(train,), joined_dictionary=True, **files)
+    run(
+        tmp_path,
+        trainpref=(train,),
+        joined_dictionary=True,
+        **dict.fromkeys(files, files["srcdict"]),
+    )
 
 
 # memory

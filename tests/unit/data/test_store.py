@@ -105,8 +105,8 @@ def test_a_checkpoint_is_called_one(folder):
 
 
 def test_a_store_of_the_future(folder):
-    change_manifest(folder, version=2)
-    with pytest.raises(CheckpointError, match="version 2; this s2st reads 1"):
+    change_manifest(folder, version=9)
+    with pytest.raises(CheckpointError, match="version 9; this s2st reads 1 and 2"):
         Store(folder)
 
 

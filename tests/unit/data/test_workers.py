@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2st.data.preprocess_workers import CHUNK_PAIRS, SideTokens, tokenize_pairs
+from s2st.data.preprocess_workers import CHUNK_PAIRS, Rules, SideTokens, tokenize_pairs
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 
 SPECS = tuple(TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr"))
@@ -18,7 +18,7 @@ def rows(side: SideTokens) -> list[list[str]]:
 
 def test_a_chunk_by_hand():
     pairs = [("b a b", "x"), ("", "y"), ("c c", "z z z"), ("a", "w x")]
-    (kept,) = tokenize_pairs(pairs, *SPECS, workers=1, limit=2)
+    (kept,) = tokenize_pairs(pairs, *SPECS, workers=1, rules=Rules(max_length=2))
     assert rows(kept.source) == [["a"]]
     assert rows(kept.target) == [["w", "x"]]
     assert (len(kept), kept.empty, kept.long) == (1, 1, 2)

@@ -132,3 +132,42 @@ def test_any_bytes_load_or_say_what_is_wrong(data):
             line = error.line or 0
     assert line >= 1
     assert all(loaded.id(token) >= 4 for token in loaded.tokens[4:])
+
+
+@given(WORDS)
+def test_a_file_keeps_the_tags_of_languages(words):
+    tags = {"<2fr>", "<2ko>"}
+    kept = [word for word in words if word not in tags]
+    vocabulary = Vocabulary(kept, [1] * len(kept), ["fr", "ko"])
+    assert vocabulary.tags == {"fr": 4, "ko": 5}
+    assert vocabulary.tokens[6:] == tuple(kept)
+    assert vocabulary.encode([*kept, "<2fr>"]) == [*range(6, 6 + len(kept)), UNK_ID]
+    assert vocabulary.decode([4, *range(6, 6 + len(kept)), 5, EOS_ID]) == kept
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary.save(Path(folder) / "dict.txt")
+        loaded = Vocabulary.load(Path(folder) / "dict.txt")
+    assert loaded == vocabulary
+    assert loaded.tags == vocabulary.tags
+    assert loaded != Vocabulary(["<2fr>", "<2ko>", *kept], [1] * (2 + len(kept)))
+
+
+def test_tags_map_to_the_tags_of_the_same_languages():
+    first = Vocabulary(["a"], [1], ["fr", "ko"])
+    second = Vocabulary(["b", "a"], [1, 1], ["ko"])
+    assert first.mapping_to(second).tolist() == [0, 1, 2, 3, UNK_ID, 4, 6]
+
+
+def test_words_that_look_like_tags_are_unknown():
+    counts = {"<2fr>": 9, "<2de>": 2, "a": 1}
+    vocabulary = Vocabulary.build(counts, languages=["fr"])
+    assert vocabulary.tokens[4:] == ("<2fr>", "<2de>", "a")
+    assert vocabulary.encode(["<2fr>", "<2de>"]) == [UNK_ID, 5]
+
+
+def test_a_tag_after_a_word_is_an_error(tmp_path):
+    (tmp_path / "d").write_text("a 1\n<2fr> tag\n")
+    with pytest.raises(DataError, match="'tag' is not a whole number"):
+        Vocabulary.load(tmp_path / "d")
+    (tmp_path / "d").write_text("<2fr> tag\n<2fr> tag\n")
+    with pytest.raises(DataError, match="'tag' is not a whole number"):
+        Vocabulary.load(tmp_path / "d")

@@ -37,7 +37,7 @@ FILES = ("weights.safetensors", "training/optimizer.safetensors")
 
 def write(folder, destination, **options):
     config = PreprocessConfig(
-        source_lang="en", target_lang="fr", trainpref=str(folder / "train"),
+        source_lang="en", target_lang="fr", trainpref=(str(folder / "train"),),
         validpref=(str(folder / "valid"),), destdir=str(destination), **options,
     )  # fmt: skip
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
