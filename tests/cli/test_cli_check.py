@@ -177,7 +177,9 @@ def test_a_text_that_does_not_fit_the_model(check, world, tmp_path):
         finding = found[f"upper.{language}", "does-not-fit-model"]
         assert "lowercase the text" in finding["text"]
         assert finding["severity"] == "warning"
-    # one file is of the side of its suffix
+    # files are of the language of their suffix, whatever their order
+    turned = check(tmp_path / "upper.fr", tmp_path / "upper.en", *given)
+    assert turned["upper.en", "does-not-fit-model"] == found["upper.en", "does-not-fit-model"]
     alone = check(tmp_path / "upper.fr", *given)
     assert alone["upper.fr", "does-not-fit-model"] == found["upper.fr", "does-not-fit-model"]
 
