@@ -39,6 +39,7 @@ COMMANDS = {
     "tune-length": "find the best length penalty on a development set",
     "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",
     "rescore-nbest": "rescore SMT n-best lists and choose the best hypotheses",
+    "convert-nbest": "convert n-best lists of other programs to the format of Moses",
     "list": "list the architectures, searches and other components",
     "inspect": "describe a checkpoint, store, ensemble, architecture or preset",
     "export": "copy a checkpoint without its training state",

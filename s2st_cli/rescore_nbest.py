@@ -14,7 +14,9 @@ from s2st_cli.progress_display import JobProgress
 if TYPE_CHECKING:
     from s2st.jobs.rescore.explanation import Explanation
 
-HELP = """Rescore the Moses n-best lists in NBEST (a file, which may be compressed, or - for stdin).
+HELP = """Rescore the n-best lists in NBEST (a file, which may be compressed, or - for stdin).
+
+The lists are those of Moses or of another program; s2st recognizes the format (--nbest-format).
 
 s2st adds the log-probability under the checkpoints to each hypothesis as the feature S2ST0. With
 --feature-per member, each checkpoint adds its own feature: S2ST0, S2ST1, and so on. In the new

@@ -10,6 +10,8 @@ from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import RanksConfig
 from s2st.rescoring.registry import TUNERS
 from s2st.search.registry import SEARCHES, BeamConfig
+from s2st.text.nbest_dialects import AUTO
+from s2st.text.nbest_dialects import NAMES as FORMATS
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,9 @@ class RescoreConfig:
         None,
         "I/N: rescore only part I of N of the lists; the concatenated outputs of all parts equal "
         "the output of one run",
+    )
+    nbest_format: str = option(
+        AUTO, "format of the n-best lists; auto recognizes it", choices=(AUTO, *FORMATS)
     )
     max_rows: int = option(
         2048, "hypotheses per decoder step; limits the memory", minimum=1, maximum=1_000_000

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from s2st.text.vocabulary import Vocabulary
 
 PER_LANGUAGE = "per-language"
+DECODERS = ("shared", PER_LANGUAGE)
 
 
 @dataclass(frozen=True)

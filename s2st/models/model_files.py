@@ -4,23 +4,23 @@
 Training adds files under `training/`. Without them the folder is a release.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.languages import LanguageChoice, Languages, LanguageSide, check_choice
-from s2st.models.multi_decoder import MultiDecoderModel, weights_for
-from s2st.models.registry import ARCHITECTURES, EnsembleConfig
+from s2st.models.languages import DECODERS, LanguageChoice, Languages, LanguageSide, check_choice
+from s2st.models.model_building import build_model, hollow_model, model_with_weights
+from s2st.models.multi_decoder import weights_for
+from s2st.models.registry import ARCHITECTURES
+from s2st.models.weight_files import check_finite, load_tensors, save_tensors
 from s2st.options.option_fields import config_values, make_config
 from s2st.process import durable_files
-from s2st.process.bounded_read import missing, read_regular, unreadable
+from s2st.process.bounded_read import missing, unreadable
 from s2st.process.folder_manifest import MANIFEST, files_of, read_manifest, seal, verify_files
 from s2st.process.snapshots import Stamp, check_same, stamp_of, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
@@ -183,133 +183,11 @@ class SavedModel:
                 raise CheckpointError(f"the weights do not fit the architecture: {message}", where)
 
 
-class _Unfilled(TorchFunctionMode):
-    """Context in which `torch.nn.init` does nothing, since loading then fills the tensors.
-
-    On the meta device `torch.nn.init` would also import torch's compiler, which is slow.
-    """
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        arguments: Sequence[Any] = (),
-        named: Mapping[str, Any] | None = None,
-    ) -> Any:
-        named = named or {}
-        if getattr(function, "__module__", None) == "torch.nn.init":
-            return named["tensor"] if "tensor" in named else arguments[0]
-        return function(*arguments, **named)
-
-
 def _describe(tensor: torch.Tensor | None) -> str:
     if tensor is None:
         return "missing"
     kind = "floating-point" if tensor.is_floating_point() else str(tensor.dtype)
     return f"{kind} {tuple(tensor.shape)}"
-
-
-def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
-    """A model with random weights; raises UsageError for an architecture without weights."""
-    if isinstance(config, EnsembleConfig):
-        raise UsageError(
-            "an ensemble has no weights: train its members, then list them in a TOML file or "
-            "repeat --checkpoint"
-        )
-    entry = ARCHITECTURES.get(architecture)
-    if not sizes.decoders:
-        model: Seq2SeqModel = entry.build(config, sizes)
-        return model
-    if not getattr(config, "reads_source", True):
-        raise UsageError(f"--decoders per-language: {architecture} reads no source")
-    if getattr(config, "tie_embeddings", "none") == "all":
-        raise UsageError(
-            "--decoders per-language cannot be combined with --tie-embeddings all: use output"
-        )
-    return MultiDecoderModel(
-        {
-            language: entry.build(config, ModelSizes(sizes.source_vocabulary, words))
-            for language, words in sizes.decoders
-        }
-    )
-
-
-def model_with_weights(record: ModelRecord, weights: Mapping[str, torch.Tensor]) -> Seq2SeqModel:
-    """A model on the CPU with copies of these weights, by name."""
-    with _Unfilled():
-        model = record.build()
-    model.load_state_dict(weights)
-    return model
-
-
-def hollow_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
-    """A model on the meta device: names and shapes, no memory for weights."""
-    with torch.device("meta"), _Unfilled():
-        return build_model(architecture, config, sizes)
-
-
-def planned_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
-    """A hollow model with a user's sizes; raises UsageError if no model can have them."""
-    try:
-        return hollow_model(architecture, config, sizes)
-    except (RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).partition("\n")[0].split())[:200]
-        raise UsageError(f"no model can have these sizes: {reason}") from error
-
-
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes named tensors as safetensors, synced; a shared tensor is written for each name."""
-    from safetensors.torch import save
-
-    plain: dict[str, torch.Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        copy = tensor.detach().cpu().contiguous()
-        plain[name] = copy.clone() if copy.data_ptr() in seen else copy
-        seen.add(copy.data_ptr())
-    durable_files.write_file(path, save(plain))
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Reads a safetensors file; raises CheckpointError if it is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load, load_file
-
-    try:
-        if _is_utf8(path):
-            return load_file(path)
-        # the library opens only UTF-8 names; the bytes are in memory twice for a moment
-        return load(read_regular(path, path.stat().st_size, CheckpointError))
-    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
-    """The name of the first tensor with a number that is not finite, "" where there is none.
-
-    Of a tensor that is divided over ranks, this rank's part is looked at.
-    """
-    flags = []
-    for tensor in tensors.values():
-        local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-        flags.append(local.detach().isfinite().all().reshape(()).cpu())
-    return next((name for name, good in zip(tensors, flags, strict=True) if not good), "")
-
-
-def check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Raises CheckpointError that names the file and a tensor with a number that is not finite."""
-    name = first_not_finite(tensors)
-    if name:
-        raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
 
 
 def write_model_files(
@@ -488,7 +366,11 @@ def _read_languages(path: Path, manifest: Mapping[str, Any]) -> Languages:
             raise damaged
         sides[spec.language] = LanguageSide(spec, Vocabulary.load(path / name))
     languages = Languages(sides, pairs, decoders)
-    if not pairs or not {*languages.sources, *languages.targets} <= set(sides):
+    if (
+        decoders not in DECODERS
+        or not pairs
+        or not {*languages.sources, *languages.targets} <= set(sides)
+    ):
         raise damaged
     if languages.needs_tag and any(
         target not in sides[source].vocabulary.tags
@@ -514,12 +396,3 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
         raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
     except OSError as error:
         raise unreadable(path, error) from error
-
-
-def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """sha256 of all tensors, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -16,7 +16,7 @@ from s2st.errors import DataError, OutputError, S2STError, UsageError
 from s2st.options.option_fields import Range
 from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import read_lines
-from s2st.text.nbest_lists import ASCII_SPACE, parse_features
+from s2st.text.nbest_entries import ASCII_SPACE, parse_features
 
 BASELINE = "Baseline"  # total of the baseline system
 MODEL = "S2ST"  # with a number: log-probability under a model; prefix of all names of s2st

@@ -1,173 +1,122 @@
-"""Moses n-best lists, parsed and written line by line.
+"""N-best lists: files of lists in any dialect, read one list at a time.
 
-A line is `id ||| hypothesis ||| Name= v v Name= v ||| total [||| more]`.
+The dialect is recognized by the first hypothesis; `nbest_dialects.py` has the table of dialects.
+s2st writes the lines of Moses (`nbest_entries.py`).
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from s2st.errors import DataError
-from s2st.text.line_files import split_words
+from s2st.text.nbest_dialects import AUTO, Dialect, recognize
+from s2st.text.nbest_entries import (
+    ENTRY_MEMORY,
+    MAX_MEMORY,
+    VALUE_MEMORY,
+    Entries,
+    NBestEntry,
+    Numbered,
+    Wanted,
+    format_entry,
+    format_exactly,
+    format_number,
+    parse_entry,
+)
 
-SEPARATOR = " ||| "
-ASCII_SPACE = " \t\n\r\f\v"
-MAX_MEMORY = 1 << 27  # of one list: its characters, plus ENTRY_MEMORY per hypothesis
-ENTRY_MEMORY = 1000
-VALUE_MEMORY = 40  # of a feature's value, beside its characters
-# characters of a line's fields, whose words take some 50 bytes each; real lists have thousands
-MAX_HYPOTHESIS = 1 << 22
-MAX_FEATURES = 1 << 20
-MAX_FIELDS = 100
-
-
-@dataclass(frozen=True)
-class NBestEntry:
-    """One line of an n-best list.
-
-    Attributes:
-        id: sentence number from 0.
-        hypothesis: the words, separated by single spaces, without spaces at the ends.
-        features: (name without "=", values) in the order of the line.
-        total: weighted sum of the features, computed by the system that wrote the list; larger is
-            better; may be nan or infinite.
-        extra: further fields, unchanged (alignments, for example).
-        line: line number in the file, from 1.
-    """
-
-    id: int
-    hypothesis: str
-    features: tuple[tuple[str, tuple[float, ...]], ...]
-    total: float
-    extra: tuple[str, ...]
-    line: int
+__all__ = [
+    "MAX_MEMORY",
+    "NBestEntry",
+    "NBestReader",
+    "format_entry",
+    "format_exactly",
+    "format_number",
+    "parse_entry",
+    "read_nbest",
+]
 
 
-def parse_entry(text: str, path: str, line: int) -> NBestEntry:
-    """Reads one line; raises DataError that names the field at fault."""
-    fields = text.split("|||", MAX_FIELDS)
-    if len(fields) < 4:
-        raise DataError(
-            f"{len(fields)} fields separated by '|||'; a Moses n-best line has at least 4 "
-            "(id, hypothesis, features, total)",
-            path,
-            line,
-        )
-    for name, field, most in (
-        ("hypothesis", fields[1], MAX_HYPOTHESIS),
-        ("features", fields[2], MAX_FEATURES),
-    ):
-        if len(field) > most:
-            message = f"its field {name} has {len(field):,} characters, the most is {most:,}"
-            raise DataError(message, path, line)
-    if len(fields) > MAX_FIELDS:
-        raise DataError(f"more than {MAX_FIELDS} fields between '|||'", path, line)
-    identifier = fields[0].strip(ASCII_SPACE)
-    if not _is_id(identifier):
-        raise DataError(f"id {identifier[:40]!r} is not a whole number of at least 0", path, line)
-    total = fields[3].strip(ASCII_SPACE)
-    number = _parse_number(total)
-    if number is None:
-        raise DataError(f"total {total[:40]!r} is not a number", path, line)
-    return NBestEntry(
-        id=int(identifier),
-        hypothesis=" ".join(split_words(fields[1])),
-        features=tuple(parse_features(fields[2], path, line)),
-        total=number,
-        extra=tuple(field.strip(ASCII_SPACE) for field in fields[4:]),
-        line=line,
-    )
-
-
-def parse_features(text: str, path: str, line: int) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield (name, values) of each feature in `Name= v v Name= v`; raise DataError."""
-    name: str | None = None
-    values: list[float] = []
-    for word in split_words(text):
-        if word.endswith("="):
-            if name is not None:
-                yield name, tuple(values)
-            name, values = word[:-1], []
-            if not name:
-                raise DataError("a feature has no name before '='", path, line)
-            continue
-        if name is None:
-            raise DataError(f"feature value {word[:40]!r} before any 'Name='", path, line)
-        number = _parse_number(word)
-        if number is None:
-            raise DataError(f"feature {name[:40]}: {word[:40]!r} is not a number", path, line)
-        values.append(number)
-    if name is not None:
-        yield name, tuple(values)
-
-
-def _parse_number(text: str) -> float | None:
-    """Parse a float as C prints it; return None for Python's "1_000" and non-ASCII digits."""
-    try:
-        return None if "_" in text or not text.isascii() else float(text)
-    except ValueError:
-        return None
-
-
-def format_number(value: float) -> str:
-    """Format a score as Moses prints it: six significant digits."""
-    return f"{value:.6g}" if math.isfinite(value) else str(value)
-
-
-def format_entry(entry: NBestEntry) -> str:
-    """Format an entry as a line without newline.
-
-    A "|||" in the hypothesis would split the field; it is escaped as Moses escapes "|".
-    """
-    features = " ".join(
-        " ".join([f"{name}=", *map(format_number, values)]) for name, values in entry.features
-    )
-    hypothesis = entry.hypothesis.replace("|||", "&#124;" * 3)
-    fields = [str(entry.id), hypothesis, features, format_number(entry.total), *entry.extra]
-    return SEPARATOR.join(fields)
-
-
-def read_nbest(
-    lines: Iterable[str], path: str, wanted: Callable[[int], bool] | None = None
-) -> Iterator[list[NBestEntry]]:
-    """Yield the lists of a file, one in memory at a time; ids may have gaps.
+class NBestReader:
+    """Reads the lists of one file once.
 
     Args:
         lines: the lines of the file.
         path: name of the file, for messages.
-        wanted: whether to parse the list with an id; called for each line, in order.
+        form: name of the dialect, or "auto" to recognize it by the first hypothesis.
+
+    Attributes:
+        dialect: the dialect of the file.
 
     Raises:
-        DataError: a malformed line; ids that are not in rising order; a list that takes more than
-            MAX_MEMORY, about 100,000 hypotheses.
+        DataError: the lines cannot be read.
     """
-    current: list[NBestEntry] = []
-    room = MAX_MEMORY
-    for number, text in enumerate(lines, start=1):
-        if wanted is not None and not _is_wanted(text, wanted):
-            continue
-        entry = parse_entry(text, path, number)
-        if current and entry.id != current[0].id:
-            if entry.id < current[0].id:
-                message = f"id {entry.id} after id {current[0].id}; sort the lists by id"
-                raise DataError(message, path, number)
+
+    def __init__(self, lines: Iterable[str], path: str, form: str = AUTO) -> None:
+        self._path = path
+        self._found, self._lines = recognize(enumerate(lines, start=1), form)
+
+    @property
+    def dialect(self) -> Dialect:
+        """Return the dialect of the file."""
+        return self._found.dialect
+
+    def lists(self, wanted: Wanted = None, in_order: bool = True) -> Iterator[list[NBestEntry]]:
+        """Yield the lists, one in memory at a time; ids may have gaps.
+
+        Args:
+            wanted: whether to parse the list with an id; called for each line, in order.
+            in_order: whether ids must rise. Otherwise, a list may come in several parts.
+
+        Raises:
+            DataError: a malformed line; ids that are not in rising order; a list that takes more
+                than MAX_MEMORY, about 100,000 hypotheses.
+        """
+        current: list[NBestEntry] = []
+        room = MAX_MEMORY
+        for entry, size in self._entries(wanted):
+            if current and entry.id != current[0].id:
+                if in_order and entry.id < current[0].id:
+                    message = f"id {entry.id} after id {current[0].id}; {self._remedy()}"
+                    raise DataError(message, self._path, entry.line)
+                yield current
+                current, room = [], MAX_MEMORY
+            current.append(entry)
+            values = sum(len(numbers) for _, numbers in entry.features)
+            room -= size + ENTRY_MEMORY + VALUE_MEMORY * values
+            if room < 0:
+                raise DataError(f"list {entry.id} is too large for memory", self._path, entry.line)
+        if current:
             yield current
-            current, room = [], MAX_MEMORY
-        current.append(entry)
-        values = sum(len(numbers) for _, numbers in entry.features)
-        room -= len(text) + ENTRY_MEMORY + VALUE_MEMORY * values
-        if room < 0:
-            raise DataError(f"list {entry.id} is too large for memory", path, number)
-    if current:
-        yield current
+
+    def _remedy(self) -> str:
+        return (
+            "`s2st convert-nbest` sorts them" if self.dialect.unsorted else "sort the lists by id"
+        )
+
+    def _entries(self, wanted: Wanted) -> Entries:
+        """Yield each entry with the characters that it takes; explain errors."""
+        last = (0, "")
+
+        def remembered() -> Numbered:
+            nonlocal last
+            for item in self._lines:
+                last = item
+                yield item
+
+        try:
+            yield from self._found.entries(remembered(), self._path, wanted)
+        except DataError as error:
+            if error.line != last[0]:  # bytes that are not text, for example
+                raise
+            text = str(error) + self._found.explanation(last[1], error.line)
+            explained = DataError(text)
+            explained.path, explained.line = error.path, error.line
+            raise explained from error
 
 
-def _is_wanted(text: str, wanted: Callable[[int], bool]) -> bool:
-    """Whether to parse the line; true also for a malformed id, which the parser reports."""
-    identifier = text.split("|||", 1)[0].strip(ASCII_SPACE)
-    return not _is_id(identifier) or wanted(int(identifier))
-
-
-def _is_id(text: str) -> bool:
-    """Whether the text is a whole number of at least 0 with fewer than 16 digits."""
-    return text.isascii() and text.isdigit() and len(text) < 16
+def read_nbest(
+    lines: Iterable[str],
+    path: str,
+    wanted: Callable[[int], bool] | None = None,
+    form: str = AUTO,
+) -> Iterator[list[NBestEntry]]:
+    """Yield the lists of a file, one in memory at a time; see NBestReader."""
+    yield from NBestReader(lines, path, form).lists(wanted)

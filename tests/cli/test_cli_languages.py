@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from s2st.data.batch import make_source
 from s2st.models.languages import LanguageChoice
 from s2st.models.model_files import load_saved, read_saved
+from s2st.process.folder_manifest import read_sealed, seal
 from s2st.scoring.load_scorers import load_scorer
 from s2st.text.vocabulary import UNK_ID
 from s2st.training.observer import perplexity_text
@@ -328,3 +329,41 @@ def test_the_metric_of_each_pair_is_that_of_its_translations(s2st, made, tmp_pat
         assert values[f"chrf/en-{target}"] == pytest.approx(chrf["score"], abs=0.01)
     mean = (values["chrf/en-fr"] + values["chrf/en-xx"]) / 2
     assert values["chrf"] == pytest.approx(mean)
+
+
+def test_several_source_languages_and_a_pair_without_training_text(s2st, made, tmp_path):
+    pairs = ["--pair", f"fr-en:{made}/text", "--pair", f"en-xx:{made}/text", "--joined-dictionary"]
+    must(s2st("preprocess", *pairs, "--destdir", tmp_path / "store"))
+    train = ["train", tmp_path / "store", *TRAIN, "--max-update", 2, "--save-dir", tmp_path / "run"]
+    must(s2st(*train))
+    command = ["generate", "--checkpoint", tmp_path / "run/checkpoint_last", made / "test.fr"]
+    s2st(*command).check_error(2, "choose one of fr, en by --source-lang")
+    s2st(*command, "--source-lang", "fr").check_error(2, "choose one of en, xx by --target-lang")
+    untrained = must(s2st(*command, "--source-lang", "fr", "--target-lang", "xx"))
+    assert len(untrained.lines) == len((made / "test.fr").read_text().splitlines())
+
+
+DAMAGES = (
+    [],
+    {},
+    {"tokenizers": [], "pairs": [["en", "fr"]], "decoders": "shared"},
+    {"tokenizers": [3], "pairs": [["en", "fr"]], "decoders": "shared"},
+    {"pairs": [["en"]]},
+    {"pairs": 7},
+    {"pairs": []},
+    {"pairs": [["en", "de"]]},
+    {"decoders": "many"},
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+def test_a_damaged_record_of_the_languages_is_one_line(s2st, made, tmp_path, damage):
+    folder = tmp_path / "model"
+    must(s2st("export", best(made, "tags"), folder))
+    manifest = read_sealed(folder)
+    del manifest["manifest_sha256"]
+    whole = not isinstance(damage, dict) or len(damage) in (0, 3)
+    manifest["languages"] = damage if whole else {**manifest["languages"], **damage}
+    (folder / "manifest.json").write_bytes(seal(manifest))
+    command = ["generate", "--checkpoint", folder, "--target-lang", "fr", made / "test.en"]
+    s2st(*command).check_error(65, "damaged")

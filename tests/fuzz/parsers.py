@@ -21,8 +21,9 @@ from s2st.data.store import Store
 from s2st.errors import S2STError
 from s2st.jobs.options import GENERATE_SPEC, RESCORE_SPEC
 from s2st.jobs.train import TRAIN_SPEC
-from s2st.models.model_files import load_tensors, read_saved, write_manifest, write_model_files
+from s2st.models.model_files import read_saved, write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
+from s2st.models.weight_files import load_tensors
 from s2st.options.option_fields import read_option_file
 from s2st.options.resolution import OptionSource, resolve
 from s2st.rescoring.feature_weights import read_weights, write_weights
@@ -38,6 +39,16 @@ NBEST = """\
 2 |||  ||| ||| 0
 7 ||| d ||| LM0= 1 ||| -1 |||
 """.encode()
+DIALECTS = (  # one file of each other format of n-best lists
+    b"0 ||| a b ||| d: 0 -1.5 lm: -3 w: -2 ||| -9 ||| 0-0\n1 ||| c ||| d: -inf lm: 2 ||| -1\n",
+    b"0 ||| a b ||| lm_0=-1.5 tm_pt_0=2;Glue=1 ||| -9\n1 ||| c ||| x=1 lm_0=3 ||| -1\n",
+    b"0 ||| a b ||| -1.5 2 ||| -9\n1 ||| c ||| 1 2 ||| 3\n",
+    b"0 ||| a b ||| 0-0 ||| WordScores= -1 ||| F0=-1.5 F1= 2 ||| -9\n",
+    b"0 ||| a b\n1 ||| c\n",
+    b"| [en] types\nS-0\tx y\nH-0\t-1.5\ta b\nD-0\t-1.5\tab\nP-0\t-1 -2\nA-0\t0-0\nH-2\t1\tc\n",
+    b'{"sentence_id": 1, "translations": ["a b", "c"], "scores": [[1.5], 2]}\n',
+    b'{"line": 0, "hypotheses": [{"text": "a b", "score": -1.5, "log_prob": -3}]}\n',
+)
 VOCABULARY = "der 12\nla 7\n\u00e9t\u00e9 3\na\u2028b 1\nbare\n".encode()
 WEIGHTS = b"# tuned\n[weight]\nLM0= 0.5 -1e-3\nTM0= 1 2 3 4 # four\nBaseline= 0.25\n[other]\nx\n"
 CONFIGS = [
@@ -177,7 +188,7 @@ def make_targets(folder: Path) -> list[Target]:
 
     array = (store / "train.en.ids.npy").read_bytes()
     return [
-        Target("n-best", folder / "x.nbest", (NBEST,), read_lists),
+        Target("n-best", folder / "x.nbest", (NBEST, *DIALECTS), read_lists),
         Target("vocabulary", folder / "dict.en.txt", (VOCABULARY,), read_vocabulary),
         Target("weights", folder / "x.weights", (WEIGHTS,), read_both_ways),
         Target("vectors", folder / "x.vec", VECTORS, read_word_vectors),

@@ -139,6 +139,7 @@ def expected_stop(lines: list[tuple[str, bool]]) -> int | None:
 @fixed(400)
 @given(st.lists(nbest_lines(), max_size=4))
 def test_the_first_line_that_breaks_the_grammar_is_named(lines):
+    lines = [("0 ||| a ||| A= 1 ||| 1", True), *lines]  # tells that the file is Moses'
     found: list[NBestEntry] = []
     stopped, message = None, ""
     try:
@@ -234,7 +235,7 @@ HOSTILE = {
     "n-best": [
         b"9" * 100_000 + b" ||| a ||| ||| 1",
         b"|||" * 100_000,
-        b"0 ||| a ||| A= " + b"1" * 10**6,
+        b"0 ||| a ||| A= " + b"1" * 10**6 + b" |||",
     ],
     "vocabulary": [b"a " + b"9" * 100_000, b"a" * 1_000_000 + b" x"],
 }

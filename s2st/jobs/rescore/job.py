@@ -80,7 +80,9 @@ def rescore_nbest(
     from s2st.jobs.rescore.list_scorer import earlier_names
     from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice
 
-    list_files = ListFiles(tuple(nbest), tuple(nbest), config.encoding_errors, not paths)
+    list_files = ListFiles(
+        tuple(nbest), tuple(nbest), config.encoding_errors, not paths, config.nbest_format
+    )
     inputs = Inputs(list_files, source, output)
     twice = reads_twice(config, given)
     part = _shard_ids(config, source, twice)
@@ -251,6 +253,7 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
         "--max-rows": config.max_rows,
         "--shard": config.shard,
         "--encoding-errors": config.encoding_errors,
+        "--nbest-format": config.nbest_format,
         "whether every word's score is kept": keeps_words(config),
     }
 

@@ -12,6 +12,7 @@ from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.rescoring.merged_lists import merge_lists
 from s2st.text.line_files import read_lines
+from s2st.text.nbest_dialects import AUTO
 from s2st.text.nbest_lists import NBestEntry, read_nbest
 
 
@@ -24,12 +25,14 @@ class ListFiles:
         names: their names in messages: they differ from the paths for a copy of standard input.
         encoding_errors: how to treat bad UTF-8.
         use_scores: whether merging keeps the models' scores of an earlier rescoring.
+        form: the format of each file, or "auto".
     """
 
     paths: tuple[str, ...]
     names: tuple[str, ...]
     encoding_errors: str
     use_scores: bool
+    form: str = AUTO
 
     @property
     def name(self) -> str:
@@ -54,7 +57,7 @@ class ListFiles:
             DataError: see read_nbest and merge_lists.
         """
         streams = [
-            read_nbest(read_lines(path, self.encoding_errors, name), name, wanted)
+            read_nbest(read_lines(path, self.encoding_errors, name), name, wanted, self.form)
             for path, name in zip(self.paths, self.names, strict=True)
         ]
         heads = None
@@ -65,7 +68,7 @@ class ListFiles:
     def _first(self, index: int) -> list[NBestEntry]:
         name = self.names[index]
         lines = read_lines(self.paths[index], self.encoding_errors, name)
-        found = next(read_nbest(lines, name), None)
+        found = next(read_nbest(lines, name, form=self.form), None)
         if found is None:
             raise DataError("no lists", name)
         return found

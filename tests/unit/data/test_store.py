@@ -204,7 +204,7 @@ def validated(tmp_path: Path) -> Path:
         (tmp_path / f"{split}.fr").write_text("x\ny y\nz\n", encoding="utf-8")
     specs = [TokenizerSpec("none", NoneConfig(), language) for language in ("en", "fr")]
     config = PreprocessConfig(
-        "en", "fr", trainpref=str(tmp_path / "train"), validpref=(str(tmp_path / "valid"),),
+        "en", "fr", trainpref=(str(tmp_path / "train"),), validpref=(str(tmp_path / "valid"),),
         destdir=str(tmp_path / "store"),
     )  # fmt: skip
     return write_store(config, *specs).folder
