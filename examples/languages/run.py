@@ -1,6 +1,6 @@
 """English to French and to Korean: a model for each, one encoder with two decoders, and tags.
 
-    python examples/languages/run.py [--pairs N] [--epochs N] [--data DIR] [--run DIR]
+    python examples/languages/run.py [--pairs N] [--train OPTIONS] [--data DIR] [--run DIR]
 
 The script prints each command. Run it again with the same options to resume it after a stop. It
 prints its tables and writes them to RUN/results.md, and the figures beside them.
@@ -33,6 +33,7 @@ LABELS = {
     "shared": "one encoder, two decoders",
     "tags": "one model, tags",
 }
+TRAIN = "-a transformer --max-epoch 30"
 VALID, TEST = 300, 500  # at most that many pairs
 
 
@@ -45,8 +46,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
     parser.add_argument("--pairs", type=int, default=10_000, help="training pairs per language")
     parser.add_argument("--pieces", type=int, default=4000, help="SentencePiece pieces (4000)")
-    parser.add_argument("--hidden-size", type=int, default=256, help="cells a layer (256)")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs of each training (20)")
+    parser.add_argument(
+        "--train", default=TRAIN, help=f"options of `s2st train` for every system ({TRAIN})"
+    )
     parser.add_argument("--beam", type=int, default=4, help="beam (4)")
     arguments = parser.parse_args()
     try:
@@ -123,12 +125,8 @@ class Study:
             tokenizer = ["--tokenizer", "sentencepiece", "--sentencepiece-vocab-size", pieces]
             self._s2st("preprocess", *texts, *tokenizer, "--destdir", store)
         if not done.exists():
-            size = self.options.hidden_size
-            self._s2st(
-                "train", store, "-a", "gru-attention", "--layers", 1, "--hidden-size", size,
-                "--embedding-size", size, "--dropout", 0.3, "--max-epoch", self.options.epochs,
-                *options, "--save-dir", self.run / "models" / name,
-            )  # fmt: skip
+            save, chosen = self.run / "models" / name, shlex.split(self.options.train)
+            self._s2st("train", store, *chosen, *options, "--save-dir", save)
             done.touch()
 
     def _checkpoint(self, kind: str, target: str) -> Path:

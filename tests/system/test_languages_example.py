@@ -37,7 +37,8 @@ def write_corpora(folder: Path) -> None:
 def test_the_three_systems_are_compared_and_a_second_call_trains_nothing(tmp_path):
     write_corpora(tmp_path / "data")
     arguments = ["--data", "data", "--corpus", "toy", "--run", "run", "--pairs", "120"]
-    arguments += ["--epochs", "12", "--pieces", "60", "--hidden-size", "32", "--beam", "2"]
+    arguments += ["--pieces", "60", "--beam", "2", "--train"]
+    arguments += ["-a gru-attention --hidden-size 32 --embedding-size 32 --max-epoch 12"]
     command = [sys.executable, str(FOLDER / "run.py"), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
