@@ -9,7 +9,7 @@ from s2st.criteria.cross_entropy import CrossEntropy
 from s2st.criteria.registry import CrossEntropyConfig
 from s2st.data.batch import Batch
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.model_files import build_model
+from s2st.models.model_building import build_model
 from s2st.models.recurrent.encoder_decoder import RecurrentModel, RecurrentState
 from s2st.models.registry import ARCHITECTURES
 from s2st.training.optimizers import OPTIMIZERS

@@ -8,7 +8,6 @@ from click.core import ParameterSource
 
 from s2st.errors import UsageError
 from s2st.jobs.inspect import INSPECT_SPEC, inspect
-from s2st.jobs.reusable_config import checkpoint_config
 from s2st.options.resolution import OptionSource, Resolved
 from s2st.process.snapshots import is_folder
 from s2st_cli.click_options import ConfiguredCommand
@@ -53,6 +52,8 @@ class InspectCommand(ConfiguredCommand):
                 shown = "PATH" if name == "path" else f"--{name.replace('_', '-')}"
                 raise UsageError(f"{shown} cannot be combined with --config CHECKPOINT")
         check_paths({"config": path})
+        from s2st.jobs.reusable_config import checkpoint_config  # loads the training job
+
         show_lines(checkpoint_config(path))
         return None
 

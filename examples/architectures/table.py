@@ -8,7 +8,8 @@ from study.measures import Measured, Measures
 from study.steps import StudyError
 
 from s2st.models.base import parameters_by_part
-from s2st.models.model_files import hollow_model, read_saved
+from s2st.models.model_building import hollow_model
+from s2st.models.model_files import read_saved
 
 HEAD = (
     "| system | parameters | words/s in training | test perplexity | BLEU, beam 5 | "

@@ -20,6 +20,7 @@ from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import split_words
 
 PAGE_SENTENCES = 200  # that a page shows
+WHERE = {"baseline": "baseline's choice", "new": "new choice", "both": "both choices"}
 PAGE_FEATURES = 6  # of a sentence
 
 
@@ -198,6 +199,6 @@ def _feature_lines(sentence: SentenceExplanation) -> Iterator[str]:
 def _word_lines(sentence: SentenceExplanation) -> Iterator[str]:
     for word in sentence.words:
         scores = ", ".join(f"{name} {value:.2f}" for name, value in word.log_probs.items())
-        where = "new choice" if word.choice == "new" else "baseline's choice"
+        where = WHERE[word.choice]
         apart = f", {word.disagreement:.2f} apart" if len(word.log_probs) > 1 else ""
         yield f"{word.word} ({where}, word {word.position + 1}): {scores}{apart}"

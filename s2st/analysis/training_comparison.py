@@ -17,7 +17,7 @@ from s2st.analysis.training_report import (
 from s2st.errors import UsageError
 from s2st.jobs.validation_metrics import METRICS
 from s2st.models.base import parameters_by_part
-from s2st.models.model_files import hollow_model
+from s2st.models.model_building import hollow_model
 from s2st.options.option_fields import option_specs
 from s2st.training.checkpoint import ResumedRun
 from s2st.training.validation import PERPLEXITY, BestMetric

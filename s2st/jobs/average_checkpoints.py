@@ -17,10 +17,10 @@ from s2st.models.model_files import (
     ModelRecord,
     SavedModel,
     load_saved,
-    weights_hash,
     write_manifest,
     write_model_files,
 )
+from s2st.models.weight_files import weights_hash
 from s2st.options.option_fields import config_values, shown
 from s2st.process import durable_folders
 from s2st.process.snapshots import MAX_TRIES, ReplacedError

@@ -257,7 +257,7 @@ def with_cutoffs(config: Any, base: BaseModel) -> Any:
     """
     from torch import nn
 
-    from s2st.models.model_files import planned_model
+    from s2st.models.model_building import planned_model
 
     names = {field.name for field in fields(config)}
     if getattr(config, "softmax", None) != "adaptive" or "adaptive_cutoffs" not in names:

@@ -198,7 +198,7 @@ def _options(config: Any) -> Iterator[str]:
 def _parameters(architecture: str, config: Any, sizes: "ModelSizes", names: bool) -> Iterator[str]:
     """The parameters of each part, counted without allocating them; with `names`, each of them."""
     from s2st.models.base import parameters_by_part
-    from s2st.models.model_files import planned_model
+    from s2st.models.model_building import planned_model
 
     model = planned_model(architecture, config, sizes)
     source, target = sizes.source_vocabulary, sizes.target_vocabulary

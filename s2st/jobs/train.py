@@ -281,7 +281,7 @@ def _build_model(job: _Job, options: Resolved, ranks: Ranks, fresh: bool) -> "Se
     """Build the model with its initial weights, unless a checkpoint will replace them."""
     import torch
 
-    from s2st.models.model_files import build_model
+    from s2st.models.model_building import build_model
 
     record = job.record
     torch.manual_seed(options.config(TrainerConfig).seed)

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from s2st.text.tokenizers import MODEL_KINDS
+
 if TYPE_CHECKING:
     from s2st.data.store import Store
 
@@ -21,8 +23,8 @@ def better_choice(architecture: str, store: "Store", pairs: int) -> str | None:
     """
     if architecture not in WITHOUT_ATTENTION or pairs > MAX_PAIRS:
         return None
-    tokenizers = {store.source_tokenizer.name, store.target_tokenizer.name}
-    first = "" if "sentencepiece" in tokenizers else "`preprocess --tokenizer sentencepiece`, then "
+    trained = any(t.name in MODEL_KINDS for t in (store.source_tokenizer, store.target_tokenizer))
+    first = "" if trained else "`preprocess --tokenizer sentencepiece`, then "
     return (
         f"for {pairs:,} pairs a much better choice is known: {first}`--arch transformer` and "
         "`generate --lenpen 1` (on 3,000 English-Korean pairs, 12.3 instead of 5.7 character BLEU; "

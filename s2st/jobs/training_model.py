@@ -66,7 +66,7 @@ def check_model(
     options: Resolved, record: "ModelRecord", base: BaseModel | None, device: "torch.device"
 ) -> None:
     """Refuse incompatible components before memory is allocated, by a model without memory."""
-    from s2st.models.model_files import planned_model
+    from s2st.models.model_building import planned_model
     from s2st.training.finetuning import check_fit
     from s2st.training.frozen_parameters import freeze
 

@@ -150,7 +150,7 @@ class Decoder:
     def _translate(self, text: _Text, weights: Any, gradients: "Gradients") -> list[str]:
         """Return the translations of a corpus in order on rank 0."""
         from s2st.jobs.translation_tasks import plan
-        from s2st.models.model_files import model_with_weights
+        from s2st.models.model_building import model_with_weights
         from s2st.models.multi_decoder import weights_for
         from s2st.scoring.load_scorers import text_sides
         from s2st.scoring.model_scorer import ModelScorer

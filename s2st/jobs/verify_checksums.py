@@ -53,7 +53,8 @@ def _verify_store(folder: Path) -> Any:
 def _verify_model(folder: Path) -> Any:
     import torch
 
-    from s2st.models.model_files import WEIGHTS, check_finite, read_at
+    from s2st.models.model_files import WEIGHTS, read_at
+    from s2st.models.weight_files import check_finite
     from s2st.training.checkpoint import OPTIMIZER, STATE, check_optimizer_tensors, read_run_at
 
     saved = read_at(folder)

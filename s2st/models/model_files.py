@@ -4,7 +4,6 @@
 Training adds files under `training/`. Without them the folder is a release.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,22 +12,18 @@ from typing import Any
 import torch
 
 from s2st.errors import CheckpointError, InputMissingError, UsageError
-from s2st.models.base import Seq2SeqModel
-from s2st.models.languages import DECODERS, LanguageChoice, Languages, LanguageSide
-from s2st.models.model_record import ModelRecord as ModelRecord
-from s2st.models.model_record import Unfilled as Unfilled
-from s2st.models.model_record import build_model as build_model
-from s2st.models.model_record import hollow_model as hollow_model
-from s2st.models.model_record import model_with_weights as model_with_weights
-from s2st.models.model_record import planned_model as planned_model
+from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.languages import DECODERS, LanguageChoice, Languages, LanguageSide, check_choice
+from s2st.models.model_building import build_model, hollow_model, model_with_weights
 from s2st.models.multi_decoder import weights_for
 from s2st.models.registry import ARCHITECTURES
+from s2st.models.weight_files import check_finite, load_tensors, save_tensors
 from s2st.options.option_fields import config_values, make_config
 from s2st.process import durable_files
-from s2st.process.bounded_read import missing, read_regular, unreadable
+from s2st.process.bounded_read import missing, unreadable
 from s2st.process.folder_manifest import MANIFEST, files_of, read_manifest, seal, verify_files
 from s2st.process.snapshots import Stamp, check_same, stamp_of, steady
-from s2st.text.tokenizers import load_spec, save_models
+from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-checkpoint"
@@ -36,6 +31,87 @@ VERSION = 1
 VERSION_OF_PAIRS = 2  # of a model for several language pairs
 WEIGHTS = "weights.safetensors"
 TRAINING = "training/"  # prefix of the files that only training reads
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model without its weights.
+
+    Attributes:
+        config: the config record of the architecture.
+        languages: for a model of several language pairs. The sides are then those of its first
+            pair.
+        tag: id of the target language's tag, before each source; None without tags.
+    """
+
+    architecture: str
+    config: Any
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    source_tokenizer: TokenizerSpec
+    target_tokenizer: TokenizerSpec
+    plugins: tuple[str, ...] = ()
+    languages: Languages | None = None
+    tag: int | None = None
+
+    def build(self) -> Seq2SeqModel:
+        """A model with random initial weights."""
+        return build_model(self.architecture, self.config, self.sizes)
+
+    @property
+    def sizes(self) -> ModelSizes:
+        """Rows of the embedding tables."""
+        decoders: tuple[tuple[str, int], ...] = ()
+        if self.languages is not None and self.languages.per_language:
+            sides = self.languages.sides
+            decoders = tuple((n, len(sides[n].vocabulary)) for n in self.languages.targets)
+        return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary), decoders)
+
+    @property
+    def directions(self) -> str:
+        """The languages for a title, such as "en to fr"."""
+        source, target = [self.source_tokenizer.language], [self.target_tokenizer.language]
+        if self.languages is not None:
+            source, target = self.languages.sources, self.languages.targets
+        return f"{', '.join(source)} to {', '.join(target)}"
+
+    @property
+    def sides(self) -> list[LanguageSide]:
+        """Tokenizer and vocabulary of every language: source and target, or those of all pairs."""
+        if self.languages is not None:
+            return list(self.languages.sides.values())
+        return [
+            LanguageSide(self.source_tokenizer, self.source_vocabulary),
+            LanguageSide(self.target_tokenizer, self.target_vocabulary),
+        ]
+
+    def for_pair(self, choice: LanguageChoice, where: str) -> "ModelRecord":
+        """The record of the model as one for a single pair.
+
+        Args:
+            choice: the languages that the user names.
+            where: the checkpoint, for messages.
+
+        Raises:
+            UsageError: the model does not have these languages, or has several.
+        """
+        if self.languages is None:
+            absent = self.source_tokenizer.build().absent
+            source = "" if absent else self.source_tokenizer.language
+            check_choice(choice, source, self.target_tokenizer.language, where)
+            return self
+        names = self.languages.chosen(choice, where)
+        source_side, target_side = (self.languages.sides[name] for name in names)
+        tag = source_side.vocabulary.tags[names[1]] if self.languages.needs_tag else None
+        return replace(
+            self,
+            source_vocabulary=source_side.vocabulary,
+            target_vocabulary=target_side.vocabulary,
+            source_tokenizer=source_side.tokenizer,
+            target_tokenizer=target_side.tokenizer,
+            languages=None,
+            tag=tag,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,61 +188,6 @@ def _describe(tensor: torch.Tensor | None) -> str:
         return "missing"
     kind = "floating-point" if tensor.is_floating_point() else str(tensor.dtype)
     return f"{kind} {tuple(tensor.shape)}"
-
-
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes named tensors as safetensors, synced; a shared tensor is written for each name."""
-    from safetensors.torch import save
-
-    plain: dict[str, torch.Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        copy = tensor.detach().cpu().contiguous()
-        plain[name] = copy.clone() if copy.data_ptr() in seen else copy
-        seen.add(copy.data_ptr())
-    durable_files.write_file(path, save(plain))
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Reads a safetensors file; raises CheckpointError if it is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load, load_file
-
-    try:
-        if _is_utf8(path):
-            return load_file(path)
-        # the library opens only UTF-8 names; the bytes are in memory twice for a moment
-        return load(read_regular(path, path.stat().st_size, CheckpointError))
-    except (OSError, SafetensorError, ValueError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"not readable weights: {reason}", str(path)) from error
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str:
-    """The name of the first tensor with a number that is not finite, "" where there is none.
-
-    Of a tensor that is divided over ranks, this rank's part is looked at.
-    """
-    flags = []
-    for tensor in tensors.values():
-        local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-        flags.append(local.detach().isfinite().all().reshape(()).cpu())
-    return next((name for name, good in zip(tensors, flags, strict=True) if not good), "")
-
-
-def check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Raises CheckpointError that names the file and a tensor with a number that is not finite."""
-    name = first_not_finite(tensors)
-    if name:
-        raise CheckpointError(f"{name[:80]} holds numbers that are not finite", str(path))
 
 
 def write_model_files(
@@ -375,12 +396,3 @@ def _checkpoint_manifest(folder: Path) -> dict[str, Any]:
         raise InputMissingError(f"{folder}: not a checkpoint (no {MANIFEST}){hint}") from error
     except OSError as error:
         raise unreadable(path, error) from error
-
-
-def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """sha256 of all tensors, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from s2st.search.restriction import Required, Restriction
+from s2st.search.restriction import Restriction
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
 Phrase = tuple[int, ...]
@@ -153,24 +153,12 @@ class PhraseConstraints(Restriction):
                 continue
             fitting = tracker.fitting(place, room)
             values = log_probs[row, fitting]
-            log_probs[row, list(tracker.words)] = -torch.inf
+            if tracker.needed(tracker.follow(place, OTHER)) > room:
+                log_probs[row] = -torch.inf
+            else:
+                log_probs[row, list(tracker.words)] = -torch.inf
             log_probs[row, fitting] = values
         log_probs[unfinished, EOS_ID] = -torch.inf
-
-    def required(self, part: slice) -> Required | None:
-        """Where nothing else leaves enough room, a word that brings the phrases nearer."""
-        pairs = []
-        for row, index in enumerate(range(*part.indices(len(self._trackers)))):
-            tracker, place = self._trackers[index], self._places[index]
-            room = self._limits[index] - self._step - 1
-            if tracker is None or room >= tracker.total or not tracker.needed(place):
-                continue
-            if tracker.needed(tracker.follow(place, OTHER)) > room:
-                pairs += [(row, word) for word in tracker.fitting(place, room)]
-        if not pairs:
-            return None
-        rows, words = torch.tensor(pairs, device=self._device).unbind(dim=1)
-        return Required(rows, words, always=False)
 
     def select(self, rows: torch.Tensor, words: torch.Tensor | None) -> "PhraseConstraints":
         """Follows each row's word through its phrases."""

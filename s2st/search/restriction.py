@@ -7,17 +7,10 @@ import torch
 
 
 class Required(NamedTuple):
-    """Words one of which must come in some rows.
-
-    Attributes:
-        rows, words: (K,) pairs of a row of the table and a word.
-        always: whether the words may come even if other rules forbid them. Else they may come only
-            in rows in which the other rules forbid all of them.
-    """
+    """(K,) rows of a table, and the only word that may come in each, whatever other rules say."""
 
     rows: torch.Tensor
     words: torch.Tensor
-    always: bool
 
 
 class Restriction(ABC):
@@ -27,7 +20,8 @@ class Restriction(ABC):
         penalizes: whether `mask` lowers log-probabilities to numbers above -inf; `unmask` then
             returns the scorer's own.
         wanted: (N, W) words that a beam search must consider besides the best ones, padded with
-            PAD; None if there are none.
+            PAD; None if there are none. They may come where all other words are forbidden, even if
+            another rule forbids them.
     """
 
     penalizes: bool = False
@@ -43,7 +37,7 @@ class Restriction(ABC):
         """
 
     def required(self, part: slice) -> Required | None:
-        """The words one of which must come in some of the rows `part`; called before `mask`."""
+        """The words that must come in some of the rows `part`; called before `mask`."""
         return None
 
     @abstractmethod

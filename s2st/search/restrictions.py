@@ -61,6 +61,7 @@ class Restrictions:
         """
         required = [words for rule in self.rules if (words := rule.required(part)) is not None]
         values = [log_probs[words.rows, words.words] for words in required]
+        wanted = None if self._wanted is None else log_probs.gather(1, self._wanted[part])
         log_probs[:, PAD_ID] = -torch.inf
         log_probs[:, BOS_ID] = -torch.inf
         for rule in self.rules:
@@ -70,8 +71,15 @@ class Restrictions:
             eos = log_probs[at_limit, EOS_ID]
             log_probs[at_limit] = -torch.inf
             log_probs[at_limit, EOS_ID] = eos
+        if wanted is not None and self._wanted is not None:
+            dead = (log_probs == -torch.inf).all(dim=1)
+            if bool(dead.any()):
+                rescued = log_probs[dead].scatter(1, self._wanted[part][dead], wanted[dead])
+                rescued[:, PAD_ID] = -torch.inf
+                log_probs[dead] = rescued
         for words, own in zip(required, values, strict=True):
-            _require(log_probs, words, own)
+            log_probs[words.rows] = -torch.inf
+            log_probs[words.rows, words.words] = own
         if self._wanted is not None:
             found = log_probs.gather(1, self._wanted[part])
             if self._wanted_values is None:
@@ -163,18 +171,6 @@ def restrictions(
     return Restrictions(rules, limits.to(device))
 
 
-def _require(log_probs: torch.Tensor, required: Required, values: torch.Tensor) -> None:
-    """Forbids all but the required words in their rows; `values` (K,) are as before all rules."""
-    rows, words, always = required
-    if not always:
-        masked = log_probs[rows, words]
-        fine = torch.zeros(len(log_probs), dtype=torch.bool, device=log_probs.device)
-        fine[rows[masked > -torch.inf]] = True
-        values = torch.where(fine[rows], masked, values)
-    log_probs[rows] = -torch.inf
-    log_probs[rows, words] = values
-
-
 class Prefixes(Restriction):
     """Rows begin with given words, whatever the other rules say.
 
@@ -194,7 +190,7 @@ class Prefixes(Restriction):
             return None
         words = self.table[part, 0]
         rows = torch.nonzero(words != FREE).squeeze(1)
-        return Required(rows, words[rows], always=True)
+        return Required(rows, words[rows])
 
     def select(self, rows: torch.Tensor, words: torch.Tensor | None) -> Restriction:
         """Drops the words that were read."""

@@ -172,7 +172,7 @@ class Recognized:
 
     def explanation(self, text: str, line: int) -> str:
         """Return an addition to the error of a line: its dialect, and the file's."""
-        fitting = None if line == self.line else _dialect_of(text)
+        fitting = None if line == self.line else dialect_of(text)
         other = None if fitting is self.dialect else fitting
         if other is None and self.dialect is MOSES and not self.forced:
             return ""
@@ -206,7 +206,7 @@ def recognize(lines: Numbered, form: str = AUTO) -> tuple[Recognized, Numbered]:
     first_list = ""
     for number, text in lines:
         held.append((number, text))
-        found = _dialect_of(text)
+        found = dialect_of(text)
         if found is not None:
             return Recognized(found, number, text), chain(held, lines)
         identifier = text.partition("|||")[0].strip(ASCII_SPACE)
@@ -217,7 +217,8 @@ def recognize(lines: Numbered, form: str = AUTO) -> tuple[Recognized, Numbered]:
     return Recognized(MOSES, 0, "||||||||| 0"), chain(held, lines)
 
 
-def _dialect_of(text: str) -> Dialect | None:
+def dialect_of(text: str) -> Dialect | None:
+    """Return the dialect that a line can only be of; None if it fits several or none."""
     return next((dialect for dialect in DIALECTS if dialect.matches(text)), None)
 
 

@@ -19,10 +19,10 @@ from s2st.models.model_files import (
     ModelRecord,
     SavedModel,
     read_at,
-    save_tensors,
     write_manifest,
     write_model_files,
 )
+from s2st.models.weight_files import save_tensors
 from s2st.options.option_fields import MAX_INTEGER
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import parse_json, read_small

@@ -7,7 +7,8 @@ import torch.distributed as dist
 from torch import nn
 
 from s2st.errors import UsageError
-from s2st.models.model_files import WEIGHTS, ModelRecord, SavedModel, planned_model, read_at
+from s2st.models.model_building import planned_model
+from s2st.models.model_files import WEIGHTS, ModelRecord, SavedModel, read_at
 from s2st.process.snapshots import steady
 
 

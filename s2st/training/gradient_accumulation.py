@@ -20,7 +20,7 @@ from s2st.data.batch_planner import BatchingConfig, plan_in_order
 from s2st.data.store import ParallelCorpus
 from s2st.errors import S2STError
 from s2st.models.base import Seq2SeqModel
-from s2st.models.model_files import first_not_finite
+from s2st.models.weight_files import first_not_finite
 from s2st.process.device import autocast, is_out_of_memory
 from s2st.process.ranks import Ranks
 from s2st.training.checkpoint import ResumedRun, TrainingState, optimizer_tensors

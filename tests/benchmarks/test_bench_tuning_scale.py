@@ -23,6 +23,7 @@ def test_figures_of_every_number_of_lists(tmp_path):
     assert large["data_mib"] == pytest.approx(40 * 50 * (2 * 8 + 9 * 4) / (1 << 20))
     for found in (small, large):
         assert found["line_s"] > 0
+        assert found["line_cpu_s"] > 0
         assert found["whole_s"] >= found["line_s"] / 100
         assert found["resident_mib"] >= found["anonymous_mib"] > 0
     assert done.stdout.count("\n|") == 4

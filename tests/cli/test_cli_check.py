@@ -177,7 +177,9 @@ def test_a_text_that_does_not_fit_the_model(check, world, tmp_path):
         finding = found[f"upper.{language}", "does-not-fit-model"]
         assert "lowercase the text" in finding["text"]
         assert finding["severity"] == "warning"
-    # one file is of the side of its suffix
+    # files are of the language of their suffix, whatever their order
+    turned = check(tmp_path / "upper.fr", tmp_path / "upper.en", *given)
+    assert turned["upper.en", "does-not-fit-model"] == found["upper.en", "does-not-fit-model"]
     alone = check(tmp_path / "upper.fr", *given)
     assert alone["upper.fr", "does-not-fit-model"] == found["upper.fr", "does-not-fit-model"]
 
@@ -322,3 +324,20 @@ def test_a_line_of_any_length_is_read(check, tmp_path):
     found = check(write(tmp_path / "text", [SENTENCES[0], huge, SENTENCES[1] + "\x07"]), code=65)
     assert found["text", "too-long"]["lines"] == [2]
     assert found["text", "controls"]["lines"] == [3]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["0 ||| un chat . ||| d: 0 -7 lm: -3 ||| -9", "0 ||| un ||| d: 0 -8 lm: -3 ||| -9"],
+        ["0 ||| un chat . ||| lm_0=-2.5 tm_0=-1 ||| -9", "0 ||| un ||| lm_0=-2 tm_0=-2 ||| -9"],
+        ["S-0\tthe cat .", "H-0\t-0.5\tun chat .", "D-0\t-0.5\tun chat .", "P-0\t-0.5 -0.5 -0.5"],
+    ],
+    ids=["moses-old", "cdec", "fairseq"],
+)
+def test_lists_of_other_programs(check, tmp_path, lines):
+    source = write(tmp_path / "source", ["the cat ."])
+    assert check(write(tmp_path / "lists", lines), "--source", source) == {}
+    wrong = lines[1].replace("-", "x").replace("Hx0", "H-1")
+    found = check(write(tmp_path / "lists", [*lines, wrong]), "--source", source, code=65)
+    assert found["lists", "malformed"]["lines"] == [len(lines) + 1]

@@ -135,3 +135,19 @@ def test_a_log_is_no_list(s2st, tmp_path):
     """A file of the log of fairseq only, as `fairseq-generate --quiet` writes."""
     log = write(tmp_path / "log", ["| [de] dictionary: 8848 types"])
     s2st("convert-nbest", log).check_error(65, "no lists")
+
+
+@pytest.mark.parametrize("name", ["cdec", "sockeye"])
+def test_converted_lists_score_alike_under_a_model(s2st, world, tmp_path, name):
+    original = write(tmp_path / "original", LISTS[name])
+    s2st("convert-nbest", original, "-o", tmp_path / "converted")
+    results = []
+    for lists in (original, tmp_path / "converted"):
+        outcome = s2st(
+            "rescore-nbest", lists, "--source", world.source, "--checkpoint", world.forward,
+            "--output", "nbest",
+        )  # fmt: skip
+        assert outcome.code == 0
+        results.append(outcome.out)
+    assert results[0] == results[1]
+    assert " S2ST0= " in results[0]

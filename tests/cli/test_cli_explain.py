@@ -85,11 +85,18 @@ def test_every_figure_of_the_json_belongs_to_the_lists(explain, files, s2st, wor
             assert len(differs) == len(sentence[name].split())
         assert any(sentence["baseline_differs"])
         assert not any(sentence["new_differs"])  # the reference is inside the baseline's choice
+        keys = [(word["choice"], word["position"]) for word in sentence["words"]]
+        assert len(set(keys)) == len(keys)
         apart = [word["disagreement"] for word in sentence["words"]]
         assert apart == sorted(apart, reverse=True)
         for word in sentence["words"]:
-            text = sentence[word["choice"]]
+            text = sentence[word["choice"].replace("both", "new")]
             assert [*text.split(), "</s>"][word["position"]] == word["word"]
+            if word["choice"] == "both":
+                assert (
+                    sentence["baseline"].split()[: word["position"]]
+                    == text.split()[: word["position"]]
+                )
             own_scores = scores[sentence["id"], text]
             expected = {name: row[word["position"]] for name, row in own_scores.items()}
             assert word["log_probs"] == pytest.approx(expected, rel=1e-4)

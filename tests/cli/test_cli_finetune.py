@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from s2st.models.model_files import load_tensors, read_saved
+from s2st.models.model_files import read_saved
+from s2st.models.weight_files import load_tensors
 
 FEW = ["--max-epoch", "1", "--lr", "0.05", "--threads", "1"]
 

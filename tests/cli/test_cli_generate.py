@@ -67,7 +67,7 @@ def test_no_line_and_one_line(generate, data, count):
     assert generate(data).data.count(b"\n") == count
 
 
-@pytest.mark.parametrize("search", ["beam", "greedy"])
+@pytest.mark.parametrize("search", ["beam", "greedy", "diverse-beam", "stochastic-beam", "mbr"])
 def test_batches_and_buffers_do_not_matter(generate, text, search):
     text = text + b"\n" + b"the " * 60 + b"\n" + text
     expected = generate(text, "--search", search).data

@@ -38,6 +38,7 @@ COMMANDS = [
     "generate --checkpoint {run}/checkpoint_best {src} --format moses -o {new}/lists",
     "score --checkpoint {run}/checkpoint_best --source {src} --target {ref}",
     "rescore-nbest --checkpoint {run}/checkpoint_best {new}/lists --source {src} -o {new}/best",
+    "convert-nbest {new}/lists -o {new}/converted",
     "score {src} --ref {ref}",
     "compare {src} {ref} --ref {ref} --samples 5",
     "analyze neighbours the --checkpoint {run}/checkpoint_best",

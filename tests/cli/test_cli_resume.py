@@ -14,6 +14,8 @@ FORMATS = {
     "moses": ["--format", "moses", "--nbest", "3"],
     "json": ["--format", "json", "--nbest", "2"],
     "sampling": ["--search", "sampling"],
+    "mbr": ["--search", "mbr", "--candidates", "4"],
+    "stochastic-beam": ["--search", "stochastic-beam", "--format", "json", "--nbest", "2"],
 }
 
 

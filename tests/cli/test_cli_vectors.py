@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from s2st.models.model_files import load_tensors, read_saved
+from s2st.models.model_files import read_saved
+from s2st.models.weight_files import load_tensors
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from builders import (
 )
 
 from s2st.models.base import ModelSizes, parameters_by_part
-from s2st.models.model_files import build_model
+from s2st.models.model_building import build_model
 from s2st.models.registry import ARCHITECTURES
 from s2st.text.vocabulary import BOS_ID
 

@@ -23,7 +23,8 @@ from tampering import reseal
 
 from s2st.errors import S2STError
 from s2st.jobs.verify_checksums import verify
-from s2st.models.model_files import load_tensors, read_saved
+from s2st.models.model_files import read_saved
+from s2st.models.weight_files import load_tensors
 from s2st.process.folder_manifest import MANIFEST, _seal_of, read_sealed
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_lists import read_nbest

@@ -16,7 +16,8 @@ from s2st.errors import CheckpointError, InputMissingError, S2STError
 from s2st.jobs.average_checkpoints import average, average_last
 from s2st.jobs.verify_checksums import verify
 from s2st.models import model_files
-from s2st.models.model_files import load_saved, read_saved, weights_hash
+from s2st.models.model_files import load_saved, read_saved
+from s2st.models.weight_files import weights_hash
 from s2st.ngram import arpa_files
 from s2st.process import durable_files, durable_folders, snapshots
 from s2st.process.snapshots import MAX_TRIES, ReplacedError, one_run, steady

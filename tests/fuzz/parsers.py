@@ -21,8 +21,9 @@ from s2st.data.store import Store
 from s2st.errors import S2STError
 from s2st.jobs.options import GENERATE_SPEC, RESCORE_SPEC
 from s2st.jobs.train import TRAIN_SPEC
-from s2st.models.model_files import load_tensors, read_saved, write_manifest, write_model_files
+from s2st.models.model_files import read_saved, write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
+from s2st.models.weight_files import load_tensors
 from s2st.options.option_fields import read_option_file
 from s2st.options.resolution import OptionSource, resolve
 from s2st.rescoring.feature_weights import read_weights, write_weights

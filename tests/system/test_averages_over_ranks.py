@@ -5,7 +5,7 @@ import torch
 from ranks_job import train
 from test_data_parallel import LAST, OPTIONS, assert_same, data, files, two_ranks
 
-from s2st.models.model_files import load_tensors
+from s2st.models.weight_files import load_tensors
 
 pytestmark = pytest.mark.extensive
 __all__ = ["data"]  # the fixture

@@ -14,7 +14,7 @@ import torch
 from builders import store
 from ranks_job import train
 
-from s2st.models.model_files import load_tensors
+from s2st.models.weight_files import load_tensors
 from s2st.training.metrics_file import MEASURED
 
 pytestmark = pytest.mark.slow

@@ -16,9 +16,10 @@ from s2st.data.batch_loader import load_batch
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
-from s2st.models.model_files import load_tensors, read_saved, save_tensors
+from s2st.models.model_files import read_saved
 from s2st.models.registry import RecurrentConfig
 from s2st.models.softmax.rank_divided_loss import word_range
+from s2st.models.weight_files import load_tensors, save_tensors
 from s2st.options.resolution import OptionSource, resolve
 from s2st.process.ranks import Ranks
 from s2st.training.gradient_accumulation import Gradients, Loss, Share

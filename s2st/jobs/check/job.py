@@ -1,7 +1,7 @@
 """The job of `s2st check`: read a corpus, n-best list, checkpoint or store, and report findings."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from s2st.jobs.check.pair_scan import TextPairs, overlap
 from s2st.jobs.check.text_scan import TextScan
 from s2st.options.option_fields import option
 from s2st.options.resolution import CommandSpec, Resolved
+from s2st.text.nbest_dialects import dialect_of
+from s2st.text.tokenizers import ABSENT
 
 PEEKED_LINES = 10  # whose fields tell n-best lists from text
 
@@ -84,41 +86,70 @@ def _folder(config: CheckConfig, path: str) -> CheckReport:
 
 
 def _is_nbest(path: str) -> bool:
-    """Whether most of the first lines have the fields of n-best lists."""
+    """Whether most of the first lines are those of an n-best list in a known format."""
     if path == "-":
         raise UsageError("check reads files, not standard input")
     first = []
     for line in TextScan(path, 1).lines():
-        first.append(line.count("|||") >= 3)
+        first.append(line.count("|||") >= 3 or dialect_of(line) is not None)
         if len(first) == PEEKED_LINES:
             break
     return bool(first) and sum(first) * 2 > len(first)
 
 
-def _sides(checkpoint: str) -> tuple[Side, Side]:
-    """Return tokenizers and vocabularies of a model."""
-    from s2st.models.model_files import read_saved
+@dataclass(frozen=True)
+class _ModelSides:
+    """Tokenizers and vocabularies of a model.
 
-    record = read_saved(checkpoint, whole=False).record
-    return (
-        (record.source_tokenizer, record.source_vocabulary),
-        (record.target_tokenizer, record.target_vocabulary),
-    )
+    Attributes:
+        source, target: of the model, or of its first language pair.
+        by_language: of every language.
+    """
+
+    source: Side
+    target: Side
+    by_language: Mapping[str, Side]
+
+    @classmethod
+    def read(cls, checkpoint: str) -> "_ModelSides":
+        """Read a checkpoint, without its weights."""
+        from s2st.models.model_files import read_saved
+
+        record = read_saved(checkpoint, whole=False).record
+        sides = [(side.tokenizer, side.vocabulary) for side in record.sides]
+        return cls(
+            (record.source_tokenizer, record.source_vocabulary),
+            (record.target_tokenizer, record.target_vocabulary),
+            {spec.language: (spec, vocabulary) for spec, vocabulary in sides},
+        )
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the model reads a source; false for a language model."""
+        return self.source[0].name != ABSENT
 
 
 def _fit(config: CheckConfig, files: Sequence[str]) -> ModelFit | None:
     """Return what compares texts with the model, None without --checkpoint.
 
-    One file belongs to the side whose language is its suffix, and otherwise to the source.
+    A file belongs to the language of its suffix. If the model does not have that language, two
+    files are source and target, and one file is of the source, if the model reads one.
     """
     if config.checkpoint is None:
         return None
-    sides = list(_sides(config.checkpoint))
-    if len(files) == 1:
-        of_target = Path(files[0]).suffix == f".{sides[1][0].language}"
-        is_language_model = sides[0][0].name == "nothing"
-        sides = sides[1:] if of_target or is_language_model else sides[:1]
+    model = _ModelSides.read(config.checkpoint)
+    default = [model.source, model.target] if model.has_source else [model.target] * 2
+    names = _suffixes(files)
+    sides = [model.by_language.get(n, side) for n, side in zip(names, default, strict=False)]
     return ModelFit(sides, config.checkpoint, [False] * len(sides))
+
+
+def _suffixes(files: Sequence[str]) -> list[str]:
+    """Return the suffix of each file without that of compression, "" if there is none."""
+    compressed = (".gz", ".xz", ".bz2")
+    names = [Path(file) for file in files]
+    plain = [name.with_suffix("") if name.suffix in compressed else name for name in names]
+    return [name.suffix.removeprefix(".") for name in plain]
 
 
 def _lists(config: CheckConfig, path: str) -> CheckReport:
@@ -128,12 +159,14 @@ def _lists(config: CheckConfig, path: str) -> CheckReport:
     read: list[str] = []
     sources = fit = None
     if config.checkpoint is not None:
-        sides = _sides(config.checkpoint)
-        fit = ModelFit(sides[1:], config.checkpoint, [True])
+        model = _ModelSides.read(config.checkpoint)
+        target = model.by_language.get(config.target_lang, model.target)
+        fit = ModelFit([target], config.checkpoint, [True])
     if config.source is not None:
         of_source = None
-        if config.checkpoint is not None and sides[0][0].name != "nothing":
-            of_source = ModelFit(sides[:1], config.checkpoint, [False])
+        if config.checkpoint is not None and model.has_source:
+            source = model.by_language.get(config.source_lang, model.source)
+            of_source = ModelFit([source], config.checkpoint, [False])
         text = TextPairs([config.source], config.max_length, of_source)
         text.read()
         sources = text.scans[0].count
@@ -165,10 +198,7 @@ def _held_out(prefix: str, config: CheckConfig, files: Sequence[str]) -> list[st
 
     if config.source_lang and config.target_lang:
         return _files(prefix, config)
-    compressed = (".gz", ".xz", ".bz2")
-    names = [Path(file) for file in files]
-    plain = [name.with_suffix("") if name.suffix in compressed else name for name in names]
-    suffixes = [name.suffix.removeprefix(".") for name in plain]
+    suffixes = _suffixes(files)
     if not all(suffixes):
         raise UsageError("--testpref needs -s and -t, since PATH has no suffix that is a language")
     return [text_file(prefix, suffix) for suffix in suffixes]

@@ -1,4 +1,4 @@
-"""Checks of Moses n-best lists: malformed lines, order, features, sources, hypotheses."""
+"""Checks of n-best lists: malformed lines, order, features, sources, hypotheses."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,8 @@ from s2st.errors import DataError
 from s2st.jobs.check.findings import BREAKS, REMARK, WARNING, Finding, Tally
 from s2st.jobs.check.model_fit import ModelFit
 from s2st.jobs.check.text_scan import TextScan
-from s2st.text.nbest_lists import NBestEntry, parse_entry
+from s2st.text.nbest_dialects import MOSES, recognize
+from s2st.text.nbest_entries import NBestEntry, Numbered, parse_entry
 
 KINDS = (
     ("malformed", BREAKS, "{count} that are no n-best lines; the first: "),
@@ -48,15 +49,29 @@ class NBestScan:
 
     def read(self) -> None:
         """Read all lines; raise InputMissingError if the file cannot be read."""
-        for number, line in enumerate(self._scan.lines(), start=1):
+        found, lines = recognize(enumerate(self._scan.lines(), start=1))
+        if found.dialect is MOSES:
+            self._read_moses(lines)
+            return
+        try:
+            for entry, _ in found.entries(lines, self._path, None):
+                self._inspect(entry, entry.line)
+        except DataError as error:  # lines depend on those before: nothing after it can be read
+            self._malformed(error, error.line or 0)
+
+    def _read_moses(self, lines: Numbered) -> None:
+        for number, line in lines:
             try:
                 entry = parse_entry(line, self._path, number)
             except DataError as error:
-                place = str(DataError("", self._path, number))
-                self._fault = self._fault or str(error).removeprefix(place)
-                self._tally.add("malformed", number)
+                self._malformed(error, number)
                 continue
             self._inspect(entry, number)
+
+    def _malformed(self, error: DataError, number: int) -> None:
+        place = str(DataError("", self._path, number))
+        self._fault = self._fault or str(error).removeprefix(place)
+        self._tally.add("malformed", number)
 
     def _inspect(self, entry: NBestEntry, number: int) -> None:
         add = self._tally.add

@@ -7,7 +7,7 @@ effect, so its memory does not grow with the number of lists.
 import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class WordScores:
     """The log-probability of a word under each model.
 
     Attributes:
-        choice: "baseline" or "new", the hypothesis with the word.
+        choice: "baseline" or "new", the hypothesis with the word; "both" if position and scores
+            are the same in both.
         position: number of the word from 0; the end of the sentence comes last.
         word: the word, or END.
         log_probs: feature name of each model -> log-probability in nats.
@@ -181,7 +182,7 @@ class Explainer:
             rows = self._metric.statistics([old.hypothesis, new.hypothesis], references)
             scores = [float(score) for score in self._metric.sentence(rows)]
         margin = new.total - old.total
-        words = [*self._words(item, first, "baseline"), *self._words(item, item.best, "new")]
+        words = _joined(self._words(item, first, "baseline"), self._words(item, item.best, "new"))
         words.sort(key=lambda word: -word.disagreement)
         return SentenceExplanation(
             id=item.id,
@@ -214,6 +215,18 @@ class Explainer:
             spread = high - low if len(values) > 1 else -low
             made.append(WordScores(choice, position, word, values, spread))
         return made
+
+
+def _joined(old: Sequence[WordScores], new: Sequence[WordScores]) -> list[WordScores]:
+    """Return the words of two choices, those that are equal in position and scores once."""
+    first = {word.position: word for word in old}
+    joined = {
+        word.position
+        for word in new
+        if word.position in first and replace(first[word.position], choice="new") == word
+    }
+    found = [replace(w, choice="both") if w.position in joined else w for w in old]
+    return [*found, *(word for word in new if word.position not in joined)]
 
 
 def shares(old: NBestEntry, new: NBestEntry, weights: Weights) -> list[FeatureShare]:

@@ -26,7 +26,7 @@ from s2st.analysis.state_pca import (
 from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.models.base import EncoderOutput, ModelSizes, Seq2SeqModel
-from s2st.models.model_files import build_model
+from s2st.models.model_building import build_model
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.model_scorer import ModelScorer

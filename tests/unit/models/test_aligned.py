@@ -11,7 +11,7 @@ from torch import nn
 from s2st.data.batch import make_batch
 from s2st.errors import DataError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.model_files import build_model
+from s2st.models.model_building import build_model
 from s2st.models.registry import AlignedConfig
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 

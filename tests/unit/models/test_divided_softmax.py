@@ -8,9 +8,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from processes import run_ranks
 
-from s2st.models.model_files import load_tensors, save_tensors
 from s2st.models.softmax import chunked_loss
 from s2st.models.softmax.rank_divided_loss import divided_softmax_loss, word_range
+from s2st.models.weight_files import load_tensors, save_tensors
 
 RANKS = 2
 ROWS, WORDS, SMOOTHINGS = (0, 1, 9), (2, 7, 8), (0.0, 0.1, 1.0)

@@ -7,7 +7,7 @@ from torch import nn
 
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes
-from s2st.models.model_files import build_model
+from s2st.models.model_building import build_model
 from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
 from s2st.text.vocabulary import BOS_ID
 

@@ -10,7 +10,7 @@ from s2st.criteria.cross_entropy import CrossEntropy, CrossEntropyConfig
 from s2st.data.batch import Batch
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.model_files import build_model, hollow_model
+from s2st.models.model_building import build_model, hollow_model
 from s2st.models.multi_decoder import MultiDecoderModel, weights_for
 from s2st.models.registry import ARCHITECTURES
 

@@ -10,7 +10,8 @@ from torch import nn
 from s2st.errors import CheckpointError
 from s2st.models import model_files
 from s2st.models.base import Seq2SeqModel
-from s2st.models.model_files import hollow_model, read_saved, write_manifest, write_model_files
+from s2st.models.model_building import hollow_model
+from s2st.models.model_files import read_saved, write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.load_scorers import load_scorer
 

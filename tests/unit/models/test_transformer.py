@@ -12,7 +12,7 @@ from torch import nn
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, parameters_by_part
-from s2st.models.model_files import build_model
+from s2st.models.model_building import build_model
 from s2st.models.registry import (
     ARCHITECTURES,
     TransformerConfig,

@@ -11,7 +11,8 @@ from trainers import CPU, STILL, TRAIN, trainer
 from s2st.data.batch_loader import TrainingLoader
 from s2st.errors import CheckpointError, InterruptedBySignalError
 from s2st.jobs.verify_checksums import verify
-from s2st.models.model_files import load_tensors, write_model_files
+from s2st.models.model_files import write_model_files
+from s2st.models.weight_files import load_tensors
 from s2st.training.checkpoint import read_run
 from s2st.training.gradient_accumulation import BatchMemoryError
 from s2st.training.trainer import (

@@ -22,8 +22,9 @@ from s2st.jobs.export_release import export
 from s2st.jobs.reusable_config import checkpoint_config
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.jobs.training_checks import check_memory
-from s2st.models.model_files import load_tensors, read_saved
+from s2st.models.model_files import read_saved
 from s2st.models.registry import ARCHITECTURES
+from s2st.models.weight_files import load_tensors
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID

@@ -12,7 +12,7 @@ from tampering import reseal
 
 from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
-from s2st.models.model_files import load_tensors
+from s2st.models.weight_files import load_tensors
 from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
 from s2st.training.options import TrainerConfig

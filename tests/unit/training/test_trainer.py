@@ -11,7 +11,8 @@ from trainers import CPU, STILL, TRAIN, VALID, trainer
 
 from s2st.data.batch_loader import TrainingLoader, load_batch
 from s2st.errors import CheckpointError, InterruptedBySignalError, OutputError
-from s2st.models.model_files import load_tensors, read_saved
+from s2st.models.model_files import read_saved
+from s2st.models.weight_files import load_tensors
 from s2st.training.checkpoint import OPTIMIZER, read_run
 from s2st.training.checkpoint_folder import CheckpointFolder
 
