@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from s2st.errors import UsageError
 from s2st.jobs.inspect import INSPECT_SPEC, inspect
 from s2st.options.resolution import OptionSource, Resolved
-from s2st.process.snapshots import is_folder
+from s2st.process.consistent_reads import is_folder
 from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.path_checks import check_paths
 from s2st_cli.terminal_output import show_lines

@@ -14,8 +14,8 @@ from s2st import __version__
 from s2st.errors import InterruptedBySignalError, S2STError
 from s2st.options.plugin_faults import describe_error, plugin_place
 from s2st.options.registry import loaded_plugins
+from s2st.process.consistent_reads import one_run
 from s2st.process.device import is_out_of_memory
-from s2st.process.snapshots import one_run
 from s2st.process.stop_signals import Stopped, raised_for
 from s2st_cli.lazy_group import LazyGroup
 from s2st_cli.standard_streams import prepare_streams

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2st.errors import CheckpointError, DataError, InputMissingError
+from s2st.process.consistent_reads import is_folder, steady
 from s2st.process.folder_manifest import kind_of
-from s2st.process.snapshots import is_folder, steady
 from s2st.text.line_files import read_lines, split_words
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary

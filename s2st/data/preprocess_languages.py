@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.data.corpus_texts import PairTexts
-from s2st.data.dictionaries import read_dictionary
 from s2st.data.id_writer import read_id_chunks
 from s2st.data.preprocess_options import PreprocessConfig, check_limits, models_given
 from s2st.data.preprocess_workers import growing_index
 from s2st.data.trained_tokenizers import shown_name
+from s2st.data.user_dictionaries import read_dictionary
 from s2st.errors import UsageError
 from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary

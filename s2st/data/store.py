@@ -22,8 +22,8 @@ from s2st.data.array_files import open_array
 from s2st.data.validation_text import text_path
 from s2st.errors import CheckpointError, InputMissingError
 from s2st.process.bounded_read import missing
+from s2st.process.consistent_reads import check_same, stamp_of, steady
 from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
-from s2st.process.snapshots import check_same, stamp_of, steady
 from s2st.text.line_files import read_lines
 from s2st.text.tokenizers import ABSENT, TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary

@@ -23,7 +23,7 @@ from s2st.models.model_files import (
 from s2st.models.weight_files import weights_hash
 from s2st.options.option_fields import config_values, shown
 from s2st.process import durable_folders
-from s2st.process.snapshots import MAX_TRIES, ReplacedError
+from s2st.process.consistent_reads import MAX_TRIES, ReplacedError
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.checkpoint_folder import likely_save_folder, numbered_checkpoints
 

@@ -15,8 +15,8 @@ from s2st.errors import CheckpointError, InputMissingError, UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.resolution import Inherited, OptionSource, Resolved
 from s2st.process.bounded_read import missing
+from s2st.process.consistent_reads import once, steady
 from s2st.process.folder_manifest import MANIFEST, read_manifest
-from s2st.process.snapshots import once, steady
 from s2st.text.vocabulary import Vocabulary
 from s2st.training.options import FinetuneConfig, TrainerConfig
 

@@ -13,8 +13,8 @@ from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
 from s2st.options.option_fields import config_values, option
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.bounded_read import missing
+from s2st.process.consistent_reads import steady
 from s2st.process.folder_manifest import kind_of
-from s2st.process.snapshots import steady
 from s2st.process.torch_import import import_torch
 from s2st.text.tokenizers import ABSENT, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, Vocabulary

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from s2st.data.dictionaries import dictionary_tokenizer
 from s2st.data.preprocess import CorpusCounts, PreprocessReport, SplitReport, write_store
 from s2st.data.preprocess_languages import languages_of
 from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
+from s2st.data.user_dictionaries import dictionary_tokenizer
 from s2st.jobs.vocabulary_advice import subword_advice
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks

@@ -13,8 +13,8 @@ from s2st.options.option_fields import check_value, option_specs
 from s2st.options.option_file_text import option_file, toml_line, toml_value
 from s2st.options.registry import Entry
 from s2st.options.resolution import Resolved, Role
+from s2st.process.consistent_reads import steady
 from s2st.process.folder_manifest import MANIFEST, files_of, parse_json, read_small, verify_files
-from s2st.process.snapshots import steady
 
 STATE = "training/state.json"
 # files of word vectors, of which a checkpoint has only the checksum, and what needs them

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from s2st.errors import UsageError
 from s2st.ngram.options import NGramConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
-from s2st.process.snapshots import is_folder
+from s2st.process.consistent_reads import is_folder
 from s2st.text.line_files import read_lines
 from s2st.text.tokenizers import MODEL_KINDS, TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -61,7 +61,7 @@ def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramR
 
 def _dictionary(path: str, spec: TokenizerSpec) -> tuple[TokenizerSpec, Vocabulary]:
     """The vocabulary that --dict names, and its tokenizer where --dict is a folder."""
-    from s2st.data.dictionaries import read_dictionary
+    from s2st.data.user_dictionaries import read_dictionary
 
     if is_folder(path) and not spec.language:
         raise UsageError(f"--dict {path}: add --lang to choose one of its languages")

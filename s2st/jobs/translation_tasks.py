@@ -20,7 +20,7 @@ from s2st.process.device import out_of_memory_errors
 from s2st.rescoring.text_mismatch_check import UnknownWords
 from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
-from s2st.text.prompt_continuation import with_prompt
+from s2st.text.prompt_joining import with_prompt
 
 log = logging.getLogger("s2st")
 MAX_PADDED_TOKENS = 20_000  # per batch: limits the encoder's memory on very long lines

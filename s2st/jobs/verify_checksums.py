@@ -6,8 +6,8 @@ from typing import Any
 
 from s2st.errors import CheckpointError, ConfigError
 from s2st.process.bounded_read import missing
+from s2st.process.consistent_reads import steady
 from s2st.process.folder_manifest import MANIFEST, kind_of, refuse_unlisted_files
-from s2st.process.snapshots import steady
 from s2st.text.tokenizers import TokenizerSpec, model_file_name
 
 

@@ -21,8 +21,8 @@ from s2st.models.weight_files import check_finite, load_tensors, save_tensors
 from s2st.options.option_fields import config_values, make_config
 from s2st.process import durable_files
 from s2st.process.bounded_read import missing, unreadable
+from s2st.process.consistent_reads import Stamp, check_same, stamp_of, steady
 from s2st.process.folder_manifest import MANIFEST, files_of, read_manifest, seal, verify_files
-from s2st.process.snapshots import Stamp, check_same, stamp_of, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
 
@@ -264,7 +264,7 @@ def load_saved(
     Args:
         folder, whole: as in `read_saved`.
         device: for the model.
-        pin: as in `snapshots.steady`.
+        pin: as in `consistent_reads.steady`.
         choice: languages of the model for one pair; None for the whole model.
     """
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from s2st.errors import ConfigError, DataError
 from s2st.process.bounded_read import read_bounded, unreadable
-from s2st.process.snapshots import ReplacedError, note_path
+from s2st.process.consistent_reads import ReplacedError, note_path
 
 if sys.version_info >= (3, 11):
     import tomllib

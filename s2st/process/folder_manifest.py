@@ -17,7 +17,7 @@ from s2st.errors import CheckpointError, InputMissingError, reason
 from s2st.options.option_fields import load_json, shown
 from s2st.process import durable_files
 from s2st.process.bounded_read import read_regular
-from s2st.process.snapshots import MANIFEST as MANIFEST
+from s2st.process.consistent_reads import MANIFEST as MANIFEST
 
 KINDS = {
     "s2st-store": "a store of `s2st preprocess`",

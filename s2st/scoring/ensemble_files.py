@@ -15,7 +15,7 @@ from s2st.models.registry import EnsembleConfig
 from s2st.options.option_fields import make_config, read_option_file, shown
 from s2st.process import durable_files
 from s2st.process.bounded_read import missing, unreadable
-from s2st.process.snapshots import is_folder, note_path, once
+from s2st.process.consistent_reads import is_folder, note_path, once
 
 MAX_DEPTH = 4  # of ensemble files that name ensemble files
 MAX_MEMBERS = 200  # of all checkpoints of a command together

@@ -13,8 +13,8 @@ from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
 from s2st.process import durable_files
 from s2st.process.bounded_read import unreadable
+from s2st.process.consistent_reads import note_path, once, remember, steady
 from s2st.process.folder_manifest import MANIFEST
-from s2st.process.snapshots import note_path, once, remember, steady
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble_files import ModelTree, naming, read_trees
 from s2st.scoring.ensemble_scorer import EnsembleScorer

@@ -13,7 +13,7 @@ from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState
 from s2st.ngram.arpa_files import read_arpa, read_model, read_words
 from s2st.ngram.lookup_tables import NGrams
-from s2st.process.snapshots import check_same, stamp_of
+from s2st.process.consistent_reads import check_same, stamp_of
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
 from s2st.text.tokenizers import (
     ABSENT,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from s2st.data.batch import SourceBatch
-from s2st.data.run_positions import run_positions
+from s2st.data.equal_key_runs import run_positions
 from s2st.errors import UsageError
 from s2st.scoring.base import BestStep, Scorer
 from s2st.search.base import Hypothesis, Search

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from s2st.data.run_positions import run_positions
+from s2st.data.equal_key_runs import run_positions
 from s2st.search.base import Hypothesis
 from s2st.search.single_path import check_finite
 

@@ -24,8 +24,8 @@ from typing import BinaryIO, TextIO, cast
 from s2st.errors import DataError, InputMissingError, OutputError, UsageError
 from s2st.process import durable_files
 from s2st.process.bounded_read import unreadable
+from s2st.process.consistent_reads import note
 from s2st.process.pipe_output import open_to_write
-from s2st.process.snapshots import note
 from s2st.process.stop_signals import held
 from s2st.text.compressed_input import PIECE, UnpackedStream, Unpacker, suffix_of
 from s2st.text.foreign_encodings import LEAST, describe_foreign_encoding

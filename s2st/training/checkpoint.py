@@ -25,8 +25,8 @@ from s2st.models.model_files import (
 from s2st.models.weight_files import save_tensors
 from s2st.options.option_fields import MAX_INTEGER
 from s2st.process import durable_files, durable_folders
+from s2st.process.consistent_reads import steady
 from s2st.process.folder_manifest import parse_json, read_small
-from s2st.process.snapshots import steady
 
 STATE = "training/state.json"
 OPTIMIZER = "training/optimizer.safetensors"

@@ -9,7 +9,7 @@ from torch import nn
 from s2st.errors import UsageError
 from s2st.models.model_building import planned_model
 from s2st.models.model_files import WEIGHTS, ModelRecord, SavedModel, read_at
-from s2st.process.snapshots import steady
+from s2st.process.consistent_reads import steady
 
 
 def check_fit(base: ModelRecord, record: ModelRecord, path: Path) -> None:

@@ -14,7 +14,7 @@ from s2st.errors import UsageError
 from s2st.models.base import Seq2SeqModel
 from s2st.process import durable_files
 from s2st.process.bounded_read import unreadable
-from s2st.process.snapshots import note_path
+from s2st.process.consistent_reads import note_path
 from s2st.text.vocabulary import Vocabulary
 from s2st.text.word_vectors import WordVectors, read_vectors, vector_size
 from s2st.training.options import EmbeddingsConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from s2st.data.dictionaries import tokenizer_records
+from s2st.data.user_dictionaries import tokenizer_records
 from s2st.errors import CheckpointError, UsageError
 from s2st.jobs.check.findings import BREAKS, KEPT_LINES, REMARK, WARNING, Finding
 from s2st.jobs.verify_checksums import verify

@@ -21,7 +21,7 @@ from s2st.jobs.rescore.output import write_ranked
 from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
 from s2st.jobs.rescore.scored_list import KeptScores, ScoredList
 from s2st.jobs.rescore.sharding import shard_lines
-from s2st.jobs.rescore.tuning_report import (
+from s2st.jobs.rescore.tuning import (
     HeadroomReport,
     TuningReport,
     headroom,

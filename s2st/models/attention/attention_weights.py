@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from s2st.data.run_positions import run_positions
+from s2st.data.equal_key_runs import run_positions
 from s2st.errors import UsageError
 from s2st.models.attention.additive_scores import additive_scores
 from s2st.models.packed.packed_linear import PreparedLinear

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from s2st.data.run_positions import run_positions
+from s2st.data.equal_key_runs import run_positions
 from s2st.models.base import DecoderState
 
 GROUP_ROWS = 16  # rows of a sentence that read its memory together

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2st.data import preprocess_workers
-from s2st.data.dictionaries import dictionary_tokenizer
 from s2st.data.preprocess import PreprocessReport, write_store
 from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
+from s2st.data.user_dictionaries import dictionary_tokenizer
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, UsageError
 from s2st.text.line_files import split_words
 from s2st.text.tokenizers import MosesConfig, NoneConfig, SentencePieceConfig, TokenizerSpec

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nbest_lists import random_lists
 
-from s2st.jobs.rescore.tuning_report import report_values, tune
+from s2st.jobs.rescore.tuning import report_values, tune
 from s2st.rescoring.batch_mira import Mira
 from s2st.rescoring.bleu_statistics import bleu
 from s2st.rescoring.feature_weights import BASELINE, Column, Weights, even_average

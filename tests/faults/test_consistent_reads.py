@@ -10,8 +10,8 @@ from rotten import make_run, make_store
 from trainers import trainer
 
 from s2st.analysis.frequency_ranks import ranks_of_vocabulary
-from s2st.data.dictionaries import dictionary_tokenizer, read_dictionary
 from s2st.data.store import Store
+from s2st.data.user_dictionaries import dictionary_tokenizer, read_dictionary
 from s2st.errors import CheckpointError, InputMissingError, S2STError
 from s2st.jobs.average_checkpoints import average, average_last
 from s2st.jobs.verify_checksums import verify
@@ -19,8 +19,8 @@ from s2st.models import model_files
 from s2st.models.model_files import load_saved, read_saved
 from s2st.models.weight_files import weights_hash
 from s2st.ngram import arpa_files
-from s2st.process import durable_files, durable_folders, snapshots
-from s2st.process.snapshots import MAX_TRIES, ReplacedError, one_run, steady
+from s2st.process import consistent_reads, durable_files, durable_folders
+from s2st.process.consistent_reads import MAX_TRIES, ReplacedError, one_run, steady
 from s2st.scoring.load_scorers import fingerprints, load_members
 from s2st.scoring.ngram_scorer import NGramScorer
 from s2st.text import line_files, vocabulary
@@ -348,7 +348,7 @@ def test_other_inputs_that_are_links_to_nothing_say_so(tmp_path):
 
 def test_a_run_within_a_run_has_its_own_view():
     with one_run():
-        snapshots.remember("kind", "path", 1)
+        consistent_reads.remember("kind", "path", 1)
         with one_run():
-            assert snapshots.once("kind", "path", lambda: 2) == 2
-        assert snapshots.once("kind", "path", lambda: 3) == 1
+            assert consistent_reads.once("kind", "path", lambda: 2) == 2
+        assert consistent_reads.once("kind", "path", lambda: 3) == 1

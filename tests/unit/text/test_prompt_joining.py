@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2st.text.prompt_continuation import with_prompt
+from s2st.text.prompt_joining import with_prompt
 from s2st.text.sentencepiece_training import train_sentencepiece
 from s2st.text.tokenizers import MosesConfig, NoneConfig, SentencePieceConfig, TokenizerSpec
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from s2st.data.run_positions import run_positions
+from s2st.data.equal_key_runs import run_positions
 
 
 @pytest.mark.parametrize(

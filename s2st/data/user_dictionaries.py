@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from s2st.errors import DataError, InputMissingError, UsageError
+from s2st.process.consistent_reads import is_folder, once, steady
 from s2st.process.folder_manifest import MANIFEST, read_sealed, verify_files
-from s2st.process.snapshots import is_folder, once, steady
 from s2st.text.tokenizers import TokenizerSpec, load_spec
 from s2st.text.vocabulary import Vocabulary
 
