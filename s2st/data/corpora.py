@@ -90,3 +90,14 @@ def read_split(store: Store, kind: str) -> CorpusSet | None:
     for name, part in zip(splits, parts, strict=True):
         sizes += store.corpora(name) or [(name, len(part))]
     return CorpusSet(tuple(parts), tuple(sizes))
+
+
+def training_split(store: Store) -> CorpusSet:
+    """Return the training corpora of all language pairs.
+
+    Raises:
+        InputMissingError: the store has no training split; the message names its splits.
+        CheckpointError: the store is damaged.
+    """
+    found = read_split(store, "train")
+    return corpus_set(store.split("train")) if found is None else found

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from s2st.data.corpora import training_split
 from s2st.data.store import Store
 from s2st.errors import CheckpointError
 from s2st.jobs.finetune import architecture_values, read_checkpoint_manifest, recorded_plugins
@@ -32,7 +33,7 @@ def command_config(options: Resolved, data: str | None) -> Iterator[str]:
         S2STError: the store cannot be read.
     """
     if data is not None:
-        tokens = len(Store(data).split("train").target.ids)
+        tokens = sum(len(part.target.ids) for part in training_split(Store(data)).parts)
         sized = with_default_sizes(options.configs["arch"], tokens)
         options = Resolved(options.fixed, options.entries, {**options.configs, "arch": sized})
     yield from option_file(TRAIN_SPEC, options)

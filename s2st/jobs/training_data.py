@@ -27,12 +27,9 @@ def open_training(store: "Store", options: Resolved) -> "CorpusSet":
         InputMissingError: the store has no training split.
         UsageError: the options do not fit the corpora.
     """
-    from s2st.data.corpora import read_split
+    from s2st.data.corpora import training_split
 
-    data = read_split(store, "train")
-    if data is None:
-        store.split("train")  # raises an error that names the splits
-    assert data is not None
+    data = training_split(store)
     shares = shares_of(options.config(MixingConfig), data.sizes)
     if shares is not None:
         sizes = [size for _, size in data.sizes]

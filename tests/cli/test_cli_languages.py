@@ -367,3 +367,17 @@ def test_a_damaged_record_of_the_languages_is_one_line(s2st, made, tmp_path, dam
     (folder / "manifest.json").write_bytes(seal(manifest))
     command = ["generate", "--checkpoint", folder, "--target-lang", "fr", made / "test.en"]
     s2st(*command).check_error(65, "damaged")
+
+
+def test_the_printed_options_train_the_same_model(s2st, made, tmp_path):
+    options = [*TRAIN, *KINDS["decoders"][1:], "--max-update", 2]
+    printed = must(s2st("train", made / "separate", *options, "--print-config"))
+    (tmp_path / "options.toml").write_bytes(printed.data)
+    must(s2st("train", made / "separate", *options, "--save-dir", tmp_path / "a"))
+    config = ("--config", tmp_path / "options.toml", "--save-dir", tmp_path / "b")
+    must(s2st("train", made / "separate", *config))
+    one, other = (
+        load_file(tmp_path / name / "checkpoint_last" / "weights.safetensors") for name in "ab"
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -147,9 +147,10 @@ def test_the_name_may_end_in_svg_or_png(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [png.name, svg.name]
 
 
-def test_settings_of_matplotlib_stay_as_they_are(tmp_path):
+def test_settings_of_matplotlib_stay_as_they_are(tmp_path, monkeypatch):
     import matplotlib
 
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # of another test
     # not the backend: to ask for it chooses one, and imports pyplot
     names = [name for name in matplotlib.rcParams if name != "backend"]
     expected = curves(tmp_path / "figure")[0].read_bytes()
