@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from s2st.analysis.options import AttentionConfig
 from s2st.errors import UsageError
+from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig
 from s2st.jobs.report_types import ReportLine
 from s2st.jobs.scoring_job_files import refuse_shared_stdin, require_checkpoints
@@ -39,22 +40,18 @@ def analyze_attention(options: Resolved, source: str) -> Iterator[ReportLine]:
         S2STError: files that cannot be read, loaded or written.
     """
     config, models = options.config(AttentionConfig), options.config(ModelsConfig)
-    paths = require_checkpoints(models)
+    require_checkpoints(models)
     refuse_shared_stdin(source, config.target or "")
     import_torch()
     from s2st.analysis.attention_map import draw_attention, forced_map, searched_map
     from s2st.analysis.figures import require_matplotlib
     from s2st.process.device import setup_device
-    from s2st.scoring.load_scorers import load_scorer
 
     if config.figure is not None:
         require_matplotlib()
     line = _line(source, config.line)
     target = None if config.target is None else _line(config.target, config.line)
-    device_config = options.config(ScoringDeviceConfig)
-    device = setup_device(device_config)
-    weights, mode = models.ensemble_weight, models.ensemble_mode
-    scorer = load_scorer(paths, device, device_config.precision, weights, mode, models.languages)
+    scorer = load_chosen_scorer(options, setup_device(options.config(ScoringDeviceConfig)))
     if target is not None:
         found = forced_map(scorer, line, target)
     else:

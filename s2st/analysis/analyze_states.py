@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.analysis.options import StatesConfig
 from s2st.errors import UsageError
+from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig
 from s2st.jobs.report_types import ReportLine
 from s2st.jobs.scoring_job_files import require_checkpoints
@@ -48,17 +49,13 @@ def analyze_states(options: Resolved, source: str) -> Iterator[ReportLine]:
     from s2st.analysis.figures import require_matplotlib
     from s2st.analysis.state_pca import draw_states, panel_figure, phrase_states, read_phrases
     from s2st.process.device import setup_device
-    from s2st.scoring.load_scorers import load_scorer
 
     phrases = read_phrases(source)
     figure = config.figure
     if figure is not None:
         require_matplotlib()
         check_destinations(_figures(figure, phrases), [], [source, *paths])
-    device_config = options.config(ScoringDeviceConfig)
-    device = setup_device(device_config)
-    weights, mode = models.ensemble_weight, models.ensemble_mode
-    scorer = load_scorer(paths, device, device_config.precision, weights, mode, models.languages)
+    scorer = load_chosen_scorer(options, setup_device(options.config(ScoringDeviceConfig)))
     panels = phrase_states(scorer, phrases, config.part)
     yield from _records(phrases, panels, config.vectors) if config.json else _table(phrases, panels)
     for panel in panels:

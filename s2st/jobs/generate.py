@@ -14,6 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
+from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig, TranslateConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
@@ -126,12 +127,9 @@ def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
 def _load(options: Resolved, device: "torch.device", search: "Search") -> "Scorer":
     """Load the models, and check that they give attention if the options need it."""
     from s2st.jobs.attention_alignments import require_attention
-    from s2st.scoring.load_scorers import load_scorer
 
-    models, config = options.config(ModelsConfig), options.config(TranslateConfig)
-    precision = options.config(ScoringDeviceConfig).precision
-    weights, mode = models.ensemble_weight, models.ensemble_mode
-    scorer = load_scorer(models.paths(), device, precision, weights, mode, models.languages)
+    config = options.config(TranslateConfig)
+    scorer = load_chosen_scorer(options, device)
     if config.alignments or config.replace_unk:
         require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
     return scorer

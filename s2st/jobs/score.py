@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
+from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig, ScoreConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
@@ -90,10 +91,8 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
     from s2st.jobs.pair_scoring_tasks import plan
     from s2st.jobs.work_queue import in_order
     from s2st.process.device import setup_device
-    from s2st.scoring.load_scorers import load_scorer
 
-    models, device_config = options.config(ModelsConfig), options.config(ScoringDeviceConfig)
-    device = setup_device(device_config)
+    device = setup_device(options.config(ScoringDeviceConfig))
     identity = {}
     if files.lasting:
         identity = {**models_identity(options, device), "--json": config.json}
@@ -103,10 +102,7 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
         queue = stack.enter_context(
             open_queue(files, job_ranks, options, identity, config.resume, progress, count)
         )
-        scorer = load_scorer(
-            models.paths(), device, device_config.precision,
-            models.ensemble_weight, models.ensemble_mode, models.languages,
-        )  # fmt: skip
+        scorer = load_chosen_scorer(options, device)
         totals.reads_source = not scorer.source.absent
         if config.source is None and totals.reads_source:
             raise UsageError("the model translates: --source FILE is needed beside --target")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from s2st.errors import DataError, UsageError
+from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig, TuneLengthConfig
 from s2st.jobs.report_types import ReportLine
 from s2st.jobs.scoring_job_files import refuse_shared_stdin, require_checkpoints
@@ -87,20 +88,13 @@ def _measure(options: Resolved, sources: list[str], references: list[list[str]])
     from s2st.jobs.text_metrics import bleu_metric
     from s2st.jobs.translation_tasks import translate
     from s2st.process.device import setup_device
-    from s2st.scoring.load_scorers import load_scorer
     from s2st.search.length_tuning import LengthTuningSearch
 
-    config, models = options.config(TuneLengthConfig), options.config(ModelsConfig)
+    config = options.config(TuneLengthConfig)
     metric = bleu_metric(config.tokenize, lowercase=False)
     lenpens = config.lenpens()
     device = setup_device(options.config(ScoringDeviceConfig))
-    scorer = load_scorer(
-        models.paths(),
-        device,
-        options.config(ScoringDeviceConfig).precision,
-        models.ensemble_weight,
-        models.ensemble_mode,
-    )
+    scorer = load_chosen_scorer(options, device)
     if scorer.source.absent:
         raise UsageError("tune-length needs a model with a source; this is a language model")
     search = LengthTuningSearch(options.config(BeamConfig), lenpens)

@@ -381,3 +381,21 @@ def test_the_printed_options_train_the_same_model(s2st, made, tmp_path):
     )
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("command", ["generate", "score", "tune-length", "analyze attention"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_command_with_a_model_takes_the_target_language(s2st, made, command, kind):
+    """Without it a model of several target languages is refused; with it the command works."""
+    if (kind, command) == ("decoders", "analyze attention"):
+        pytest.skip("this model has no attention")
+    source, target = made / "test.en", made / "test.xx"
+    files = {
+        "generate": [source, "--search", "greedy"],
+        "score": ["--source", source, "--target", target],
+        "tune-length": ["--source", source, "--ref", target, "--max-lenpen", 0.1],
+        "analyze attention": ["--source", source, "--target", target],
+    }[command]
+    words = [*command.split(), *files, "--checkpoint", made / kind / "checkpoint_best"]
+    s2st(*words).check_error(2, "several target languages", "--target-lang")
+    assert must(s2st(*words, "--target-lang", "xx")).out
