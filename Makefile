@@ -15,7 +15,7 @@ demo: $(STAMP)  ## run the whole job on a small corpus; a few minutes
 	rm -rf $(DEMO)
 	$(BIN)/s2st demo --dir $(DEMO)
 
-test: $(STAMP)  ## run all tests except the extensive ones; a few minutes
+test: $(STAMP)  ## run all tests except the extensive ones; ten minutes
 	$(PYTEST) --dist worksteal -m "not extensive"
 
 test-all: $(STAMP)  ## run the extensive tests, which `make test` leaves out
@@ -37,7 +37,7 @@ bench: $(STAMP)  ## run every benchmark; DATA is a folder of Multi30k, CHECKPOIN
 		$(if $(OPENNMT),--opennmt $(OPENNMT)) $(if $(FAIRSEQ),--fairseq $(FAIRSEQ)) \
 		$(if $(JOEYNMT),--joeynmt $(JOEYNMT)) $(if $(MARIAN),--marian $(MARIAN)) $(BENCH)
 
-check: $(STAMP)  ## check format, lint and types, and run the fast tests; about a minute
+check: $(STAMP)  ## check format, lint and types, and run the fast tests; three minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
