@@ -139,7 +139,7 @@ class RescoreConfig:
     weight: tuple[str, ...] = option(
         (),
         "NAME=VALUE, repeatable; NAME is Baseline, S2ST0, S2ST1, ..., S2STChannel0, S2STLength, "
-        "S2STConsensus; "
+        "S2STConsensus; features that are not named get 0; "
         "default: equal weight for the baseline and the mean of the models",
     )
     weights: str | None = option(None, "read weights from this Moses weights file")

@@ -13,7 +13,8 @@ class TrainResult:
         update: updates done.
         epochs: epochs completed.
         best_nll: lowest validation loss in nats per token, None without validation.
-        best_update: update of the best checkpoint.
+        best_update: update of the best checkpoint; 0 if the training stopped before the first
+            validation.
         save_dir: the save folder.
         reads_source: false for a language model.
         reason: the limit that ended the training.
@@ -36,13 +37,14 @@ class TrainResult:
         use = "translate with" if self.reads_source else "use the language model with"
         best = ""
         if self.best_metric is not None:
-            name, value = self.best_metric
-            best = f"; best valid {name} {value:.2f} at update {self.best_update}"
+            metric, value = self.best_metric
+            best = f"; best valid {metric} {value:.2f} at update {self.best_update}"
         elif self.best_nll is not None:
             perplexity = perplexity_text(self.best_nll)
             best = f"; best valid ppl {perplexity} at update {self.best_update}"
+        name = "checkpoint_best" if self.best_update else "checkpoint_last"
         resume = "run the same command again to resume; " if self.resumable else ""
         return (
             f"done after {self.update} updates, {self.epochs} epochs: {self.reason}{best}; "
-            f"{resume}{use} --checkpoint {self.save_dir}/checkpoint_best"
+            f"{resume}{use} --checkpoint {self.save_dir}/{name}"
         )

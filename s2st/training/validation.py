@@ -1,5 +1,6 @@
 """Validation during training: which result is the best, and the interface to decoding."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,13 +59,18 @@ class BestMetric:
         return -metrics[self.name] if self.larger_is_better else metrics[self.name]
 
     def judge(self, state: "TrainingState", nll: float, metrics: Mapping[str, float]) -> bool:
-        """Note a validation of `state.update` in the state; return whether it is the best."""
+        """Note a validation of `state.update` in the state; return whether it is the best.
+
+        Of equal values, such as a BLEU of 0 at the beginning, the one with the lower perplexity is
+        better.
+        """
         if self.name == PERPLEXITY:
             before = state.best_nll
         else:
             known = state.best_value
             before = None if known is None else self.cost(0.0, {self.name: known})
-        best = before is None or self.cost(nll, metrics) < before
+        cost = self.cost(nll, metrics)
+        best = before is None or cost < before or (cost == before and nll < _best_nll(state))
         if state.best_nll is None or nll < state.best_nll:
             state.best_nll = nll
         if best:
@@ -78,8 +84,14 @@ class BestMetric:
     def ranked(self, history: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the updates of all validations in the history, the best first.
 
-        Of equal validations the earlier is better.
+        Of equal values the lower perplexity is better, then the earlier.
         """
         rows = [row for row in history if "nll" in row]
-        rows.sort(key=lambda row: self.cost(row["nll"], row.get("metrics", {})))
+        rows.sort(key=lambda row: (self.cost(row["nll"], row.get("metrics", {})), row["nll"]))
         return list(dict.fromkeys(int(row["update"]) for row in rows))
+
+
+def _best_nll(state: "TrainingState") -> float:
+    """Return the validation loss of the best update so far; -infinity if it is not known."""
+    rows = (row for row in reversed(state.history) if row["update"] == state.best_update)
+    return next((float(row["nll"]) for row in rows if "nll" in row), -math.inf)

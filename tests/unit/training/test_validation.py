@@ -7,6 +7,7 @@ import threading
 import pytest
 from trainers import trainer
 
+from s2st.jobs.training_result import TrainResult
 from s2st.jobs.validation_decoding import ExchangeQueue
 from s2st.jobs.work_queue import Task, in_order
 from s2st.process.ranks import Ranks
@@ -40,11 +41,31 @@ def test_the_metric_decides_in_its_direction(metric, values, best):
     assert state.best_nll == 2.0
 
 
+def test_of_equal_values_the_lower_perplexity_is_the_best():
+    """BLEU is often 0 at the beginning, while the perplexity falls."""
+    state = TrainingState()
+    for update, (nll, bleu, best) in enumerate(
+        [(6.0, 0.0, True), (5.0, 0.0, True), (5.5, 0.0, False), (5.2, 0.1, True)], start=1
+    ):
+        state.update = update
+        assert BLEU.judge(state, nll, {"bleu": bleu}) == best
+        state.history.append({"update": update, "nll": nll, "metrics": {"bleu": bleu}})
+    assert state.bad_validations == 0
+
+
+def test_a_training_without_a_validation_names_its_last_checkpoint():
+    stopped = TrainResult(3, 0, None, 0, "run", reason="time limit", resumable=True)
+    assert stopped.describe().endswith("translate with --checkpoint run/checkpoint_last")
+    ended = TrainResult(3, 1, 2.0, 3, "run", reason="epoch limit")
+    assert ended.describe().endswith("translate with --checkpoint run/checkpoint_best")
+
+
 def test_the_best_are_ranked_and_of_equal_ones_the_earlier_comes_first():
     rows = [(1, 3.0, 20.0), (2, 2.0, 10.0), (3, 2.5, 30.0), (4, 2.0, 20.0)]
     history = [{"update": u, "nll": nll, "metrics": {"bleu": bleu}} for u, nll, bleu in rows]
     assert BestMetric().ranked(history) == [2, 4, 3, 1]
-    assert BLEU.ranked(history) == [3, 1, 4, 2]
+    assert BLEU.ranked(history) == [3, 4, 1, 2]
+    assert BLEU.ranked([*history, {**history[3], "update": 5}]) == [3, 4, 5, 1, 2]
     assert BLEU.ranked([{"update": 3, "train_nll": 1.0}]) == []
 
 
