@@ -132,6 +132,14 @@ class Seq2SeqModel(nn.Module, ABC):
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) of target_in (B, T), by teacher forcing from the initial state."""
 
+    def decode_targets(self, batch: Batch, state: DecoderState) -> torch.Tensor:
+        """Features (P, H) of the real target positions of a batch, in order.
+
+        This default decodes the padding too. A model that need not do so overrides it.
+        """
+        places = batch.target_positions()
+        return self.decode(batch.target_in, state).flatten(0, 1).index_select(0, places)
+
     @abstractmethod
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Logits (..., V) of features (..., H)."""

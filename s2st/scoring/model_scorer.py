@@ -106,7 +106,7 @@ class ModelScorer(Scorer):
         places = batch.target_positions()
         with autocast(self.device, self._precision):
             state = self.model.initial_state(self.model.encode(self._copied(batch.source)))
-            features = self.model.decode(batch.target_in.clone(), state).flatten(0, 1)[places]
+            features = self.model.decode_targets(batch.copied(), state)
         rows = torch.arange(len(features), device=self.device)
         log_probs = self.pick(features, rows, batch.target_out.flatten()[places])
         result = log_probs.new_zeros(batch.target_out.numel())

@@ -19,7 +19,13 @@ from s2st.models.registry import (
     TransformerLMConfig,
     with_default_sizes,
 )
-from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, group_rows
+from s2st.models.transformer.decoder_cache import (
+    FEWEST_COLUMNS,
+    GROUP_ROWS,
+    TransformerState,
+    WordCache,
+    first_rows,
+)
 from s2st.models.transformer.encoder_decoder import TransformerModel
 from s2st.models.transformer.layers import sinusoids
 from s2st.scoring.model_scorer import ModelScorer
@@ -213,26 +219,62 @@ def test_options_that_no_transformer_can_have():
         TransformerModel(replace(CONFIG, tie_embeddings="all"), SIZES)
 
 
-def tree(rows, width=2):
-    """A state after one word a row whose memories are the row's number."""
-    memory = torch.arange(float(rows)).unsqueeze(1).expand(-1, width)
-    return TransformerState(torch.arange(rows).unsqueeze(1), (memory,))
+def read(state, words):
+    """The state after a step whose memories are the words, one a row."""
+    cache = state.cache.extendable(state.columns)
+    cache.extended(0, state.rows, words.unsqueeze(1))
+    cache.used += state.rows.width
+    after = replace(state, words=state.words + 1, cache=cache, columns=cache.used)
+    return replace(after, reads=state.next_reads())
+
+
+def words_read(state):
+    """What each row reads, by the mask alone."""
+    memory = state.cache.memories[0][:, : state.columns, 0].index_select(0, state.rows.group)
+    if state.reads is None:
+        return memory.tolist()
+    return [row[mask].tolist() for row, mask in zip(memory, state.reads, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cache_holds_what_lists_of_words_hold(seed):
+    """Against plain lists: rows are repeated, reordered and dropped; old states are stepped too."""
+    generator = torch.Generator().manual_seed(seed)
+    state, lists, number = TransformerState(first_rows(5, "cpu"), 0, WordCache([])), [[]] * 5, 0
+    known = []
+    for _ in range(40):
+        if len(known) > 3 and torch.rand((), generator=generator) < 0.2:
+            place = int(torch.randint(len(known), (), generator=generator))
+            state, lists = known[place]
+        words = torch.arange(number, number + len(lists)).float()
+        number += len(lists)
+        state = read(state, words)
+        lists = [[*row, word] for row, word in zip(lists, words.tolist(), strict=True)]
+        # numbers ascend, so that sorting gives the order of reading
+        assert [sorted(row) for row in words_read(state)] == lists
+        known.append((state, lists))
+        count = int(torch.randint(1, 60, (), generator=generator))
+        rows = torch.randint(len(lists), (count,), generator=generator)
+        if seed % 2:
+            rows = rows.sort().values
+        state, lists = state.select(rows), [lists[row] for row in rows.tolist()]
+        assert state.rows.width <= GROUP_ROWS
+    for old, expected in known:
+        assert [sorted(row) for row in words_read(old)] == expected
 
 
 def test_a_state_forgets_what_no_row_reads():
-    """Of 1,000 rows some few go on for long: what is kept stays within twice what they read."""
-    state = tree(1000)
+    """Of 1,000 rows some few go on for long: the cache stays in proportion to what they read."""
+    state = TransformerState(first_rows(1000, "cpu"), 0, WordCache([]))
+    state = read(state, torch.arange(1000.0))
     rows = torch.tensor([7, 7, 993])
     for step in range(1, 60):
         state = state.select(rows)
-        assert len(state.memory[0]) <= 2 * state.index.numel()
-        assert state.memory[0][state.index[:, 0], 0].tolist() == [7.0, 7.0, 993.0]
-        assert state.index.shape == (3, step)
-        added = torch.full((3, 2), float(-step))
-        memory = torch.cat([state.memory[0], added])
-        state = TransformerState(state.longer(), (memory,))
-        assert state.memory[0][state.index[:, -1], 0].tolist() == [-step] * 3
-        rows = torch.tensor([0, 1, 2])
+        assert len(state.cache.memories[0]) == 2
+        assert [row[0] for row in map(sorted, words_read(state))] == [7.0, 7.0, 993.0]
+        assert state.columns <= 4 * step + 2 * FEWEST_COLUMNS + 2
+        state = read(state, torch.full((3,), 1000.0 + step))
+        rows = torch.tensor([0, 0, 2] if step % 2 else [1, 1, 2])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -241,15 +283,14 @@ def test_groups_hold_every_row_with_its_own_sentence(seed):
     rows = torch.randint(0, 5, (seed * 40,), generator=generator)
     if seed % 2:
         rows = rows.sort().values
-    groups = group_rows(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
+    first = read(TransformerState(first_rows(5, "cpu"), 0, WordCache([])), torch.arange(5.0))
+    groups = first.select(rows).rows
     values = torch.arange(1.0, 1 + len(rows)).unsqueeze(1)
-    spread = groups.spread(values)
-    assert torch.equal(groups.back(spread), values)
-    assert int((spread != 0).sum()) == len(rows)
-    assert spread.shape[1] <= GROUP_ROWS
-    sentences = groups.sources(torch.arange(5))
-    for group, sentence in zip(spread.squeeze(2), sentences, strict=True):
-        assert set(rows[group[group > 0].long() - 1].tolist()) == {int(sentence)}
+    assert torch.equal(groups.back(groups.spread(values)), values)
+    assert groups.width <= GROUP_ROWS
+    assert len(set(groups.place.tolist())) == len(rows)
+    for group in range(groups.count):
+        assert len(set(rows[groups.group == group].tolist())) <= 1
     if seed % 2:  # sorted: no sentence has more groups than it needs
         needed = sum(-(-int(n) // GROUP_ROWS) for n in rows.bincount())
         assert groups.count == needed
