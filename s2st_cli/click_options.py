@@ -24,6 +24,7 @@ from s2st.options.option_fields import (
 )
 from s2st.options.registry import load_plugin
 from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
+from s2st_cli.foreign_options import check_dashes
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
 from s2st_cli.path_checks import FIGURES, FOLDERS, INPUTS, OUTPUTS, PREFIXES, check_paths
@@ -127,7 +128,12 @@ class Command(PlainCommand):
     """A command that refuses repeated options, empty values, and outputs that are inputs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; raise UsageError for repeated options and empty values."""
+        """Parse the arguments.
+
+        Raises:
+            UsageError: a repeated option, an empty value, or a long option with one dash.
+        """
+        check_dashes(self.name or "", args, [flag for p in self.get_params(ctx) for flag in p.opts])
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if not any(parameter.is_eager for parameter in order):  # such as --help
             for parameter in order:
