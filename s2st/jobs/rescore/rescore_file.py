@@ -27,6 +27,7 @@ from s2st.jobs.rescore.tuning import (
     headroom,
     how,
     report_values,
+    shown,
     tune,
 )
 from s2st.jobs.text_metrics import sacrebleu_words
@@ -338,7 +339,8 @@ class RescoringJob:
         own_features = self.config.baseline_features == "own"
         start, initial = self._default_weights(collection), self._initial_weights(collection)
         folds, metric = self.config.folds, self.metric
-        report = tune(collection, self.tuner, start, initial, own_features, folds, metric)
+        with shown(self.tuner, folds, self.progress) as tuner:
+            report = tune(collection, tuner, start, initial, own_features, folds, metric)
         for line in report.lines():
             log.info(line)
         warning = report.warning()
