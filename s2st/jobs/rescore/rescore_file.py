@@ -136,7 +136,7 @@ class RescoringJob:
             files: the same lists, which are read again if `reads_twice` is true.
         """
         config = self.config
-        lists = self._restored(lists, self.inputs.nbest.name)
+        lists = self.inputs.nbest.checked(self._restored(lists, self.inputs.nbest.name))
         if config.tune or config.oracle:
             log.info(how(self.metric))
         tuning = None
@@ -331,7 +331,7 @@ class RescoringJob:
 
     def _tune_on_development(self, files: ListFiles) -> TuningReport:
         sources, name = self.development_sources, files.name
-        lists = self._restored(files.read(), name)
+        lists = files.checked(self._restored(files.read(), name))
         scored = self._scored_of(lists, sources, name, "development lists", len(sources), 0)
         return self._tune(self._collect(scored, self.config.tune, sources, name, lambda item: None))
 
