@@ -24,7 +24,16 @@ from s2st.options.option_fields import (
     shown,
 )
 from s2st.options.registry import load_plugin
-from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
+from s2st.options.resolution import (
+    CommandSpec,
+    OptionSource,
+    Resolved,
+    Role,
+    alternatives,
+    owners,
+    resolve,
+    select,
+)
 from s2st_cli.foreign_options import check_dashes
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
@@ -288,12 +297,12 @@ class ConfiguredCommand(Command):
             raise UsageError(f"{error.option_name} needs {owner}") from error
 
     def _owner(self, flag: str) -> str | None:
-        """The choice that adds an option, such as "--search sampling"; None for unknown options."""
-        for role in self.spec.roles:
-            for entry in role.offered():
-                if any(option.flag == flag for option in option_specs(entry.config_type)):
-                    return f"{_role_flags(role)[0]} {entry.name}"
-        return None
+        """The choices that add an option, such as "--search sampling or mbr"; None if none does."""
+        found = owners(self.spec, flag.removeprefix("--").replace("-", "_"))
+        if found is None:
+            return None
+        role, names = found
+        return f"{_role_flags(role)[0]} {alternatives(names)}"
 
     def invoke(self, ctx: click.Context) -> Any:
         """Resolve all options, check paths and option effects, then run the command."""

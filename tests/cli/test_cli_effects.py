@@ -98,8 +98,9 @@ IDLE = [
     ("analyze states {src} --checkpoint {forward}", "--vectors", "needs --format json"),
     ("analyze neighbours le --vectors {src}", "--side source", "--side"),
     # of a component that is not chosen
-    (f"{GENERATE} --search sampling", "--lenpen 1", "--search beam"),
-    (GENERATE, "--top-k 3", "--search sampling"),
+    (f"{GENERATE} --search sampling", "--lenpen 1", "needs --search beam or diverse-beam"),
+    (GENERATE, "--temperature 3", "needs --search sampling, stochastic-beam or mbr"),
+    (GENERATE, "--top-k 3", "needs --search sampling or mbr"),
     (TRAIN, "--momentum 0.9", "--optimizer sgd"),
     (f"{RESCORE} {TUNED}", "--mira-c 1", "--tuner mira"),
 ]  # fmt: skip

@@ -39,7 +39,7 @@ def code_lines(text):
 def calls(page):
     """The arguments of each call of s2st in the page's code blocks."""
     for line in code_lines((ROOT / page).read_text()):
-        found = re.match(r"(?:\$ )?(?:\w+=\S+ )*s2st ([a-z-]+.*)", line)
+        found = re.match(r"(?:\$ )?(?:\w+=\S+ )*s2st ((?!checkpoint)[a-z-]+ .*)", line)
         if found:
             words = shlex.split(found[1], comments=True)
             ends = [i for i, word in enumerate(words) if re.match(r"[<>|&;]|2>", word)]
