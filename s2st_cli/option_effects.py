@@ -86,7 +86,7 @@ def _is_seen(feature: str) -> Callable[[Values], bool]:
     def seen(values: Values) -> bool:
         by_hand = any(item.startswith(f"{feature}=") for item in values["weight"])
         learned = bool(values["tune"]) or values["weights"] is not None
-        return learned or by_hand or values["output"] == "nbest" or values["report"] is not None
+        return learned or by_hand or values["format"] == "nbest" or values["report"] is not None
 
     return seen
 
@@ -197,12 +197,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             ("length_feature",), _is_seen("S2STLength"),
             "has weight 0 here: add --tune REF, --weight S2STLength=X, --weights FILE, or "
-            "--output nbest",
+            "--format nbest",
         ),
         Rule(
             ("consensus",), lambda v: v["consensus"] == "none" or _is_seen("S2STConsensus")(v),
             "has weight 0 here: add --tune REF, --weight S2STConsensus=X, --weights FILE, or "
-            "--output nbest",
+            "--format nbest",
         ),
         Rule(
             ("consensus_scale",), lambda v: v["consensus"] != "none",

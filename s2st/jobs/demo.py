@@ -189,7 +189,7 @@ class _Demo:
         files += [f"rescored-{name}.fr" for name in RESCORERS]
         bleu = {}
         for file in files:
-            found = self.call(f"score {file} --ref data/test.fr --tokenize none --json")
+            found = self.call(f"score {file} --ref data/test.fr --tokenize none --format json")
             bleu[file] = load_json(found)["tokenized BLEU"]["score"]
         rows = []
         for name in (*MODELS, "ensemble"):
@@ -200,7 +200,9 @@ class _Demo:
 
     def _nats(self, name: str) -> float:
         """Mean of -log p over the tokens of the test set."""
-        arguments = f"score {_models(name)} --source data/test.en --target data/test.fr --json"
+        arguments = (
+            f"score {_models(name)} --source data/test.en --target data/test.fr --format json"
+        )
         lines = self.call(arguments).splitlines()
         values: list[float] = [
             value for line in lines for value in load_json(line)["token_log_probs"]

@@ -35,8 +35,12 @@ class ModelsConfig:
         choices=("probability", "log-probability"),
     )
 
-    source_lang: str | None = option(None, "source language, for a model with several")
-    target_lang: str | None = option(None, "target language, for a model with several")
+    source_lang: str | None = option(
+        None, "source language, for a model with several", flags=("-s",)
+    )
+    target_lang: str | None = option(
+        None, "target language, for a model with several", flags=("-t",)
+    )
 
     @property
     def languages(self) -> LanguageChoice:
@@ -97,6 +101,16 @@ class TranslateConfig:
     encoding_errors: str = option(
         "strict", "on invalid UTF-8: stop, or replace it with U+FFFD", choices=("strict", "replace")
     )
+
+
+def report_format(json: str) -> str:
+    """Return the field of `--format` for a report that is text or JSON.
+
+    Args:
+        json: what the report is as JSON, such as "JSON lines".
+    """
+    field: str = option("text", f"text, or {json}", choices=("text", "json"))
+    return field
 
 
 @dataclass(frozen=True)
@@ -177,7 +191,7 @@ class RescoreConfig:
         None,
         "write to this file why choices changed: a page (.html) or all figures (.json)",
     )
-    output: str = option(
+    format: str = option(
         "1best",
         "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",
         choices=("1best", "nbest", "words"),
@@ -217,7 +231,7 @@ class ScoreConfig:
         False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
     ter: bool = option(False, "also compute TER; slow on long files")
-    json: bool = option(False, "write JSON lines")
+    format: str = report_format("JSON lines")
     samples: int = option(
         1000, "number of resamplings of the paired bootstrap", minimum=1, maximum=1_000_000
     )
@@ -243,7 +257,7 @@ class TuneLengthConfig:
         minimum=1,
         maximum=1_000_000,
     )
-    json: bool = option(False, "write JSON lines")
+    format: str = report_format("JSON lines")
 
     def lenpens(self) -> list[float]:
         """Return the penalties, from 0 to `max_lenpen`."""

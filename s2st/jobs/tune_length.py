@@ -46,7 +46,8 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
         options: resolved options of TUNE_LENGTH_SPEC.
 
     Yields:
-        The report: records with `--json`, text otherwise. Only the first rank yields anything.
+        The report: records with `--format json`, text otherwise. Only the first rank yields
+        anything.
 
     Raises:
         UsageError: options are missing or contradict each other.
@@ -65,7 +66,7 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
         raise DataError("the development set has no lines", config.source)
     found = _measure(options, list(rows[0]), [list(lines) for lines in rows[1:]])
     best = max(found, key=lambda row: (row.bleu, -row.lenpen))
-    if config.json:
+    if config.format == "json":
         for row in found:
             yield {**vars(row), "best": row is best}
         return

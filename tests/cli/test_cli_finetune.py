@@ -30,7 +30,7 @@ def words(path, language):
 def test_from_a_checkpoint_to_a_tuned_model(s2st, world, stores, tmp_path):
     assert words(stores / "same", "fr") == words(world.forward, "fr")
     command = ["train", stores / "same", "--finetune-from", world.forward, *FEW,
-               "--dropout", "0.1", "--criterion", "label_smoothed_cross_entropy",
+               "--dropout", "0.1", "--criterion", "label-smoothed-cross-entropy",
                "--batch-size", "16", "--save-dir", tmp_path / "run"]  # fmt: skip
     outcome = s2st(*command)
     assert outcome.code == 0, outcome.err

@@ -62,8 +62,8 @@ def bleu_of(outcome, files):
 
 
 def test_merged_lists_have_every_hypothesis_once_with_the_models_score(rescore, files):
-    found = entries(rescore(files / "a", files / "b", "--output", "nbest"))
-    alone = {name: entries(rescore(files / name, "--output", "nbest")) for name in "ab"}
+    found = entries(rescore(files / "a", files / "b", "--format", "nbest"))
+    alone = {name: entries(rescore(files / name, "--format", "nbest")) for name in "ab"}
     keys = [(e.id, e.hypothesis) for e in found]
     assert len(keys) == len(set(keys))
     assert set(keys) == {(e.id, e.hypothesis) for name in "ab" for e in alone[name]}
@@ -100,7 +100,7 @@ def test_lists_of_one_system_twice_give_that_systems_result(rescore, files):
 
 def test_scored_lists_are_merged_without_a_model(rescore, s2st, files, tmp_path):
     for name in "ab":
-        rescore(files / name, "--output", "nbest", "-o", tmp_path / name)
+        rescore(files / name, "--format", "nbest", "-o", tmp_path / name)
     direct = rescore(files / "a", files / "b")
     again = s2st("rescore-nbest", tmp_path / "a", tmp_path / "b", "--source", files / "src")
     assert again.code == 0, again.err

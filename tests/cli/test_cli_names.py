@@ -41,8 +41,8 @@ COMMANDS = [
     "convert-nbest {new}/lists -o {new}/converted",
     "score {src} --ref {ref}",
     "compare {src} {ref} --ref {ref} --samples 5",
-    "analyze neighbours the --checkpoint {run}/checkpoint_best",
-    "analyze attention --checkpoint {run}/checkpoint_best -s {src} --figure {new}/map",
+    "analyze neighbors the --checkpoint {run}/checkpoint_best",
+    "analyze attention --checkpoint {run}/checkpoint_best --source {src} --figure {new}/map",
     "analyze rarity {src} --ref {ref} --source {src} --vocabulary {run}/checkpoint_best --buckets 2"
     " --samples 5 --figure {new}/rare",
     "analyze lengths {src} {ref} --ref {ref} --source {src} --buckets 2 --samples 5"

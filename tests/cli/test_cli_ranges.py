@@ -119,7 +119,7 @@ def small(world, s2st, tmp_path_factory):
     made("train", world.store, *tiny, "--arch", "lstm-attention", "--save-dir", attention)
     model = ["--checkpoint", str(world.forward), "--threads", "1"]
     nbest = [str(folder / "nbest"), "--source", en]
-    scored = made("rescore-nbest", *nbest, *model, "--output", "nbest")
+    scored = made("rescore-nbest", *nbest, *model, "--format", "nbest")
     (folder / "scored").write_bytes(scored)
     word = world.source.read_text("utf-8").split()[0]
 
@@ -152,7 +152,7 @@ def small(world, s2st, tmp_path_factory):
             "rarity": [*buckets, "--train-source", en],
             "attention": [*mapped, *search],
             "states": [*model, en],
-            "neighbours": ["--checkpoint", str(world.forward), word],
+            "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip
         words = commands[case.words[1] if name == "analyze" else name]
         if (name, parameter) == ("average", "last"):

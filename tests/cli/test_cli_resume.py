@@ -112,7 +112,7 @@ def test_score_goes_on_to_the_same_bytes_and_sums(s2st, world, stopped, tmp_path
     )
     command = [
         "score", "--checkpoint", world.forward, "--source", world.folder / "train.en",
-        "--target", world.folder / "train.fr", "--threads", "1", "--json",
+        "--target", world.folder / "train.fr", "--threads", "1", "--format", "json",
     ]  # fmt: skip
     straight = s2st(*command)
     assert straight.code == 0

@@ -22,7 +22,9 @@ def tune(s2st, world):
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_each_row_is_the_score_of_its_translations(s2st, world, tune, tmp_path, options, ensemble):
     models = [world.forward, world.gru] if ensemble else [world.forward]
-    outcome = tune("--json", "--max-lenpen", 1.5, "--lenpen-step", 0.5, *options, models=models)
+    outcome = tune(
+        "--format", "json", "--max-lenpen", 1.5, "--lenpen-step", 0.5, *options, models=models
+    )
     assert outcome.code == 0, outcome.err
     rows = [json.loads(line) for line in outcome.lines]
     assert [row["lenpen"] for row in rows] == [0, 0.5, 1, 1.5]
@@ -33,7 +35,9 @@ def test_each_row_is_the_score_of_its_translations(s2st, world, tune, tmp_path, 
         made = s2st("generate", *named, *SHORT, *own, "--lenpen", row["lenpen"],
                     world.source, "-o", path)  # fmt: skip
         assert made.code == 0, made.err
-        scored = json.loads(s2st("score", path, "--ref", world.target, "--json").lines[0])["BLEU"]
+        scored = json.loads(
+            s2st("score", path, "--ref", world.target, "--format", "json").lines[0]
+        )["BLEU"]
         assert row["bleu"] == pytest.approx(scored["score"], abs=1e-9)
         assert row["ratio"] > 0
     best = max(rows, key=lambda row: row["bleu"])

@@ -92,7 +92,7 @@ def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:
 
 def keeps_words(config: RescoreConfig) -> bool:
     """Whether the job needs the score of every word."""
-    return config.output == "words" or config.explain is not None
+    return config.format == "words" or config.explain is not None
 
 
 @contextmanager

@@ -368,7 +368,7 @@ class RescoringJob:
         meter = FiniteMeter()
         ranked = self._explained(ranked, weights)
         totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
-        write_ranked(totals, self.config.output, self.part, self.inputs.output)
+        write_ranked(totals, self.config.format, self.part, self.inputs.output)
         for text in meter.warnings(self.inputs.nbest.name):
             log.warning(text)
 
