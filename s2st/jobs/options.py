@@ -223,7 +223,10 @@ class ScoreConfig:
     source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
     resume: bool = option(False, "continue a stopped run that wrote the same --output-file")
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; use none for tokenized text")
+    tokenize: str = option(
+        "13a",
+        "sacreBLEU tokenizer for BLEU; none for tokenized text (--bleu-tokenize of train)",
+    )
     lowercase: bool = option(
         False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
@@ -244,7 +247,10 @@ class TuneLengthConfig:
     lenpen_step: float = option(
         0.1, "distance between the penalties that are tried", minimum=0.01, maximum=10
     )
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    tokenize: str = option(
+        "13a",
+        "sacreBLEU tokenizer for BLEU; none for tokenized text (--bleu-tokenize of train)",
+    )
     batch_size: int | None = option(
         None,
         "sentences per batch; default: as many as give about 2,000 hypotheses",
