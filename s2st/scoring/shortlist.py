@@ -79,22 +79,24 @@ class Shortlists:
         best: int,
         least: float = 0.0,
     ) -> None:
-        probabilities = lexicon.values
+        words = lexicon.target >= target.first_word  # every sentence has the others
+        sources, targets, probabilities = (
+            column[words] for column in (lexicon.source, lexicon.target, lexicon.values)
+        )
         if len(probabilities) and probabilities.min() < 0:
             probabilities = np.exp(probabilities)
-        begins = np.searchsorted(lexicon.source, np.arange(len(source)))
-        rank = np.arange(len(lexicon.source)) - begins[lexicon.source]
+        begins = np.searchsorted(sources, np.arange(len(source)))
+        rank = np.arange(len(sources)) - begins[sources]
         kept = (rank < best) & (probabilities >= least)
         spelled = source.mapping_to(target)
         same = np.flatnonzero(spelled != UNK_ID)
-        keys = np.concatenate([lexicon.source[kept], same]) * len(target)
-        keys += np.concatenate([lexicon.target[kept], spelled[same]])
-        keys = np.unique(keys)
+        keys = np.concatenate([sources[kept], same]) * len(target)
+        keys = np.unique(keys + np.concatenate([targets[kept], spelled[same]]))
         self._targets = keys % len(target)
         self._offsets = np.searchsorted(keys, np.arange(len(source) + 1) * len(target))
         self._always = np.arange(min(len(target), target.first_word + first))
         self._size = len(target)
-        self.covered = len(np.unique(lexicon.source[kept]))
+        self.covered = len(np.unique(sources[kept]))
 
     def of(self, source: SourceBatch) -> Shortlist:
         """The shortlists of a batch, with the words of its prefixes and phrases."""
