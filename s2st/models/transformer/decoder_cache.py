@@ -4,8 +4,8 @@ Rows of the same sentence form a group, which reads one memory together. The mem
 each word that a row of the group has ever read, and a mask says which columns a row reads. So a
 shared prefix is stored and read once, and to repeat, reorder or drop rows only the mask moves.
 
-Letters: B sentences, N rows, G groups of at most R rows, S source length, H width, U columns.
-Keys and values are concatenated in one tensor (..., 2H), called a memory.
+Letters: B sentences, N rows, G groups of at most R rows, S source length, U columns, H width,
+A attention heads, D = H / A. A memory (2, G, A, U, D) has the keys, then the values.
 """
 
 from dataclasses import dataclass, replace
@@ -63,6 +63,11 @@ def first_rows(count: int, device: torch.device) -> Rows:
     return Rows(group, torch.zeros_like(group), count, 1, None)
 
 
+def bias_of(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to attention scores: 0 where the mask is True, else -inf."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
+
+
 def rows_of(group: torch.Tensor, slot: torch.Tensor, count: int, width: int) -> Rows:
     """Rows with these groups and slots."""
     inverse = None
@@ -79,7 +84,7 @@ class WordCache:
     both be stepped: the second one to write gets a copy (`extendable`).
 
     Attributes:
-        memories: (G, capacity, 2H) of each layer; empty before the first word.
+        memories: (2, G, A, capacity, D) of each layer; empty before the first word.
         used: number of columns written.
     """
 
@@ -92,25 +97,35 @@ class WordCache:
         if used == self.used:
             self.used = -1  # it now belongs to the result
             return WordCache(self.memories, used)
-        return WordCache([memory[:, :used] for memory in self.memories], used)
+        return WordCache([memory[..., :used, :] for memory in self.memories], used)
 
     def extended(self, layer: int, rows: Rows, words: torch.Tensor) -> torch.Tensor:
-        """Writes one word of each row (N, 2H); returns the columns so far (G, U + R, 2H)."""
+        """Writes one word of each row; returns the columns so far.
+
+        Args:
+            layer: number of the layer.
+            rows: the rows.
+            words: (N, 2, A, D) keys and values.
+
+        Returns:
+            (2, G, A, U + R, D).
+        """
+        new = rows.spread(words).permute(2, 0, 3, 1, 4)
+        shape = list(new.shape)
         if layer == len(self.memories):
-            self.memories.append(words.new_empty((rows.count, 0, words.shape[1])))
-        end = self.used + rows.width
-        memory = self.memories[layer]
-        new = rows.spread(words)
+            shape[3] = 0
+            self.memories.append(words.new_empty(shape))
+        memory, end = self.memories[layer], self.used + rows.width
         if words.requires_grad:
-            self.memories[layer] = torch.cat([memory[:, : self.used], new], dim=1)
+            self.memories[layer] = torch.cat([memory[..., : self.used, :], new], dim=3)
             return self.memories[layer]
-        if memory.shape[1] < end or memory.dtype != words.dtype:
-            capacity = max(FEWEST_COLUMNS, end + end // 2)
-            grown = words.new_empty((rows.count, capacity, words.shape[1]))
-            grown[:, : self.used] = memory[:, : self.used]
+        if memory.shape[3] < end:
+            shape[3] = max(FEWEST_COLUMNS, end + end // 2)
+            grown = words.new_empty(shape)
+            grown[..., : self.used, :] = memory[..., : self.used, :]
             self.memories[layer] = memory = grown
-        memory[:, self.used : end] = new
-        return memory[:, :end]
+        memory[..., self.used : end, :] = new
+        return memory[..., :end, :]
 
     def gathered(
         self, groups: torch.Tensor | None, columns: torch.Tensor | None, used: int
@@ -124,16 +139,19 @@ class WordCache:
         """
         if not self.memories or not used:
             return WordCache([])
+        _, count, heads, _, _ = self.memories[0].shape
         device = self.memories[0].device
         if groups is None:
-            groups = torch.arange(len(self.memories[0]), device=device)
+            groups = torch.arange(count, device=device)
         if columns is None:
             columns = torch.arange(used, device=device).expand(len(groups), -1)
         columns = F.pad(columns, (0, FEWEST_COLUMNS))  # room for further words
+        sides = torch.arange(2, device=device)[:, None, None] * count
+        planes = (sides + groups.unsqueeze(1)) * heads + torch.arange(heads, device=device)
         memories = []
         for memory in self.memories:
-            numbers = groups.unsqueeze(1) * memory.shape[1] + columns
-            memories.append(F.embedding(numbers, memory.flatten(0, 1)))
+            numbers = planes.unsqueeze(3) * memory.shape[3] + columns.unsqueeze(1)
+            memories.append(F.embedding(numbers, memory.flatten(0, 3)))
         return WordCache(memories, used)
 
 
@@ -142,17 +160,21 @@ class Sources:
     """Keys and values of the sources.
 
     Attributes:
-        memory: (G, S, 2H) of each layer.
+        memory: (2, G, A, S, D) of each layer.
         mask: (G, 1, 1, S) True at real positions; None if all are real.
+        bias: (G, 1, 1, S) 0 at real positions, -inf elsewhere; None if all are real.
     """
 
     memory: tuple[torch.Tensor, ...]
     mask: torch.Tensor | None
+    bias: torch.Tensor | None
 
     def select(self, groups: torch.Tensor) -> "Sources":
         """The sources of these groups, copied."""
-        memory = tuple(part.index_select(0, groups) for part in self.memory)
-        return Sources(memory, None if self.mask is None else self.mask.index_select(0, groups))
+        memory = tuple(part.index_select(1, groups) for part in self.memory)
+        if self.mask is None or self.bias is None:
+            return Sources(memory, None, None)
+        return Sources(memory, self.mask.index_select(0, groups), self.bias.index_select(0, groups))
 
 
 @dataclass(frozen=True)

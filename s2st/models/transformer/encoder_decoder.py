@@ -20,7 +20,13 @@ from s2st.models.base import (
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
-from s2st.models.transformer.decoder_cache import Sources, TransformerState, WordCache, first_rows
+from s2st.models.transformer.decoder_cache import (
+    Sources,
+    TransformerState,
+    WordCache,
+    bias_of,
+    first_rows,
+)
 from s2st.models.transformer.dropout import dropped
 from s2st.models.transformer.layers import TransformerLayer, sinusoids, sizes_of
 from s2st.models.transformer.packing import Packing, packing_of
@@ -77,15 +83,17 @@ class TransformerStack(nn.Module):
         hidden = self._scaled(self.tables[0](tokens), position)
         rows, sources = state.rows, state.sources
         reads = state.next_reads()
-        mask = None if reads is None else rows.spread(reads).unsqueeze(1)
+        bias = None
+        if reads is not None:
+            bias = bias_of(rows.spread(reads).unsqueeze(1), hidden.dtype)
         cache = state.cache.extendable(state.columns)
         attention = None
         for number, layer in enumerate(self._layers()):
-            hidden = layer.step(hidden, rows, cache, number, mask)
+            hidden = layer.step(hidden, rows, cache, number, bias)
             if sources is not None:
                 top = number == len(self.layers) - 1
                 hidden, attention = layer.step_source(
-                    hidden, rows, sources.memory[number], sources.mask, top
+                    hidden, rows, sources.memory[number], sources.bias, top
                 )
             hidden = layer.feed_forward(hidden)
         cache.used += rows.width
@@ -93,10 +101,13 @@ class TransformerStack(nn.Module):
         return ModelStep(self.norm(hidden), after, attention)
 
     def source_memory(self, states: torch.Tensor, packing: Packing) -> tuple[torch.Tensor, ...]:
-        """Each layer's keys and values (B, S, 2H) of the encoder's packed top states (P, H)."""
-        return tuple(
-            packing.unpack(layer.cross_attention.memory(states)) for layer in self._layers()
-        )
+        """Each layer's keys and values (2, B, A, S, D) of the packed top states (P, H)."""
+        memories = []
+        for layer in self._layers():
+            attention = layer.cross_attention
+            parts = packing.unpack(attention.memory(states)).chunk(2, dim=-1)
+            memories.append(torch.stack([attention.split(part) for part in parts]))
+        return tuple(memories)
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for scoring on a CPU, permanently."""
@@ -179,7 +190,8 @@ class TransformerModel(WordModel):
         memory = self.decoder.source_memory(packing.pack(states), packing)
         mask = None if packing.mask is None else packing.mask[:, None, None]
         rows = first_rows(len(states), states.device)
-        return TransformerState(rows, 0, WordCache([]), sources=Sources(memory, mask))
+        bias = None if mask is None else bias_of(mask, memory[0].dtype)
+        return TransformerState(rows, 0, WordCache([]), sources=Sources(memory, mask, bias))
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
         """The mean of the top states of each source, EOS included."""

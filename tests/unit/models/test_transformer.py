@@ -222,7 +222,7 @@ def test_options_that_no_transformer_can_have():
 def read(state, words):
     """The state after a step whose memories are the words, one a row."""
     cache = state.cache.extendable(state.columns)
-    cache.extended(0, state.rows, words.unsqueeze(1))
+    cache.extended(0, state.rows, words.view(-1, 1, 1, 1).expand(-1, 2, 1, 1))
     cache.used += state.rows.width
     after = replace(state, words=state.words + 1, cache=cache, columns=cache.used)
     return replace(after, reads=state.next_reads())
@@ -230,7 +230,8 @@ def read(state, words):
 
 def words_read(state):
     """What each row reads, by the mask alone."""
-    memory = state.cache.memories[0][:, : state.columns, 0].index_select(0, state.rows.group)
+    memory = state.cache.memories[0][0, :, 0, : state.columns, 0]
+    memory = memory.index_select(0, state.rows.group)
     if state.reads is None:
         return memory.tolist()
     return [row[mask].tolist() for row, mask in zip(memory, state.reads, strict=True)]
@@ -270,7 +271,7 @@ def test_a_state_forgets_what_no_row_reads():
     rows = torch.tensor([7, 7, 993])
     for step in range(1, 60):
         state = state.select(rows)
-        assert len(state.cache.memories[0]) == 2
+        assert state.cache.memories[0].shape[1] == 2
         assert [row[0] for row in map(sorted, words_read(state))] == [7.0, 7.0, 993.0]
         assert state.columns <= 4 * step + 2 * FEWEST_COLUMNS + 2
         state = read(state, torch.full((3,), 1000.0 + step))
