@@ -18,12 +18,14 @@ def import_torch() -> None:
     if "torch" in sys.modules:
         return
     check_space(SPACE_OF_TORCH)
+    enabled = gc.isenabled()  # a program that uses the library may have switched it off
     gc.disable()
     try:
         import torch  # noqa: F401
     finally:
         gc.freeze()
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def check_space(needed: int) -> None:
