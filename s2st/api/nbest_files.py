@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from s2st.api.arguments import Path, path_of, paths_of
+from s2st.api.keywords import resolved_keywords
 from s2st.api.records import Candidate, Hypothesis
 from s2st.api.rescoring import candidate_of, entries_of
 from s2st.errors import UsageError
+from s2st.jobs.options import RESCORE_LISTS_SPEC, RescoreConfig
 from s2st.jobs.rescore.list_files import ListFiles
 from s2st.process.consistent_reads import one_run
 from s2st.text.line_files import open_output
@@ -32,9 +34,12 @@ def read_nbest(paths: Path | Sequence[Path], nbest_format: str = AUTO) -> list[l
     names = paths_of(paths, "paths")
     if "-" in names:
         raise UsageError("paths: standard input is for commands only; name a file")
+    chosen = {"nbest_format": nbest_format}
+    options = resolved_keywords("s2st.read_nbest()", RESCORE_LISTS_SPEC, chosen)
+    form = options.config(RescoreConfig).nbest_format
     lists: list[list[Candidate]] = []
     with one_run():
-        for entries in ListFiles(names, names, "strict", False, nbest_format).read():
+        for entries in ListFiles(names, names, "strict", False, form).read():
             lists += [[] for _ in range(entries[0].id - len(lists))]
             lists.append([candidate_of(entry) for entry in entries])
     return lists

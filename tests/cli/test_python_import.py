@@ -24,6 +24,7 @@ def run_code(code, *arguments):
     return done
 
 
+@pytest.mark.slow
 def test_import_is_quick_and_torch_loads_with_the_first_model(world):
     code = (
         "import json, sys\n"
@@ -86,6 +87,7 @@ def test_annotations_are_complete():
     assert typing.get_type_hints(library.PairScore)["log_prob"] is float
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_unless_logging_is_asked_for(world):
     code = (
         "import logging, sys\n"

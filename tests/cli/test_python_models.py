@@ -210,8 +210,8 @@ def test_attention_maps(run, attending, tmp_path):
     free = model.attention(sources, **options)
     forced = model.attention(sources, targets)
     for number, (one, other) in enumerate(zip(free, forced, strict=True), start=1):
-        command = ["analyze", "attention", "--checkpoint", attending, "-s", tmp_path / "s", "--json",
-                   "--line", number]  # fmt: skip
+        command = ["analyze", "attention", "--checkpoint", attending, "-s", tmp_path / "s"]
+        command += ["--json", "--line", number]
         flags = ["--max-len-a", 0, "--max-len-b", 4, "--min-len", 2]
         for found, extra in ((one, flags), (other, ["--target", tmp_path / "t"])):
             (record,) = run(*command, *extra)

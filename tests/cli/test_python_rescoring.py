@@ -24,7 +24,9 @@ def files(tmp_path):
     """Source, references and lists; sentences 1 and 3 have no hypotheses."""
     for name, lines in (("src", SOURCE), ("ref", REFERENCES)):
         (tmp_path / name).write_text("".join(line + "\n" for line in lines))
-    text = "".join(f"{i} ||| {h} ||| LM0= -1 {t} TM= {i} ||| {t} ||| 0-0\n" for i, h, t in LISTS)
+    text = "".join(
+        f"{i} ||| {h} ||| LM0= -1 {t:g} TM= {i} ||| {t:g} ||| 0-0\n" for i, h, t in LISTS
+    )
     (tmp_path / "list").write_text(text)
     return tmp_path
 
@@ -61,15 +63,19 @@ def written(lists, path):
     [
         ([], {}),
         (["--feature-per", "member"], {"feature_per": "member"}),
-        (
-            ["--normalize", "list", "--length-feature"],
-            {"normalize": "list", "length_feature": True},
-        ),
+        (["--normalize", "list"], {"normalize": "list"}),
         (
             ["--weight", "S2ST0=1", "--weight", "LM0=0,-2"],
             {"weights": {"S2ST0": 1, "LM0": [0, -2]}},
         ),
-        (["--consensus", "bleu"], {"consensus": "bleu"}),
+        (
+            ["--consensus", "bleu", "--weight", "S2STConsensus=1"],
+            {"consensus": "bleu", "weights": {"S2STConsensus": 1}},
+        ),
+        (
+            ["--length-feature", "--weight", "S2STLength=-.5"],
+            {"length_feature": True, "weights": {"S2STLength": -0.5}},
+        ),
         (["--baseline-features", "own"], {"baseline_features": "own"}),
     ],
     ids=lambda value: " ".join(map(str, value)),
@@ -158,7 +164,7 @@ def test_files_are_read_merged_and_written(files, tmp_path):
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda m: m.rescore(SOURCE, "lists"), "UsageError", "lists must be a list of n-best lists"),
+        (lambda m: m.rescore(SOURCE, "x"), "UsageError", "lists must be a list of n-best lists"),
         (lambda m: m.rescore(["a"], ["b"]), "UsageError", "list 1: must be a list of hypotheses"),
         (lambda m: m.rescore(["a"], [[3]]), "UsageError", "text, a Candidate or a Hypothesis"),
         (lambda m: m.rescore(["a", "b"], [["c"]]), "DataError", "1 lists, but 2 sources"),
@@ -180,7 +186,7 @@ def test_files_are_read_merged_and_written(files, tmp_path):
         (lambda m: library.read_nbest("-"), "UsageError", "name a file"),
         (lambda m: library.write_nbest("-", []), "UsageError", "name a file"),
         (lambda m: library.write_nbest("no/such/folder", []), "OutputError", "cannot be written"),
-        (lambda m: library.read_nbest(__file__, "mosses"), "UsageError", "moses"),
+        (lambda m: library.read_nbest(__file__, "mosses"), "ConfigError", "choose from auto"),
     ],
 )  # fmt: skip
 def test_errors(model, call, kind, message):

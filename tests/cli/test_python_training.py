@@ -26,6 +26,18 @@ def store(world, tmp_path):
     return tmp_path / "store"
 
 
+@pytest.fixture
+def untouched_log(monkeypatch):
+    """The logger as in a program that has not set up logging; earlier commands gave it handlers."""
+    log = logging.getLogger("s2st")
+    monkeypatch.setattr(log, "handlers", [logging.NullHandler()])
+    monkeypatch.setattr(log, "propagate", True)
+    before = log.level
+    log.setLevel(logging.NOTSET)
+    yield log
+    log.setLevel(before)
+
+
 def test_a_store_and_a_model_are_those_of_the_commands(s2st, world, store, tmp_path):
     names = sorted(path.name for path in store.iterdir())
     assert names == sorted(path.name for path in world.store.iterdir())
@@ -36,7 +48,9 @@ def test_a_store_and_a_model_are_those_of_the_commands(s2st, world, store, tmp_p
     assert outcome.code == 0, outcome.err
     for name in ("checkpoint_best", "checkpoint_last"):
         one, other = tmp_path / "api" / name, tmp_path / "command" / name
-        assert filecmp.cmp(one / "model.safetensors", other / "model.safetensors", shallow=False)
+        assert filecmp.cmp(
+            one / "weights.safetensors", other / "weights.safetensors", shallow=False
+        )
     metrics = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("api", "command")]
     assert len(metrics[0].splitlines()) == len(metrics[1].splitlines())
     assert result.epochs == 2
@@ -46,8 +60,11 @@ def test_a_store_and_a_model_are_those_of_the_commands(s2st, world, store, tmp_p
     assert again.update == result.update
 
 
-def test_the_callback_hears_the_reports_and_train_log_every_message(store, tmp_path, capfd):
+def test_the_callback_hears_the_reports_and_train_log_every_message(
+    store, untouched_log, tmp_path, capfd
+):
     heard = []
+    capfd.readouterr()
     library.train(store, callback=heard.append, save_dir=tmp_path / "m", **OPTIONS)
     updates = [one for one in heard if isinstance(one, library.UpdateReport)]
     validations = [one for one in heard if isinstance(one, library.ValidationReport)]
@@ -61,12 +78,9 @@ def test_the_callback_hears_the_reports_and_train_log_every_message(store, tmp_p
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_programs_logging_hears_what_it_asks_for(store, tmp_path, caplog, monkeypatch):
-    log = logging.getLogger("s2st")
-    monkeypatch.setattr(log, "propagate", True)
-    monkeypatch.setattr(log, "handlers", [])
-    monkeypatch.setattr(log, "level", logging.NOTSET)
-    logging.getLogger().manager._clear_cache()
+def test_the_programs_logging_hears_what_it_asks_for(store, untouched_log, tmp_path, caplog):
+    log = untouched_log
+    caplog.clear()
     library.train(store, save_dir=tmp_path / "quiet", **OPTIONS)
     assert [one for one in caplog.records if one.levelno < logging.WARNING] == []
     assert log.propagate
@@ -89,7 +103,7 @@ def test_an_exception_of_the_callback_ends_the_training_and_the_same_call_resume
     whole = library.train(store, save_interval_updates=2, save_dir=tmp_path / "whole", **OPTIONS)
     assert result.best_nll == whole.best_nll
     one, other = (tmp_path / name / "checkpoint_last" for name in ("m", "whole"))
-    assert filecmp.cmp(one / "model.safetensors", other / "model.safetensors", shallow=False)
+    assert filecmp.cmp(one / "weights.safetensors", other / "weights.safetensors", shallow=False)
 
 
 def test_a_file_of_options_and_a_recipe(store, tmp_path):
