@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s2st.analysis.state_pca import principal_components as principal_components
+    from s2st.api.demo_text import write_demo_corpus as write_demo_corpus
     from s2st.api.model import Model as Model
     from s2st.api.model import load as load
     from s2st.api.nbest_files import read_nbest as read_nbest
@@ -71,6 +72,7 @@ __all__ = [
     "principal_components",
     "read_nbest",
     "train",
+    "write_demo_corpus",
     "write_nbest",
 ]
 # name -> module that has it
@@ -98,6 +100,7 @@ _HOMES = {
     "principal_components": "s2st.analysis.state_pca",
     "read_nbest": "s2st.api.nbest_files",
     "train": "s2st.api.training",
+    "write_demo_corpus": "s2st.api.demo_text",
     "write_nbest": "s2st.api.nbest_files",
 }
 logging.getLogger("s2st").addHandler(logging.NullHandler())
