@@ -57,7 +57,7 @@ def refuse_names(where: str, options: Mapping[str, Option], names: Collection[st
 
 
 def _plain(value: Any) -> Any:
-    """Return paths as text and numpy's numbers as Python's; anything else as it is."""
+    """Return paths as text, and numpy's numbers and arrays as Python's; the rest as it is."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, str | bytes | bool) or value is None:
@@ -66,6 +66,8 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
+    if hasattr(value, "tolist"):  # an array
+        value = value.tolist()
     if isinstance(value, Sequence):
         return tuple(_plain(item) for item in value)
     return value

@@ -150,7 +150,7 @@ def test_ensembles_of_paths_and_of_a_file(run, world, lines, source, tmp_path, m
     for weight in (2, 1, 0.5):
         named += ["--ensemble-weight", weight]
     expected = run("generate", *named, "--ensemble-mode", mode, *FLAGS, source)
-    model = library.load(paths, ensemble_weight=[2, 1, 0.5], ensemble_mode=mode)
+    model = library.load(paths, ensemble_weight=np.array([2, 1, 0.5]), ensemble_mode=mode)
     assert model.translate(lines, **SHORT) == expected
     members = ", ".join(f'"{path}"' for path in paths)
     file = tmp_path / "three.toml"

@@ -89,6 +89,10 @@ def test_the_code_of_the_page_runs_and_prints_what_it_says(tmp_path, monkeypatch
         exec(compile(block, f"block {number}", "exec"), names)
         printed = [line[2:] for line in block.splitlines() if line.startswith("# ")]
         assert capsys.readouterr().out.splitlines() == printed
+    (readme,) = BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
+    imports_only_the_promise(readme)
+    exec(compile(readme, "README.md", "exec"), names)  # with the model of the page
+    assert len(names["hypotheses"][0]) == 10
 
 
 def test_the_page_names_everything_that_is_promised():
