@@ -23,7 +23,9 @@ def write_demo_corpus(
 
     Args:
         folder: where to write; made if it does not exist.
-        train_size, valid_size, test_size: number of sentence pairs of each split.
+        train_size: number of sentence pairs for training.
+        valid_size: number of sentence pairs for validation.
+        test_size: number of sentence pairs for tests.
 
     Raises:
         UsageError: a wrong size; there are 21,000 pairs in all.

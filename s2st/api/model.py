@@ -51,7 +51,8 @@ def load(
         paths: a checkpoint folder, an ARPA file, or a TOML file of an ensemble; or several of them.
         ensemble_weight: weight of each path, in order; equal by default.
         ensemble_mode: "probability" or "log-probability", what the ensemble averages.
-        source_lang, target_lang: the languages, for a model with several.
+        source_lang: the source language, for a model with several.
+        target_lang: the target language, for a model with several.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         precision: "float32", "bfloat16" or "int8".
         threads: number of CPU threads of the whole process; None leaves torch's number.
@@ -149,9 +150,11 @@ class Model:
         """Return at most n hypotheses of each line, best first, as `s2st generate --nbest` does.
 
         Args:
-            lines, prefix, constraints, options: see `translate`. The beam is at least n unless
-                the options name a smaller one, which is an error.
-            n: number of hypotheses.
+            lines: the text.
+            n: number of hypotheses. The beam is at least n, unless the options name one.
+            prefix: see `translate`.
+            constraints: see `translate`.
+            options: see `translate`.
 
         Raises:
             UsageError, DataError: see `translate`.

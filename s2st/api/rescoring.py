@@ -22,8 +22,8 @@ WHERE = "Model.rescore()"
 SOURCES = "sources"  # name of the source lines in messages, as the argument's
 # options about files, and those that are arguments of the method
 REFUSED = (
-    "channel_checkpoint", "dev_nbest", "dev_source", "encoding_errors", "explain", "nbest_format",
-    "output", "report", "resume", "shard", "weight", "weights_out",
+    "channel_checkpoint", "dev_nbest", "dev_source", "encoding_errors", "explain", "format",
+    "nbest_format", "report", "resume", "shard", "weight", "weights_out",
 )  # fmt: skip
 References = Sequence[str] | Sequence[Sequence[str]] | None
 
@@ -60,7 +60,7 @@ def rescore(
     texts |= {**measured[0], **measured[1]}
     given: dict[str, Option] = {
         **options, "tune": tuple(measured[0]), "oracle": tuple(measured[1]), **_weights(weights),
-        "output": "words",  # keeps the scores of tokens
+        "format": "words",  # keeps the scores of tokens
     }  # fmt: skip
     resolved = resolved_keywords(WHERE, RESCORE_LISTS_SPEC, given)
     ranked: dict[int, RankedList] = {}

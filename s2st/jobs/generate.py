@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
 from s2st.jobs.load_models import load_chosen_scorer
-from s2st.jobs.options import ModelsConfig, TranslateConfig
+from s2st.jobs.options import ModelsConfig, ShortlistConfig, TranslateConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
     JobFiles,
@@ -26,6 +26,7 @@ from s2st.jobs.scoring_job_files import (
     refuse_shared_stdin,
     require_checkpoints,
 )
+from s2st.jobs.shortlist import with_shortlist
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
@@ -64,6 +65,9 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     for name in ("prefix", "constraints"):
         if getattr(config, name) is not None:
             inputs[f"--{name}"] = getattr(config, name)
+    shortlist = options.config(ShortlistConfig)
+    if shortlist.shortlist is not None:
+        inputs["--shortlist"] = shortlist.shortlist
     files = JobFiles(inputs, output)
     _check(options, files)
     ranks = files.join_ranks()
@@ -85,7 +89,7 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
         )
         scorer = load_chosen_scorer(options, device)
         demands = config.prefix, config.constraints
-        tasks = _tasks(config, scorer, search, chunks, dictionary, demands)
+        tasks = _tasks(options, scorer, search, chunks, dictionary, demands)
         records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)
         first = next(records, None)  # an error in the first line must leave the output unchanged
         if not ranks.first:
@@ -126,12 +130,12 @@ def translate_lines(
     search = options.entries["search"].build(options.configs["search"])
     iterator = iter(lines)
     chunks = iter(lambda: list(islice(iterator, config.buffer_size)), [])
-    tasks = _tasks(config, scorer, search, chunks, dictionary, (prefix, constraints))
+    tasks = _tasks(options, scorer, search, chunks, dictionary, (prefix, constraints))
     return in_order(tasks, lambda translation: translation, WorkQueue())
 
 
 def _tasks(
-    config: TranslateConfig,
+    options: Resolved,
     scorer: "Scorer",
     search: "Search",
     chunks: Iterable[Sequence[str]],
@@ -141,7 +145,7 @@ def _tasks(
     """Return the tasks of the job, after checking that the model can do what the options need.
 
     Args:
-        config: batches and output.
+        options: options of the job.
         scorer: the model or ensemble.
         search: the search strategy.
         chunks: the input.
@@ -152,8 +156,10 @@ def _tasks(
     from s2st.jobs.translation_demands import Demands
     from s2st.jobs.translation_tasks import plan
 
+    config = options.config(TranslateConfig)
     if config.alignments or config.replace_unk:
         require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
+    search = with_shortlist(search, scorer, options.config(ShortlistConfig))
     detokenize = config.detokenize and not _keeps_tokens(config, scorer)
     wanted = Demands(scorer, *demands, config.encoding_errors)
     return plan(scorer, search, chunks, config.batch_size, detokenize, dictionary, wanted)
@@ -205,6 +211,8 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
     """Return everything that the translations depend on besides the content of the input."""
     config = asdict(replace(options.config(TranslateConfig), resume=False))
     config |= asdict(options.configs["search"])
+    if options.config(ShortlistConfig).shortlist is not None:
+        config |= asdict(options.config(ShortlistConfig))
     flags = {f"--{name.replace('_', '-')}": value for name, value in config.items()}
     flags.pop("--alignments")  # the queue keeps alignments with the translations
     return {**models_identity(options, device), **flags, "--search": options.entries["search"].name}

@@ -161,7 +161,7 @@ def test_ensembles_of_paths_and_of_a_file(run, world, lines, source, tmp_path, m
 
 def test_scores_are_those_of_the_command(run, world, model, tmp_path):
     files = ["--source", world.source, "--target", world.target, "--threads", 1]
-    rows = run("score", "--checkpoint", world.forward, *files, "--json")
+    rows = run("score", "--checkpoint", world.forward, *files, "--format", "json")
     sources, targets = (
         path.read_text("utf-8").split("\n")[:-1] for path in (world.source, world.target)
     )
@@ -193,7 +193,7 @@ def test_language_models_continue_and_score_lines(run, tmp_path):
     (tmp_path / "in").write_text("a\n\nc a\n")
     expected = run("generate", "--checkpoint", arpa, *FLAGS, tmp_path / "in")
     assert model.translate(["a", "", "c a"], **SHORT) == expected
-    rows = run("score", "--checkpoint", arpa, "--target", tmp_path / "in", "--json")
+    rows = run("score", "--checkpoint", arpa, "--target", tmp_path / "in", "--format", "json")
     found = model.score(None, ["a", "", "c a"])
     assert [one.log_prob for one in found] == [json.loads(row)["log_prob"] for row in rows]
     assert model.source_lang == ""
@@ -210,8 +210,8 @@ def test_attention_maps(run, attending, tmp_path):
     free = model.attention(sources, **options)
     forced = model.attention(sources, targets)
     for number, (one, other) in enumerate(zip(free, forced, strict=True), start=1):
-        command = ["analyze", "attention", "--checkpoint", attending, "-s", tmp_path / "s"]
-        command += ["--json", "--line", number]
+        command = ["analyze", "attention", "--checkpoint", attending, "--source", tmp_path / "s"]
+        command += ["--format", "json", "--line", number]
         flags = ["--max-len-a", 0, "--max-len-b", 4, "--min-len", 2]
         for found, extra in ((one, flags), (other, ["--target", tmp_path / "t"])):
             (record,) = run(*command, *extra)
@@ -237,7 +237,7 @@ def test_vectors_are_those_of_analyze_states(run, world, model, tmp_path):
     (tmp_path / "p").write_text("".join(line + "\n" for line in phrases))
     for part in ("all", "hidden", "cell"):
         rows = run(
-            "analyze", "states", "--checkpoint", world.forward, tmp_path / "p", "--json",
+            "analyze", "states", "--checkpoint", world.forward, tmp_path / "p", "--format", "json",
             "--vectors", "--part", part,
         )  # fmt: skip
         expected = [json.loads(row)["vector"] for row in rows[:3]]
@@ -245,7 +245,7 @@ def test_vectors_are_those_of_analyze_states(run, world, model, tmp_path):
         assert found.tolist() == expected
     places, shares = library.principal_components(model.sentence_vectors(phrases))
     records = [json.loads(row) for row in run("analyze", "states", "--checkpoint", world.forward,
-                                              tmp_path / "p", "--json")]  # fmt: skip
+                                              tmp_path / "p", "--format", "json")]  # fmt: skip
     assert places.tolist() == [[record["x"], record["y"]] for record in records[:3]]
     assert list(shares) == records[3]["explained"]
     assert model.sentence_vectors([]).shape[0] == 0

@@ -86,9 +86,9 @@ def test_lists_are_those_of_the_command(rescored, world, model, files, flags, ar
     found = model.rescore(SOURCE, [*lists, []], **arguments)
     models = [world.forward, world.gru]
     assert found.best == rescored(models, *flags)
-    expected = rescored(models, "--output", "nbest", *flags)
+    expected = rescored(models, "--format", "nbest", *flags)
     assert written(found.lists, files / "out") == expected
-    words = rescored(models, "--output", "words", *flags)
+    words = rescored(models, "--format", "words", *flags)
     rows = [candidate for candidates in found.lists for candidate in candidates]
     for row, candidate in zip(map(json.loads, words), rows, strict=True):
         assert row["hypothesis"] == candidate.text
@@ -125,7 +125,7 @@ def test_a_channel_model_is_a_feature(s2st, world, model, files, tmp_path):
     found = model.rescore(SOURCE, lists, channel=[library.load(backward)])
     outcome = s2st(
         "rescore-nbest", files / "list", "--source", files / "src", "--checkpoint", world.forward,
-        "--checkpoint", world.gru, "--channel-checkpoint", backward, "--output", "nbest",
+        "--checkpoint", world.gru, "--channel-checkpoint", backward, "--format", "nbest",
     )  # fmt: skip
     assert written(found.lists, files / "out") == outcome.lines
     with pytest.raises(library.UsageError, match="needs a model of the other direction"):
