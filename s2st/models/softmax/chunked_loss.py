@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from s2st.models.packed.packed_linear import multiply
+from s2st.models.packed.packed_linear import multiplier, multiply
 
 CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take the same again
 FEWEST_ROWS = 512  # each chunk reads the weights twice and their gradient once
@@ -76,9 +76,12 @@ def _loss_and_gradients(
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if needed[0] else None
     of_weight: torch.Tensor | None = None  # transposed, which is faster
-    for rows in row_chunks(len(features), len(weight), weight.element_size()):
+    chunks = row_chunks(len(features), len(weight), weight.element_size())
+    by_words = multiplier(factor, len(chunks))
+    by_width = multiplier(factor.t(), len(chunks) if needed[0] else 0)
+    for rows in chunks:
         chunk, targets = features[rows].to(dtype), words[rows].unsqueeze(1)
-        logits = multiply(chunk, factor).to(wide)
+        logits = by_words(chunk).to(wide)
         chosen = logits.gather(1, targets)
         # log-normalizer = largest logit - log of its probability, which never underflows;
         # logsumexp would take as long as the product
@@ -95,7 +98,7 @@ def _loss_and_gradients(
         probabilities.scatter_add_(1, targets, torch.full_like(chosen, smoothing - 1))
         errors = probabilities.to(dtype)
         if of_features is not None:
-            of_features[rows] = multiply(errors, factor.t())
+            of_features[rows] = by_width(errors)
         if needed[1]:
             product = multiply(chunk.t(), errors.t())
             of_weight = product.to(weight.dtype) if of_weight is None else of_weight.add_(product)
