@@ -95,7 +95,7 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
     device = setup_device(options.config(ScoringDeviceConfig))
     identity = {}
     if files.lasting:
-        identity = {**models_identity(options, device), "--json": config.json}
+        identity = {**models_identity(options, device), "--format": config.format}
     totals = PairTotals()
     with contextlib.ExitStack() as stack:
         count = partial(_count, paths)
@@ -109,7 +109,9 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
         if config.source is not None and not totals.reads_source:
             log.info("the model reads no source: --source is ignored")
         pairs = (("", *row)[-2:] for row in read_aligned(paths))
-        answers = in_order(plan(scorer, pairs), partial(_answer, as_json=config.json), queue)
+        answers = in_order(
+            plan(scorer, pairs), partial(_answer, as_json=config.format == "json"), queue
+        )
         first = next(answers, None)  # what fails before the first line leaves the output as it was
         if not job_ranks.first:
             return None

@@ -145,8 +145,8 @@ def _check(
         raise UsageError("give --weight or --weights, not both")
     if config.weights is not None and config.normalize == "list":
         raise UsageError("--weights applies to raw features: leave out --normalize list")
-    if not paths and (config.output == "words" or config.feature_per == "member" or config.resume):
-        raise UsageError("--output words, --feature-per member and --resume need a --checkpoint")
+    if not paths and (config.format == "words" or config.feature_per == "member" or config.resume):
+        raise UsageError("--format words, --feature-per member and --resume need a --checkpoint")
     _check_development(config, sum(name.startswith("NBEST") for name in files.inputs))
     if config.resume:
         files.check_resume()
