@@ -83,7 +83,7 @@ def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     less time than torch's own product.
     """
     large = len(left) >= PACKED_ROWS and left.dtype == torch.float32
-    if large and left.device.type == "cpu" and can_pack():
+    if large and left.numel() and left.device.type == "cpu" and can_pack():
         product = torch.ops.mkldnn._linear_pointwise
         result: torch.Tensor = product(left, right, None, "none", [], "")
         return result

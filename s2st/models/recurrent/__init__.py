@@ -23,7 +23,8 @@ six ways:
    products of the input weights, and those of their gradients, have one row per distinct word.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
-`STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3. `packed_lstm.py` has the LSTM's with its gradients.
+`STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3, and
+`packed_lstm.py`, which has the gradients written out.
 
 Models: `encoder_decoder.py` has the architectures `lstm`, `gru` and `rnn`. `decoder.py` has the
 decoder that they share with `rctm` and `lstm-lm`. `pipeline_stage.py` divides a model over devices.

@@ -87,11 +87,8 @@ def run_words(
     """
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     weights = [layer.get_parameter(name) for name in names]
-    if state is None:
-        zeros = inputs.new_zeros(words.counts[0], weights[1].shape[1])
-        state = zeros, zeros
     apply: Any = _WordLSTM.apply  # only some releases of torch have a type here
-    outputs, hidden, cell = apply(words, inputs, *weights, *state)
+    outputs, hidden, cell = apply(words, inputs, *weights, *(state or (None, None)))
     return outputs, (hidden, cell)
 
 
@@ -105,11 +102,12 @@ class _WordLSTM(torch.autograd.Function):
         of_state: torch.Tensor,
         input_bias: torch.Tensor,
         state_bias: torch.Tensor,
-        hidden: torch.Tensor,
-        cell: torch.Tensor,
+        hidden: torch.Tensor | None,
+        cell: torch.Tensor | None,
     ) -> tuple[torch.Tensor, ...]:
         products = multiply(inputs, of_input).add_(input_bias + state_bias)
-        gates, cells, outputs = _steps(words, products, of_state, hidden, cell)
+        state = None if hidden is None or cell is None else (hidden, cell)
+        gates, cells, outputs = _steps(words, products, of_state, state)
         ctx.words = words
         ctx.save_for_backward(inputs, of_input, of_state, hidden, cell, gates, cells, outputs)
         return outputs, _last(outputs, words), _last(cells, words)
@@ -121,39 +119,42 @@ class _WordLSTM(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         words: Words = ctx.words
         inputs, of_input, of_state, hidden, cell, gates, cells, outputs = ctx.saved_tensors
-        before = torch.cat([cell, *(cells[part] for part in words.previous())])
+        from_zeros = hidden is None
         of_hidden, of_cell = of_hidden.clone(), of_cell.clone()
-        _steps_back(words, of_state, gates, cells, before, of_outputs, of_hidden, of_cell)
+        before = _before(cells, torch.zeros_like(of_cell) if from_zeros else cell, words)
+        ends = (of_hidden, of_cell)
+        _steps_back(words, of_state, gates, cells, before, of_outputs, ends, from_zeros)
         errors = gates  # now the gradient of the gates' sums
-        before = torch.cat([hidden, *(outputs[part] for part in words.previous())])
-        recurrent = _weight_gradient(errors, before)
+        before = _before(outputs, outputs[:0] if from_zeros else hidden, words)
+        recurrent = _weight_gradient(errors[len(errors) - len(before) :], before)
         summed = errors.new_zeros(len(inputs), errors.shape[1]).index_add_(0, words.rows, errors)
         bias = summed.sum(dim=0)
         needed = ctx.needs_input_grad[1]
         of_inputs = multiply(summed, of_input.t()) if needed else None
         weights = _weight_gradient(summed, inputs), recurrent, bias, bias.clone()
-        return (None, of_inputs, *weights, of_hidden, of_cell)
+        return (None, of_inputs, *weights, *((None, None) if from_zeros else ends))
 
 
 def _steps(
     words: Words,
     products: torch.Tensor,
     of_state: torch.Tensor,
-    hidden: torch.Tensor,
-    cell: torch.Tensor,
+    state: Pair | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The values of the gates (P, 4H), and cell and hidden states (P, H).
 
     tanh(x) = 2 sigmoid(2x) - 1, because torch's sigmoid is several times as fast on a CPU.
     """
     packed = PackedWeight(of_state, None, torch.float32)
-    positions, width = len(words.rows), hidden.shape[1]
+    positions, width = len(words.rows), of_state.shape[1]
     gates = products.new_empty(positions, products.shape[1])
     cells, outputs = (products.new_empty(positions, width) for _ in range(2))
+    hidden, cell = state or (None, products.new_zeros(words.counts[0], width))
     for span in words.spans():
         open_rows = span.stop - span.start
         values = torch.index_select(products, 0, words.rows[span], out=gates[span])
-        values.add_(packed(hidden[:open_rows]))
+        if hidden is not None:
+            values.add_(packed(hidden[:open_rows]))
         i, f, g, o = values.split(width, dim=1)
         g.add_(g)
         values.sigmoid_()
@@ -170,8 +171,8 @@ def _steps_back(
     cells: torch.Tensor,
     before: torch.Tensor,
     of_outputs: torch.Tensor,
-    of_hidden: torch.Tensor,
-    of_cell: torch.Tensor,
+    of_ends: Pair,
+    from_zeros: bool,
 ) -> None:
     """Replaces the gates' values by the gradient of their sums, and the last states' by the first.
 
@@ -180,11 +181,13 @@ def _steps_back(
         gates: (P, 4H).
         cells, before: (P, H) cell states after and before each position.
         of_outputs: (P, H) gradient of the hidden states.
-        of_hidden, of_cell: (N, H) gradient of the last state of each sentence.
+        of_ends: (N, H) each, gradient of the last state of each sentence.
+        from_zeros: whether the first hidden state is 0, and needs no gradient.
     """
     packed = PackedWeight(of_state.t().contiguous(), None, torch.float32)
     through_sigmoid = torch.ops.aten.sigmoid_backward.grad_input
     through_tanh = torch.ops.aten.tanh_backward.grad_input
+    of_hidden, of_cell = of_ends
     width = of_hidden.shape[1]
     work = torch.empty_like(gates[: len(of_hidden)])  # stays in the cache
     for span in reversed(words.spans()):
@@ -205,12 +208,18 @@ def _steps_back(
         through_sigmoid(of_gates[:, : 2 * width], first, grad_input=first)
         through_tanh(of_g, g, grad_input=g)
         through_sigmoid(of_o, o, grad_input=o)
-        hidden.copy_(packed(gates[span]))
+        if span.start or not from_zeros:
+            hidden.copy_(packed(gates[span]))
 
 
 def _tanh(values: torch.Tensor) -> torch.Tensor:
     doubled = (values + values).sigmoid_()
     return doubled.add_(doubled).sub_(1.0)
+
+
+def _before(states: torch.Tensor, first: torch.Tensor, words: Words) -> torch.Tensor:
+    """(P, H) the states before those of states (P, H); `first` are those before the first time."""
+    return torch.cat([first, *(states[part] for part in words.previous())])
 
 
 def _last(states: torch.Tensor, words: Words) -> torch.Tensor:

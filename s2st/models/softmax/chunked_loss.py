@@ -12,6 +12,7 @@ import torch
 from s2st.models.packed.packed_linear import multiplier, multiply
 
 CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take the same again
+SMALLEST = 1e-30  # probability of which float32 still has all digits
 FEWEST_ROWS = 512  # each chunk reads the weights twice and their gradient once
 
 
@@ -83,11 +84,8 @@ def _loss_and_gradients(
         chunk, targets = features[rows].to(dtype), words[rows].unsqueeze(1)
         logits = by_words(chunk).to(wide)
         chosen = logits.gather(1, targets)
-        # log-normalizer = largest logit - log of its probability, which never underflows;
-        # logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
-        largest = logits.amax(dim=1), probabilities.amax(dim=1)
-        chunk_nll = (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
+        chunk_nll = _nll_sum(logits, probabilities, chosen, targets)
         nll, loss = nll + chunk_nll, loss + chunk_nll
         if smoothing:
             loss = loss + smoothing * (chosen.squeeze(1) - logits.mean(dim=1)).sum()
@@ -103,6 +101,20 @@ def _loss_and_gradients(
             product = multiply(chunk.t(), errors.t())
             of_weight = product.to(weight.dtype) if of_weight is None else of_weight.add_(product)
     return (loss, nll), (of_features, None if of_weight is None else of_weight.t().contiguous())
+
+
+def _nll_sum(
+    logits: torch.Tensor, probabilities: torch.Tensor, chosen: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Sum over rows of -log p(word), of logits (N, V) and the words' own logits (N, 1)."""
+    if logits.device.type == "cpu":  # on a GPU the check would wait
+        likely = probabilities.gather(1, targets)
+        if len(likely) and float(likely.min()) > SMALLEST:
+            return -likely.log().sum()
+    # log-normalizer = largest logit - log of its probability, which never underflows; logsumexp
+    # would take as long as the product
+    largest = logits.amax(dim=1), probabilities.amax(dim=1)
+    return (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
 
 
 def row_chunks(rows: int, words: int, number_bytes: int) -> list[slice]:

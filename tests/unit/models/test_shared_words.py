@@ -55,6 +55,15 @@ def test_targets_are_read_as_with_an_input_per_position():
         assert_same(found, stack.run(inputs[rows], start, 0.0), [inputs, *wanted])
 
 
+def test_a_single_position_has_no_gradient_of_the_recurrent_weights():
+    """Wide enough that the empty product would be oneDNN's, which refuses it."""
+    stack = Stack("lstm", 3, 128, 1)
+    _, memory = stack.run(torch.randn(2, 3), None, 0.0, torch.tensor([[0, 1, 0]]))
+    memory.sum().backward()
+    assert not stack.layers[0].weight_hh_l0.grad.any()
+    assert stack.layers[0].weight_ih_l0.grad.any()
+
+
 def test_many_positions_have_the_gradients_of_double_precision():
     """With enough rows that every product is oneDNN's."""
     inputs, rows = torch.randn(200, 16), torch.randint(0, 200, (150 * 7,))
