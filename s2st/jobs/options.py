@@ -114,6 +114,29 @@ def report_format(json: str) -> str:
 
 
 @dataclass(frozen=True)
+class ShortlistConfig:
+    """The words among which `generate` searches."""
+
+    shortlist: str | None = option(
+        None,
+        "search only among probable words, by this file of word translations (from `s2st "
+        "train-lexicon`, Moses or fast_align); faster on CPUs; scores are then relative to these "
+        "words",
+    )
+    shortlist_first: int = option(
+        100, "with --shortlist: number of most frequent target words", minimum=0,
+        maximum=100_000_000,
+    )  # fmt: skip
+    shortlist_best: int = option(
+        100, "with --shortlist: number of translations of each source word", minimum=0,
+        maximum=100_000_000,
+    )  # fmt: skip
+    shortlist_prune: float = option(
+        0.0, "with --shortlist: lowest probability of a translation", minimum=0, maximum=1
+    )
+
+
+@dataclass(frozen=True)
 class RescoreConfig:
     """Features, weights, batches and output of `rescore-nbest`."""
 
@@ -266,9 +289,12 @@ class TuneLengthConfig:
 
 
 GENERATE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
+    fixed=(ModelsConfig, TranslateConfig, ShortlistConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
+# lines and lists in memory, with loaded models
+TRANSLATE_SPEC = CommandSpec(fixed=(TranslateConfig, ShortlistConfig), roles=GENERATE_SPEC.roles)
+MODELS_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig))
 TUNE_LENGTH_SPEC = CommandSpec(
     fixed=(ModelsConfig, TuneLengthConfig, BeamConfig, ScoringDeviceConfig, RanksConfig)
 )
@@ -277,3 +303,4 @@ RESCORE_SPEC = CommandSpec(
     fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
 )
+RESCORE_LISTS_SPEC = CommandSpec(fixed=(RescoreConfig,), roles=RESCORE_SPEC.roles)
