@@ -188,7 +188,8 @@ class Benchmark:
                 print(f"{name}: {min(peers) / median(seconds[name]):.1f} x the fastest peer here")
         return {
             "size": self.size, **self.shape, "hypotheses": hypotheses,
-            "positions": counts.positions, "rows": counts.rows_stepped, "peak_gflops": peak, "floor_seconds": work / peak / 1e9,
+            "positions": counts.positions, "rows": counts.rows_stepped, "peak_gflops": peak,
+            "floor_seconds": work / peak / 1e9,
             "ways": rows, "missing": missing,
         }  # fmt: skip
 
