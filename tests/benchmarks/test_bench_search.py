@@ -65,14 +65,14 @@ def talker(tmp_path):
     return talking(tmp_path, "lstm", CONFIG)
 
 
-def talking(tmp_path, name, config):
-    """A model whose translations of LINES differ from each other and end before the limit."""
+def talking(tmp_path, name, config, least=len(LINES)):
+    """A model whose translations of LINES end before the limit, and so many of them differ."""
     greedy = SEARCHES.get("greedy").build(SEARCHES.get("greedy").config_type())
     for seed in range(300):
         scorer = builders.scorer(name, config, seed)
         rows = [scorer.source.vocabulary.encode(line.split()) for line in LINES]
         found = [group[0] for group in greedy(scorer, builders.source_batch(rows))]
-        different = len({hypothesis.tokens for hypothesis in found}) == len(LINES)
+        different = len({hypothesis.tokens for hypothesis in found}) >= least
         if different and all(hypothesis.finished for hypothesis in found):
             return write_model(tmp_path / "talker", scorer.model.float(), name, config)
     raise AssertionError("no such model among those with these seeds")
@@ -152,7 +152,7 @@ def test_a_real_peer_decodes_our_transformer(tmp_path, peer, module, name):
     python = interpreter(peer, module)
     if not python:
         pytest.skip(f"{name} is not installed; the variable {peer.upper()} can name an interpreter")
-    model, text = talking(tmp_path, "transformer", TRANSFORMER), tmp_path / "text"
+    model, text = talking(tmp_path, "transformer", TRANSFORMER, 2), tmp_path / "text"
     text.write_text("".join(f"{line}\n" for line in LINES))
     _, (*rows, last) = run(
         tmp_path, "decoding.py", "--checkpoint", model, "--text", text, "--beams", 1, 2,
