@@ -11,12 +11,13 @@ class _Analyses(LazyGroup):
     """The group; the command NAME is in the module s2st_cli/analyze_NAME.py."""
 
     prefix = "s2st_cli.analyze_"
+    aliases: ClassVar = {"neighbours": "neighbors"}
     lines: ClassVar = {
         "lengths": "BLEU against sentence length",
         "rarity": "BLEU against the rarity of a sentence's words",
         "attention": "the attention map of one sentence",
         "states": "the encoder states of phrases in two dimensions",
-        "neighbours": "the words with the most similar embeddings",
+        "neighbors": "the words with the most similar embeddings",
     }
 
 

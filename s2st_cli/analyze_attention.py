@@ -34,7 +34,7 @@ command = ConfiguredCommand(
     HELP,
     extra=[
         click.Option(
-            ["-s", "--source"], required=True, metavar="FILE",
+            ["--source"], required=True, metavar="FILE",
             help="source lines; - for standard input",
         ),
     ],

@@ -12,7 +12,7 @@ from s2st_cli.terminal_output import say
 @click.command(cls=Command)
 @click.argument("checkpoints", metavar="CHECKPOINT...", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", "release", metavar="FOLDER", required=True, help="the folder to create"
+    "-o", "--output-folder", "release", metavar="FOLDER", required=True, help="the folder to create"
 )
 @click.option(
     "--weight",

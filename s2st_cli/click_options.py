@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from s2st.errors import S2STError, UsageError
 from s2st.options.option_fields import (
@@ -19,16 +20,27 @@ from s2st.options.option_fields import (
     OptionSpec,
     Range,
     option_specs,
-    read_option_file,
     shown,
 )
 from s2st.options.registry import load_plugin
-from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
+from s2st.options.resolution import (
+    CommandSpec,
+    OptionSource,
+    Resolved,
+    Role,
+    alternatives,
+    named_sources,
+    owners,
+    resolve,
+    select,
+)
+from s2st_cli.foreign_options import check_dashes
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
 from s2st_cli.path_checks import FIGURES, FOLDERS, INPUTS, OUTPUTS, PREFIXES, check_paths
 
 COMMAND_LINE = "command line"
+PATHS = {*INPUTS, *OUTPUTS, *FOLDERS, *PREFIXES}
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]
@@ -113,6 +125,16 @@ class NumberOption(click.Option):
         )
 
 
+class _PathText(click.types.StringParamType):
+    """Text that is a path: the shell completes file names."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Ask the shell for its own completion of files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 class SpecOption(click.Option):
     """A click option made from a config field or a role.
 
@@ -127,7 +149,12 @@ class Command(PlainCommand):
     """A command that refuses repeated options, empty values, and outputs that are inputs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; raise UsageError for repeated options and empty values."""
+        """Parse the arguments.
+
+        Raises:
+            UsageError: a repeated option, an empty value, or a long option with one dash.
+        """
+        check_dashes(self.name or "", args, [flag for p in self.get_params(ctx) for flag in p.opts])
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if not any(parameter.is_eager for parameter in order):  # such as --help
             for parameter in order:
@@ -143,6 +170,14 @@ class Command(PlainCommand):
             if value == "" or (isinstance(value, tuple) and "" in value):
                 raise UsageError(f"{_shown_name(parameter)} is empty; {EMPTY}")
         return rest
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; those that are paths complete file names."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if parameter.name in PATHS and type(parameter.type) is click.types.StringParamType:
+                parameter.type = _PathText()
+        return parameters
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the paths, then run the command."""
@@ -262,12 +297,12 @@ class ConfiguredCommand(Command):
             raise UsageError(f"{error.option_name} needs {owner}") from error
 
     def _owner(self, flag: str) -> str | None:
-        """The choice that adds an option, such as "--search sampling"; None for unknown options."""
-        for role in self.spec.roles:
-            for entry in role.offered():
-                if any(option.flag == flag for option in option_specs(entry.config_type)):
-                    return f"{_role_flags(role)[0]} {entry.name}"
-        return None
+        """The choices that add an option, such as "--search sampling or mbr"; None if none does."""
+        found = owners(self.spec, flag.removeprefix("--").replace("-", "_"))
+        if found is None:
+            return None
+        role, names = found
+        return f"{_role_flags(role)[0]} {alternatives(names)}"
 
     def invoke(self, ctx: click.Context) -> Any:
         """Resolve all options, check paths and option effects, then run the command."""
@@ -292,16 +327,7 @@ class ConfiguredCommand(Command):
         return self.run(resolved, extra)
 
     def _sources(self, recipe: str | None, config: str | None) -> list[OptionSource]:
-        sources = []
-        if recipe is not None:
-            if recipe not in self.recipes:
-                known = ", ".join(self.recipes) or "none"
-                raise UsageError(f"unknown recipe {recipe!r}; known: {known}")
-            # lenient, because the chosen architecture may lack some of the recipe's options
-            sources.append(OptionSource(f"recipe {recipe}", self.recipes[recipe], lenient=True))
-        if config is not None:
-            sources.append(OptionSource(config, read_option_file(config)))
-        return sources
+        return named_sources(self.recipes, recipe, config)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the general options, then a section for each chosen component."""
@@ -327,7 +353,13 @@ def _role_flags(role: Role) -> list[str]:
 
 def _role_option(role: Role) -> click.Option:
     help = f"{role.help}  [default: {role.default}]"
-    return SpecOption([*_role_flags(role), role.name], metavar="NAME", help=help)
+
+    def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        found = [entry.name for entry in role.offered()]
+        return [name for name in found if name.startswith(incomplete)]
+
+    flags = [*_role_flags(role), role.name]
+    return SpecOption(flags, metavar="NAME", help=help, shell_complete=names)
 
 
 def _options(

@@ -9,8 +9,11 @@ from s2st_cli.click_options import Command
 @click.command(cls=Command)
 @click.argument("checkpoint")
 @click.argument("release")
-@click.option("--source-lang", metavar="TEXT", help="source language, for a model with several")
 @click.option(
+    "-s", "--source-lang", metavar="TEXT", help="source language, for a model with several"
+)
+@click.option(
+    "-t",
     "--target-lang",
     metavar="TEXT",
     help="take out the decoder of this language from a model with --decoders per-language",

@@ -38,10 +38,12 @@ class LazyGroup(PlainCommand, click.Group):
 
     Attributes:
         lines: name -> line of help, in the order in which users need the commands.
+        aliases: other spelling -> name; `--help` does not list them.
         prefix: the subcommand `some-name` is `command` in the module `PREFIXsome_name`.
     """
 
     lines: ClassVar[Mapping[str, str]]
+    aliases: ClassVar[Mapping[str, str]] = {}
     prefix: ClassVar[str] = "s2st_cli."
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -50,6 +52,7 @@ class LazyGroup(PlainCommand, click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command; raise UsageError for a misspelled name."""
+        cmd_name = self.aliases.get(cmd_name, cmd_name)
         if cmd_name not in self.lines:
             near = difflib.get_close_matches(cmd_name, self.lines, n=2)
             if near:
@@ -58,6 +61,7 @@ class LazyGroup(PlainCommand, click.Group):
         check_space(SPACE_OF_NUMPY)
         module = importlib.import_module(self.prefix + cmd_name.replace("-", "_"))
         command: click.Command = module.command
+        command.name = cmd_name  # a function's name, if click.command made it
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

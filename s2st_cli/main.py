@@ -17,6 +17,7 @@ from s2st.options.registry import loaded_plugins
 from s2st.process.consistent_reads import one_run
 from s2st.process.device import is_out_of_memory
 from s2st.process.stop_signals import Stopped, raised_for
+from s2st_cli.foreign_options import advice
 from s2st_cli.lazy_group import LazyGroup
 from s2st_cli.standard_streams import prepare_streams
 from s2st_cli.terminal_output import (
@@ -35,6 +36,7 @@ COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",
+    "train-lexicon": "learn word translations from a store",
     "generate": "translate lines of text",
     "tune-length": "find the best length penalty on a development set",
     "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",
@@ -49,6 +51,7 @@ COMMANDS = {
     "report": "write one HTML file about a study or a training run",
     "demo": "train, translate and rescore on a small corpus that ships with s2st",
 }
+COMPLETE = "_S2ST_COMPLETE"  # set by the shell completion of click
 EXIT_CLOSED_PIPE = 128 + 13
 
 
@@ -164,14 +167,19 @@ def _run(arguments: list[str] | None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         narrate(error.format_message())
         return 2
+    except click.NoSuchOption as error:
+        command = error.ctx.command.name if error.ctx else None
+        better = advice(command or "", error.option_name)
+        return _fail(better or _with_hint(error), 2)
     except click.UsageError as error:
-        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        return _fail(_on_one_line(error.format_message()) + hint, 2)
+        return _fail(_with_hint(error), 2)
     except click.ClickException as error:
         return _fail(_on_one_line(error.format_message()), error.exit_code)
     except click.Abort as error:  # click raises it for KeyboardInterrupt and EOFError
         return _fail_unforeseen(error.__cause__ or KeyboardInterrupt())
     except BaseException as error:
+        if isinstance(error, SystemExit) and COMPLETE in os.environ:  # click has completed a word
+            return int(error.code or 0)
         return _fail_unforeseen(error)
 
 
@@ -211,6 +219,11 @@ def _fail_unforeseen(error: BaseException) -> int:
         f"(a bug in {whose}; set S2ST_TRACEBACK=1 for details)",
         1,
     )
+
+
+def _with_hint(error: click.UsageError) -> str:
+    hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+    return _on_one_line(error.format_message()) + hint
 
 
 def _on_one_line(text: str) -> str:

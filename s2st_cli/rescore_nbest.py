@@ -27,7 +27,7 @@ sentence without hypotheses gets an empty line.
 Several NBEST files are lists of several systems for the same source. s2st merges them: it joins
 equal hypotheses and keeps each system's features and total apart (System0Total, System1LM0, ...).
 
-Without --checkpoint, s2st uses the scores that an earlier run with --output nbest wrote into the
+Without --checkpoint, s2st uses the scores that an earlier run with --format nbest wrote into the
 lists. This way you can try other weights, tune, and report without scoring again.
 
 --tune REF learns weights on the development lists --dev-nbest and --dev-source (default: NBEST

@@ -30,7 +30,7 @@ command = ConfiguredCommand(
     [
         click.Argument(["text"], nargs=-1, required=True),
         click.Option(
-            ["-o", "--output", "output_file"],
+            ["-o", "--output-file"],
             required=True,
             metavar="FILE",
             help="the .arpa or .arpa.gz file to write",

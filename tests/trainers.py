@@ -44,7 +44,7 @@ class Recorder(Observer):
 
 def trainer(
     folder, *, config=CONFIG, optimizer="sgd", lr=0.1, schedule="fixed", batch_size=4,
-    valid=VALID, stop=lambda: 0, dtype=torch.float32, training=TRAIN, criterion="cross_entropy",
+    valid=VALID, stop=lambda: 0, dtype=torch.float32, training=TRAIN, criterion="cross-entropy",
     **options,
 ):  # fmt: skip
     made = model("lstm", config, dtype=dtype)

@@ -189,7 +189,7 @@ def _speed(plan: Plan, row: Row) -> Step:
 def _scoring(row: Row) -> Iterator[Step]:
     """Yield steps that score the test set, and translate it with beam 5."""
     path, output = checkpoint(row), f"out/{row.name}.scores.jsonl"
-    words = ["score", "--checkpoint", path, "--target", "data/test.fr", "--json"]
+    words = ["score", "--checkpoint", path, "--target", "data/test.fr", "--format", "json"]
     words += ["--source", "data/test.en"] if row.kind == "translation" else []
     inputs = (path, "data/test.en", "data/test.fr")
     yield Step(f"score-{row.name}", tuple(words), inputs, (output,), stdout=output)
@@ -215,7 +215,7 @@ def _rescoring(name: str, flags: Sequence[str], paths: Sequence[str]) -> Iterato
     for part in ("valid", "test"):
         lists, source = f"lists/{part}.nbest", f"data/{part}.en"
         scored[part] = output = f"rescored/{name}.{part}.nbest"
-        words = ("rescore-nbest", lists, "--source", source, *flags, "--output", "nbest")
+        words = ("rescore-nbest", lists, "--source", source, *flags, "--format", "nbest")
         inputs = (*paths, lists, source)
         yield Step(f"rescore-{name}-{part}", (*words, "-o", output), inputs, (output,))
     outputs = (f"rescored/{name}.fr", f"rescored/{name}.weights")

@@ -162,7 +162,14 @@ class Cells:
             beam = ["--beam", self.plan.beam, "--lenpen", lenpen]
             best = ["--checkpoint", save / "checkpoint_best", *beam]
             self._run("generate", *best, "-o", output, texts / f"test.{source}")
-            reference = ["--ref", texts / f"test.{target}", "--tokenize", corpus.bleu, "--json"]
+            reference = [
+                "--ref",
+                texts / f"test.{target}",
+                "--tokenize",
+                corpus.bleu,
+                "--format",
+                "json",
+            ]
             found = json.loads(self._run("score", output, *reference))
             scores[f"{lenpen:g}"] = {key: found[key]["score"] for key in ("BLEU", "chrF2")}
         self._write(self._path(corpus, model), {**content, "scores": scores})

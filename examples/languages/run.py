@@ -155,7 +155,7 @@ class Study:
             outputs = [self._output(kind, target) for kind in LABELS]
             reference = self.run / "text" / target / f"test.{target}"
             text = self._s2st("score", *outputs, "--ref", reference, "--tokenize", tokenizer,
-                              "--json")  # fmt: skip
+                              "--format", "json")  # fmt: skip
             rows = [json.loads(line) for line in text.splitlines()]
             for kind, output in zip(LABELS, outputs, strict=True):
                 cells = [target, LABELS[kind]]

@@ -126,7 +126,7 @@ class Work:
                 # the baseline's weight alone keeps the order of the lists
                 words = [
                     "rescore-nbest", baseline, "--source", self.text(name, "en"), *checkpoints,
-                    "--feature-per", "member", "--weight", "Baseline=1", "--output", "nbest",
+                    "--feature-per", "member", "--weight", "Baseline=1", "--format", "nbest",
                     "-o", several, "--threads", "1",
                 ]  # fmt: skip
                 resumes = several.with_name(f"{several.name}.parts").exists()

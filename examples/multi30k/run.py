@@ -109,14 +109,15 @@ class Study:
     def perplexity(self) -> float:
         source, target = plain_or_gz(self.data, f"{TEST}.en"), plain_or_gz(self.data, f"{TEST}.fr")
         lines = self.s2st(
-            f"score --checkpoint {self.checkpoint} --source {source} --target {target} --json"
+            f"score --checkpoint {self.checkpoint} --source {source} --target {target} "
+            "--format json"
         )
         values = [v for line in lines.splitlines() for v in json.loads(line)["token_log_probs"]]
         return math.exp(-sum(values) / len(values))
 
     def bleu(self, hypotheses: Path) -> float:
         reference = plain_or_gz(self.data, f"{TEST}.fr")
-        output = self.s2st(f"score {hypotheses} --ref {reference} --tokenize none --json")
+        output = self.s2st(f"score {hypotheses} --ref {reference} --tokenize none --format json")
         return float(json.loads(output)["tokenized BLEU"]["score"])
 
     def rescoring_rows(self, lists: Path) -> list[str]:

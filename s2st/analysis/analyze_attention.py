@@ -57,7 +57,7 @@ def analyze_attention(options: Resolved, source: str) -> Iterator[ReportLine]:
     else:
         search = options.entries["search"].build(options.configs["search"])
         found = searched_map(scorer, search, line)
-    yield from [_record(found)] if config.json else _table(found)
+    yield from [_record(found)] if config.format == "json" else _table(found)
     log.info("log-probability of the target %.4f", found.log_prob)
     if config.figure is not None:
         log.info("wrote %s and %s", *draw_attention(config.figure, found))

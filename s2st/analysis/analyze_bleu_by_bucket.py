@@ -39,7 +39,7 @@ def analyze_lengths(config: CurvesConfig, hyps: Sequence[str], source: str) -> I
         source: path of the source lines.
 
     Yields:
-        A table, or records where `config.json` is set. The figure is drawn at the end.
+        A table, or records where `config.format` is "json". The figure is drawn at the end.
 
     Raises:
         UsageError, InputMissingError, DataError: as `read_texts`, and for an unknown tokenizer.
@@ -119,7 +119,7 @@ def _curves(
         seed=config.seed, tokenize=config.tokenize,
     )  # fmt: skip
     log.info("%s", signature)
-    if config.json:
+    if config.format == "json":
         for point in points:
             yield {**asdict(point), "metric": signature}
     else:

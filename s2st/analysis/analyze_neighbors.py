@@ -1,4 +1,4 @@
-"""The job of `s2st analyze neighbours`: the words with the most similar embeddings.
+"""The job of `s2st analyze neighbors`: the words with the most similar embeddings.
 
 Importable without torch, so that wrong options are reported at once.
 """
@@ -20,7 +20,7 @@ def analyze_neighbors(config: NeighborsConfig, words: Sequence[str]) -> Iterator
         words: the words whose neighbors to find.
 
     Yields:
-        A table, or a record for each word where `config.json` is set.
+        A table, or a record for each word where `config.format` is "json".
 
     Raises:
         UsageError: not exactly one of checkpoint and vectors, or a word that has no vector.
@@ -42,11 +42,11 @@ def analyze_neighbors(config: NeighborsConfig, words: Sequence[str]) -> Iterator
         side, vectors = checkpoint_vectors(checkpoint, side)
         where = f"the {side} side of {checkpoint}"
     found = nearest(vectors, words, config.count, where)
-    if config.json:
+    if config.format == "json":
         for word, neighbors in found.items():
-            yield {"word": word, "neighbours": [asdict(item) for item in neighbors]}
+            yield {"word": word, "neighbors": [asdict(item) for item in neighbors]}
         return
-    yield "word\tneighbour\tsimilarity"
+    yield "word\tneighbor\tsimilarity"
     for word, neighbors in found.items():
         for item in neighbors:
             # rounded first, so that no similarity is printed as -0.0000

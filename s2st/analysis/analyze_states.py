@@ -42,8 +42,8 @@ def analyze_states(options: Resolved, source: str) -> Iterator[ReportLine]:
         S2STError: files that cannot be read, loaded or written.
     """
     config, models = options.config(StatesConfig), options.config(ModelsConfig)
-    if config.vectors and not config.json:
-        raise UsageError("--vectors needs --json")
+    if config.vectors and config.format != "json":
+        raise UsageError("--vectors needs --format json")
     paths = require_checkpoints(models)
     import_torch()
     from s2st.analysis.figures import require_matplotlib
@@ -57,7 +57,11 @@ def analyze_states(options: Resolved, source: str) -> Iterator[ReportLine]:
         check_destinations(_figures(figure, phrases), [], [source, *paths])
     scorer = load_chosen_scorer(options, setup_device(options.config(ScoringDeviceConfig)))
     panels = phrase_states(scorer, phrases, config.part)
-    yield from _records(phrases, panels, config.vectors) if config.json else _table(phrases, panels)
+    yield from (
+        _records(phrases, panels, config.vectors)
+        if config.format == "json"
+        else _table(phrases, panels)
+    )
     for panel in panels:
         _log_summary(panel)
         if figure is not None:

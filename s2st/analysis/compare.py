@@ -40,8 +40,8 @@ def compare(config: CompareConfig, a: str, b: str) -> Iterator[ReportLine | Name
         a, b: FILE or label=FILE of each system.
 
     Yields:
-        Records where `config.json` is set. Otherwise lines of text, and for each sentence shown,
-        its texts as NamedWords.
+        Records where `config.format` is "json". Otherwise lines of text, and for each sentence
+        shown, its texts as NamedWords.
 
     Raises:
         UsageError, InputMissingError, DataError: as `read_texts`, and for an unknown tokenizer.
@@ -55,7 +55,7 @@ def compare(config: CompareConfig, a: str, b: str) -> Iterator[ReportLine | Name
     )
     (_, first), (_, second) = texts.systems
     changes = sentence_changes(first, second, texts.references, texts.source, config.tokenize)
-    if config.json:
+    if config.format == "json":
         yield from _records(texts, results, changes, config.count)
     else:
         yield from _summary(texts, results, changes)

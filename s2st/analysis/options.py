@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from s2st.jobs.options import GENERATE_SPEC, ModelsConfig
+from s2st.jobs.options import GENERATE_SPEC, ModelsConfig, report_format
 from s2st.options.option_fields import MAX_INTEGER, option
 from s2st.options.resolution import CommandSpec
 from s2st.process.device import ScoringDeviceConfig
@@ -29,7 +29,7 @@ class CompareConfig:
         minimum=0,
         maximum=1_000_000,
     )
-    json: bool = option(False, "write JSON lines")
+    format: str = report_format("JSON lines")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class CurvesConfig:
     seed: int = option(12345, "random seed of the resampling", minimum=0, maximum=MAX_SEED)
     figure: str | None = option(None, FIGURE_HELP)
     title: str = option("", "title of the figure")
-    json: bool = option(False, "write JSON lines")
+    format: str = report_format("JSON lines")
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,10 @@ class RarityConfig:
 class AttentionConfig:
     """The sentence and the output of `analyze attention`."""
 
-    target: str | None = option(
-        None, "target lines; without them, s2st translates the source", flags=("-t",)
-    )
+    target: str | None = option(None, "target lines; without them, s2st translates the source")
     line: int = option(1, "number of the line, from 1", minimum=1, maximum=MAX_INTEGER)
     figure: str | None = option(None, FIGURE_HELP)
-    json: bool = option(False, "write one JSON object instead of the table")
+    format: str = report_format("one JSON object")
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,13 @@ class StatesConfig:
     figure: str | None = option(
         None, "draw NAME.svg and NAME.png, or NAME-PANEL for each panel; needs matplotlib"
     )
-    json: bool = option(False, "write JSON lines: one for each phrase, then one for each panel")
-    vectors: bool = option(False, "also write the states; needs --json")
+    format: str = report_format("JSON lines: one for each phrase, then one for each panel")
+    vectors: bool = option(False, "also write the states; needs --format json")
 
 
 @dataclass(frozen=True)
 class NeighborsConfig:
-    """The vectors and the output of `analyze neighbours`."""
+    """The vectors and the output of `analyze neighbors`."""
 
     checkpoint: str | None = option(None, "model that holds the embeddings")
     vectors: str | None = option(None, "text file of word vectors; may be compressed")
@@ -94,7 +92,7 @@ class NeighborsConfig:
         choices=("source", "target"),
     )
     count: int = option(10, "number of neighbors of each word", minimum=1, maximum=1_000_000)
-    json: bool = option(False, "write JSON lines, one for each word")
+    format: str = report_format("JSON lines, one for each word")
 
 
 COMPARE_SPEC = CommandSpec(fixed=(CompareConfig,))

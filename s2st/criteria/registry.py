@@ -65,16 +65,16 @@ class ScheduledSamplingConfig:
 
 _MODULE = "s2st.criteria.cross_entropy"
 CRITERIA.register(
-    "cross_entropy", CrossEntropyConfig, f"{_MODULE}:CrossEntropy", "-log p(target | source)"
+    "cross-entropy", CrossEntropyConfig, f"{_MODULE}:CrossEntropy", "-log p(target | source)"
 )
 CRITERIA.register(
-    "label_smoothed_cross_entropy",
+    "label-smoothed-cross-entropy",
     LabelSmoothingConfig,
     f"{_MODULE}:LabelSmoothedCrossEntropy",
     "cross entropy against a distribution smoothed over the vocabulary",
 )
 CRITERIA.register(
-    "scheduled_sampling",
+    "scheduled-sampling",
     ScheduledSamplingConfig,
     "s2st.criteria.scheduled_sampling:ScheduledSampling",
     "cross entropy while the decoder also reads words that the model predicted",

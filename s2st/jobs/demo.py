@@ -48,6 +48,9 @@ class DemoConfig:
         maximum=1_000_000,
     )
     seed: int = option(1, "random seed of the models", minimum=0, maximum=MAX_INTEGER)
+    only_data: bool = option(
+        False, "only write the texts, data/{train,valid,test}.{en,fr} in the folder"
+    )
 
 
 DEMO_SPEC = CommandSpec(fixed=(DemoConfig,))
@@ -72,8 +75,11 @@ def run_demo(options: Resolved, narrate: Callable[[str], None]) -> Iterator[str]
     config = options.config(DemoConfig)
     folder = Path(config.dir)
     demo = _Demo(folder, narrate)
-    narrate(f"working in {folder}; you can repeat the commands below there; takes a few minutes")
+    if not config.only_data:
+        narrate(f"working in {folder}; you can repeat the commands below there; takes minutes")
     demo.write_corpus(config.train_size, config.test_size)
+    if config.only_data:
+        return
     demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
     demo.train(config)
     demo.translate()
@@ -189,7 +195,7 @@ class _Demo:
         files += [f"rescored-{name}.fr" for name in RESCORERS]
         bleu = {}
         for file in files:
-            found = self.call(f"score {file} --ref data/test.fr --tokenize none --json")
+            found = self.call(f"score {file} --ref data/test.fr --tokenize none --format json")
             bleu[file] = load_json(found)["tokenized BLEU"]["score"]
         rows = []
         for name in (*MODELS, "ensemble"):
@@ -200,7 +206,9 @@ class _Demo:
 
     def _nats(self, name: str) -> float:
         """Mean of -log p over the tokens of the test set."""
-        arguments = f"score {_models(name)} --source data/test.en --target data/test.fr --json"
+        arguments = (
+            f"score {_models(name)} --source data/test.en --target data/test.fr --format json"
+        )
         lines = self.call(arguments).splitlines()
         values: list[float] = [
             value for line in lines for value in load_json(line)["token_log_probs"]

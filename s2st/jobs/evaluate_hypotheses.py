@@ -52,7 +52,7 @@ def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine
         hyps: paths of the hypotheses, "-" for standard input; none for standard input alone.
 
     Yields:
-        The report: records where `config.json` is set, text otherwise. Only the first rank
+        The report: records where `config.format` is "json", text otherwise. Only the first rank
         yields anything.
 
     Raises:
@@ -70,13 +70,13 @@ def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine
             name, lines, references, tokenize=config.tokenize, lowercase=config.lowercase,
             with_ter=config.ter,
         )  # fmt: skip
-        yield from [_record(scores)] if config.json else _lines(scores, named=several)
+        yield from [_record(scores)] if config.format == "json" else _lines(scores, named=several)
     if several:
         results = compare_systems(
             systems, references, samples=config.samples, tokenize=config.tokenize,
             lowercase=config.lowercase, with_ter=config.ter,
         )  # fmt: skip
-        yield from _comparison(systems[0][0], results, config.json)
+        yield from _comparison(systems[0][0], results, config.format == "json")
 
 
 def _read(hyps: Sequence[str], refs: Sequence[str]) -> tuple[list[System], list[list[str]]]:

@@ -35,8 +35,12 @@ class ModelsConfig:
         choices=("probability", "log-probability"),
     )
 
-    source_lang: str | None = option(None, "source language, for a model with several")
-    target_lang: str | None = option(None, "target language, for a model with several")
+    source_lang: str | None = option(
+        None, "source language, for a model with several", flags=("-s",)
+    )
+    target_lang: str | None = option(
+        None, "target language, for a model with several", flags=("-t",)
+    )
 
     @property
     def languages(self) -> LanguageChoice:
@@ -96,6 +100,39 @@ class TranslateConfig:
     )
     encoding_errors: str = option(
         "strict", "on invalid UTF-8: stop, or replace it with U+FFFD", choices=("strict", "replace")
+    )
+
+
+def report_format(json: str) -> str:
+    """Return the field of `--format` for a report that is text or JSON.
+
+    Args:
+        json: what the report is as JSON, such as "JSON lines".
+    """
+    field: str = option("text", f"text, or {json}", choices=("text", "json"))
+    return field
+
+
+@dataclass(frozen=True)
+class ShortlistConfig:
+    """The words among which `generate` searches."""
+
+    shortlist: str | None = option(
+        None,
+        "search only among probable words, by this file of word translations (from `s2st "
+        "train-lexicon`, Moses or fast_align); faster on CPUs; scores are then relative to these "
+        "words",
+    )
+    shortlist_first: int = option(
+        100, "with --shortlist: number of most frequent target words", minimum=0,
+        maximum=100_000_000,
+    )  # fmt: skip
+    shortlist_best: int = option(
+        100, "with --shortlist: number of translations of each source word", minimum=0,
+        maximum=100_000_000,
+    )  # fmt: skip
+    shortlist_prune: float = option(
+        0.0, "with --shortlist: lowest probability of a translation", minimum=0, maximum=1
     )
 
 
@@ -177,7 +214,7 @@ class RescoreConfig:
         None,
         "write to this file why choices changed: a page (.html) or all figures (.json)",
     )
-    output: str = option(
+    format: str = option(
         "1best",
         "the best hypotheses, the re-sorted lists, or each word's scores as JSON lines",
         choices=("1best", "nbest", "words"),
@@ -209,12 +246,15 @@ class ScoreConfig:
     source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
     resume: bool = option(False, "continue a stopped run that wrote the same --output-file")
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; use none for tokenized text")
+    tokenize: str = option(
+        "13a",
+        "sacreBLEU tokenizer for BLEU; none for tokenized text (--bleu-tokenize of train)",
+    )
     lowercase: bool = option(
         False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
     ter: bool = option(False, "also compute TER; slow on long files")
-    json: bool = option(False, "write JSON lines")
+    format: str = report_format("JSON lines")
     samples: int = option(
         1000, "number of resamplings of the paired bootstrap", minimum=1, maximum=1_000_000
     )
@@ -230,14 +270,17 @@ class TuneLengthConfig:
     lenpen_step: float = option(
         0.1, "distance between the penalties that are tried", minimum=0.01, maximum=10
     )
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    tokenize: str = option(
+        "13a",
+        "sacreBLEU tokenizer for BLEU; none for tokenized text (--bleu-tokenize of train)",
+    )
     batch_size: int | None = option(
         None,
         "sentences per batch; default: as many as give about 2,000 hypotheses",
         minimum=1,
         maximum=1_000_000,
     )
-    json: bool = option(False, "write JSON lines")
+    format: str = report_format("JSON lines")
 
     def lenpens(self) -> list[float]:
         """Return the penalties, from 0 to `max_lenpen`."""
@@ -246,9 +289,12 @@ class TuneLengthConfig:
 
 
 GENERATE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
+    fixed=(ModelsConfig, TranslateConfig, ShortlistConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
+# lines and lists in memory, with loaded models
+TRANSLATE_SPEC = CommandSpec(fixed=(TranslateConfig, ShortlistConfig), roles=GENERATE_SPEC.roles)
+MODELS_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig))
 TUNE_LENGTH_SPEC = CommandSpec(
     fixed=(ModelsConfig, TuneLengthConfig, BeamConfig, ScoringDeviceConfig, RanksConfig)
 )
@@ -257,3 +303,4 @@ RESCORE_SPEC = CommandSpec(
     fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
 )
+RESCORE_LISTS_SPEC = CommandSpec(fixed=(RescoreConfig,), roles=RESCORE_SPEC.roles)

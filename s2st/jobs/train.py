@@ -87,7 +87,7 @@ TRAIN_SPEC = CommandSpec(
     ),
     roles=(
         Role("arch", ARCHITECTURES, "lstm-reversed", "architecture or preset", ("-a",), UNTRAINED),
-        Role("criterion", CRITERIA, "cross_entropy", "what training minimizes"),
+        Role("criterion", CRITERIA, "cross-entropy", "what training minimizes"),
         Role("optimizer", OPTIMIZERS, "adam", "how weights are updated"),
         Role("lr_scheduler", SCHEDULES, "plateau", "how the learning rate changes"),
         Role(

@@ -9,7 +9,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "init": "uniform",
         "init_range": 0.08,
         "dropout": 0.0,
-        "criterion": "cross_entropy",
+        "criterion": "cross-entropy",
         "optimizer": "sgd",
         "lr": 0.7,
         "momentum": 0.0,
@@ -26,7 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # Vaswani et al. 2017, sections 5.1 to 5.4; lr is the largest rate of their schedule
     "transformer-base": {
         "arch": "transformer-base",
-        "criterion": "label_smoothed_cross_entropy",
+        "criterion": "label-smoothed-cross-entropy",
         "label_smoothing": 0.1,
         "optimizer": "adam",
         "lr": (512 * 4000) ** -0.5,

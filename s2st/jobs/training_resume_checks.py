@@ -101,6 +101,9 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
     defaults[METRIC_ROLE] = PERPLEXITY
     plain = {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
     before = {**{name: plain.get(name) for name in new.options}, **old.options}
+    for role in ROLES:  # an older s2st wrote some names with "_"
+        if role in before and before[role] != new.options.get(role):
+            before[role] = before[role].replace("_", "-")
     changed = [
         f"--{name.replace('_', '-')} was {before.get(name)}, is {new.options.get(name)}"
         for name in sorted(before)

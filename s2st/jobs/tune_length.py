@@ -46,7 +46,8 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
         options: resolved options of TUNE_LENGTH_SPEC.
 
     Yields:
-        The report: records with `--json`, text otherwise. Only the first rank yields anything.
+        The report: records with `--format json`, text otherwise. Only the first rank yields
+        anything.
 
     Raises:
         UsageError: options are missing or contradict each other.
@@ -65,14 +66,18 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
         raise DataError("the development set has no lines", config.source)
     found = _measure(options, list(rows[0]), [list(lines) for lines in rows[1:]])
     best = max(found, key=lambda row: (row.bleu, -row.lenpen))
-    if config.json:
+    if config.format == "json":
         for row in found:
             yield {**vars(row), "best": row is best}
         return
     yield f"lenpen   BLEU  length ratio   ({best.signature})"
+    equal = all(f"{row.bleu:.2f}" == f"{best.bleu:.2f}" for row in found)
     for row in found:
-        mark = "  <- best" if row is best else ""
+        mark = "  <- best" if row is best and not equal else ""
         yield f"{row.lenpen:6.4g} {row.bleu:6.2f}  {row.ratio:12.3f}{mark}"
+    if equal:
+        log.warning(f"BLEU is {best.bleu:.2f} under every length penalty: nothing to choose")
+        return
     gain = best.bleu - found[0].bleu
     log.info(
         f"use --lenpen {best.lenpen:g}: BLEU {best.bleu:.2f}, {gain:+.2f} over --lenpen 0 on these "

@@ -130,11 +130,16 @@ class Registry(Generic[T]):
         self._add(dataclasses.replace(entry, name=name, description=description, overrides=merged))
 
     def get(self, name: str) -> Entry[T]:
-        """Return the entry of that name; raise UsageError that suggests similar names."""
+        """Return the entry of that name, which may be written with "_" for "-", as fairseq does.
+
+        Raises:
+            UsageError: there is no such entry; the message suggests similar names.
+        """
         if name not in self._entries:
             load_entry_point_plugins()
-        if name in self._entries:
-            return self._entries[name]
+        for spelling in (name, name.replace("_", "-")):
+            if spelling in self._entries:
+                return self._entries[spelling]
         near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self.names())}"
         raise UsageError(f"unknown {self.kind} {name[:80]!r}; {hint}")

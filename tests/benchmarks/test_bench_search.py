@@ -62,10 +62,10 @@ def models(tmp_path):
 @pytest.fixture
 def talker(tmp_path):
     """An LSTM that `talking` finds."""
-    return talking(tmp_path, "lstm", CONFIG)
+    return talking(tmp_path, "lstm", CONFIG, len(LINES))
 
 
-def talking(tmp_path, name, config, least=len(LINES)):
+def talking(tmp_path, name, config, least):
     """A model whose translations of LINES end before the limit, and so many of them differ."""
     greedy = SEARCHES.get("greedy").build(SEARCHES.get("greedy").config_type())
     for seed in range(300):

@@ -47,7 +47,7 @@ def test_each_line_comes_back_with_its_place(s2st, world, phrases):
 
 
 def test_json_holds_vectors_and_the_numbers_of_stderr(s2st, world, phrases):
-    outcome = s2st(*command(world.reversed), phrases, "--json", "--vectors")
+    outcome = s2st(*command(world.reversed), phrases, "--format", "json", "--vectors")
     assert outcome.code == 0, outcome.err
     rows = [json.loads(line) for line in outcome.lines]
     assert [row["phrase"] for row in rows[:6]] == [
@@ -78,7 +78,7 @@ def test_json_holds_vectors_and_the_numbers_of_stderr(s2st, world, phrases):
 
 
 def test_unknown_words_are_named(s2st, world, phrases):
-    outcome = s2st(*command(world.reversed), phrases, "--json")
+    outcome = s2st(*command(world.reversed), phrases, "--format", "json")
     unknown = {row["panel"]: row["unknown"] for row in map(json.loads, outcome.lines[6:])}
     assert "zyx" in unknown["voice"]
     assert "zyx" not in unknown["order"]
@@ -107,7 +107,7 @@ def test_figures_one_a_panel(s2st, world, phrases, tmp_path):
 def test_wrong_use_is_one_clear_line(s2st, world, phrases, tmp_path, monkeypatch):
     good = command(world.reversed)
     s2st(*command(), phrases).check_error(2, "--checkpoint")
-    s2st(*good, phrases, "--vectors").check_error(2, "--vectors needs --json")
+    s2st(*good, phrases, "--vectors").check_error(2, "--vectors needs --format json")
     s2st(*good, phrases, "--part", "top").check_error(2, "hidden, cell, all")
     s2st(*good, tmp_path / "none").check_error(66, "none: cannot be read")
     s2st(*good, stdin=b"a\n\nb\n").check_error(65, "standard input, line 2: an empty line")

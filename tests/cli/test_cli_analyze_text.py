@@ -61,7 +61,7 @@ def test_the_table(s2st, files):
 def test_json_and_a_tokenizer_of_sacrebleu(s2st, files):
     outcome = s2st(
         "analyze", "lengths", files / "good.out.fr", *options(files), "--ref", files / "poor.fr",
-        "--buckets", 1, "--tokenize", "13a", "--samples", 10, "--json",
+        "--buckets", 1, "--tokenize", "13a", "--samples", 10, "--format", "json",
     )  # fmt: skip
     (record,) = map(json.loads, outcome.lines)
     assert record["system"] == "good"
@@ -80,7 +80,16 @@ def test_the_same_seed_gives_the_same_interval(s2st, files):
 def test_rarity_by_a_text_and_by_a_dict_file(s2st, files):
     # ranks by count, then code point: a 1 (5), b 2 (3), c 3 (3), d 4 (3), e 5 (2), f to j 6 to 10
     means = {1: 1, 2: 1.5, 3: 3, 4: 2, 5: 3.5, 6: 7.5}
-    call = "analyze", "rarity", files / "good.out.fr", *options(files), "--buckets", 1, "--json"
+    call = (
+        "analyze",
+        "rarity",
+        files / "good.out.fr",
+        *options(files),
+        "--buckets",
+        1,
+        "--format",
+        "json",
+    )
     counted = s2st(*call, "--train-source", files / "src.en")
     (record,) = map(json.loads, counted.lines)
     assert (record["key_low"], record["key_high"]) == (1, 7.5)

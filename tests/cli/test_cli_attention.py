@@ -124,8 +124,15 @@ def test_what_cannot_be_done_is_said_at_once(s2st, world, generate, tmp_path):
 
 def test_a_map_is_a_table_whose_rows_sum_to_one(s2st, world, attending, tmp_path):
     pytest.importorskip("matplotlib")
-    arguments = ["--checkpoint", attending / "checkpoint_best", "-s", world.source, "--line", 2]
-    forced = s2st("analyze", "attention", *arguments, "-t", world.target, "--threads", 1)
+    arguments = [
+        "--checkpoint",
+        attending / "checkpoint_best",
+        "--source",
+        world.source,
+        "--line",
+        2,
+    ]
+    forced = s2st("analyze", "attention", *arguments, "--target", world.target, "--threads", 1)
     assert forced.code == 0, forced.err
     rows = [line.split("\t") for line in forced.lines]
     source, target = (Path(p).read_text().split("\n")[1].split() for p in (world.source,
@@ -136,7 +143,7 @@ def test_a_map_is_a_table_whose_rows_sum_to_one(s2st, world, attending, tmp_path
     for row in rows[1:]:
         assert sum(map(float, row[1:])) == pytest.approx(1, abs=1e-3 * len(row))
     figure = tmp_path / "map"
-    found = s2st("analyze", "attention", *arguments, *SHORT, "--json", "--figure", figure)
+    found = s2st("analyze", "attention", *arguments, *SHORT, "--format", "json", "--figure", figure)
     assert found.code == 0, found.err
     record = json.loads(found.out)
     assert len(record["attention"]) == len(record["target"])
@@ -151,9 +158,9 @@ def test_maps_that_cannot_be_made(s2st, world, attending, tmp_path):
     empty = tmp_path / "empty"
     empty.write_text("\n")
     run = ["analyze", "attention", "--checkpoint"]
-    s2st(*run, model, "-s", empty).check_error(2, "no words")
-    s2st(*run, model, "-s", empty, "--line", 7).check_error(2, "no line 7")
-    s2st(*run, world.gru, "-s", world.source).check_error(2, "no attention")
+    s2st(*run, model, "--source", empty).check_error(2, "no words")
+    s2st(*run, model, "--source", empty, "--line", 7).check_error(2, "no line 7")
+    s2st(*run, world.gru, "--source", world.source).check_error(2, "no attention")
 
 
 def test_a_report_shows_maps_where_it_is_asked_to(s2st, world, attending, tmp_path):

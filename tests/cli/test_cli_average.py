@@ -36,7 +36,7 @@ def test_the_mean_of_the_last_two_translates_and_is_inspected(s2st, world, tmp_p
         (2, "average --last 2 {save_dir} {save_dir} -o {new}", "--last takes one save folder"),
         (66, "average --last 9 {save_dir} -o {new}", "contains 2 numbered checkpoints, not 9"),
         (66, "average {save_dir} -o {new}", "did you mean"),
-        (2, "average {forward}", "--output"),
+        (2, "average {forward}", "--output-folder"),
         (2, "average {forward} -o {forward}", "which this command reads"),
         (74, "average {forward} -o {reversed}", "already exists"),
     ],

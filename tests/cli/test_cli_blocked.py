@@ -55,7 +55,7 @@ def commands(tmp_path, ngrams, long_text):
         "generate": ["generate", *model, "--max-len-b", "3", "--buffer-size", "64", long_text],
         "score": ["score", *model, "--target", long_text],
         "rescore": [
-            "rescore-nbest", str(nbest), *model, "--source", long_text, "--output", "nbest",
+            "rescore-nbest", str(nbest), *model, "--source", long_text, "--format", "nbest",
         ],
     }  # fmt: skip
 

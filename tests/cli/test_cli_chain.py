@@ -58,7 +58,7 @@ def test_from_text_to_rescored_lists(s2st, texts, tiny):
     )  # fmt: skip
     assert lists.data == b""
     rescored = run("rescore-nbest", texts / "list", "--source", texts / "test.en",
-                   "--checkpoint", model, "--output", "nbest")  # fmt: skip
+                   "--checkpoint", model, "--format", "nbest")  # fmt: skip
     groups = list(read_nbest(rescored.lines, "x"))
     assert [group[0].id for group in groups] == list(range(8))
     assert plain.lines == [group[0].hypothesis for group in groups]
@@ -163,7 +163,7 @@ def test_inspect_counts_the_papers_model_without_allocating_it(shell):
 def test_list(s2st):
     outcome = s2st("list")
     assert outcome.code == 0
-    for name in ("lstm-sutskever2014", "gru", "cross_entropy", "beam", "adam", "plateau", "moses",
+    for name in ("lstm-sutskever2014", "gru", "cross-entropy", "beam", "adam", "plateau", "moses",
                  "sutskever2014", "ensemble"):  # fmt: skip
         assert f"  {name}" in outcome.out
     searches = s2st("list", "searches", "--options").out
@@ -244,7 +244,7 @@ def test_a_model_scores_its_own_lists(s2st, texts, tiny, tokenizer):
                   texts / "test.en", "-o", texts / "list")  # fmt: skip
     assert listed.code == 0, listed.err
     rescored = s2st("rescore-nbest", texts / "list", "--checkpoint", model,
-                    "--source", texts / "test.en", "--output", "nbest")  # fmt: skip
+                    "--source", texts / "test.en", "--format", "nbest")  # fmt: skip
     for group in read_nbest(rescored.lines, "x"):
         for entry in group:
             features = dict(entry.features)

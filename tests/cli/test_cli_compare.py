@@ -68,7 +68,7 @@ def test_several_references_and_no_sentences(s2st, files):
 
 
 def test_json(s2st, files):
-    outcome = s2st(*call(files, "--samples", 5, "--tokenize", "none", "--json"))
+    outcome = s2st(*call(files, "--samples", 5, "--tokenize", "none", "--format", "json"))
     records = [json.loads(line) for line in outcome.lines]
     assert [record.get("metric") for record in records[:4]] == ["BLEU", "BLEU", "chrF2", "chrF2"]
     assert "tok:none" in records[0]["signature"]

@@ -54,7 +54,7 @@ def test_converted_lists_rescore_to_the_same_bytes(s2st, tmp_path, name):
         options = ("--source", source, *CONSENSUS)
         results.append(
             [
-                s2st("rescore-nbest", lists, *options, "--output", form).out
+                s2st("rescore-nbest", lists, *options, "--format", form).out
                 for form in ("1best", "nbest")
             ]
         )
@@ -145,7 +145,7 @@ def test_converted_lists_score_alike_under_a_model(s2st, world, tmp_path, name):
     for lists in (original, tmp_path / "converted"):
         outcome = s2st(
             "rescore-nbest", lists, "--source", world.source, "--checkpoint", world.forward,
-            "--output", "nbest",
+            "--format", "nbest",
         )  # fmt: skip
         assert outcome.code == 0
         results.append(outcome.out)

@@ -145,7 +145,7 @@ def test_generate(s2st, world, text, forked, tmp_path, mode):
     assert not (tmp_path / "out.parts").exists()
 
 
-@pytest.mark.parametrize(("sources", "form"), [("own", ["--json"]), ("shared", [])])
+@pytest.mark.parametrize(("sources", "form"), [("own", ["--format", "json"]), ("shared", [])])
 def test_score(s2st, world, forked, tmp_path, monkeypatch, form, sources):
     from s2st.data.batch_planner import BatchingConfig
     from s2st.jobs import pair_scoring_tasks as score
@@ -171,14 +171,14 @@ def test_score(s2st, world, forked, tmp_path, monkeypatch, form, sources):
 
 
 RESCORE = {
-    "words": ("--output", "words", "--max-rows", "16"),
-    "tuned": ("--tune", "REF/ref", "--folds", "2", "--output", "nbest", "--weights-out", "OUT.w"),
+    "words": ("--format", "words", "--max-rows", "16"),
+    "tuned": ("--tune", "REF/ref", "--folds", "2", "--format", "nbest", "--weights-out", "OUT.w"),
     "tuned on others": (
         "--tune", "REF/dev-ref", "--dev-nbest", "REF/dev-nbest", "--dev-source", "REF/dev-src",
         "--folds", "2", "--report", "OUT.report",
     ),
     "best of a part": ("--shard", "2/2"),
-    "merged with other lists": ("REF/other", "--output", "nbest"),
+    "merged with other lists": ("REF/other", "--format", "nbest"),
 }  # fmt: skip
 
 

@@ -60,14 +60,14 @@ def files(tmp_path):
 
 
 def log_probs(s2st, *arguments):
-    outcome = s2st("score", *arguments, "--json")
+    outcome = s2st("score", *arguments, "--format", "json")
     assert outcome.code == 0, outcome.err
     return [json.loads(line)["log_prob"] for line in outcome.lines]
 
 
 def test_a_language_model_is_scored_without_a_source(s2st, made, files):
     """Each pair is the sum of its tokens', and the perplexity is theirs."""
-    own = s2st("score", "--checkpoint", made["lm"], "--target", files / "hyps", "--json")
+    own = s2st("score", "--checkpoint", made["lm"], "--target", files / "hyps", "--format", "json")
     rows = [json.loads(line) for line in own.lines]
     assert [row["tokens"] for row in rows] == [[*h.split(), "</s>"] for _, h, _ in LISTS]
     for row in rows:
@@ -127,7 +127,7 @@ def test_right_to_left_text_goes_in_and_out_as_ever(s2st, made, files):
     best = [json.loads(line)["hypotheses"][0] for line in outcome.lines]
     (files / "texts").write_text("".join(h["text"] + "\n" for h in best))
     pairs = ["--source", files / "src", "--target", files / "texts"]
-    scored = s2st("score", "--checkpoint", made["r2l"], *pairs, "--json")
+    scored = s2st("score", "--checkpoint", made["r2l"], *pairs, "--format", "json")
     for hypothesis, line in zip(best, scored.lines, strict=True):
         row = json.loads(line)
         assert row["tokens"][:-1] == hypothesis["text"].split()
@@ -141,7 +141,7 @@ def test_all_features_together(s2st, made, world, files):
     named = [word for path in members for word in ("--checkpoint", path)]
     more = ["--feature-per", "member", "--channel-checkpoint", made["back"], "--length-feature"]
     lists = ["rescore-nbest", files / "list", "--source", files / "src"]
-    outcome = s2st(*lists, *named, *more, "--output", "nbest")
+    outcome = s2st(*lists, *named, *more, "--format", "nbest")
     assert outcome.code == 0, outcome.err
     entries = {
         (e.id, e.hypothesis): dict(e.features) for g in read_nbest(outcome.lines, "x") for e in g

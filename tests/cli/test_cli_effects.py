@@ -11,6 +11,7 @@ GENERATE = "generate {src} --checkpoint {forward}"
 TUNE_LENGTH = "tune-length --checkpoint {forward} --source {src} --ref {ref}"
 TEXT = "score {ref} --ref {ref}"
 PAIRS = "score --checkpoint {forward} --source {src} --target {ref}"
+ATTENTION = "analyze attention --source {src} --checkpoint {forward}"
 RESCORE = "rescore-nbest {lists} --source {src} --checkpoint {forward}"
 SCORED = "rescore-nbest {scored} --source {src}"
 TUNED = "--tune {ref} --dev-nbest {lists} --dev-source {src}"
@@ -24,6 +25,9 @@ IDLE = [
     (GENERATE, "--length-normalization wu", "needs --lenpen X"),
     *((f"{GENERATE} --search mbr --candidates-from beam", option, "--candidates-from sampling")
       for option in ("--temperature 2", "--top-k 3", "--top-p 0.5", "--sampling-seed 2")),
+    (GENERATE, "--shortlist-first 9", "needs --shortlist FILE"),
+    (GENERATE, "--shortlist-best 9", "needs --shortlist FILE"),
+    (GENERATE, "--shortlist-prune 0.5", "needs --shortlist FILE"),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),
@@ -45,7 +49,7 @@ IDLE = [
     (RESCORE, "--tuning-seed 3", "needs --tune"),
     (RESCORE, "--length-feature", "add --tune"),
     (f"{RESCORE} --weight Baseline=1", "--length-feature", "--weight S2STLength=X"),
-    (f"{RESCORE} --oracle {{ref}}", "--length-feature", "--output nbest"),
+    (f"{RESCORE} --oracle {{ref}}", "--length-feature", "--format nbest"),
     (RESCORE, "--consensus bleu", "--weight S2STConsensus=X"),
     (RESCORE, "--consensus-scale 2", "needs --consensus"),
     (RESCORE, "--metric chrf", "needs --tune REF or --oracle REF"),
@@ -85,33 +89,34 @@ IDLE = [
     ("inspect {forward}", "--layers 3", "cannot be combined with PATH"),
     (f"analyze lengths {CURVES}", "--title T", "needs --figure"),
     (f"analyze rarity {CURVES} --train-source {{src}}", "--title T", "needs --figure"),
-    ("analyze attention -s {src} -t {ref} --checkpoint {forward}", "--beam 3", "--target"),
-    ("analyze attention -s {src} -t {ref} --checkpoint {forward}", "--search greedy", "--target"),
-    ("analyze attention -s {src} --checkpoint {forward}", "--nbest 3", "best translation"),
-    ("analyze attention -s {src} --checkpoint {forward}", "--ensemble-weight 1", SEVERAL),
-    ("analyze attention -s {src} --checkpoint {forward}", "--ensemble-mode probability", SEVERAL),
+    (f"{ATTENTION} --target {{ref}}", "--beam 3", "--target"),
+    (f"{ATTENTION} --target {{ref}}", "--search greedy", "--target"),
+    (ATTENTION, "--nbest 3", "best translation"),
+    (ATTENTION, "--ensemble-weight 1", SEVERAL),
+    (ATTENTION, "--ensemble-mode probability", SEVERAL),
     ("analyze states {src} --checkpoint {forward}", "--ensemble-mode probability",
      "are concatenated"),
     ("analyze states {src} --checkpoint {forward} --checkpoint {gru}",
      "--ensemble-weight 1 --ensemble-weight 2", "are concatenated"),
-    ("analyze states {src} --checkpoint {forward}", "--vectors", "needs --json"),
+    ("analyze states {src} --checkpoint {forward}", "--vectors", "needs --format json"),
     ("analyze neighbours le --vectors {src}", "--side source", "--side"),
     # of a component that is not chosen
-    (f"{GENERATE} --search sampling", "--lenpen 1", "--search beam"),
-    (GENERATE, "--top-k 3", "--search sampling"),
+    (f"{GENERATE} --search sampling", "--lenpen 1", "needs --search beam or diverse-beam"),
+    (GENERATE, "--temperature 3", "needs --search sampling, stochastic-beam or mbr"),
+    (GENERATE, "--top-k 3", "needs --search sampling or mbr"),
     (TRAIN, "--momentum 0.9", "--optimizer sgd"),
     (f"{RESCORE} {TUNED}", "--mira-c 1", "--tuner mira"),
 ]  # fmt: skip
 # options that may lie idle: where, how fast, by whom; and defaults that are said aloud
 HARMLESS = [
     f"{TEXT} --device cpu --threads 1 --rank-timeout 5",
-    f"{TEXT} --json",
+    f"{TEXT} --format json",
     f"{TEXT} {{src}} --samples 10",
     f"{SCORED} --device cpu --threads 1",
     f"{SCORED} --feature-per ensemble --normalize none --baseline-features total",
     f"{RESCORE} --no-length-feature --threads 1",
     f"{RESCORE} --length-feature --weight S2STLength=1 --threads 1",
-    f"{RESCORE} --length-feature --output nbest --threads 1",
+    f"{RESCORE} --length-feature --format nbest --threads 1",
     f"{RESCORE} --consensus none --threads 1",
     f"{RESCORE} {TUNED} --metric ter --tokenize char --tuner pro --consensus chrf --threads 1",
     f"{RESCORE} --feature-per member --threads 1",

@@ -50,9 +50,9 @@ def test_every_figure_of_the_json_belongs_to_the_lists(explain, files, s2st, wor
     oracle = ["--oracle", files / "ref", "--metric", "chrf"]
     _, text = explain("why.json", *oracle)
     found = json.loads(text)
-    again, _ = explain("more.json", *oracle, "--output", "nbest")
+    again, _ = explain("more.json", *oracle, "--format", "nbest")
     lists = {g[0].id: {e.hypothesis: e for e in g} for g in read_nbest(again.lines, "out")}
-    words, _ = explain("words.json", *oracle, "--output", "words")
+    words, _ = explain("words.json", *oracle, "--format", "words")
     records = [json.loads(line) for line in words.lines]
     scores = {(r["id"], r["hypothesis"]): r["token_log_probs"] for r in records}
     assert found["lists"] == LISTS
@@ -146,7 +146,7 @@ def test_the_page_escapes_all_text_and_loads_nothing(explain, files):
 
 
 def test_one_model_and_lists_with_scores_alone(explain, s2st, files, world, tmp_path):
-    outcome, text = explain("why.json", "--output", "nbest", models=[world.reversed])
+    outcome, text = explain("why.json", "--format", "nbest", models=[world.reversed])
     for sentence in json.loads(text)["sentences"]:
         for word in sentence["words"]:
             assert word["disagreement"] == pytest.approx(-word["log_probs"]["S2ST0"])

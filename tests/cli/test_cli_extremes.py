@@ -87,7 +87,7 @@ def test_text_is_utf8_whatever_python_is_told(shell, tmp_path, environment):
     (tmp_path / "b").write_text("le café vert .\nÉté 日本\n", "utf-8")
     script = f"cd $1; export {environment}; "
     systems = "-m s2st_cli compare a b --ref a --source b --samples 3"
-    for command in (systems, f"{systems} --json"):
+    for command in (systems, f"{systems} --format json"):
         outcome = shell(f"{script} exec python {command}", tmp_path)
         assert outcome.code == 0, outcome.err
         assert "Été 日本" in outcome.out

@@ -156,7 +156,7 @@ def test_features_of_an_earlier_rescoring_neither_compete_nor_stay(rescore, file
     """Three models wrote three features; one model's replaces them all."""
     text = "LM0= -1 TM0= -1 -2 Baseline= -1 S2ST0= -4 S2ST1= -9 S2ST2= -1 S2STLength= 3"
     nbest(files, "again", text, text.replace("-9", "-2"))
-    outcome = rescore("--output", "nbest", name="again", model=world.forward)
+    outcome = rescore("--format", "nbest", name="again", model=world.forward)
     assert outcome.code == 0, outcome.err
     names = [word for word in outcome.lines[0].split(" ||| ")[2].split() if word.endswith("=")]
     assert names == ["LM0=", "TM0=", "Baseline=", "S2ST0="]

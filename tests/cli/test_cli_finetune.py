@@ -30,7 +30,7 @@ def words(path, language):
 def test_from_a_checkpoint_to_a_tuned_model(s2st, world, stores, tmp_path):
     assert words(stores / "same", "fr") == words(world.forward, "fr")
     command = ["train", stores / "same", "--finetune-from", world.forward, *FEW,
-               "--dropout", "0.1", "--criterion", "label_smoothed_cross_entropy",
+               "--dropout", "0.1", "--criterion", "label-smoothed-cross-entropy",
                "--batch-size", "16", "--save-dir", tmp_path / "run"]  # fmt: skip
     outcome = s2st(*command)
     assert outcome.code == 0, outcome.err
@@ -104,7 +104,7 @@ def test_inspect_lists_the_names_that_freeze_takes(s2st, world, stores, tmp_path
         (66, "--finetune-from {save}", "did you mean {save}/checkpoint_best?"),
         (66, "--finetune-from {tmp}/none --heads 4", "{tmp}/none: no such checkpoint folder"),
         (65, "--finetune-from {source}", "this is a file, but a checkpoint is a folder"),
-        (65, "--finetune-from {store}", "this is a store of `s2st preprocess`"),
+        (65, "--finetune-from {store}", "expected a checkpoint of `s2st train`, such as "),
         (2, "--finetune-from {model} --arch gru", "leave out --arch"),
         (2, "--finetune-from {model} --hidden-size 8", "do not fit these options"),
         (2, "--finetune-from {model} --heads 4", "--heads needs --arch transformer"),

@@ -138,7 +138,7 @@ def test_moses_lists_parse_and_feed_rescoring(generate, s2st, world, text, tmp_p
     assert rescored.code == 0, rescored.err
     # the same model agrees with itself: the best of the list stays the best
     assert rescored.lines == [group[0].hypothesis for group in groups]
-    again = s2st("rescore-nbest", tmp_path / "list", *arguments, "--output", "nbest")
+    again = s2st("rescore-nbest", tmp_path / "list", *arguments, "--format", "nbest")
     for group, old in zip(read_nbest(again.lines, "again"), groups, strict=True):
         for entry, before in zip(group[:1], old[:1], strict=True):
             if old[0].hypothesis:

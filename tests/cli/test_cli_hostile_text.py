@@ -111,7 +111,7 @@ def test_lists_and_weights(s2st, world, tmp_path):
     )
     base = ["rescore-nbest", "--checkpoint", world.forward, "--source", world.source]
     outcome = s2st(
-        *base, tmp_path / "lists", "--baseline-features", "own", "--output", "nbest",
+        *base, tmp_path / "lists", "--baseline-features", "own", "--format", "nbest",
         "--weights-out", tmp_path / "weights",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
@@ -141,7 +141,7 @@ def test_names_of_files_and_options(s2st, world, tmp_path):
         ["generate", "--checkpoint", world.forward, path], ["train", path],
         ["score", path, "--ref", world.target], ["export", path, tmp_path / "new"],
         ["average", path, "-o", tmp_path / "new"], ["compare", path, path],
-        ["analyze", "neighbours", LINE, "--checkpoint", world.forward],
+        ["analyze", "neighbors", LINE, "--checkpoint", world.forward],
         ["generate", f"--{LINE}"], [LINE], ["list", LINE], ["list", "--plugin", LINE],
         ["generate", "--search", LINE], ["generate", "--beam", LINE],
         ["generate", "--config", path],
@@ -186,14 +186,14 @@ def test_tables_for_reading(s2st, world, tmp_path):
         ["compare", a, b, "--ref", c, "--source", a, "--samples", "2"],
         ["score", c, a, "--ref", b, "--samples", "2"],
         ["analyze", "lengths", c, "--ref", a, "--source", b, "--samples", "2", "--buckets", "1"],
-        ["analyze", "neighbours", "le", "--vectors", tmp_path / "vectors"],
+        ["analyze", "neighbors", "le", "--vectors", tmp_path / "vectors"],
     ]
     for command in commands:
         outcome = s2st(*command)
         assert outcome.code == 0, outcome.err
         assert "\\x1b[31mred" in outcome.out, command
         check(outcome.out, outcome.err)
-        outcome = s2st(*command, "--json")
+        outcome = s2st(*command, "--format", "json")
         assert outcome.code == 0, outcome.err
         check(outcome.out, outcome.err)
         assert "\x1b[31mred" in "".join(map(line_texts, outcome.lines))

@@ -178,7 +178,7 @@ def test_an_exported_decoder_is_an_ordinary_model(s2st, made, tmp_path, target):
     texts = ["--source", made / "test.en"]
     for command in (
         ["score", *texts, "--target", made / f"test.{target}"],
-        ["rescore-nbest", tmp_path / "lists", *texts, "--output", "nbest"],
+        ["rescore-nbest", tmp_path / "lists", *texts, "--format", "nbest"],
     ):
         one = must(s2st(*command, "--checkpoint", alone))
         assert one.out == must(s2st(*command, "--checkpoint", whole, "--target-lang", target)).out
@@ -323,7 +323,7 @@ def test_the_metric_of_each_pair_is_that_of_its_translations(s2st, made, tmp_pat
         generate = ["generate", "--checkpoint", tmp_path / "run/checkpoint_last", "--beam", 2]
         translated = must(s2st(*generate, made / "valid.en", "--target-lang", target))
         (tmp_path / "out").write_text(translated.out)
-        score = ["score", tmp_path / "out", "--ref", made / f"valid.{target}", "--json"]
+        score = ["score", tmp_path / "out", "--ref", made / f"valid.{target}", "--format", "json"]
         found = [json.loads(line) for line in must(s2st(*score)).lines]
         (chrf,) = [row["chrF2"] for row in found if "chrF2" in row] or [None]
         assert values[f"chrf/en-{target}"] == pytest.approx(chrf["score"], abs=0.01)

@@ -41,8 +41,8 @@ COMMANDS = [
     "convert-nbest {new}/lists -o {new}/converted",
     "score {src} --ref {ref}",
     "compare {src} {ref} --ref {ref} --samples 5",
-    "analyze neighbours the --checkpoint {run}/checkpoint_best",
-    "analyze attention --checkpoint {run}/checkpoint_best -s {src} --figure {new}/map",
+    "analyze neighbors the --checkpoint {run}/checkpoint_best",
+    "analyze attention --checkpoint {run}/checkpoint_best --source {src} --figure {new}/map",
     "analyze rarity {src} --ref {ref} --source {src} --vocabulary {run}/checkpoint_best --buckets 2"
     " --samples 5 --figure {new}/rare",
     "analyze lengths {src} {ref} --ref {ref} --source {src} --buckets 2 --samples 5"
@@ -53,6 +53,8 @@ COMMANDS = [
     "inspect {new}/mean",
     "train-ngram {ref} -o {new}/ngram.arpa --order 2 --discount-fallback",
     "score --checkpoint {new}/ngram.arpa --target {ref}",
+    "train-lexicon {store} -o {new}/lex.gz",
+    "generate --checkpoint {run}/checkpoint_best {src} -o {new}/short --shortlist {new}/lex.gz",
 ]
 
 

@@ -104,7 +104,7 @@ def test_a_member_of_an_ensemble_and_a_feature(s2st, translator, tmp_path):
     scores = tmp_path / "scores"
     outcome = s2st(
         "rescore-nbest", *both, "--feature-per", "member", "--source", tmp_path / "src",
-        "--output", "nbest", tmp_path / "nbest", "-o", scores,
+        "--format", "nbest", tmp_path / "nbest", "-o", scores,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     expected = KneserNey(text, 2)

@@ -159,7 +159,7 @@ def test_pairs_and_lists_of_odd_lines_are_scored(s2st, models, tmp_path, model):
     lines = text.split("\n")[:-1]
     (tmp_path / "text").write_text(text)
     own = ["--source", tmp_path / "text"] if reads_source(model) else []
-    outcome = s2st("score", *models[model], *own, "--target", tmp_path / "text", "--json")
+    outcome = s2st("score", *models[model], *own, "--target", tmp_path / "text", "--format", "json")
     assert outcome.code == 0, outcome.err
     records = [json.loads(line) for line in outcome.lines]
     for line, record in zip(lines, records, strict=True):
@@ -170,7 +170,7 @@ def test_pairs_and_lists_of_odd_lines_are_scored(s2st, models, tmp_path, model):
     (tmp_path / "lists").write_text(lists)
     rescored = s2st(
         "rescore-nbest", *models[model], "--source", tmp_path / "text", tmp_path / "lists",
-        "--output", "nbest",
+        "--format", "nbest",
     )  # fmt: skip
     assert rescored.code == 0, rescored.err
     for line, record in zip(rescored.lines, records, strict=True):

@@ -303,7 +303,7 @@ def test_a_model_that_writes_into_its_input_spoils_nothing_else(s2st, world, plu
             ["generate", world.source, "--format", "json", "--nbest", "3", *SHORT],
             ["generate", world.source, "--search", "sampling", *SHORT],
             ["score", "--source", world.source, "--target", world.target],
-            ["rescore-nbest", tmp_path / "lists", "--source", world.source, "--output", "nbest"],
+            ["rescore-nbest", tmp_path / "lists", "--source", world.source, "--format", "nbest"],
         ):
             plain = s2st(*command, "--checkpoint", world.forward, *others)
             own = s2st(*command, "--checkpoint", tmp_path / "careless", *others, "--plugin", name)

@@ -119,7 +119,7 @@ def small(world, s2st, tmp_path_factory):
     made("train", world.store, *tiny, "--arch", "lstm-attention", "--save-dir", attention)
     model = ["--checkpoint", str(world.forward), "--threads", "1"]
     nbest = [str(folder / "nbest"), "--source", en]
-    scored = made("rescore-nbest", *nbest, *model, "--output", "nbest")
+    scored = made("rescore-nbest", *nbest, *model, "--format", "nbest")
     (folder / "scored").write_bytes(scored)
     word = world.source.read_text("utf-8").split()[0]
 
@@ -139,6 +139,7 @@ def small(world, s2st, tmp_path_factory):
             "preprocess": ["-s", "en", "-t", "fr", "--trainpref", f"{folder}/text", "--destdir",
                            str(out / "bin")],
             "train-ngram": [en, fr, "-o", str(out / "lm.arpa"), "--discount-fallback"],
+            "train-lexicon": [store, "-o", str(out / "lex")],
             "generate": [*own, "--format", "json", en, *search],
             "check": [en, fr],
             "tune-length": [*model, "--source", en, "--ref", fr, *search],
@@ -152,7 +153,7 @@ def small(world, s2st, tmp_path_factory):
             "rarity": [*buckets, "--train-source", en],
             "attention": [*mapped, *search],
             "states": [*model, en],
-            "neighbours": ["--checkpoint", str(world.forward), word],
+            "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip
         words = commands[case.words[1] if name == "analyze" else name]
         if (name, parameter) == ("average", "last"):

@@ -50,7 +50,7 @@ def scored(s2st, world, checkpoint, tmp_path, *options):
     output = tmp_path / "hypotheses"
     done = s2st("generate", "--checkpoint", checkpoint, "--beam", 3, source, "-o", output)
     assert done.code == 0, done.err
-    return json.loads(s2st("score", output, "-r", reference, "--json", *options).out)
+    return json.loads(s2st("score", output, "-r", reference, "--format", "json", *options).out)
 
 
 def test_the_store_keeps_the_text_of_the_validation_split(world):

@@ -47,7 +47,9 @@ def log_probs(s2st, files):
         (files / "s").write_text("".join(SOURCE[i] + "\n" for i, _, _ in LISTS))
         (files / "t").write_text("".join(h + "\n" for _, h, _ in LISTS))
         named = [x for model in models for x in ("--checkpoint", model)]
-        outcome = s2st("score", *named, "--source", files / "s", "--target", files / "t", "--json")
+        outcome = s2st(
+            "score", *named, "--source", files / "s", "--target", files / "t", "--format", "json"
+        )
         return [json.loads(line)["log_prob"] for line in outcome.lines]
 
     return run
@@ -65,7 +67,7 @@ def test_even_average_by_hand(rescore, log_probs, world):
         0.5 * t + 0.5 * p for (_, _, t), p in zip(LISTS, log_probs(world.forward), strict=True)
     ]
     assert rescore().lines == best(totals)
-    entries = [e for group in read_nbest(rescore("--output", "nbest").lines, "x") for e in group]
+    entries = [e for group in read_nbest(rescore("--format", "nbest").lines, "x") for e in group]
     by_text = {(e.id, e.hypothesis, dict(e.features)["Baseline"][0]): e.total for e in entries}
     for (i, words, total), expected in zip(LISTS, totals, strict=True):
         assert by_text[i, words, total] == pytest.approx(expected, rel=1e-4)
@@ -90,7 +92,7 @@ def test_weights(rescore, log_probs, world):
 def test_a_feature_for_each_member(rescore, log_probs, world):
     models = (world.forward, world.gru, world.reversed)
     columns = [log_probs(model) for model in models]
-    outcome = rescore("--feature-per", "member", "--output", "nbest", models=models)
+    outcome = rescore("--feature-per", "member", "--format", "nbest", models=models)
     groups = list(read_nbest(outcome.lines, "x"))
     found = {(e.id, e.hypothesis, dict(e.features)["Baseline"][0]): e for g in groups for e in g}
     for row, (i, words, total) in enumerate(LISTS):
@@ -104,13 +106,13 @@ def test_a_feature_for_each_member(rescore, log_probs, world):
 
 def test_one_feature_for_an_ensemble(rescore, log_probs, world):
     models = (world.forward, world.gru)
-    groups = read_nbest(rescore("--output", "nbest", models=models).lines, "x")
+    groups = read_nbest(rescore("--format", "nbest", models=models).lines, "x")
     values = sorted(dict(e.features)["S2ST0"][0] for group in groups for e in group)
     assert values == pytest.approx(sorted(log_probs(*models)), rel=1e-4)
 
 
 def test_lists_come_back_sorted_with_all_they_had(rescore):
-    outcome = rescore("--output", "nbest")
+    outcome = rescore("--format", "nbest")
     groups = list(read_nbest(outcome.lines, "x"))
     assert [group[0].id for group in groups] == [0, 2]
     assert sorted(e.hypothesis for g in groups for e in g) == sorted(h for _, h, _ in LISTS)
@@ -125,16 +127,16 @@ def test_lists_come_back_sorted_with_all_they_had(rescore):
 
 
 def test_rescoring_twice_replaces_the_features(rescore, files):
-    first = rescore("--output", "nbest")
+    first = rescore("--format", "nbest")
     (files / "again").write_bytes(first.data)
-    second = rescore("--output", "nbest", name="again")
+    second = rescore("--format", "nbest", name="again")
     for group in read_nbest(second.lines, "x"):
         for entry in group:
             assert [name for name, _ in entry.features] == ["LM0", "Baseline", "S2ST0"]
 
 
 def test_duplicates_have_equal_scores(rescore):
-    groups = list(read_nbest(rescore("--output", "nbest").lines, "x"))
+    groups = list(read_nbest(rescore("--format", "nbest").lines, "x"))
     one, two = (dict(entry.features)["S2ST0"] for entry in groups[1])
     assert one == two
 
@@ -151,15 +153,15 @@ def test_totals_that_are_no_numbers(rescore, files):
     ]
     (files / "odd").write_text("".join(line + "\n" for line in lines))
     assert rescore(name="odd").lines == ["le chat dort .", "chien", "un homme", ""]
-    groups = list(read_nbest(rescore("--output", "nbest", name="odd").lines, "x"))
+    groups = list(read_nbest(rescore("--format", "nbest", name="odd").lines, "x"))
     assert [len(group) for group in groups] == [2, 2, 2, 1]
     assert groups[0][0].hypothesis == "le chat dort ."
 
 
 def test_rows_together_do_not_matter(rescore):
-    expected = rescore("--output", "nbest").lines
+    expected = rescore("--format", "nbest").lines
     for rows in (1, 2, 3):
-        found = rescore("--output", "nbest", "--max-rows", rows).lines
+        found = rescore("--format", "nbest", "--max-rows", rows).lines
         for one, two in zip(read_nbest(expected, "x"), read_nbest(found, "y"), strict=True):
             assert [e.hypothesis for e in one] == [e.hypothesis for e in two]
             assert [e.total for e in one] == pytest.approx([e.total for e in two], rel=1e-5)
@@ -168,7 +170,7 @@ def test_rows_together_do_not_matter(rescore):
 def test_an_empty_list(s2st, files, world):
     (files / "none").write_text("")
     arguments = ["rescore-nbest", files / "none", "--source", files / "src"]
-    for options in ([], ["--output", "nbest"], ["--normalize", "list"]):
+    for options in ([], ["--format", "nbest"], ["--normalize", "list"]):
         outcome = s2st(*arguments, "--checkpoint", world.forward, *options)
         outcome.check_error(65, f"{files / 'none'}: no lists")
     # a part of the lists may well be empty

@@ -42,7 +42,7 @@ def scored(rescore, files, world):
     """The lists after a rescoring by two models, each a feature of its own."""
     models = ("--checkpoint", world.reversed, "--checkpoint", world.forward)
     options = ("--feature-per", "member", "--threads", "1")
-    outcome = rescore("list", *models, *options, "--output", "nbest", "-o", files / "scored")
+    outcome = rescore("list", *models, *options, "--format", "nbest", "-o", files / "scored")
     assert outcome.code == 0, outcome.err
     return (*models, *options)
 
@@ -75,7 +75,7 @@ def test_the_even_average_of_earlier_scores_is_the_default_and_the_baseline_is_k
 
 
 def test_resorted_again_the_lists_keep_their_scores(rescore, files, scored):
-    outcome = rescore("scored", "--weight", "S2ST0=1", "--output", "nbest", "-o", files / "twice")
+    outcome = rescore("scored", "--weight", "S2ST0=1", "--format", "nbest", "-o", files / "twice")
     assert outcome.code == 0, outcome.err
 
     def facts(name):
@@ -99,7 +99,7 @@ def test_lists_without_scores_need_a_checkpoint(rescore, files, scored):
     assert outcome.code == 65
     assert f"{SIZE + 2}" in outcome.err
     assert "no feature S2ST1" in outcome.err
-    outcome = rescore("scored", "--output", "words")
+    outcome = rescore("scored", "--format", "words")
     assert outcome.code == 2
     assert "--checkpoint" in outcome.err
     outcome = rescore("scored", "--weight", "S2ST2=1")

@@ -64,9 +64,9 @@ def stopped(rescore, tmp_path, monkeypatch):
 
 MODES = {
     "1best": (),
-    "nbest": ("--output", "nbest"),
-    "words": ("--output", "words"),
-    "two passes": ("--normalize", "list", "--output", "nbest"),
+    "nbest": ("--format", "nbest"),
+    "words": ("--format", "words"),
+    "two passes": ("--normalize", "list", "--format", "nbest"),
     "tuned": ("--tune", "REF", "--folds", "2"),
 }
 
@@ -89,7 +89,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(rescore, stopped, lists, tmp_pa
 def test_damaged_groups_are_scored_again(rescore, stopped, tmp_path, monkeypatch):
     from s2st.jobs.rescore.list_scorer import ListScorer
 
-    straight = rescore("--output", "words").data
+    straight = rescore("--format", "words").data
     scored = []
     scores = ListScorer._scores
 
@@ -98,16 +98,16 @@ def test_damaged_groups_are_scored_again(rescore, stopped, tmp_path, monkeypatch
         return scores(self, lists)
 
     monkeypatch.setattr(ListScorer, "_scores", counting)
-    assert rescore("--output", "words").data == straight
+    assert rescore("--format", "words").data == straight
     groups = len(scored)
     for damaged in (0, 1, 4):
-        stopped(4, "--output", "words")
+        stopped(4, "--format", "words")
         kept = sorted(path for path in (tmp_path / "out.parts").iterdir() if "+" in path.name)
         assert len(kept) == 4
         for path in kept[:damaged]:
             path.write_bytes(path.read_bytes()[:-1])
         scored.clear()
-        outcome = rescore("-o", tmp_path / "out", "--resume", "--output", "words")
+        outcome = rescore("-o", tmp_path / "out", "--resume", "--format", "words")
         assert outcome.code == 0, outcome.err
         assert (tmp_path / "out").read_bytes() == straight
         assert len(scored) == groups - 4 + damaged
@@ -203,7 +203,7 @@ def test_the_last_shard_finds_ids_that_no_source_line_has(rescore, lists):
 
 def test_int8_changes_little(rescore):
     plain, int8 = (
-        [json.loads(line) for line in rescore("--output", "words", "--precision", p).lines]
+        [json.loads(line) for line in rescore("--format", "words", "--precision", p).lines]
         for p in ("float32", "int8")
     )
     assert [record["id"] for record in plain] == [record["id"] for record in int8]

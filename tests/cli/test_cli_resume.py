@@ -112,7 +112,7 @@ def test_score_goes_on_to_the_same_bytes_and_sums(s2st, world, stopped, tmp_path
     )
     command = [
         "score", "--checkpoint", world.forward, "--source", world.folder / "train.en",
-        "--target", world.folder / "train.fr", "--threads", "1", "--json",
+        "--target", world.folder / "train.fr", "--threads", "1", "--format", "json",
     ]  # fmt: skip
     straight = s2st(*command)
     assert straight.code == 0
@@ -138,6 +138,19 @@ def test_another_run_is_refused_and_its_output_stays(generate, stopped, tmp_path
     changed.check_error(2, "out.parts", "differs in INPUT")
     assert out.read_bytes() == theirs
     assert generate("--resume").code == 0
+
+
+def test_a_run_with_another_shortlist_is_refused(generate, stopped, tmp_path):
+    lexicon = tmp_path / "lexicon"
+    lexicon.write_text("is\test\t0.5\n")
+    stopped(lambda: generate("--shortlist", lexicon), 4)
+    generate("--resume").check_error(2, "out.parts", "differs in", "--shortlist")
+    sized = generate("--resume", "--shortlist", lexicon, "--shortlist-best", 3)
+    sized.check_error(2, "out.parts", "differs in --shortlist-best")
+    lexicon.write_text("is\tpas\t0.5\n")
+    generate("--resume", "--shortlist", lexicon).check_error(2, "differs in --shortlist")
+    lexicon.write_text("is\test\t0.5\n")
+    assert generate("--resume", "--shortlist", lexicon).code == 0
 
 
 def test_without_resume_a_run_starts_anew_and_says_so(generate, stopped, tmp_path, world):

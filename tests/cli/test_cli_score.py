@@ -68,7 +68,7 @@ def test_every_line_of_text_says_its_metric_and_how_it_was_computed(s2st, world,
         bleu = [line for line in figures if " BLEU (sacre" in " " + line]
         assert len(bleu) == 4
         assert all(("case:lc" in line) == bool(options) for line in bleu)
-        found = s2st("score", hypotheses[0], "--ref", world.target, "--json", *options)
+        found = s2st("score", hypotheses[0], "--ref", world.target, "--format", "json", *options)
         record = json.loads(found.lines[0])
         assert f"BLEU ({record['BLEU']['how']})" in outcome.lines[1]
         assert f"BLEU ({record['tokenized BLEU']['how']})" in outcome.lines[2]
@@ -103,7 +103,7 @@ def test_several_systems_are_compared_by_paired_bootstrap(s2st, world, hypothese
 
 
 def test_json_output_is_json_on_every_line(s2st, world, hypotheses):
-    outcome = s2st("score", *hypotheses, "--ref", world.target, "--json", "--samples", 20)
+    outcome = s2st("score", *hypotheses, "--ref", world.target, "--format", "json", "--samples", 20)
     rows = [json.loads(line) for line in outcome.lines]
     assert [row["system"] for row in rows[:2]] == [str(path) for path in hypotheses]
     assert rows[0]["BLEU"]["score"] > rows[1]["BLEU"]["score"]
@@ -122,7 +122,7 @@ def pair_arguments(world, *models):
 
 def test_perplexity_is_that_of_the_token_log_probs(s2st, world):
     plain = s2st(*pair_arguments(world, world.forward))
-    detailed = s2st(*pair_arguments(world, world.forward), "--json")
+    detailed = s2st(*pair_arguments(world, world.forward), "--format", "json")
     assert plain.code == detailed.code == 0
     rows = [json.loads(line) for line in detailed.lines]
     targets = world.target.read_text().splitlines()
@@ -142,7 +142,7 @@ def test_empty_sides_have_a_score_too(s2st, world, tmp_path):
     (tmp_path / "t").write_text("\n\nle chat\n")
     outcome = s2st(
         "score", "--checkpoint", world.reversed, "--source", tmp_path / "s",
-        "--target", tmp_path / "t", "--json",
+        "--target", tmp_path / "t", "--format", "json",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert [len(json.loads(line)["token_log_probs"]) for line in outcome.lines] == [1, 1, 3]
@@ -155,7 +155,7 @@ def test_score_of_generated_text_is_the_searchs(s2st, world, tmp_path):
     (tmp_path / "t").write_text("".join(h["text"] + "\n" for h in best))
     scored = s2st(
         "score", "--checkpoint", world.forward, "--source", world.source,
-        "--target", tmp_path / "t", "--json",
+        "--target", tmp_path / "t", "--format", "json",
     )  # fmt: skip
     for hypothesis, line in zip(best, scored.lines, strict=True):
         values = json.loads(line)["token_log_probs"][: len(hypothesis["token_log_probs"])]
@@ -164,7 +164,7 @@ def test_score_of_generated_text_is_the_searchs(s2st, world, tmp_path):
 
 def test_an_ensembles_probability_is_the_mean(s2st, world):
     def rows(*models):
-        outcome = s2st(*pair_arguments(world, *models), "--json")
+        outcome = s2st(*pair_arguments(world, *models), "--format", "json")
         assert outcome.code == 0, outcome.err
         return [json.loads(line)["token_log_probs"] for line in outcome.lines]
 

@@ -70,14 +70,14 @@ def bleu_of(lines, files):
 def test_weights_file_equals_weights_by_hand(rescore, tmp_path):
     path = tmp_path / "w.ini"
     path.write_text("[weight]\nLM0= 0.5\nTM0= 0.2 0.1  # two values\nS2ST0= 0.3\n")
-    for entry in entries(rescore("--weights", path, "--output", "nbest")):
+    for entry in entries(rescore("--weights", path, "--format", "nbest")):
         own = dict(entry.features)
         expected = 0.5 * own["LM0"][0] + 0.2 * own["TM0"][0] + 0.1 * own["TM0"][1]
         assert entry.total == pytest.approx(expected + 0.3 * own["S2ST0"][0], abs=1e-3)
 
 
 def test_normalize_divides_by_the_spread_within_lists_and_centers(rescore):
-    found = entries(rescore("--normalize", "list", "--output", "nbest"))
+    found = entries(rescore("--normalize", "list", "--format", "nbest"))
     groups = [[e for e in found if e.id == i] for i in range(LISTS)]
     spread = {}
     for name in ("Baseline", "S2ST0"):
@@ -112,7 +112,7 @@ def test_tuning_raises_bleu_and_its_weights_give_the_same_choice_again(rescore, 
 
 
 def test_own_features_recover_the_baseline_and_can_be_tuned(rescore, files):
-    found = entries(rescore("--baseline-features", "own", "--output", "nbest"))
+    found = entries(rescore("--baseline-features", "own", "--format", "nbest"))
     # LM0 and TM0 weigh 0.05 and 0.1 in the made-up totals; half of that beside half of the model
     for group in ([e for e in found if e.id == i] for i in range(LISTS)):
         by_spread = [e.total for e in group]
@@ -159,9 +159,9 @@ def test_oracle_report(rescore, files, tmp_path):
 def test_words_output_sums_to_the_feature(rescore, files):
     found = {
         (e.id, e.hypothesis): dict(e.features)["S2ST0"][0]
-        for e in entries(rescore("--output", "nbest"))
+        for e in entries(rescore("--format", "nbest"))
     }
-    for line in rescore("--output", "words").lines:
+    for line in rescore("--format", "words").lines:
         record = json.loads(line)
         scores = record["token_log_probs"]["S2ST0"]
         assert len(scores) == len(record["hypothesis"].split()) + 1
@@ -294,9 +294,9 @@ def test_given_weights_are_normalized_in_every_use(rescore, files):
     """--normalize list divides given weights by the spreads, also where own features compete."""
     weight = ["--weight", "Baseline=0.5", "--weight", "S2ST0=0.5"]
     for options in ([], ["--baseline-features", "own"]):
-        given = rescore("--normalize", "list", *weight, *options, "--output", "nbest")
+        given = rescore("--normalize", "list", *weight, *options, "--format", "nbest")
         assert given.code == 0, given.err
-        assert given.lines == rescore("--normalize", "list", "--output", "nbest").lines
+        assert given.lines == rescore("--normalize", "list", "--format", "nbest").lines
 
 
 def test_development_lists_without_a_list_are_named(rescore, files, tmp_path):
@@ -331,7 +331,7 @@ def test_consensus_needs_no_model_and_equals_its_values(s2st, files):
     """The baseline's totals alone; the lists' order by the feature is that of Consensus."""
     plain = s2st(
         "rescore-nbest", files / "list", "--source", files / "src", "--consensus", "bleu",
-        "--weight", "S2STConsensus=1", "--output", "nbest",
+        "--weight", "S2STConsensus=1", "--format", "nbest",
     )  # fmt: skip
     found = entries(plain)
     for group in read_nbest((files / "list").read_text().split("\n")[:-1], "list"):

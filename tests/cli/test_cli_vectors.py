@@ -32,7 +32,7 @@ def test_neighbours_of_a_file_and_of_a_model_that_keeps_its_vectors(s2st, traine
     folder, (one, two, three) = trained
     path = folder / "v.txt" if where == "vectors" else folder / "run" / "checkpoint_last"
     asked = s2st("analyze", "neighbours", one, f"--{where}", path, "--count", 999)
-    assert asked.lines[0] == "word\tneighbour\tsimilarity"
+    assert asked.lines[0] == "word\tneighbor\tsimilarity"
     rows = [line.split("\t") for line in asked.lines[1:]]
     assert {row[0] for row in rows} == {one}
     found = {row[1]: row[2] for row in rows}
@@ -49,8 +49,8 @@ def test_target_neighbours_as_json_are_numpys(s2st, world):
     table = load_tensors(world.forward / "weights.safetensors")["target_embedding.weight"][4:]
     table = table.double().numpy()
     outcome = s2st(
-        "analyze", "neighbours", words[5], words[2], "--checkpoint", world.forward,
-        "--side", "target", "--count", 4, "--json",
+        "analyze", "neighbors", words[5], words[2], "--checkpoint", world.forward,
+        "--side", "target", "--count", 4, "--format", "json",
     )  # fmt: skip
     records = [json.loads(line) for line in outcome.lines]
     assert [record["word"] for record in records] == [words[5], words[2]]
@@ -58,8 +58,8 @@ def test_target_neighbours_as_json_are_numpys(s2st, world):
         own = table[words.index(record["word"])]
         cosines = table @ own / np.linalg.norm(table, axis=1) / np.linalg.norm(own)
         order = np.argsort(-cosines)[1:5]
-        assert [n["word"] for n in record["neighbours"]] == [words[i] for i in order]
-        for neighbour, row in zip(record["neighbours"], order, strict=True):
+        assert [n["word"] for n in record["neighbors"]] == [words[i] for i in order]
+        for neighbour, row in zip(record["neighbors"], order, strict=True):
             assert neighbour["similarity"] == pytest.approx(cosines[row], abs=1e-5)
 
 
@@ -78,5 +78,5 @@ def test_target_neighbours_as_json_are_numpys(s2st, world):
 )
 def test_what_is_wrong_is_said_in_one_line(s2st, world, trained, code, arguments, text):
     names = {"model": world.forward, "vectors": trained[0] / "v.txt", "store": world.store}
-    outcome = s2st("analyze", "neighbours", *arguments.format(**names).split())
+    outcome = s2st("analyze", "neighbors", *arguments.format(**names).split())
     outcome.check_error(code, text.format(**names))

@@ -197,7 +197,7 @@ class LineIdentity:
             source, target = (b"".join(line + b"\n" for line in row[:count]) for row in rows)
         paths = self._write("source", source), self._write("target", target)
         outcome = self._run(
-            "score", "--checkpoint", self.model, "--threads", "1", "--json",
+            "score", "--checkpoint", self.model, "--threads", "1", "--format", "json",
             "--source", paths[0], "--target", paths[1],
         )  # fmt: skip
         texts = [texts_of(source), texts_of(target)]
@@ -242,7 +242,7 @@ class LineIdentity:
         form = draw.choice(["1best", "nbest"])
         outcome = self._run(
             "rescore-nbest", paths[0], "--source", paths[1], "--checkpoint", self.model,
-            "--threads", "1", "--weight", "Baseline=1", "--output", form,
+            "--threads", "1", "--weight", "Baseline=1", "--format", form,
             "--max-rows", draw.choice([1, 7, 2048]),
         )  # fmt: skip
         if not drawn:

@@ -30,13 +30,13 @@ OPTIONS = {
 SHARED = {
     "hidden_size": 6, "embedding_size": 6, "tie_embeddings": "output", "softmax": "sampled",
     "softmax_samples": 3, "bidirectional": True, "layer_norm": True, "recurrent_dropout": 0.3,
-    "criterion": "scheduled_sampling", "teacher_forcing": 0.2, "teacher_forcing_updates": 4,
+    "criterion": "scheduled-sampling", "teacher_forcing": 0.2, "teacher_forcing_updates": 4,
 }  # fmt: skip
 KINDS = {
     "adam": {
         "optimizer": "adam",
         "lr": 0.02,
-        "criterion": "label_smoothed_cross_entropy",
+        "criterion": "label-smoothed-cross-entropy",
         "best_checkpoint_metric": "exact",
         "log_interval": 2,
     },

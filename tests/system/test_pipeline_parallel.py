@@ -123,7 +123,7 @@ def test_gradients_sums_norm_and_validation_are_those_of_one_process(found, case
 
 OPTIONS = {
     **STILL, "layers": 3, "batch_size": 8, "lr": 0.02, "clip_norm": 0.1, "max_epoch": 1000.0,
-    "patience": 1000, "criterion": "label_smoothed_cross_entropy", "update_freq": 2,
+    "patience": 1000, "criterion": "label-smoothed-cross-entropy", "update_freq": 2,
     "best_checkpoint_metric": "chrf",
 }  # fmt: skip
 SPLIT = {"pipeline_stages": STAGES, "vocabulary_parts": COLUMNS, "micro_batches": MICRO_BATCHES}

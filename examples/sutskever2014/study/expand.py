@@ -120,7 +120,7 @@ def _scoring(plan: Plan) -> Iterator[Step]:
     for system in plan.systems():
         flags, paths = _models(system)
         output = probabilities(system.name)
-        words = ["score", *flags, "--source", files[0], "--target", files[1], "--json"]
+        words = ["score", *flags, "--source", files[0], "--target", files[1], "--format", "json"]
         inputs = (*paths, *files)
         yield Step(f"score-{system.name}", tuple(words), inputs, (output,), stdout=output)
 
@@ -156,7 +156,7 @@ def _rescoring(plan: Plan) -> Iterator[Step]:
         for part in PARTS:
             lists, output = nbest(part, plan), scored(system.name, part)
             words = ["rescore-nbest", lists, "--source", sources[part], *flags]
-            words += [*option_words(plan.rescoring.options), "--output", "nbest", "-o", output]
+            words += [*option_words(plan.rescoring.options), "--format", "nbest", "-o", output]
             inputs = (*paths, lists, sources[part])
             yield Step(f"rescore-{system.name}-{part}", tuple(words), inputs, (output,))
     for system in systems:
@@ -204,7 +204,16 @@ def _analysis(plan: Plan, lists: bool) -> Iterator[Step]:
         shown[plan.lists.label] = translation("baseline", 0, target)
         shown[f"{plan.lists.label}, rescored"] = rescored(ensemble.name, "tuned")
     hypotheses = [f"{label}={path}" for label, path in shown.items()]
-    common = ["--ref", reference, "--source", source, "--buckets", str(own.buckets), "--json"]
+    common = [
+        "--ref",
+        reference,
+        "--source",
+        source,
+        "--buckets",
+        str(own.buckets),
+        "--format",
+        "json",
+    ]
     for kind, more in (("lengths", []), ("rarity", ["--vocabulary", STORE])):
         table = f"analysis/{kind}.jsonl"
         words = ["analyze", kind, *hypotheses, *common, *more, "--figure", f"figures/{kind}"]
@@ -213,7 +222,17 @@ def _analysis(plan: Plan, lists: bool) -> Iterator[Step]:
         yield Step(f"analyze-{kind}", tuple(words), tuple(inputs), outputs, stdout=table)
     table, phrases = "analysis/states.jsonl", "data/phrases.tsv"
     path = checkpoint(single.members[0])
-    words = ("analyze", "states", phrases, "--checkpoint", path, "--part", "hidden", "--json")
+    words = (
+        "analyze",
+        "states",
+        phrases,
+        "--checkpoint",
+        path,
+        "--part",
+        "hidden",
+        "--format",
+        "json",
+    )
     figures = [f"figures/states-{panel}.{kind}" for panel in own.panels for kind in ("svg", "png")]
     yield Step(
         "analyze-states", (*words, "--figure", "figures/states"), (path, phrases),

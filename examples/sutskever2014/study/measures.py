@@ -85,7 +85,7 @@ class Measures:
         )
 
     def perplexity(self, paths: Sequence[str]) -> Measured:
-        """Compute test perplexity from outputs of `s2st score --json`, one file per seed."""
+        """Compute test perplexity from outputs of `s2st score --format json`, one file per seed."""
         tables = []
         for path in paths:
             rows = [json.loads(line) for line in self._lines(path)]

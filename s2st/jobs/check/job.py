@@ -12,6 +12,7 @@ from s2st.jobs.check.model_fit import ModelFit, Side
 from s2st.jobs.check.nbest_scan import NBestScan
 from s2st.jobs.check.pair_scan import TextPairs, overlap
 from s2st.jobs.check.text_scan import TextScan
+from s2st.jobs.options import report_format
 from s2st.options.option_fields import option
 from s2st.options.resolution import CommandSpec, Resolved
 from s2st.text.nbest_dialects import dialect_of
@@ -39,7 +40,7 @@ class CheckConfig:
     line_numbers: int = option(
         5, "line numbers that the text report shows for each finding", minimum=0, maximum=1000
     )
-    format: str = option("text", "form of the report", choices=("text", "json"))
+    format: str = report_format("one JSON object")
 
 
 CHECK_SPEC = CommandSpec(fixed=(CheckConfig,))

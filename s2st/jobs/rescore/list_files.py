@@ -1,19 +1,23 @@
 """The files of n-best lists: one file, or one for each system whose lists are merged."""
 
+import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
+from s2st.rescoring.merge_checks import MergeCheck
 from s2st.rescoring.merged_lists import merge_lists
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_dialects import AUTO
 from s2st.text.nbest_lists import NBestEntry, read_nbest
+
+log = logging.getLogger("s2st")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,13 @@ class ListFiles:
             heads = [entries[0] for entries in map(self._first, range(len(self.paths)))]
         return merge_lists(streams, self.names, self.use_scores, heads)
 
+    def checked(self, lists: Iterator[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
+        """Yield lists that `read` returned; finally warn if the files have different sources."""
+        check = MergeCheck(self.names)
+        yield from check.watch(lists)
+        for text in check.warnings():
+            log.warning(text)
+
     def _first(self, index: int) -> list[NBestEntry]:
         name = self.names[index]
         lines = read_lines(self.paths[index], self.encoding_errors, name)
@@ -74,6 +85,29 @@ class ListFiles:
         return found
 
 
+@dataclass(frozen=True)
+class ListsInMemory:
+    """Lists that are in memory, read in place of files.
+
+    Attributes:
+        lists: for each source line its hypotheses; empty for a line without a list.
+        name: their name in messages.
+    """
+
+    lists: Sequence[Sequence[NBestEntry]]
+    name: str = "lists"
+
+    def read(self, wanted: Callable[[int], bool] | None = None) -> Iterator[list[NBestEntry]]:
+        """Yield the lists that have hypotheses; `wanted` as for `ListFiles.read`."""
+        for entries in self.lists:
+            if entries and (wanted is None or wanted(entries[0].id)):
+                yield list(entries)
+
+    def checked(self, lists: Iterator[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
+        """Return the lists; only files of several systems can have different sources."""
+        return lists
+
+
 def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:
     """Return the files of the development lists, read as those of the job's lists."""
     return replace(nbest, paths=config.dev_nbest, names=config.dev_nbest)
@@ -81,7 +115,7 @@ def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:
 
 def keeps_words(config: RescoreConfig) -> bool:
     """Whether the job needs the score of every word."""
-    return config.output == "words" or config.explain is not None
+    return config.format == "words" or config.explain is not None
 
 
 @contextmanager

@@ -197,7 +197,7 @@ class EarlierScores:
     def _value(self, entry: NBestEntry, name: str) -> float:
         values = dict(entry.features).get(name, ())
         if len(values) != 1:
-            message = f"no feature {name}, which `rescore-nbest --output nbest` writes"
+            message = f"no feature {name}, which `rescore-nbest --format nbest` writes"
             raise DataError(f"{message}; give a --checkpoint", self.path, entry.line)
         return values[0]
 

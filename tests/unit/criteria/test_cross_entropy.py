@@ -43,9 +43,9 @@ def tiny(request):
 def test_sum_and_gradient_equal_torchs_on_padded_logits(tiny, smoothing):
     batch = sample()
     if smoothing is None:
-        output = criterion("cross_entropy")(tiny, batch)
+        output = criterion("cross-entropy")(tiny, batch)
     else:
-        name = "label_smoothed_cross_entropy"
+        name = "label-smoothed-cross-entropy"
         output = criterion(name, label_smoothing=smoothing)(tiny, batch)
     expected = naive(tiny, batch, smoothing or 0.0)
     torch.testing.assert_close(output.loss_sum, expected, rtol=1e-12, atol=0)

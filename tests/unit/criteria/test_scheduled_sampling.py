@@ -104,7 +104,7 @@ def test_an_exponential_fall_to_nothing_is_refused():
 def test_a_ratio_of_one_is_cross_entropy_to_the_bit(name):
     tiny, batch = model(name, RecurrentConfig(**TINY)), sample()
     results = []
-    for criterion in (at(1.0), CRITERIA.get("cross_entropy").build(None)):
+    for criterion in (at(1.0), CRITERIA.get("cross-entropy").build(None)):
         tiny.zero_grad()
         torch.manual_seed(4)
         criterion(tiny, batch).loss_sum.backward()
@@ -237,7 +237,7 @@ OPTIONS = {
     "recurrent_dropout": 0.3,
 }  # fmt: skip
 SCHEDULED = {
-    "criterion": "scheduled_sampling", "teacher_forcing": 0.1, "teacher_forcing_updates": 6,
+    "criterion": "scheduled-sampling", "teacher_forcing": 0.1, "teacher_forcing_updates": 6,
     "sampled_words": "drawn",
 }  # fmt: skip
 
@@ -269,12 +269,12 @@ def test_a_run_that_was_stopped_ends_as_a_straight_one(tmp_path):
 def test_the_trainer_tells_every_updates_number(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(ScheduledSampling, "begin_update", lambda _, update: told.append(update))
-    run = trainer(tmp_path, criterion="scheduled_sampling", max_epoch=1.0)
+    run = trainer(tmp_path, criterion="scheduled-sampling", max_epoch=1.0)
     run.train()
     assert told == list(range(1, run.state.update + 1))
 
 
-@pytest.mark.parametrize("criterion", ["label_smoothed_cross_entropy", "scheduled_sampling"])
+@pytest.mark.parametrize("criterion", ["label-smoothed-cross-entropy", "scheduled-sampling"])
 def test_smoothing_over_sampled_words_is_refused_before_anything_is_written(tmp_path, criterion):
     data = store(tmp_path / "data")
     options = {"criterion": criterion, "label_smoothing": 0.1, "softmax": "sampled"}

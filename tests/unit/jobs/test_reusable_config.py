@@ -16,7 +16,7 @@ from s2st.training.options import TrainerConfig
 FEW = {"batch_size": 5, "device": "cpu", "max_update": 2}
 OTHER = {
     "optimizer": "sgd", "lr": 0.0371, "momentum": 0.3, "clip_norm": 1.5, "patience": None,
-    "criterion": "label_smoothed_cross_entropy", "label_smoothing": 0.07, "ema_decay": 0.5,
+    "criterion": "label-smoothed-cross-entropy", "label_smoothing": 0.07, "ema_decay": 0.5,
     "lr_scheduler": "inverse-sqrt", "warmup_updates": 3, "normalization": "tokens", "seed": 5,
     "update_freq": 2, "log_interval": 3,
 }  # fmt: skip

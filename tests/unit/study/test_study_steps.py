@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 
 def score(name, hypotheses, output, **more):
-    command = ("score", hypotheses, "--ref", "ref", "--json")
+    command = ("score", hypotheses, "--ref", "ref", "--format", "json")
     return Step(name, command, (hypotheses, "ref"), (output,), stdout=output, **more)
 
 
@@ -140,8 +140,8 @@ def test_a_step_alone_has_nothing_beside_it(folder):
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_running_steps_and_the_run_goes_on_later(folder, number):
     os.mkfifo(folder / "pipe")  # a step that waits until it is told to stop
-    waiting = Step("waits", ("score", "pipe", "--ref", "ref", "--json"), ("ref",), ("out/w",),
-                   stdout="out/w")  # fmt: skip
+    waiting = Step("waits", ("score", "pipe", "--ref", "ref", "--format", "json"), ("ref",),
+                   ("out/w",), stdout="out/w")  # fmt: skip
     own, said = runner(folder)
 
     def stop():

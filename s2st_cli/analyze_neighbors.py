@@ -1,4 +1,4 @@
-"""`s2st analyze neighbours`: the words with the most similar embeddings."""
+"""`s2st analyze neighbors`: the words with the most similar embeddings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
 
 
 command = ConfiguredCommand(
-    "neighbours",
+    "neighbors",
     NEIGHBORS_SPEC,
     run,
     HELP,
