@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from s2st.errors import S2STError, UsageError
 from s2st.options.option_fields import (
@@ -23,13 +24,23 @@ from s2st.options.option_fields import (
     shown,
 )
 from s2st.options.registry import load_plugin
-from s2st.options.resolution import CommandSpec, OptionSource, Resolved, Role, resolve, select
+from s2st.options.resolution import (
+    CommandSpec,
+    OptionSource,
+    Resolved,
+    Role,
+    alternatives,
+    owners,
+    resolve,
+    select,
+)
 from s2st_cli.foreign_options import check_dashes
 from s2st_cli.lazy_group import PlainCommand
 from s2st_cli.option_effects import check_effects
 from s2st_cli.path_checks import FIGURES, FOLDERS, INPUTS, OUTPUTS, PREFIXES, check_paths
 
 COMMAND_LINE = "command line"
+PATHS = {*INPUTS, *OUTPUTS, *FOLDERS, *PREFIXES}
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]
@@ -114,6 +125,16 @@ class NumberOption(click.Option):
         )
 
 
+class _PathText(click.types.StringParamType):
+    """Text that is a path: the shell completes file names."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Ask the shell for its own completion of files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 class SpecOption(click.Option):
     """A click option made from a config field or a role.
 
@@ -149,6 +170,14 @@ class Command(PlainCommand):
             if value == "" or (isinstance(value, tuple) and "" in value):
                 raise UsageError(f"{_shown_name(parameter)} is empty; {EMPTY}")
         return rest
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; those that are paths complete file names."""
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if parameter.name in PATHS and type(parameter.type) is click.types.StringParamType:
+                parameter.type = _PathText()
+        return parameters
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the paths, then run the command."""
@@ -268,12 +297,12 @@ class ConfiguredCommand(Command):
             raise UsageError(f"{error.option_name} needs {owner}") from error
 
     def _owner(self, flag: str) -> str | None:
-        """The choice that adds an option, such as "--search sampling"; None for unknown options."""
-        for role in self.spec.roles:
-            for entry in role.offered():
-                if any(option.flag == flag for option in option_specs(entry.config_type)):
-                    return f"{_role_flags(role)[0]} {entry.name}"
-        return None
+        """The choices that add an option, such as "--search sampling or mbr"; None if none does."""
+        found = owners(self.spec, flag.removeprefix("--").replace("-", "_"))
+        if found is None:
+            return None
+        role, names = found
+        return f"{_role_flags(role)[0]} {alternatives(names)}"
 
     def invoke(self, ctx: click.Context) -> Any:
         """Resolve all options, check paths and option effects, then run the command."""
@@ -333,7 +362,13 @@ def _role_flags(role: Role) -> list[str]:
 
 def _role_option(role: Role) -> click.Option:
     help = f"{role.help}  [default: {role.default}]"
-    return SpecOption([*_role_flags(role), role.name], metavar="NAME", help=help)
+
+    def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        found = [entry.name for entry in role.offered()]
+        return [name for name in found if name.startswith(incomplete)]
+
+    flags = [*_role_flags(role), role.name]
+    return SpecOption(flags, metavar="NAME", help=help, shell_complete=names)
 
 
 def _options(

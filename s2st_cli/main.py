@@ -36,6 +36,7 @@ COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",
+    "train-lexicon": "learn word translations from a store",
     "generate": "translate lines of text",
     "tune-length": "find the best length penalty on a development set",
     "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",
@@ -50,6 +51,7 @@ COMMANDS = {
     "report": "write one HTML file about a study or a training run",
     "demo": "train, translate and rescore on a small corpus that ships with s2st",
 }
+COMPLETE = "_S2ST_COMPLETE"  # set by the shell completion of click
 EXIT_CLOSED_PIPE = 128 + 13
 
 
@@ -176,6 +178,8 @@ def _run(arguments: list[str] | None) -> int:
     except click.Abort as error:  # click raises it for KeyboardInterrupt and EOFError
         return _fail_unforeseen(error.__cause__ or KeyboardInterrupt())
     except BaseException as error:
+        if isinstance(error, SystemExit) and COMPLETE in os.environ:  # click has completed a word
+            return int(error.code or 0)
         return _fail_unforeseen(error)
 
 

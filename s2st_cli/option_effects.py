@@ -11,7 +11,7 @@ from typing import Any
 
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
-from s2st.options.resolution import Resolved
+from s2st.options.resolution import Resolved, alternatives
 
 Values = Mapping[str, Any]
 
@@ -24,13 +24,13 @@ class Rule:
         options: their names, with "_".
         works: whether they have an effect, given the values of all options.
         needs: the rest of the message after the option's name: what to add, or why the option
-            has no effect.
+            has no effect; a function, called when the plugins are loaded, may return it.
         role: a role (such as `tuner`) that the rule covers too, with the options of its entry.
     """
 
     options: tuple[str, ...]
     works: Callable[[Values], bool]
-    needs: str
+    needs: str | Callable[[], str]
     role: str | None = None
 
 
@@ -57,7 +57,8 @@ def check_effects(
         for name in names:
             # `--no-...` asks for no effect, so it is always allowed
             if name in given and values.get(name) is not False and not rule.works(values):
-                raise UsageError(f"--{name.replace('_', '-')} {rule.needs}")
+                needs = rule.needs if isinstance(rule.needs, str) else rule.needs()
+                raise UsageError(f"--{name.replace('_', '-')} {needs}")
 
 
 def _is(name: str, value: str) -> Callable[[Values], bool]:
@@ -104,6 +105,14 @@ def _has_vectors(values: Values) -> bool:
     return values["source_embeddings"] is not None or values["target_embeddings"] is not None
 
 
+def _decoding_metrics() -> str:
+    """What makes validation translate."""
+    from s2st.jobs.validation_metrics import METRICS
+
+    names = [name for name in METRICS.names() if name != "perplexity"]
+    return f"needs --best-checkpoint-metric {alternatives(names)}, or --validate-samples"
+
+
 _ENSEMBLE = Rule(("ensemble_weight", "ensemble_mode"), _several, "needs several checkpoints")
 _ARCHITECTURE = (
     Rule(("softmax_samples",), _is("softmax", "sampled"), "needs --softmax sampled"),
@@ -136,7 +145,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             ("validate_beam",),
             lambda v: v["best_checkpoint_metric"] != "perplexity" or v["validate_samples"] > 0,
-            "needs --best-checkpoint-metric bleu or chrf, or --validate-samples",
+            _decoding_metrics,
         ),
         Rule(
             ("micro_batches",),
@@ -153,6 +162,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             ("temperature", "top_k", "top_p", "sampling_seed"), _is("candidates_from", "sampling"),
             "needs --candidates-from sampling",
+        ),
+        Rule(
+            ("shortlist_first", "shortlist_best", "shortlist_prune"),
+            lambda v: v["shortlist"] is not None, "needs --shortlist FILE",
         ),
     ),
     "tune-length": (

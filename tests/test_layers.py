@@ -10,7 +10,7 @@ LAYERS = (
     ("errors", "options", "process"),
     ("text", "demo_corpus"),
     ("data", "ngram"),
-    ("models",),
+    ("models", "lexicon"),
     ("criteria", "scoring"),
     ("search", "rescoring"),
     ("training",),

@@ -48,6 +48,9 @@ class DemoConfig:
         maximum=1_000_000,
     )
     seed: int = option(1, "random seed of the models", minimum=0, maximum=MAX_INTEGER)
+    only_data: bool = option(
+        False, "only write the texts, data/{train,valid,test}.{en,fr} in the folder"
+    )
 
 
 DEMO_SPEC = CommandSpec(fixed=(DemoConfig,))
@@ -72,8 +75,11 @@ def run_demo(options: Resolved, narrate: Callable[[str], None]) -> Iterator[str]
     config = options.config(DemoConfig)
     folder = Path(config.dir)
     demo = _Demo(folder, narrate)
-    narrate(f"working in {folder}; you can repeat the commands below there; takes a few minutes")
+    if not config.only_data:
+        narrate(f"working in {folder}; you can repeat the commands below there; takes minutes")
     demo.write_corpus(config.train_size, config.test_size)
+    if config.only_data:
+        return
     demo.call(f"preprocess -s en -t fr {DATA} --destdir bin")
     demo.train(config)
     demo.translate()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
 from s2st.jobs.load_models import load_chosen_scorer
-from s2st.jobs.options import ModelsConfig, TranslateConfig
+from s2st.jobs.options import ModelsConfig, ShortlistConfig, TranslateConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
     JobFiles,
@@ -25,6 +25,7 @@ from s2st.jobs.scoring_job_files import (
     refuse_shared_stdin,
     require_checkpoints,
 )
+from s2st.jobs.shortlist import with_shortlist
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
@@ -61,6 +62,9 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     for name in ("prefix", "constraints"):
         if getattr(config, name) is not None:
             inputs[f"--{name}"] = getattr(config, name)
+    shortlist = options.config(ShortlistConfig)
+    if shortlist.shortlist is not None:
+        inputs["--shortlist"] = shortlist.shortlist
     files = JobFiles(inputs, output)
     _check(options, files)
     ranks = files.join_ranks()
@@ -83,6 +87,7 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
             open_queue(files, ranks, options, identity, config.resume, progress, count)
         )
         scorer = _load(options, device, search)
+        search = with_shortlist(search, scorer, shortlist)
         detokenize = config.detokenize and not _keeps_tokens(config, scorer)
         demands = Demands(scorer, config.prefix, config.constraints, config.encoding_errors)
         tasks = plan(scorer, search, chunks, config.batch_size, detokenize, dictionary, demands)
@@ -144,6 +149,8 @@ def _identity(options: Resolved, device: "torch.device") -> Mapping[str, Any]:
     """Return everything that the translations depend on besides the content of the input."""
     config = asdict(replace(options.config(TranslateConfig), resume=False))
     config |= asdict(options.configs["search"])
+    if options.config(ShortlistConfig).shortlist is not None:
+        config |= asdict(options.config(ShortlistConfig))
     flags = {f"--{name.replace('_', '-')}": value for name, value in config.items()}
     flags.pop("--alignments")  # the queue keeps alignments with the translations
     return {**models_identity(options, device), **flags, "--search": options.entries["search"].name}

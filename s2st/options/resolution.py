@@ -88,6 +88,33 @@ class Resolved:
         return record
 
 
+def owners(spec: CommandSpec, name: str) -> tuple[Role, list[str]] | None:
+    """Return the role whose entries have an option, and their names without presets.
+
+    Args:
+        spec: the command's roles.
+        name: the option's name, with "_".
+
+    Returns:
+        None if no entry that the command offers has the option.
+    """
+    for role in spec.roles:
+        names = [
+            entry.name
+            for entry in role.offered()
+            if entry.base == entry.name
+            and any(option.name == name for option in option_specs(entry.config_type))
+        ]
+        if names:
+            return role, names
+    return None
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Return "a", "a or b", "a, b or c"."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def select(spec: CommandSpec, sources: Sequence[OptionSource]) -> dict[str, Entry[Any]]:
     """Return the entry that the user chose for each role; raise UsageError for unknown names."""
     return _chosen(spec, _with_inherited(spec, sources))
@@ -168,14 +195,13 @@ def _record(config_type: type, preset: Mapping[str, Any], sources: Sequence[Opti
 def _unknown(
     name: str, known: set[str], where: str, spec: CommandSpec, entries: Mapping[str, Entry[Any]]
 ) -> str:
-    """Return the message for an unknown option; name the unchosen entry that has it, if any."""
-    for role in spec.roles:
-        for entry in role.offered():
-            if any(option.name == name for option in option_specs(entry.config_type)):
-                chosen = entries[role.name].name
-                flag = name.replace("_", "-")
-                return (
-                    f"{where}: option {flag!r} belongs to {role.registry.kind} {entry.name!r}, "
-                    f"but {chosen!r} is chosen"
-                )
+    """Return the message for an unknown option; name the unchosen entries that have it."""
+    found = owners(spec, name)
+    if found is not None:
+        role, names = found
+        return (
+            f"{where}: option {name.replace('_', '-')!r} belongs to {role.registry.kind} "
+            f"{alternatives([repr(entry) for entry in names])}, "
+            f"but {entries[role.name].name!r} is chosen"
+        )
     return unknown_option_message(name, known, where)

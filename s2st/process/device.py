@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from s2st.errors import OutOfMemoryError, UsageError
 from s2st.options.option_fields import option
+from s2st.process.available_cpus import default_threads
 from s2st.process.ranks import read_ranks
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class DeviceConfig:
         choices=("float32", "bfloat16"),
     )
     threads: int | None = option(
-        None, "number of CPU threads [default: all cores]", minimum=1, maximum=1024
+        None,
+        "number of CPU threads [default: all CPUs that affinity, container limits and other ranks "
+        "on this machine leave]",
+        minimum=1,
+        maximum=1024,
     )
 
 
@@ -60,8 +65,10 @@ def setup_device(config: DeviceConfig) -> "torch.device":
     import torch
 
     keep_freed_pages()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    current = torch.get_num_threads()
+    threads = default_threads(current) if config.threads is None else config.threads
+    if threads != current:
+        torch.set_num_threads(threads)
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no GPU here; use --device cpu or auto")
     if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()):

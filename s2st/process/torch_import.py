@@ -1,16 +1,21 @@
 """Import of torch with the garbage collector off, after a check of the memory limit.
 
 The collector would scan all of torch's objects and free none. OpenBLAS (numpy) ends the process
-when it gets no memory, so s2st checks the limit first.
+when it gets no memory, so s2st checks the limit first. OpenMP reads its environment when its
+library is loaded, so s2st sets the waiting policy before.
 """
 
 import gc
+import os
 import sys
+from collections.abc import MutableMapping
 
 from s2st.errors import OutOfMemoryError
 
 SPACE_OF_NUMPY = 256 << 20  # bytes of address space for numpy on two cores, with a margin
 SPACE_OF_TORCH = 768 << 20
+# what users set to choose how idle OpenMP threads wait: the standard's, GNU's, LLVM's and Intel's
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def import_torch() -> None:
@@ -18,12 +23,22 @@ def import_torch() -> None:
     if "torch" in sys.modules:
         return
     check_space(SPACE_OF_TORCH)
+    set_waiting_policy()
     gc.disable()
     try:
         import torch  # noqa: F401
     finally:
         gc.freeze()
         gc.enable()
+
+
+def set_waiting_policy(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let idle OpenMP threads sleep instead of spin, unless the user has chosen.
+
+    Beside other busy processes, a spinning thread takes CPU time from the thread that it waits for.
+    """
+    if not any(name in environment for name in WAITING):
+        environment["OMP_WAIT_POLICY"] = "passive"
 
 
 def check_space(needed: int) -> None:

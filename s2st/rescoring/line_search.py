@@ -14,6 +14,7 @@ from s2st.rescoring.bleu_statistics import Floats, Statistics
 from s2st.rescoring.metrics import Metric
 from s2st.rescoring.registry import LineSearchConfig
 from s2st.rescoring.tuning_lists import (
+    MIN_GAIN,
     Indices,
     TunedWeights,
     TuningList,
@@ -23,6 +24,7 @@ from s2st.rescoring.tuning_lists import (
 
 CELLS = 1 << 20  # hypotheses of a block, with padding
 KEPT_BLOCKS = 4  # lists of so many blocks stay in padded arrays
+MIN_PENALIZED_GAIN = 0.01  # points of the metric; with a penalty, ever smaller gains never end
 EDGES = 1 << 16  # changes of the best hypothesis whose scores are computed together
 Changes = npt.NDArray[np.int32]
 Penalty = Callable[[Floats], Floats]
@@ -216,11 +218,14 @@ class LineSearch:
 
     With `--regularize`, it maximizes the score minus a penalty: the squared distance of the weights
     from the initial weights, both times the features' spreads and scaled to length 1 (as
-    regularized MERT, Galley et al. 2013). The penalty is exact at the middle of each interval.
+    regularized MERT, Galley et al. 2013). The penalty is exact at the middle of each interval. It
+    is smooth, so some direction nearly always gains a little: a climb ends when its best step gains
+    less than MIN_PENALIZED_GAIN.
     """
 
     def __init__(self, config: LineSearchConfig) -> None:
         self.config = config
+        self._min_gain = MIN_PENALIZED_GAIN if config.regularize else MIN_GAIN
 
     def __call__(self, lists: Sequence[TuningList], start: Floats, metric: Metric) -> TunedWeights:
         """Return the best weights over all starting points, or `start`; see `better_or_start`."""
@@ -258,7 +263,7 @@ class LineSearch:
             gamma, _, direction = max(found, key=lambda item: item[1])
             moved = weights + gamma * direction
             reached = objective(moved)
-            if reached <= score + 1e-9:
+            if reached <= score + self._min_gain:
                 return TunedWeights(weights, score)
             weights, score = moved, reached
 

@@ -21,7 +21,11 @@ class LineSearchConfig:
     """Options of `line-search`."""
 
     restarts: int = option(
-        3, "random starting points besides the initial weights", minimum=0, maximum=10_000
+        3,
+        "random starting points besides the initial weights; the time of tuning is proportional to "
+        "1 + this number, and --folds N tunes N + 1 times",
+        minimum=0,
+        maximum=10_000,
     )
     directions: int = option(
         4, "random directions to search besides the coordinates", minimum=0, maximum=10_000

@@ -33,3 +33,13 @@ def test_the_texts_are_the_shipped_pairs(s2st, tmp_path, monkeypatch):
         for suffix, side in (("en", "source"), ("fr", "target")):
             lines = (folder / "data" / f"{name}.{suffix}").read_text("utf-8").splitlines()
             assert lines == [getattr(pair, side) for pair in getattr(corpus, name)]
+
+
+def test_only_the_texts_are_written(s2st, tmp_path):
+    folder = tmp_path / "demo"
+    options = ["--train-size", 7, "--test-size", 3, "--only-data"]
+    assert s2st("demo", "--dir", folder, *options).code == 0
+    names = {f"{part}.{suffix}" for part in ("train", "valid", "test") for suffix in ("en", "fr")}
+    assert [path.name for path in folder.iterdir()] == ["data"]
+    lines = {path.name: len(path.read_text().splitlines()) for path in folder.glob("data/*")}
+    assert lines == {name: 7 if name.startswith("train") else 3 for name in names}

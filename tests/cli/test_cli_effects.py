@@ -25,6 +25,9 @@ IDLE = [
     (GENERATE, "--length-normalization wu", "needs --lenpen X"),
     *((f"{GENERATE} --search mbr --candidates-from beam", option, "--candidates-from sampling")
       for option in ("--temperature 2", "--top-k 3", "--top-p 0.5", "--sampling-seed 2")),
+    (GENERATE, "--shortlist-first 9", "needs --shortlist FILE"),
+    (GENERATE, "--shortlist-best 9", "needs --shortlist FILE"),
+    (GENERATE, "--shortlist-prune 0.5", "needs --shortlist FILE"),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),
@@ -98,8 +101,9 @@ IDLE = [
     ("analyze states {src} --checkpoint {forward}", "--vectors", "needs --format json"),
     ("analyze neighbours le --vectors {src}", "--side source", "--side"),
     # of a component that is not chosen
-    (f"{GENERATE} --search sampling", "--lenpen 1", "--search beam"),
-    (GENERATE, "--top-k 3", "--search sampling"),
+    (f"{GENERATE} --search sampling", "--lenpen 1", "needs --search beam or diverse-beam"),
+    (GENERATE, "--temperature 3", "needs --search sampling, stochastic-beam or mbr"),
+    (GENERATE, "--top-k 3", "needs --search sampling or mbr"),
     (TRAIN, "--momentum 0.9", "--optimizer sgd"),
     (f"{RESCORE} {TUNED}", "--mira-c 1", "--tuner mira"),
 ]  # fmt: skip

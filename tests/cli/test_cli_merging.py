@@ -139,3 +139,27 @@ def test_consensus_of_merged_lists_and_the_report(s2st, files, tmp_path):
     assert outcome.code == 0, outcome.err
     spread = json.loads((tmp_path / "report").read_text())["spread_within_lists"]
     assert {"System0Total", "System1Has", "S2STConsensus"} <= set(spread)
+
+
+def test_files_of_different_sources_are_merged_with_a_warning(s2st, files, tmp_path):
+    """The second file of each pair is another system's, one line late, or has half of the lists."""
+    rows = (files / "b").read_text().splitlines()
+    late = [f"{int(row.split(' ')[0]) + 1}{row[row.index(' ') :]}" for row in rows]
+    (tmp_path / "late").write_text("".join(f"{row}\n" for row in late if not row.startswith("12")))
+    half = [row for row in rows if int(row.split(" ")[0]) < LISTS // 2]
+    (tmp_path / "half").write_text("".join(f"{row}\n" for row in half))
+
+    def warnings(*names):
+        given = [*names, "--source", files / "src", "--consensus", "bleu"]
+        outcome = s2st("rescore-nbest", *given, "--weight", "S2STConsensus=1")
+        assert outcome.code == 0, outcome.err
+        return [line for line in outcome.err.splitlines() if "warning" in line]
+
+    assert warnings(files / "a", files / "b") == []
+    assert warnings(files / "a", files / "a") == []
+    assert warnings(files / "a") == []
+    missing, different = warnings(files / "a", tmp_path / "late")
+    assert f"{tmp_path / 'late'} has no list for 1 of the 12 ids" in missing
+    assert f"{tmp_path / 'late'} is not more similar to the list of {files / 'a'}" in different
+    (missing,) = warnings(files / "a", tmp_path / "half")
+    assert "half has no list for 6 of the 12 ids" in missing

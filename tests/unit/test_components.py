@@ -101,6 +101,22 @@ def test_an_option_of_a_component_that_is_not_chosen_says_whose_it_is():
     assert message == "my.toml: option 'area' belongs to drive 'sail', but 'engine' is chosen"
 
 
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        (["kite"], "drive 'sail' or 'kite'"),
+        (["kite", "wing"], "drive 'sail', 'kite' or 'wing'"),
+    ],
+)
+def test_an_option_of_several_components_names_all_of_them(monkeypatch, others, text):
+    monkeypatch.setattr(DRIVES, "_entries", dict(DRIVES._entries))
+    for name in others:  # as a plugin does
+        DRIVES.register(name, Sail, dict, "another sail")
+    DRIVES.preset("storm-kite", "kite", {"area": 0.5}, "a preset, which is not named")
+    message = error(file={"area": 1.0})
+    assert message == f"my.toml: option 'area' belongs to {text}, but 'engine' is chosen"
+
+
 def test_a_lenient_place_may_hold_options_nobody_has():
     assert drive(recipe={"area": 3.0, "power": 7}) == Engine(7, "gas", 4)
 

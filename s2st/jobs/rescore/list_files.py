@@ -1,5 +1,6 @@
 """The files of n-best lists: one file, or one for each system whose lists are merged."""
 
+import logging
 import os
 import shutil
 import sys
@@ -10,10 +11,13 @@ from dataclasses import dataclass, replace
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
+from s2st.rescoring.merge_checks import MergeCheck
 from s2st.rescoring.merged_lists import merge_lists
 from s2st.text.line_files import read_lines
 from s2st.text.nbest_dialects import AUTO
 from s2st.text.nbest_lists import NBestEntry, read_nbest
+
+log = logging.getLogger("s2st")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,13 @@ class ListFiles:
         if wanted is not None and len(self.paths) > 1:  # a part of a file may be empty
             heads = [entries[0] for entries in map(self._first, range(len(self.paths)))]
         return merge_lists(streams, self.names, self.use_scores, heads)
+
+    def checked(self, lists: Iterator[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
+        """Yield lists that `read` returned; finally warn if the files have different sources."""
+        check = MergeCheck(self.names)
+        yield from check.watch(lists)
+        for text in check.warnings():
+            log.warning(text)
 
     def _first(self, index: int) -> list[NBestEntry]:
         name = self.names[index]

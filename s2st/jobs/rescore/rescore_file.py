@@ -27,6 +27,7 @@ from s2st.jobs.rescore.tuning import (
     headroom,
     how,
     report_values,
+    shown,
     tune,
 )
 from s2st.jobs.text_metrics import sacrebleu_words
@@ -135,7 +136,7 @@ class RescoringJob:
             files: the same lists, which are read again if `reads_twice` is true.
         """
         config = self.config
-        lists = self._restored(lists, self.inputs.nbest.name)
+        lists = self.inputs.nbest.checked(self._restored(lists, self.inputs.nbest.name))
         if config.tune or config.oracle:
             log.info(how(self.metric))
         tuning = None
@@ -330,7 +331,7 @@ class RescoringJob:
 
     def _tune_on_development(self, files: ListFiles) -> TuningReport:
         sources, name = self.development_sources, files.name
-        lists = self._restored(files.read(), name)
+        lists = files.checked(self._restored(files.read(), name))
         scored = self._scored_of(lists, sources, name, "development lists", len(sources), 0)
         return self._tune(self._collect(scored, self.config.tune, sources, name, lambda item: None))
 
@@ -338,7 +339,8 @@ class RescoringJob:
         own_features = self.config.baseline_features == "own"
         start, initial = self._default_weights(collection), self._initial_weights(collection)
         folds, metric = self.config.folds, self.metric
-        report = tune(collection, self.tuner, start, initial, own_features, folds, metric)
+        with shown(self.tuner, folds, self.progress) as tuner:
+            report = tune(collection, tuner, start, initial, own_features, folds, metric)
         for line in report.lines():
             log.info(line)
         warning = report.warning()

@@ -1,11 +1,14 @@
 """Reports on n-best lists: tuned weights with their held-out gain, and the headroom (oracle)."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from s2st.jobs.progress import Progress
 from s2st.rescoring.bleu_statistics import Floats, Statistics
 from s2st.rescoring.feature_weights import BASELINE, MODEL, Weights, from_vector
 from s2st.rescoring.metrics import Metric
@@ -21,6 +24,7 @@ from s2st.rescoring.oracle import (
 from s2st.rescoring.tuning_data import Collection
 from s2st.rescoring.tuning_lists import (
     Indices,
+    TunedWeights,
     Tuner,
     TuningList,
     better_or_start,
@@ -142,6 +146,26 @@ def lists_in_words(count: int) -> str:
 def show(interval: Interval) -> str:
     """Return a value with its interval as text."""
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+@contextmanager
+def shown(tuner: Tuner, folds: int, progress: Progress) -> Iterator[Tuner]:
+    """Yield the tuner of `tune`; report its runs, one for all lists and one for each fold."""
+    started, done = time.perf_counter(), 0
+
+    def counted(lists: Sequence[TuningList], start: Floats, metric: Metric) -> TunedWeights:
+        nonlocal done
+        found = tuner(lists, start, metric)
+        done += 1
+        seconds = (time.perf_counter() - started) / done
+        progress.update(done, f"tunings (all lists, then each fold), {seconds:.1f} s each")
+        return found
+
+    progress.start("tunings (all lists, then each fold)", folds + 1)
+    try:
+        yield counted
+    finally:
+        progress.stop(None)
 
 
 def tune(

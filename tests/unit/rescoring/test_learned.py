@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from nbest_lists import random_lists
 
-from s2st.jobs.rescore.tuning import report_values, tune
+from s2st.jobs.progress import Progress
+from s2st.jobs.rescore.tuning import report_values, shown, tune
 from s2st.rescoring.batch_mira import Mira
 from s2st.rescoring.bleu_statistics import bleu
 from s2st.rescoring.feature_weights import BASELINE, Column, Weights, even_average
@@ -198,3 +199,27 @@ def test_reports_say_how_they_were_computed():
     for part in ("multi-bleu.perl", "white space", "cased", "1000 bootstrap samples", "12345"):
         assert part in how
     assert dataclasses.asdict(report)["how"] == how
+
+
+class Counts(Progress):
+    def __init__(self):
+        self.total, self.done, self.stopped = 0, [], False
+
+    def start(self, label, total, done=0):
+        self.total = total
+
+    def update(self, done, text):
+        self.done.append(done)
+
+    def stop(self, summary):
+        self.stopped = True
+
+
+def test_progress_counts_the_tunings_of_all_lists_and_of_each_fold():
+    counts = Counts()
+    lists = collected(random_lists(1, 2, lists=20))
+    with shown(TUNERS["line-search"], 4, counts) as tuner:
+        tune(lists, tuner, EVEN, EVEN, False, 4, BLEU)
+    assert counts.done == [1, 2, 3, 4, 5]
+    assert counts.total == 5
+    assert counts.stopped

@@ -158,6 +158,23 @@ def test_regularized_search_reaches_the_best_penalized_score_of_a_fine_grid(seed
     assert far.score <= free.score + 1e-9
 
 
+def test_a_regularized_search_ends_after_few_steps(monkeypatch):
+    """The penalty is smooth: some direction gains a millionth of a point nearly without end."""
+    lists = random_lists(5, 15, lists=60)
+    searched = 0
+    search = ListBlocks.best_on_line
+
+    def counted(*given):
+        nonlocal searched
+        searched += 1
+        return search(*given)
+
+    monkeypatch.setattr(ListBlocks, "best_on_line", counted)
+    config = LineSearchConfig(regularize=1.0, directions=4, restarts=1)
+    LineSearch(config)(lists, np.full(15, 0.1), BLEU)
+    assert searched <= 2 * 60 * (15 + 4)  # 60 steps from each of two points
+
+
 def test_restarts_are_seeded():
     """Same seed, same result; some other seed searches elsewhere."""
     lists = random_lists(11, 5, lists=20)
