@@ -108,10 +108,12 @@ def _count(name: str, values: list[Any], kwargs: dict[str, Any]) -> None:
     """Count a call of an operator, if the CPU would wait for it."""
     kind = WAITS.get(name)
     if name in ("aten::index", "aten::index_put_", "aten::_index_put_impl_"):
-        masks = [x for x in values[1:] if isinstance(x, torch.Tensor)]
-        if any(x.dtype == torch.bool for x in masks):
-            kind = "a mask selects"
-        elif any(not on_device(x) and x.dim() for x in masks):
+        given = [x for x in values[1:] if isinstance(x, torch.Tensor)]
+        one = name != "aten::index" and given[-1].numel() == 1  # then it is `masked_fill`
+        # torch calls `nonzero`, which counts, for `values[mask]` but not for `values[mask] = ...`
+        if name != "aten::index" and not one and any(x.dtype == torch.bool for x in given):
+            kind = _SIZE
+        elif any(not on_device(x) and x.dim() for x in given):
             kind = FROM_CPU
     if name == "aten::repeat_interleave" and kwargs.get("output_size") is None:
         kind = _SIZE

@@ -168,5 +168,5 @@ def test_features_on_the_cpu_are_refused(sim, architecture):
     made = scorer(architecture, variants(architecture)[0], device=DEVICE)
     state = made.start(source_batch(sources_for(made, 2)))
     features = made.advance(torch.tensor([4, 4], device=sim), state).features
-    with pytest.raises(RuntimeError, match="CPU|same device"):
+    with pytest.raises(RuntimeError, match=r"CPU|same device"):
         made.log_probs(features.cpu())

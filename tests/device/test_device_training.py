@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from builders import equal_lengths, model
 from trainers import trainer
-from walk import combinations, models, pairs
+from walk import combinations, pairs
 
 from s2st.errors import UsageError
 

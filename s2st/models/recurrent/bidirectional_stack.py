@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s2st.data.batch import moved
 from s2st.errors import UsageError
 from s2st.models.recurrent.layer_stack import PLAIN, Stack, StackDesign
 from s2st.models.recurrent.token_steps import top_of
@@ -76,7 +77,7 @@ class BidirectionalStack(nn.Module):
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `run_packed`, but also returns the top states (S, B, H)."""
-        index = _reversed_places(lengths, len(inputs)).t().to(inputs.device)
+        index = moved(_reversed_places(lengths, len(inputs)).t(), inputs.device)
         memories = []
         for level, halves in enumerate(self._halves):
             read = F.dropout(inputs, dropout, self.training) if level else inputs
