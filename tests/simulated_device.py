@@ -335,10 +335,15 @@ def _run_sparse(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def install() -> torch.device:
-    """Register the device with torch, once in a process; return it."""
+    """Register the device with torch, once in a process and before its first backward pass."""
     if not _libraries:
         _register()
     return torch.device(DEVICE)
+
+
+def installed() -> bool:
+    """Whether torch knows the device."""
+    return bool(_libraries)
 
 
 def _register() -> None:

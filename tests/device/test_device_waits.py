@@ -30,33 +30,32 @@ UPDATE = {
     "aligned-rnn": 1 * BATCHES,  # which targets are words, since EOS has no loss
 }
 
-# A beam tells the CPU its choices and then which of them can still win. Whether a row is at its
-# length limit is asked once the shortest limit is reached; then rows at the limit are selected.
-BEAM = 2 + 2
+# A beam tells the CPU its choices, and then which of them can still win. Once the shortest limit is
+# reached, each step asks whether a row is at its limit.
+BEAM = 2 + 1
 # the attention of the step, which is part of the hypotheses
 ATTENTION = 1
 STEP = {
     "beam": BEAM,
     "greedy": BEAM,
     "diverse-beam": BEAM,
-    # rows, words, log-probabilities and limits as lists, the open rows, seeded noise from the CPU,
-    # and the nucleus
-    "sampling": 9,
-    "mbr": 9,
-    # the draws of each sentence are made on the CPU
-    "stochastic-beam": 12,
+    # the words with their log-probabilities, and whether a row is at its limit
+    "sampling": 1 + 1,
+    "mbr": 1 + 1,
+    # the draws and choices of each sentence are made on the CPU, in lists: not optimized
+    "stochastic-beam": 11,
 }
 # of the architecture in a step
 MODEL = {
-    # which sentences are still open, and the most rows of a sentence
-    "lstm-attention": 5,
-    "gru-attention": 5,
-    # groups of rows of a sentence, and which cached words are still needed
+    # distinct words, which sentences are still open, and the most rows of a sentence
+    "lstm-attention": 3,
+    "gru-attention": 3,
+    # groups of rows of a sentence (3), and which cached words are still needed
     "transformer": 4,
     "transformer-base": 4,
     "transformer-lm": 1,
 }
-START = 3  # of a whole search: limits, and what encoding the sources needs
+START = 5  # of a whole search: the rows at their limit
 
 
 def waits_of_update(folder, name, criterion, optimizer) -> tuple[Waits, int]:
