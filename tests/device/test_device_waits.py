@@ -55,7 +55,8 @@ MODEL = {
     "transformer-base": 4,
     "transformer-lm": 1,
 }
-START = 5  # of a whole search: the rows at their limit
+# of a whole search of four sentences: two where the rows of a sentence reach their limit, and two more
+START = 2 * 4 + 2
 
 
 def waits_of_update(folder, name, criterion, optimizer) -> tuple[Waits, int]:
