@@ -55,7 +55,7 @@ MODEL = {
     "transformer-base": 4,
     "transformer-lm": 1,
 }
-# of a whole search of four sentences: two where the rows of a sentence reach their limit, and two more
+# of a whole search of four sentences: two where rows of a sentence reach their limit, and two more
 START = 2 * 4 + 2
 
 
