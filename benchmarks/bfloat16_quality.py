@@ -3,8 +3,8 @@
     python benchmarks/bfloat16_quality.py --data FOLDER --work FOLDER [--seeds 1 2 3] [--epochs 3]
         [--words 10000] [-- OPTIONS OF s2st train]
 
-The data are the texts train and val of two languages, as NAME.en and NAME.fr, plain or .gz. The work
-folder keeps the store and every run. The same command resumes an interrupted run and does not
+The data are the texts train and val of two languages, as NAME.en and NAME.fr, plain or .gz. The
+work folder keeps the store and every run. The same command resumes an interrupted run and does not
 repeat a finished one. A bfloat16 run differs from the float32 run of its seed in nothing else.
 """
 
@@ -25,7 +25,12 @@ def main() -> None:
     arguments = parse()
     store = arguments.work / f"store-{arguments.words}"
     if not store.exists():
-        languages = ["--source-lang", arguments.languages[0], "--target-lang", arguments.languages[1]]
+        languages = [
+            "--source-lang",
+            arguments.languages[0],
+            "--target-lang",
+            arguments.languages[1],
+        ]
         run(
             "preprocess", *languages, "--trainpref", arguments.data / "train", "--validpref",
             arguments.data / "val", "--nwordssrc", arguments.words, "--nwordstgt", arguments.words,
@@ -42,7 +47,7 @@ def main() -> None:
 
 
 def perplexity(arguments: argparse.Namespace, store: Path, precision: str, seed: int) -> float:
-    """The last validation perplexity of a run, which is trained or resumed if it is not finished."""
+    """The last validation perplexity of a run, after training it as far as it is not finished."""
     folder = arguments.work / f"{precision}-seed{seed}"
     found = last_validation(folder / "metrics.jsonl")
     if found is None or found[0] < arguments.epochs:

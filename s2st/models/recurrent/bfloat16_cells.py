@@ -1,7 +1,7 @@
 """The cells of `bfloat16_layer.py`: one step in float32, and its gradient.
 
-Each class holds what the forward pass of a layer saves for the backward pass. tanh(x) is computed as
-2 sigmoid(2x) - 1, because torch's sigmoid is several times as fast on a CPU.
+Each class holds what the forward pass of a layer saves for the backward pass. tanh(x) is computed
+as 2 sigmoid(2x) - 1, because torch's sigmoid is several times as fast on a CPU.
 
 Letters: n sentences of a step, P positions of all steps, H width, G width of all gates.
 """

@@ -1,15 +1,15 @@
 """A recurrent layer whose matrix products are in bfloat16, on a CPU, with gradients.
 
-torch's autocast runs the LSTM in bfloat16, but its backward pass takes nearly as long as in float32,
-and it runs the GRU and the simple RNN in float32. Here every product is in bfloat16: one product
-multiplies the inputs of all positions, one product per step multiplies the state, and one product
-per weight matrix gives the gradient of that matrix. The products sum in float32. Gates, states and
-their gradients are float32. The weights stay float32, and each call converts them once.
+torch's autocast runs the LSTM in bfloat16, but its backward pass takes nearly as long as in
+float32, and it runs the GRU and the simple RNN in float32. Here every product is in bfloat16: one
+product multiplies the inputs of all positions, one product per step multiplies the state, and one
+product per weight matrix gives the gradient of that matrix. The products sum in float32. Gates,
+states and their gradients are float32. The weights stay float32, and each call converts them once.
 
 The formulas are those of `cell_formulas.py`.
 
-Letters: N sentences, longest first, P positions of all sentences, E input width, H width, G width of
-all gates. The P positions are ordered by time, then by sentence.
+Letters: N sentences, longest first, P positions of all sentences, E input width, H width, G width
+of all gates. The P positions are ordered by time, then by sentence.
 """
 
 from collections.abc import Sequence
@@ -131,8 +131,10 @@ class _Layer(torch.autograd.Function):
                 current[0].add_(of_hidden)
             else:
                 current[0].copy_(of_hidden)
-        previous = [outputs[start : start + n] for start, n in zip(starts[1:], counts[1:], strict=False)]
-        before = torch.cat([state[0].bfloat16(), *previous])
+        previous = [
+            outputs[start : start + n] for start, n in zip(starts[1:], counts[1:], strict=False)
+        ]
+        read = torch.cat([state[0].bfloat16(), *previous])
         of_products, of_states = formulas.errors
         of_inputs = None
         if ctx.needs_input_grad[2]:
@@ -141,7 +143,7 @@ class _Layer(torch.autograd.Function):
         state_bias = input_bias.clone()
         if of_states is not of_products:
             state_bias = of_states.sum(dim=0, dtype=torch.float32)
-        weights = (_weight_gradient(of_products, inputs), _weight_gradient(of_states, before))
+        weights = (_weight_gradient(of_products, inputs), _weight_gradient(of_states, read))
         return (None, None, of_inputs, *weights, input_bias, state_bias, *gradients)
 
 
