@@ -2,7 +2,7 @@
 
 Every stack of layers is a `Stack` (`layer_stack.py`); a `BidirectionalStack`
 (`bidirectional_stack.py`) holds two of them for each layer. A `Stack` runs its layers in one of
-five ways:
+six ways:
 
 1. Whole targets: `Stack.run`. Decoders in training. Padding comes after the words, so torch's fused
    layer runs over all positions and the loss ignores the padding.
@@ -18,6 +18,8 @@ five ways:
    the targets that are scored, once `prepare` has packed the weights (`packed/packed_linear.py`).
    Packed products are fastest with few rows. Rows that read the same word share its product, and
    without gradients a step can overwrite the state.
+6. Products in bfloat16: `run_layer` (`bfloat16_layer.py`, `bfloat16_cells.py`). Under autocast to
+   bfloat16 on a CPU, it takes the place of torch's fused layers inside 1 and 3.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
 `STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3.

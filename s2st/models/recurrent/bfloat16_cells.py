@@ -26,12 +26,14 @@ class Cell:
         carries_hidden: whether the hidden state also goes to the next one without a product.
         errors: after the backward pass, (P, G) bfloat16 gradients of the products with the input,
             and of those with the state.
+        bias_errors: after the backward pass, (G,) float32 sums of both over the positions.
     """
 
     planes = 1
     gates = 1
     carries_hidden = False
     errors: tuple[torch.Tensor, torch.Tensor]
+    bias_errors: tuple[torch.Tensor, torch.Tensor]
 
     def __init__(self, positions: int, width: int) -> None:
         self.width = width
@@ -63,9 +65,11 @@ class Cell:
         raise NotImplementedError
 
     def start_back(self) -> None:
-        """Prepare `errors` before the first call of `step_back`."""
+        """Prepare `errors` and `bias_errors` before the first call of `step_back`."""
         errors = torch.empty_like(self.values, dtype=torch.bfloat16)
+        biases = torch.zeros(self.values.shape[1])
         self.errors = errors, errors
+        self.bias_errors = biases, biases
 
     def step_back(
         self, span: slice, previous: slice, first: State | None, gradients: State
@@ -142,6 +146,7 @@ class LSTMCell(Cell):
         _through_sigmoid(half, values[:, : 2 * self.width], grad_input=half)
         _through_tanh(of_g, g, grad_input=of_g)
         _through_sigmoid(of_o, o, grad_input=of_o)
+        self.bias_errors[0].add_(work.sum(dim=0))
         return self.errors[0][span].copy_(work)
 
 
@@ -182,6 +187,7 @@ class GRUCell(Cell):
         """See `Cell`."""
         super().start_back()
         self.errors = self.errors[0], torch.empty_like(self.errors[0])
+        self.bias_errors = self.bias_errors[0], torch.zeros_like(self.bias_errors[0])
 
     def step_back(
         self, span: slice, previous: slice, first: State | None, gradients: State
@@ -197,11 +203,12 @@ class GRUCell(Cell):
         _through_tanh(of_n, n, grad_input=of_n)
         of_r = of_n * self.reset[span]
         _through_sigmoid(of_r, r, grad_input=of_r)
-        both = self.width, 2 * self.width
-        for errors, last in zip(self.errors, (of_n, of_n * r), strict=True):
-            errors[span, : both[0]] = of_r
-            errors[span, both[0] : both[1]] = of_z
-            errors[span, both[1] :] = last
+        gates = [slice(gate * self.width, (gate + 1) * self.width) for gate in range(self.gates)]
+        lasts = of_n, of_n * r
+        for errors, bias, last in zip(self.errors, self.bias_errors, lasts, strict=True):
+            for gate, error in zip(gates, (of_r, of_z, last), strict=True):
+                errors[span, gate] = error
+                bias[gate].add_(error.sum(dim=0))
         return self.errors[1][span]
 
 
@@ -226,8 +233,8 @@ class RNNCell(Cell):
         """See `Cell`."""
         (hidden,) = gradients
         errors = _through_tanh(hidden, self.values[span], grad_input=hidden)
-        result = self.errors[0][span].copy_(errors)
-        return result
+        self.bias_errors[0].add_(errors.sum(dim=0))
+        return self.errors[0][span].copy_(errors)
 
 
 CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

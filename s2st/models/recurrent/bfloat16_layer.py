@@ -1,7 +1,7 @@
 """A recurrent layer whose matrix products are in bfloat16, on a CPU, with gradients.
 
-torch's autocast runs the LSTM in bfloat16, but its backward pass takes nearly as long as in
-float32, and it runs the GRU and the simple RNN in float32. Here every product is in bfloat16: one
+torch's autocast also multiplies in bfloat16. But it rounds the LSTM's states to bfloat16, and sums
+the gradients of a GRU's weights over the steps in bfloat16. Here every product is in bfloat16: one
 product multiplies the inputs of all positions, one product per step multiplies the state, and one
 product per weight matrix gives the gradient of that matrix. The products sum in float32. Gates,
 states and their gradients are float32. The weights stay float32, and each call converts them once.
@@ -139,10 +139,7 @@ class _Layer(torch.autograd.Function):
         of_inputs = None
         if ctx.needs_input_grad[2]:
             of_inputs = F.linear(of_products, of_input.t()).to(ctx.input_dtype)
-        input_bias = of_products.sum(dim=0, dtype=torch.float32)
-        state_bias = input_bias.clone()
-        if of_states is not of_products:
-            state_bias = of_states.sum(dim=0, dtype=torch.float32)
+        input_bias, state_bias = (bias.clone() for bias in formulas.bias_errors)
         weights = (_weight_gradient(of_products, inputs), _weight_gradient(of_states, read))
         return (None, None, of_inputs, *weights, input_bias, state_bias, *gradients)
 
