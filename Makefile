@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
 WORKERS ?= 2
 
-.PHONY: demo test test-all torture fuzz bench check fast-test format build clean
+.PHONY: demo test test-all torture fuzz bench check fast-test format build docs clean
 
 demo: $(STAMP)  ## run the whole job on a small corpus; a few minutes
 	rm -rf $(DEMO)
@@ -51,6 +51,9 @@ build: $(STAMP)  ## build wheel and sdist in dist/
 	rm -rf dist
 	$(BIN)/python -m build
 
+docs: $(STAMP)  ## build the documentation as a site in site/; warnings are errors
+	$(BIN)/mkdocs build --strict --quiet
+
 # Install torch first, by its exact version. A plain `torch` would download gigabytes of CUDA libraries
 # even if a CPU build of that version is available.
 $(STAMP): pyproject.toml constraints.txt
@@ -62,4 +65,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache site

@@ -36,6 +36,7 @@ COMMANDS = {
     "preprocess": "turn parallel text into a store of ids",
     "train": "train a model on a store",
     "train-ngram": "train an n-gram language model on text",
+    "train-lexicon": "learn word translations from a store",
     "generate": "translate lines of text",
     "tune-length": "find the best length penalty on a development set",
     "score": "compute BLEU of hypotheses, or log-probabilities of sentence pairs",

@@ -163,6 +163,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             ("temperature", "top_k", "top_p", "sampling_seed"), _is("candidates_from", "sampling"),
             "needs --candidates-from sampling",
         ),
+        Rule(
+            ("shortlist_first", "shortlist_best", "shortlist_prune"),
+            lambda v: v["shortlist"] is not None, "needs --shortlist FILE",
+        ),
     ),
     "tune-length": (
         _ENSEMBLE,

@@ -123,7 +123,6 @@ class _Preprocessing:
         if language.model_file is not None:
             path = language.model_file
             return checked_spec(replace(spec, model=read_model(path, spec.name)), path)
-        log.info("training %s for %s", shown_name(spec.name), language.name)
         name = language.name
         if self.config.joined_dictionary:
             first = next(iter(self.languages.values()))
@@ -132,7 +131,7 @@ class _Preprocessing:
             lines: Iterable[str] = chain.from_iterable(
                 chain.from_iterable(self._training_pairs(pair)) for pair in self.texts
             )
-            name = " and ".join(self.languages)
+            name = " and ".join(self.languages)  # one model for all
         else:
             lines = chain.from_iterable(
                 (row[side] for row in self._training_pairs(pair))
@@ -140,6 +139,7 @@ class _Preprocessing:
                 for side, own in enumerate((pair.source, pair.target))
                 if own == language.name
             )
+        log.info("training %s for %s", shown_name(spec.name), name)
         arguments = (spec.name, spec.config, name)
         return replace(spec, model=run_in_subprocess(train_model, lines, arguments))
 
@@ -265,6 +265,9 @@ class _Preprocessing:
 
     def _nothing_usable(self, text: CorpusText, corpus: CorpusCounts) -> DataError:
         name = self._files(text)[0] if text.prefix else self.tsv
+        unit = "lines" if self.config.only_target else "pairs"
+        if not any(getattr(corpus, f"skipped_{reason}") for reason in (*REASONS, "duplicates")):
+            return DataError(f"the training corpus is empty: the file has no {unit}", name)
         skipped = (
             f"skipped: {corpus.skipped_empty} with an empty side, {corpus.skipped_long} too long"
         )
@@ -274,7 +277,6 @@ class _Preprocessing:
             "duplicates": corpus.skipped_duplicates,
         }
         skipped += "".join(f", {count} {what}" for what, count in others.items() if count)
-        unit = "lines" if self.config.only_target else "pairs"
         return DataError(f"no usable training {unit} ({skipped})", name)
 
     def _held_out_split(self, split: str, text: CorpusText) -> None:

@@ -114,6 +114,29 @@ def report_format(json: str) -> str:
 
 
 @dataclass(frozen=True)
+class ShortlistConfig:
+    """The words among which `generate` searches."""
+
+    shortlist: str | None = option(
+        None,
+        "search only among probable words, by this file of word translations (from `s2st "
+        "train-lexicon`, Moses or fast_align); faster on CPUs; scores are then relative to these "
+        "words",
+    )
+    shortlist_first: int = option(
+        100, "with --shortlist: number of most frequent target words", minimum=0,
+        maximum=100_000_000,
+    )  # fmt: skip
+    shortlist_best: int = option(
+        100, "with --shortlist: number of translations of each source word", minimum=0,
+        maximum=100_000_000,
+    )  # fmt: skip
+    shortlist_prune: float = option(
+        0.0, "with --shortlist: lowest probability of a translation", minimum=0, maximum=1
+    )
+
+
+@dataclass(frozen=True)
 class RescoreConfig:
     """Features, weights, batches and output of `rescore-nbest`."""
 
@@ -223,7 +246,10 @@ class ScoreConfig:
     source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
     resume: bool = option(False, "continue a stopped run that wrote the same --output-file")
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; use none for tokenized text")
+    tokenize: str = option(
+        "13a",
+        "sacreBLEU tokenizer for BLEU; none for tokenized text (--bleu-tokenize of train)",
+    )
     lowercase: bool = option(
         False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
@@ -244,7 +270,10 @@ class TuneLengthConfig:
     lenpen_step: float = option(
         0.1, "distance between the penalties that are tried", minimum=0.01, maximum=10
     )
-    tokenize: str = option("13a", "sacreBLEU tokenizer for BLEU; none for tokenized text")
+    tokenize: str = option(
+        "13a",
+        "sacreBLEU tokenizer for BLEU; none for tokenized text (--bleu-tokenize of train)",
+    )
     batch_size: int | None = option(
         None,
         "sentences per batch; default: as many as give about 2,000 hypotheses",
@@ -260,9 +289,12 @@ class TuneLengthConfig:
 
 
 GENERATE_SPEC = CommandSpec(
-    fixed=(ModelsConfig, TranslateConfig, ScoringDeviceConfig, RanksConfig),
+    fixed=(ModelsConfig, TranslateConfig, ShortlistConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
+# lines and lists in memory, with loaded models
+TRANSLATE_SPEC = CommandSpec(fixed=(TranslateConfig, ShortlistConfig), roles=GENERATE_SPEC.roles)
+MODELS_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig))
 TUNE_LENGTH_SPEC = CommandSpec(
     fixed=(ModelsConfig, TuneLengthConfig, BeamConfig, ScoringDeviceConfig, RanksConfig)
 )
@@ -271,3 +303,4 @@ RESCORE_SPEC = CommandSpec(
     fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
 )
+RESCORE_LISTS_SPEC = CommandSpec(fixed=(RescoreConfig,), roles=RESCORE_SPEC.roles)

@@ -17,8 +17,8 @@ from s2st.process.memory_use import MemoryUse
 from s2st.process.ranks import Ranks, largest_over_ranks
 from s2st.training.batch_memory import (
     FIRST_TOKENS,
-    MIN_UPDATES,
     USABLE,
+    TokenGoal,
     TokenLimit,
     find_token_limit,
     heaviest,
@@ -62,7 +62,7 @@ class Rehearsal:
             InterruptedBySignalError: a signal asked to stop.
         """
         wanted = self._for_updates()
-        found = self.find_limit(self.trainer.batching.batch_size, wanted)
+        found = self.find_limit(self.trainer.batching.batch_size, wanted.tokens)
         if not found.tokens:
             raise OutOfMemoryError(
                 f"--max-tokens auto: the longest pair of the training split ({found.tried} tokens) "
@@ -108,7 +108,7 @@ class Rehearsal:
         every = " (the whole training split in one batch)" if limit.whole else ""
         if limit.whole and batch_size is not None:
             every = f" (no batch is larger with --batch-size {batch_size})"
-        chosen = min(limit.tokens, wanted)
+        chosen = min(limit.tokens, wanted.tokens)
         return [
             f"longest batch: {len(longest[0]):,} pairs, {padded:,} padded tokens of a side",
             f"memory: {peak / GIB:.2f} GiB of {self.available / GIB:.2f} GiB available",
@@ -157,7 +157,7 @@ class Rehearsal:
         early = "; --patience may end it earlier" if config.patience is not None else ""
         return f"{_hours(seconds)} for {end}, without validation and saving{early}"
 
-    def _for_updates(self) -> int:
+    def _for_updates(self) -> TokenGoal:
         return tokens_for_updates(self._longer, self.trainer.config.update_freq or 1)
 
     def _plan(self, batching: BatchingConfig, batches_per_update: int) -> list[Indices]:
@@ -201,10 +201,8 @@ class Rehearsal:
         return largest_over_ranks([int(1e6 * time.perf_counter())], self.device)[0] / 1e6
 
 
-def _reason(tokens: int, wanted: int) -> str:
-    if tokens < wanted:
-        return "what fits the memory"
-    return f"an epoch has at least about {MIN_UPDATES} updates, or default batches"
+def _reason(tokens: int, wanted: TokenGoal) -> str:
+    return "what fits the memory" if tokens < wanted.tokens else wanted.rule
 
 
 def _hours(seconds: float) -> str:

@@ -71,9 +71,13 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
             yield {**vars(row), "best": row is best}
         return
     yield f"lenpen   BLEU  length ratio   ({best.signature})"
+    equal = all(f"{row.bleu:.2f}" == f"{best.bleu:.2f}" for row in found)
     for row in found:
-        mark = "  <- best" if row is best else ""
+        mark = "  <- best" if row is best and not equal else ""
         yield f"{row.lenpen:6.4g} {row.bleu:6.2f}  {row.ratio:12.3f}{mark}"
+    if equal:
+        log.warning(f"BLEU is {best.bleu:.2f} under every length penalty: nothing to choose")
+        return
     gain = best.bleu - found[0].bleu
     log.info(
         f"use --lenpen {best.lenpen:g}: BLEU {best.bleu:.2f}, {gain:+.2f} over --lenpen 0 on these "

@@ -139,6 +139,10 @@ class AlignedModel(WordModel):
         sure = torch.full_like(logits, -torch.inf).scatter(-1, only, 0.0)
         return torch.where(place == INSIDE, logits, sure)
 
+    def narrowed(self, words: torch.Tensor, precision: str) -> nn.Module:
+        """Raises UsageError: the probability of EOS does not come from the softmax."""
+        raise UsageError("--shortlist: the architecture aligned-rnn has no softmax over EOS")
+
     def target_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -167,6 +167,20 @@ class Seq2SeqModel(nn.Module, ABC):
         if precision == "int8":
             raise UsageError("--precision int8: this architecture has no int8 weights")
 
+    def narrowed(self, words: torch.Tensor, precision: str) -> nn.Module:
+        """The product that returns the logits (N, K) of some words for features (N, H).
+
+        Args:
+            words: (K,) ids.
+            precision: "float32", "bfloat16" or "int8".
+
+        Raises:
+            UsageError: the model computes the logits of all words together.
+        """
+        raise UsageError(
+            "--shortlist: this architecture cannot compute the softmax over some words only"
+        )
+
     def stage(self, index: int, count: int) -> ModelStage:
         """The layers of stage `index` of `count` stages, which share this model's weights.
 

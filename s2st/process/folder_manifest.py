@@ -19,10 +19,11 @@ from s2st.process import durable_files
 from s2st.process.bounded_read import read_regular
 from s2st.process.consistent_reads import MANIFEST as MANIFEST
 
-KINDS = {
+KINDS = {  # format: what the folder is
     "s2st-store": "a store of `s2st preprocess`",
     "s2st-checkpoint": "a checkpoint of `s2st train`",
 }
+EXAMPLES = {"s2st-checkpoint": ", such as SAVE_DIR/checkpoint_best"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_JSON_BYTES = 1 << 25  # parsed JSON takes up to 20 times as much memory
 
@@ -95,7 +96,8 @@ def read_manifest(folder: Path, expected: str, *versions: int) -> dict[str, Any]
     kind = manifest.get("format")
     if kind != expected:
         actual = KINDS.get(str(kind), "of unknown format")
-        raise CheckpointError(f"this is {actual}, expected {KINDS[expected]}", str(folder))
+        wanted = KINDS[expected] + EXAMPLES.get(expected, "")
+        raise CheckpointError(f"this is {actual}, expected {wanted}", str(folder))
     if manifest.get("version") not in versions:
         known = " and ".join(map(str, versions))
         message = f"format version {shown(manifest.get('version'))}; this s2st reads {known}"

@@ -6,7 +6,7 @@ Letters: B sentences, N rows being decoded, S source length, T target length wit
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -16,6 +16,9 @@ from s2st.models.base import DecoderState
 from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from s2st.scoring.shortlist import Shortlist
 
 # numbers in a table of log-probabilities: on a CPU few enough to stay in the cache
 CPU_CELLS = 1 << 22
@@ -172,6 +175,16 @@ class Scorer(ABC):
     def probabilities(self, features: Features) -> torch.Tensor:
         """(N, V) probabilities instead; values below about 1e-38 can be 0."""
         return self.log_probs(features).exp_()
+
+    def narrowed(self, shortlist: "Shortlist") -> "Scorer":
+        """The scorer of one batch, over the words of its shortlists, whose places are the ids.
+
+        Raises:
+            UsageError: this scorer has no softmax that can be narrowed.
+        """
+        raise UsageError(
+            "--shortlist needs neural models; n-gram models and plugins' scorers score all words"
+        )
 
     def whole_step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
         """`step` in terms of `advance` and `log_probs`, for scorers that define these."""

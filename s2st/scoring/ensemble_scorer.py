@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,7 @@ from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
+from s2st.scoring.shortlist import Shortlist, narrowed_side
 from s2st.text.vocabulary import Vocabulary
 
 LEAST = 1e-36  # above it the logarithm of a probability is exact in float32
@@ -58,6 +60,7 @@ class EnsembleScorer(Scorer):
         self.members = tuple(members)
         self.weights = tuple(weight / sum(weights) for weight in weights)
         self.mode = mode
+        self._forbidden: torch.Tensor | None = None  # (B, V) words that a shortlist leaves out
         self.device = members[0].device
         self.target = members[0].target
         self.source = _union_source([member.source for member in members])
@@ -135,7 +138,7 @@ class EnsembleScorer(Scorer):
         """Averages the members' probabilities or log-probabilities."""
         if self.mode == "probability" and len(self.members) > 1:
             mean = self._mean(features)
-            if not len(mean) or float(mean.amin()) > LEAST:
+            if self._is_exact(mean, features):
                 return mean.log_()
             # some probabilities underflow, so average in the log domain, which is slower
         return self._combine(
@@ -146,6 +149,14 @@ class EnsembleScorer(Scorer):
                 )
             ]
         )
+
+    def _is_exact(self, mean: torch.Tensor, features: Features) -> bool:
+        """Whether the logarithms of probabilities (N, V) are exact in float32."""
+        if not len(mean):
+            return True
+        if self._forbidden is None:
+            return float(mean.amin()) > LEAST
+        return bool(((mean > LEAST) | self._forbidden[_sentences(features)]).all())
 
     def _mean(self, features: Features) -> torch.Tensor:
         """(N, V) the weighted mean of the members' probabilities, in one running sum."""
@@ -159,6 +170,18 @@ class EnsembleScorer(Scorer):
                 total.add_(probabilities, alpha=weight)
         assert total is not None
         return total
+
+    def narrowed(self, shortlist: Shortlist) -> Scorer:
+        """Narrows every member to the same words; raises UsageError if one cannot be narrowed."""
+        small = copy(self)
+        small.members = tuple(
+            member.narrowed(replace(shortlist, words=_member_ids(table, shortlist.words)))
+            for member, table in zip(self.members, self._target_maps, strict=True)
+        )
+        small._forbidden = shortlist.forbidden.to(self.device)
+        small.target = narrowed_side(self.target, shortlist.words)
+        small._target_maps = [None] * len(self.members)
+        return small
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
         """Steps every member and averages."""
@@ -224,6 +247,15 @@ def _union_source(sides: Sequence[TextSide]) -> TextSide:
         for word in side.vocabulary.tokens[side.vocabulary.first_word :]:
             words[word] = 1
     return replace(first, vocabulary=Vocabulary(list(words), list(words.values())))
+
+
+def _sentences(features: Features) -> torch.Tensor:
+    """(N,) the sentence of each row, in the features of an ensemble over a shortlist."""
+    inner, sentences = features[0], features[1]
+    if isinstance(inner, torch.Tensor):
+        assert isinstance(sentences, torch.Tensor)
+        return sentences
+    return _sentences(inner)
 
 
 def _member_ids(table: torch.Tensor | None, ids: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,8 @@ from s2st.models.packed.int8_linear import require_int8
 from s2st.models.softmax.chunked_loss import at_least_float32
 from s2st.process.device import autocast
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
+from s2st.scoring.shortlist import Shortlist
+from s2st.scoring.shortlist_scorer import ShortlistScorer
 
 
 class ModelScorer(Scorer):
@@ -94,6 +96,13 @@ class ModelScorer(Scorer):
         assert isinstance(features, torch.Tensor)
         with autocast(self.device, self._precision):
             return at_least_float32(self.model.project(features))
+
+    @torch.inference_mode()
+    def narrowed(self, shortlist: Shortlist) -> Scorer:
+        """The model with a softmax over the shortlist."""
+        words = shortlist.words.to(self.device)
+        project = self.model.narrowed(words, self._precision)
+        return ShortlistScorer(self, project, shortlist, self._precision)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ScorerStep:
         """One step of the model and the softmax."""

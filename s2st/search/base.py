@@ -42,10 +42,13 @@ class Search(ABC):
         rows_per_sentence: maximum number of open hypotheses per sentence; the larger it is, the
             fewer sentences callers put in a batch.
         gives_attention: whether hypotheses have the attention of a model with attention.
+        depends_on_vocabulary: whether words of probability 0 change the result, for example by
+            a random draw for each word; then `generate --shortlist` refuses the search.
     """
 
     rows_per_sentence: int = 1
     gives_attention: bool = True
+    depends_on_vocabulary: bool = False
 
     @abstractmethod
     def __call__(self, scorer: Scorer, source: SourceBatch) -> list[list[Hypothesis]]:

@@ -28,6 +28,8 @@ class StochasticBeamSearch(Search):
     (seed, line), so results do not depend on which sentences share a batch.
     """
 
+    depends_on_vocabulary = True
+
     def __init__(self, config: StochasticBeamConfig) -> None:
         self.config = config
         self.rows_per_sentence = config.nbest

@@ -118,10 +118,19 @@ def largest_batch(config: BatchingConfig, longest: int, pairs: int) -> int:
     return min(config.batch_size or pairs, pairs) * (longest + 1)
 
 
-def tokens_for_updates(lengths: Indices, batches_per_update: int) -> int:
+@dataclass(frozen=True)
+class TokenGoal:
+    """The tokens of a batch that training should have if they fit, and the rule that chose them."""
+
+    tokens: int
+    rule: str
+
+
+def tokens_for_updates(lengths: Indices, batches_per_update: int) -> TokenGoal:
     """Return the tokens of a batch that leave MIN_UPDATES updates per epoch.
 
-    A batch has at least the tokens of the default number of average sentences.
+    A batch has at least the tokens of the default number of average sentences, and those of the
+    longest pair.
 
     Args:
         lengths: number of words of the longer side of every pair.
@@ -130,4 +139,11 @@ def tokens_for_updates(lengths: Indices, batches_per_update: int) -> int:
     tokens = int(lengths.sum()) + len(lengths)
     average = tokens / max(1, len(lengths))
     shared = tokens // (MIN_UPDATES * batches_per_update)
-    return max(shared, round(DEFAULT_BATCH_SIZE * average), int(lengths.max(initial=0)) + 1)
+    default = round(DEFAULT_BATCH_SIZE * average)
+    few = f"an epoch has too few pairs for {MIN_UPDATES} updates"
+    goals = (
+        TokenGoal(shared, f"an epoch has at least about {MIN_UPDATES} updates"),
+        TokenGoal(default, f"{DEFAULT_BATCH_SIZE} average pairs, as by default: {few}"),
+        TokenGoal(int(lengths.max(initial=0)) + 1, "the longest pair"),
+    )
+    return max(goals, key=lambda goal: goal.tokens)

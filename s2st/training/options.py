@@ -181,8 +181,8 @@ class FinetuneConfig:
     )
     freeze: tuple[str, ...] = option(
         (),
-        "do not train parameters of this name, such as encoder or 'decoder.layers.0.*' (see "
-        "inspect --parameters); can be repeated",
+        "do not train parameters of this name, such as encoder (its layers; the embeddings are "
+        "source_embedding) or 'decoder.layers.0.*' (see inspect --parameters); can be repeated",
     )
 
 

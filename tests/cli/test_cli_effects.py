@@ -25,6 +25,9 @@ IDLE = [
     (GENERATE, "--length-normalization wu", "needs --lenpen X"),
     *((f"{GENERATE} --search mbr --candidates-from beam", option, "--candidates-from sampling")
       for option in ("--temperature 2", "--top-k 3", "--top-p 0.5", "--sampling-seed 2")),
+    (GENERATE, "--shortlist-first 9", "needs --shortlist FILE"),
+    (GENERATE, "--shortlist-best 9", "needs --shortlist FILE"),
+    (GENERATE, "--shortlist-prune 0.5", "needs --shortlist FILE"),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),

@@ -104,7 +104,7 @@ def test_inspect_lists_the_names_that_freeze_takes(s2st, world, stores, tmp_path
         (66, "--finetune-from {save}", "did you mean {save}/checkpoint_best?"),
         (66, "--finetune-from {tmp}/none --heads 4", "{tmp}/none: no such checkpoint folder"),
         (65, "--finetune-from {source}", "this is a file, but a checkpoint is a folder"),
-        (65, "--finetune-from {store}", "this is a store of `s2st preprocess`"),
+        (65, "--finetune-from {store}", "expected a checkpoint of `s2st train`, such as "),
         (2, "--finetune-from {model} --arch gru", "leave out --arch"),
         (2, "--finetune-from {model} --hidden-size 8", "do not fit these options"),
         (2, "--finetune-from {model} --heads 4", "--heads needs --arch transformer"),

@@ -34,6 +34,7 @@ def files(tmp_path, world):
         ("export {model} {tmp}/o", ["o"]),
         ("average {model} -o {tmp}/o", ["o"]),
         ("train-ngram {tmp}/text -o {tmp}/o.arpa --order 2 --discount-fallback", ["o.arpa"]),
+        ("train-lexicon {run}/../store -o {tmp}/o.gz", ["o.gz"]),
         ("preprocess -s en -t fr --trainpref {prefix} --destdir {tmp}/o", ["o"]),
         (
             "analyze states {tmp}/phrases --checkpoint {model} --figure {tmp}/f",

@@ -53,6 +53,8 @@ COMMANDS = [
     "inspect {new}/mean",
     "train-ngram {ref} -o {new}/ngram.arpa --order 2 --discount-fallback",
     "score --checkpoint {new}/ngram.arpa --target {ref}",
+    "train-lexicon {store} -o {new}/lex.gz",
+    "generate --checkpoint {run}/checkpoint_best {src} -o {new}/short --shortlist {new}/lex.gz",
 ]
 
 

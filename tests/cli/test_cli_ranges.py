@@ -139,6 +139,7 @@ def small(world, s2st, tmp_path_factory):
             "preprocess": ["-s", "en", "-t", "fr", "--trainpref", f"{folder}/text", "--destdir",
                            str(out / "bin")],
             "train-ngram": [en, fr, "-o", str(out / "lm.arpa"), "--discount-fallback"],
+            "train-lexicon": [store, "-o", str(out / "lex")],
             "generate": [*own, "--format", "json", en, *search],
             "check": [en, fr],
             "tune-length": [*model, "--source", en, "--ref", fr, *search],

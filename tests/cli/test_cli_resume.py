@@ -140,6 +140,19 @@ def test_another_run_is_refused_and_its_output_stays(generate, stopped, tmp_path
     assert generate("--resume").code == 0
 
 
+def test_a_run_with_another_shortlist_is_refused(generate, stopped, tmp_path):
+    lexicon = tmp_path / "lexicon"
+    lexicon.write_text("is\test\t0.5\n")
+    stopped(lambda: generate("--shortlist", lexicon), 4)
+    generate("--resume").check_error(2, "out.parts", "differs in", "--shortlist")
+    sized = generate("--resume", "--shortlist", lexicon, "--shortlist-best", 3)
+    sized.check_error(2, "out.parts", "differs in --shortlist-best")
+    lexicon.write_text("is\tpas\t0.5\n")
+    generate("--resume", "--shortlist", lexicon).check_error(2, "differs in --shortlist")
+    lexicon.write_text("is\test\t0.5\n")
+    assert generate("--resume", "--shortlist", lexicon).code == 0
+
+
 def test_without_resume_a_run_starts_anew_and_says_so(generate, stopped, tmp_path, world):
     straight = generate(model=world.other, output="-").data
     stopped(generate, 4)

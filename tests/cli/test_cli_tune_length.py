@@ -44,13 +44,24 @@ def test_each_row_is_the_score_of_its_translations(s2st, world, tune, tmp_path, 
     assert [row["best"] for row in rows] == [row is best for row in rows]
 
 
-def test_the_table_marks_the_best(tune):
-    outcome = tune("--max-lenpen", 1)
+def test_the_table_marks_the_best(tune, world):
+    outcome = tune("--max-lenpen", 1, models=(world.gru,))
     assert outcome.code == 0, outcome.err
     assert len(outcome.lines) == 12  # a heading, and 0 to 1 in steps of 0.1
     (best,) = [line for line in outcome.lines if line.endswith("<- best")]
     penalty = best.split()[0]
     assert f"use --lenpen {float(penalty):g}: BLEU {best.split()[1]}" in outcome.err
+
+
+def test_equal_penalties_have_no_best(s2st, world, tmp_path):
+    """References without a word of the translations: BLEU is 0 under every penalty."""
+    (tmp_path / "ref").write_text("zzz\n" * len(world.source.read_text().splitlines()))
+    outcome = s2st("tune-length", "--checkpoint", world.forward, "--source", world.source,
+                   "--ref", tmp_path / "ref", *SHORT, "--max-lenpen", 0.5)  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "<- best" not in outcome.out
+    assert "BLEU is 0.00 under every length penalty: nothing to choose" in outcome.err
+    assert "use --lenpen" not in outcome.err
 
 
 def test_what_it_needs(s2st, world, tmp_path):

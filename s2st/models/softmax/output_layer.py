@@ -141,6 +141,19 @@ class Output(nn.Module):
             products = [make_product(weight, None, precision) for weight in weights]
             adaptive.tail[index] = nn.Sequential(*products)
 
+    def narrowed(self, words: torch.Tensor, precision: str) -> nn.Module:
+        """The product (N, H) -> (N, K) with the rows of K words, packed as `prepare` does.
+
+        Raises:
+            UsageError: the softmax is adaptive.
+        """
+        if self.adaptive is not None:
+            raise UsageError(
+                "--shortlist cannot narrow an adaptive softmax: train with --softmax full or "
+                "sampled"
+            )
+        return make_product(self.matrix().detach()[words], None, precision)
+
     def _adaptive_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float
     ) -> tuple[torch.Tensor, torch.Tensor]:

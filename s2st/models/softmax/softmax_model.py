@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from s2st.models.base import Embeddings, Seq2SeqModel
 from s2st.models.softmax.output_layer import Output
@@ -40,6 +41,10 @@ class WordModel(Seq2SeqModel):
     def softmax_weight(self) -> torch.Tensor:
         """The softmax matrix; raises UsageError if it is also a table, or not full."""
         return self.softmax.divisible_matrix()
+
+    def narrowed(self, words: torch.Tensor, precision: str) -> nn.Module:
+        """The rows of the softmax matrix; raises UsageError for an adaptive softmax."""
+        return self.softmax.narrowed(words, precision)
 
     def prepare(self, precision: str) -> None:
         """Packs the weights on a CPU; a GPU uses them as they are."""

@@ -332,9 +332,12 @@ def test_tsv_with_other_than_two_fields(tmp_path, line, count):
 
 
 def test_no_usable_text(tmp_path, train):
-    for source, target in (([], []), (["", "a"], ["x", ""])):
+    for source, target, text in (
+        ([], [], "the training corpus is empty: the file has no pairs"),
+        (["", "a"], ["x", ""], "no usable training pairs .skipped: 2 with an empty side"),
+    ):
         prefix = write_pair(tmp_path, "none", source, target)
-        with pytest.raises(DataError, match="no usable training pairs"):
+        with pytest.raises(DataError, match=text):
             run(tmp_path, trainpref=(prefix,))
     prefix = write_pair(tmp_path, "none", [], [])
     with pytest.raises(DataError, match="no lines"):
@@ -472,3 +475,17 @@ def test_memory_does_not_grow_with_the_pairs(tmp_path):
             assert process.wait() == 0
     assert len(Store(tmp_path / "s200000").split("train")) == 200_000
     assert peaks[1] - peaks[0] < 30, f"{peaks} MB; {resource.getpagesize()} B a page"
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_one_training_of_a_tokenizer_is_logged_once(tmp_path, train, caplog, joined):
+    """A joined dictionary has one tokenizer for both languages."""
+    caplog.set_level("INFO", "s2st")
+    settings = SentencePieceConfig(sentencepiece_vocab_size=12)
+    prefix = write_pair(tmp_path, "t", ["a b ab ba"] * 30, ["a b ab ba"] * 30)
+    config = PreprocessConfig("en", "fr", trainpref=(prefix,), destdir=str(tmp_path / "store"),
+                              joined_dictionary=joined)  # fmt: skip
+    write_store(config, *(TokenizerSpec("sentencepiece", settings, x) for x in ("en", "fr")))
+    told = [m for r in caplog.records if "training SentencePiece" in (m := r.getMessage())]
+    for_each = ["training SentencePiece for en", "training SentencePiece for fr"]
+    assert told == (["training SentencePiece for en and fr"] if joined else for_each)

@@ -7,6 +7,7 @@ from s2st.data.batch_planner import BatchingConfig, plan_batches
 from s2st.training.batch_memory import (
     MAX_EXTRAPOLATION,
     MIN_UPDATES,
+    TokenGoal,
     find_token_limit,
     heaviest,
     largest_batch,
@@ -105,12 +106,16 @@ def test_the_heaviest_batches_are_those_of_a_plain_search(seed):
 @pytest.mark.parametrize("freq", [1, 4])
 def test_automatic_batches_leave_enough_updates(freq):
     lengths = np.random.default_rng(1).integers(1, 50, 40_000)
-    tokens = tokens_for_updates(lengths, freq)
+    goal = tokens_for_updates(lengths, freq)
+    tokens = goal.tokens
+    assert goal.rule == "an epoch has at least about 100 updates"
     plan = plan_batches(lengths, lengths, BatchingConfig(max_tokens=tokens), 1, 0)
     assert MIN_UPDATES <= len(plan) / freq < 1.3 * MIN_UPDATES
     few = np.full(500, 9)  # a small corpus: 64 sentences of 10 tokens, as by default
-    assert tokens_for_updates(few, freq) == 640
-    assert tokens_for_updates(np.array([1, 1, 4000]), 1) >= 4001
+    assert tokens_for_updates(few, freq).tokens == 640
+    assert "64 average pairs, as by default" in tokens_for_updates(few, freq).rule
+    uneven = tokens_for_updates(np.array([1] * 400 + [4000]), 1)
+    assert uneven == TokenGoal(4001, "the longest pair")
 
 
 def test_no_batch_exceeds_what_is_called_the_largest():

@@ -361,6 +361,20 @@ def test_frozen_parameters_stay_and_have_no_optimizer_state(tmp_path, stores, be
     assert kept == {index for index, key in enumerate(names) if key not in frozen}
 
 
+@pytest.mark.parametrize("name", trainable())
+def test_freezing_the_encoder_leaves_the_embeddings(begun, name):
+    """The guide says so: the source embeddings are a part of their own."""
+    model = read_saved(begun(name)).record.build()
+    if not hasattr(model, "encoder"):
+        return
+    freeze(model, ["encoder"])
+    assert not any(parameter.requires_grad for parameter in model.encoder.parameters())
+    embedding = dict(model.named_parameters())["source_embedding.weight"]
+    assert embedding.requires_grad
+    freeze(model, ["source_embedding"])
+    assert not embedding.requires_grad
+
+
 def test_a_frozen_parameter_needs_no_memory_for_a_gradient(stores, begun, monkeypatch):
     model = read_saved(begun("lstm")).record.build()
     softmax = model.softmax.weight.nbytes
