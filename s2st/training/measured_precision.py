@@ -13,7 +13,6 @@ ROWS = 256  # of the measured products; fewer than a batch has positions, to tak
 MOST_WORDS = 4096
 ROUNDS = 5
 WORTH = 1.2  # how many times as fast bfloat16 must be: conversions take time, and digits are lost
-GIGA = 1e9
 
 
 def faster_precision(device: torch.device, width: int, words: int) -> str:
@@ -30,7 +29,6 @@ def faster_precision(device: torch.device, width: int, words: int) -> str:
         log.info("--precision auto: float32, because this CPU has no bfloat16 instructions")
         return "float32"
     outputs = 4 * width, min(words, MOST_WORDS)
-    operations = 2 * ROWS * width * sum(outputs)
     works = {
         dtype: [
             (torch.rand(ROWS, width, device=device, dtype=dtype),
@@ -43,24 +41,28 @@ def faster_precision(device: torch.device, width: int, words: int) -> str:
     for _ in range(ROUNDS):  # in turn, because other processes may slow down some of the time
         for dtype, factors in works.items():
             fastest[dtype] = min(fastest[dtype], _seconds(factors, device))
-    speeds = [operations / fastest[dtype] / GIGA for dtype in works]
-    chosen = "bfloat16" if speeds[1] > WORTH * speeds[0] else "float32"
+    ratio = fastest[torch.float32] / fastest[torch.bfloat16]
+    chosen = "bfloat16" if ratio > WORTH else "float32"
     log.info(
-        "--precision auto: %s, because products of this model's width run at %.0f GFLOP/s in "
-        "float32 and at %.0f in bfloat16", chosen, *speeds,
+        "--precision auto: %s, because products of this model's width are %.2f times as fast in "
+        "bfloat16 as in float32", chosen, ratio,
     )  # fmt: skip
     return chosen
 
 
 @torch.no_grad()
 def _seconds(factors: list[tuple[torch.Tensor, torch.Tensor]], device: torch.device) -> float:
-    """Return the seconds of one pass over the products."""
+    """Return the seconds of one pass over the products; on a CPU those of CPU time.
+
+    Other processes change the CPU time less than the time by the clock.
+    """
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     _wait(device)
-    start = time.perf_counter()
+    start = clock()
     for left, right in factors:
         multiply(left, right)
     _wait(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _wait(device: torch.device) -> None:
