@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
 from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16, run_layer
 from s2st.models.recurrent.cell_formulas import CELLS
@@ -161,8 +162,9 @@ class Stack(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `run_packed`, but also returns the top states (S, B, H); padding gets zeros."""
         if not self._in_stretches(inputs):
-            packed, memory = self._run_sequence(inputs, lengths, dropout)
-            return pad_packed_sequence(packed, total_length=len(inputs))[0], memory
+            packed, memory, order = self._run_sequence(inputs, lengths, dropout)
+            outputs = pad_packed_sequence(packed, total_length=len(inputs))[0]
+            return outputs.index_select(1, order), memory
         pieces, memory = self._run_stretches(inputs, lengths, dropout, rows)
         size, times = len(lengths), len(inputs if rows is None else rows)
         outputs = torch.cat([F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces])
@@ -184,9 +186,19 @@ class Stack(nn.Module):
 
     def _run_sequence(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
-    ) -> tuple[PackedSequence, torch.Tensor]:
-        """`run_padded` with a packed sequence, which cuDNN runs without padding."""
-        packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
+    ) -> tuple[PackedSequence, torch.Tensor, torch.Tensor]:
+        """`run_padded` with a packed sequence, which cuDNN runs without padding.
+
+        Sentences are sorted here, because torch's own sorting would wait for the GPU.
+
+        Returns:
+            The top states of the sorted sentences; the memory (P, B, H) in the order of the batch;
+            and (B,) the place of each sentence of the batch among the sorted ones.
+        """
+        longest_first = _longest_first(lengths)
+        order = moved(longest_first.argsort(), inputs.device)
+        inputs = inputs.index_select(1, moved(longest_first, inputs.device))
+        packed = pack_padded_sequence(inputs, lengths[longest_first])
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
             read = packed
@@ -199,7 +211,7 @@ class Stack(nn.Module):
             hiddens.append(final[0] if self.cell == "lstm" else final)
             if self.cell == "lstm":
                 cells.append(final[1])
-        return packed, torch.cat(hiddens + cells)
+        return packed, torch.cat(hiddens + cells).index_select(1, order), order
 
     def _run_stretches(
         self,
