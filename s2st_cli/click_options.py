@@ -20,7 +20,6 @@ from s2st.options.option_fields import (
     OptionSpec,
     Range,
     option_specs,
-    read_option_file,
     shown,
 )
 from s2st.options.registry import load_plugin
@@ -30,6 +29,7 @@ from s2st.options.resolution import (
     Resolved,
     Role,
     alternatives,
+    named_sources,
     owners,
     resolve,
     select,
@@ -327,16 +327,7 @@ class ConfiguredCommand(Command):
         return self.run(resolved, extra)
 
     def _sources(self, recipe: str | None, config: str | None) -> list[OptionSource]:
-        sources = []
-        if recipe is not None:
-            if recipe not in self.recipes:
-                known = ", ".join(self.recipes) or "none"
-                raise UsageError(f"unknown recipe {recipe!r}; known: {known}")
-            # lenient, because the chosen architecture may lack some of the recipe's options
-            sources.append(OptionSource(f"recipe {recipe}", self.recipes[recipe], lenient=True))
-        if config is not None:
-            sources.append(OptionSource(config, read_option_file(config)))
-        return sources
+        return named_sources(self.recipes, recipe, config)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the general options, then a section for each chosen component."""

@@ -18,6 +18,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+import s2st  # noqa: E402
 from s2st.options.option_fields import option_specs  # noqa: E402
 from s2st_cli.click_options import ConfiguredCommand, _options, _role_option  # noqa: E402
 from s2st_cli.main import COMMANDS  # noqa: E402
@@ -46,6 +47,7 @@ def on_files(files: Files, config: Any) -> Files:
             files.append(File.generated(config, page, content=path.read_text("utf-8")))
     files.append(File.generated(config, "examples/index.md", content=_examples()))
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    files.append(File.generated(config, "reference/python.md", content=python_page()))
     return files
 
 
@@ -78,6 +80,14 @@ def _examples() -> str:
             title = (ROOT / source).read_text("utf-8").splitlines()[0].lstrip("# ")
             lines.append(f"- [{title}]({page.removeprefix('examples/')})")
     return "\n".join(lines) + "\n"
+
+
+def python_page() -> str:
+    """Everything that `s2st.__all__` promises, from the docstrings."""
+    lines = ["# Python classes and functions", "", "[Python](../python.md) explains their use.", ""]
+    for name, home in s2st._HOMES.items():
+        lines += [f"::: {home}.{name}", "    options:", f"      heading: s2st.{name}", ""]
+    return "\n".join(lines)
 
 
 def commands_page() -> str:

@@ -13,22 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from s2st.analysis.figure_files import figure_paths
 from s2st.analysis.figures import Points, draw_scatter
-from s2st.data.batch import make_source
-from s2st.data.batch_planner import BatchingConfig, plan_in_order
-from s2st.errors import DataError, UsageError, describe_lines
-from s2st.process.device import out_of_memory_errors
+from s2st.analysis.sentence_vectors import ALL, Matrix, sentence_vectors
+from s2st.errors import DataError
 from s2st.scoring.base import Scorer
 from s2st.text.line_files import read_lines
 
-ALL = "all"  # name of the concatenation of all parts of a state
 MIN_PHRASES = 3  # per panel: fewer phrases always lie on a line
-BATCHING = BatchingConfig(batch_size=256, max_tokens=16_384)
 _PANEL = re.compile(r"[\w-]*")  # a panel's name is part of a file name
-Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -166,7 +160,7 @@ def phrase_states(scorer: Scorer, phrases: Sequence[Phrase], part: str = ALL) ->
         UsageError: the model's state has no such part.
         OutOfMemoryError: the message names the phrases by number.
     """
-    vectors = _vectors(scorer, phrases, part)
+    vectors = sentence_vectors(scorer, [phrase.text for phrase in phrases], part)
     panels: dict[str, list[int]] = {}
     for index, phrase in enumerate(phrases):
         panels.setdefault(phrase.panel, []).append(index)
@@ -191,28 +185,6 @@ def _panel(
         unknown=tuple(sorted(word for word in words if word not in scorer.source.vocabulary)),
         distances=distances(phrases, vectors) if phrases[0].meaning else None,
     )
-
-
-def _vectors(scorer: Scorer, phrases: Sequence[Phrase], part: str) -> Matrix:
-    """Return the states (N, D) of the phrases in float64."""
-    tokenize, vocabulary = scorer.source.tokenizer.encode, scorer.source.vocabulary
-    rows = [vocabulary.encode(tokenize(phrase.text)) for phrase in phrases]
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    order, found = [], []
-    for batch in plan_in_order(lengths, BATCHING):
-        indices = batch.tolist()
-        with out_of_memory_errors(describe_lines(indices, int(lengths[batch].max()))):
-            source = make_source([rows[i] for i in indices], indices)
-            parts = scorer.sentence_vectors(source)
-        if part != ALL and part not in parts:
-            known = ", ".join([*parts, ALL])
-            raise UsageError(f"--part {part}: this model's state has only {known}")
-        chosen = list(parts.values()) if part == ALL else [parts[part]]
-        found.append(torch.cat(chosen, dim=1).double().cpu().numpy())
-        order += indices
-    result = np.empty((len(rows), found[0].shape[1]))
-    result[order] = np.concatenate(found)
-    return result
 
 
 def principal_components(vectors: Matrix) -> tuple[Matrix, tuple[float, float]]:

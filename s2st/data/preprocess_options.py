@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from s2st.data.corpus_texts import PairTexts, corpus_texts, texts_of_pairs
 from s2st.errors import UsageError
-from s2st.options.option_fields import option
+from s2st.options.option_fields import config_values, make_config, option
 from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
 
 
@@ -104,6 +104,8 @@ class PreprocessConfig:
 
 def checked(config: PreprocessConfig) -> PreprocessConfig:
     """Return the config, with the language of an absent source filled in; raise UsageError."""
+    # a program that makes the record itself may have written trainpref="train"
+    make_config(PreprocessConfig, config_values(config), "PreprocessConfig")
     if config.pair:
         return _checked_pairs(config)
     if config.only_target:

@@ -1,16 +1,17 @@
-"""The job of `s2st generate`: translate a file or stream line by line.
+"""The job of `s2st generate`: translate a file, a stream or lines in memory.
 
-A line passes through `read_chunks`, `translation_tasks.plan` (tokens, ids, batches), the search
-over a scorer, and `translation_formats` to the output. The work queue keeps finished tasks.
+`generate` reads and writes files; `translate_lines` does the same for lines in memory. A line
+passes through `read_chunks`, `translation_tasks.plan` (tokens, ids, batches), the search over a
+scorer, and `translation_formats` to the output. The work queue keeps finished tasks.
 
 The module imports torch late, so that wrong options are reported at once.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import UsageError
@@ -35,8 +36,10 @@ from s2st.text.overwrite_checks import check_destinations
 if TYPE_CHECKING:
     import torch
 
+    from s2st.jobs.translation_demands import LineSource
     from s2st.jobs.translation_formats import MakeRecord
     from s2st.jobs.translation_tasks import Translation
+    from s2st.jobs.work_queue import Task
     from s2st.scoring.base import Scorer
     from s2st.search.base import Search
 
@@ -69,14 +72,12 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     _check(options, files)
     ranks = files.join_ranks()
     import_torch()
-    from s2st.jobs.attention_alignments import open_alignments, read_dictionary
-    from s2st.jobs.translation_demands import Demands
+    from s2st.jobs.attention_alignments import open_alignments
     from s2st.jobs.translation_formats import FORMATS
-    from s2st.jobs.translation_tasks import plan
     from s2st.jobs.work_queue import in_order
     from s2st.process.device import setup_device
 
-    dictionary = read_dictionary(config.unk_dictionary) if config.replace_unk else None
+    dictionary = _dictionary(config)
     device = setup_device(options.config(ScoringDeviceConfig))
     search = options.entries["search"].build(options.configs["search"])
     chunks = _chunks(config, source)
@@ -86,11 +87,9 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
         queue = stack.enter_context(
             open_queue(files, ranks, options, identity, config.resume, progress, count)
         )
-        scorer = _load(options, device, search)
-        search = with_shortlist(search, scorer, shortlist)
-        detokenize = config.detokenize and not _keeps_tokens(config, scorer)
-        demands = Demands(scorer, config.prefix, config.constraints, config.encoding_errors)
-        tasks = plan(scorer, search, chunks, config.batch_size, detokenize, dictionary, demands)
+        scorer = load_chosen_scorer(options, device)
+        demands = config.prefix, config.constraints
+        tasks = _tasks(options, scorer, search, chunks, dictionary, demands)
         records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)
         first = next(records, None)  # an error in the first line must leave the output unchanged
         if not ranks.first:
@@ -103,6 +102,81 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
             write.flush()
 
 
+def translate_lines(
+    options: Resolved,
+    lines: Iterable[str],
+    scorer: "Scorer",
+    prefix: Iterable[str] | None = None,
+    constraints: Iterable[str] | None = None,
+) -> "Iterator[Translation]":
+    """Yield the translation of each line, in order; the results are those of `generate`.
+
+    Args:
+        options: resolved options of TRANSLATE_SPEC.
+        lines: the input.
+        scorer: the model or ensemble.
+        prefix: text with which the translation of each line begins, "" for any; None for none.
+        constraints: phrases that must occur in the translation of each line, separated by tabs.
+
+    Raises:
+        UsageError: options and model are incompatible.
+        S2STError: translating fails.
+    """
+    from s2st.jobs.work_queue import WorkQueue, in_order
+
+    config = options.config(TranslateConfig)
+    _check_dictionary(config)
+    dictionary = _dictionary(config)
+    search = options.entries["search"].build(options.configs["search"])
+    iterator = iter(lines)
+    chunks = iter(lambda: list(islice(iterator, config.buffer_size)), [])
+    tasks = _tasks(options, scorer, search, chunks, dictionary, (prefix, constraints))
+    return in_order(tasks, lambda translation: translation, WorkQueue())
+
+
+def _tasks(
+    options: Resolved,
+    scorer: "Scorer",
+    search: "Search",
+    chunks: Iterable[Sequence[str]],
+    dictionary: Mapping[str, str] | None,
+    demands: "tuple[LineSource, LineSource]",
+) -> "Iterator[list[Task[Translation]]]":
+    """Return the tasks of the job, after checking that the model can do what the options need.
+
+    Args:
+        options: options of the job.
+        scorer: the model or ensemble.
+        search: the search strategy.
+        chunks: the input.
+        dictionary: translations for unknown words.
+        demands: prefixes and phrases of the lines.
+    """
+    from s2st.jobs.attention_alignments import require_attention
+    from s2st.jobs.translation_demands import Demands
+    from s2st.jobs.translation_tasks import plan
+
+    config = options.config(TranslateConfig)
+    if config.alignments or config.replace_unk:
+        require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
+    search = with_shortlist(search, scorer, options.config(ShortlistConfig))
+    detokenize = config.detokenize and not _keeps_tokens(config, scorer)
+    wanted = Demands(scorer, *demands, config.encoding_errors)
+    return plan(scorer, search, chunks, config.batch_size, detokenize, dictionary, wanted)
+
+
+def _dictionary(config: TranslateConfig) -> Mapping[str, str] | None:
+    """Return translations for unknown words; None if unknown words are kept."""
+    from s2st.jobs.attention_alignments import read_dictionary
+
+    return read_dictionary(config.unk_dictionary) if config.replace_unk else None
+
+
+def _check_dictionary(config: TranslateConfig) -> None:
+    if config.unk_dictionary is not None and not config.replace_unk:
+        raise UsageError("--unk-dictionary needs --replace-unk")
+
+
 def _check(options: Resolved, files: JobFiles) -> None:
     config = options.config(TranslateConfig)
     if config.format == "text" and options.configs["search"].nbest > 1:
@@ -111,8 +185,7 @@ def _check(options: Resolved, files: JobFiles) -> None:
         )
     if config.alignments == "-":
         raise UsageError("--alignments needs a file: translations go to standard output")
-    if config.unk_dictionary is not None and not config.replace_unk:
-        raise UsageError("--unk-dictionary needs --replace-unk")
+    _check_dictionary(config)
     refuse_shared_stdin(*files.inputs.values())
     outputs = [files.output, *([] if config.alignments is None else [config.alignments])]
     inputs = [*files.inputs.values(), *options.config(ModelsConfig).paths()]
@@ -127,17 +200,6 @@ def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
 
     chunks = read_chunks(source, config.buffer_size, config.encoding_errors)
     return chunks if source == "-" else chain([next(chunks, [])], chunks)
-
-
-def _load(options: Resolved, device: "torch.device", search: "Search") -> "Scorer":
-    """Load the models, and check that they give attention if the options need it."""
-    from s2st.jobs.attention_alignments import require_attention
-
-    config = options.config(TranslateConfig)
-    scorer = load_chosen_scorer(options, device)
-    if config.alignments or config.replace_unk:
-        require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
-    return scorer
 
 
 def _keeps_tokens(config: TranslateConfig, scorer: "Scorer") -> bool:

@@ -292,6 +292,9 @@ GENERATE_SPEC = CommandSpec(
     fixed=(ModelsConfig, TranslateConfig, ShortlistConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("search", SEARCHES, "beam", "search strategy"),),
 )
+# lines and lists in memory, with loaded models
+TRANSLATE_SPEC = CommandSpec(fixed=(TranslateConfig, ShortlistConfig), roles=GENERATE_SPEC.roles)
+MODELS_SPEC = CommandSpec(fixed=(ModelsConfig, ScoringDeviceConfig))
 TUNE_LENGTH_SPEC = CommandSpec(
     fixed=(ModelsConfig, TuneLengthConfig, BeamConfig, ScoringDeviceConfig, RanksConfig)
 )
@@ -300,3 +303,4 @@ RESCORE_SPEC = CommandSpec(
     fixed=(ModelsConfig, RescoreConfig, ScoringDeviceConfig, RanksConfig),
     roles=(Role("tuner", TUNERS, "line-search", "how --tune learns the weights"),),
 )
+RESCORE_LISTS_SPEC = CommandSpec(fixed=(RescoreConfig,), roles=RESCORE_SPEC.roles)

@@ -1,15 +1,17 @@
 """The job of `s2st score --checkpoint`: log-probabilities of given pairs of lines, and perplexity.
 
+`score_pairs` reads and writes files; `score_lines` does the same for lines in memory.
+
 Importable without torch, so that wrong options are reported at once.
 """
 
 import contextlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
@@ -32,6 +34,7 @@ from s2st.training.observer import perplexity_text
 
 if TYPE_CHECKING:
     from s2st.jobs.pair_scoring_tasks import PairScore
+    from s2st.scoring.base import Scorer
 
 log = logging.getLogger("s2st")
 
@@ -104,10 +107,7 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
         )
         scorer = load_chosen_scorer(options, device)
         totals.reads_source = not scorer.source.absent
-        if config.source is None and totals.reads_source:
-            raise UsageError("the model translates: --source FILE is needed beside --target")
-        if config.source is not None and not totals.reads_source:
-            log.info("the model reads no source: --source is ignored")
+        _check_source(scorer, config.source is not None, "--source FILE", "--target")
         pairs = (("", *row)[-2:] for row in read_aligned(paths))
         answers = in_order(
             plan(scorer, pairs), partial(_answer, as_json=config.format == "json"), queue
@@ -122,6 +122,52 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
     if not totals.tokens:
         raise DataError("no lines", config.target)
     return totals
+
+
+def score_lines(
+    scorer: "Scorer", sources: Iterable[str] | None, targets: Iterable[str]
+) -> "Iterator[PairScore]":
+    """Yield log p(target | source) of each pair, in order; the results are those of `score_pairs`.
+
+    Args:
+        scorer: the model or ensemble.
+        sources: the source lines; None for a language model.
+        targets: the target lines.
+
+    Raises:
+        UsageError: the model needs a source.
+        DataError: sources and targets differ in number, or the model cannot score a pair.
+    """
+    from s2st.jobs.pair_scoring_tasks import score_pairs as score_texts
+
+    _check_source(scorer, sources is not None, "sources", "targets")
+    texts = (("", line) for line in targets) if sources is None else _paired(sources, targets)
+    return score_texts(scorer, texts)
+
+
+def _paired(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
+        if source is None or target is None:
+            short, longer = ("sources", "targets") if source is None else ("targets", "sources")
+            raise DataError(
+                f"{short} end after {number - 1} lines, but {longer} have more; give as many of "
+                "both"
+            )
+        yield source, target
+
+
+def _check_source(scorer: "Scorer", given: bool, source: str, target: str) -> None:
+    """Raise UsageError if a model that translates gets no source.
+
+    Args:
+        scorer: the model or ensemble.
+        given: whether there is a source.
+        source, target: names of the two inputs, for messages.
+    """
+    if not given and not scorer.source.absent:
+        raise UsageError(f"the model translates: {source} is needed beside {target}")
+    if given and scorer.source.absent:
+        log.info("the model reads no source: %s is ignored", source.split()[0])
 
 
 def _job_files(config: ScoreConfig, models: ModelsConfig, output: str) -> JobFiles:

@@ -3,9 +3,10 @@
 Line i of `--prefix FILE` and of `--constraints FILE` belongs to line i of the input.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 from s2st.errors import DataError, UsageError
 from s2st.rescoring.text_mismatch_check import UnknownWords
@@ -32,12 +33,20 @@ class Demand:
     phrases: tuple[tuple[int, ...], ...] = ()
 
 
+# a file, its lines in memory, or nothing
+LineSource: TypeAlias = str | Iterable[str] | None
+
+
+def _lines_of(source: str | Iterable[str], errors: str) -> Iterator[str]:
+    return read_lines(source, errors) if isinstance(source, str) else iter(source)
+
+
 class Demands:
     """The demands of all lines, read beside the input.
 
     Args:
         scorer: the model or ensemble.
-        prefix, constraints: the files, "-" for standard input; None for none.
+        prefix, constraints: the files, "-" for standard input, or their lines; None for none.
         errors: for bad UTF-8, "strict" or "replace".
 
     Raises:
@@ -45,16 +54,21 @@ class Demands:
     """
 
     def __init__(
-        self, scorer: Scorer, prefix: str | None, constraints: str | None, errors: str = "strict"
+        self, scorer: Scorer, prefix: LineSource, constraints: LineSource, errors: str = "strict"
     ) -> None:
         if prefix is not None:
             _check_prefix(scorer)
         self._side = scorer.target
-        self._files = [path for path in (prefix, constraints) if path is not None]
-        self._prefixes = None if prefix is None else read_lines(prefix, errors)
-        self._constraints = None if constraints is None else read_lines(constraints, errors)
+        named = (("prefix", prefix), ("constraints", constraints))
+        # in memory, the lines have the option's name
+        names = [text if isinstance(text, str) else name for name, text in named]
+        self._files = [
+            name for name, (_, text) in zip(names, named, strict=True) if text is not None
+        ]
+        self._prefixes = None if prefix is None else _lines_of(prefix, errors)
+        self._constraints = None if constraints is None else _lines_of(constraints, errors)
         self._unknown = UnknownWords(self._side.vocabulary, self._side.tokenizer)
-        self._constraints_file = constraints
+        self._constraints_file = names[1]
         self._lines = 0
 
     def take(self, count: int) -> list[Demand]:

@@ -302,11 +302,21 @@ def load_json(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def unknown_option_message(name: str, known: typing.Iterable[str], where: str) -> str:
-    """Return the message for an unknown option, with the most similar known names."""
+def unknown_option_message(
+    name: str, known: typing.Iterable[str], where: str, keywords: bool = False
+) -> str:
+    """Return the message for an unknown option, with the most similar known names.
+
+    Args:
+        name: the unknown name, with "_".
+        known: the known names, with "_".
+        where: name of the source, for the message.
+        keywords: whether to show names as keywords of Python, with "_".
+    """
     near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(near).replace('_', '-')}?" if near else ""
-    return f"{where}: unknown option {shown(name.replace('_', '-'))}{hint}"
+    sign = "_" if keywords else "-"
+    hint = f"; did you mean {' or '.join(near).replace('_', sign)}?" if near else ""
+    return f"{where}: unknown option {shown(name.replace('_', sign))}{hint}"
 
 
 def config_values(config: Any) -> dict[str, Any]:

@@ -8,8 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from s2st.errors import ConfigError
-from s2st.options.option_fields import make_config, option_specs, shown, unknown_option_message
+from s2st.errors import ConfigError, UsageError
+from s2st.options.option_fields import (
+    make_config,
+    option_specs,
+    read_option_file,
+    shown,
+    unknown_option_message,
+)
 from s2st.options.registry import Entry, Registry
 
 C = TypeVar("C")
@@ -43,11 +49,13 @@ class OptionSource:
         where: name of the source, for messages.
         values: option name (with "_") to value.
         lenient: whether options are ignored that none of the chosen components has.
+        keywords: whether the names are keywords of a Python call, which messages show with "_".
     """
 
     where: str
     values: Mapping[str, Any]
     lenient: bool = False
+    keywords: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,32 @@ class Resolved:
         """Return the record of a fixed type."""
         record: C = self.fixed[config_type]
         return record
+
+
+def named_sources(
+    recipes: Mapping[str, Mapping[str, Any]], recipe: str | None, config: str | None
+) -> list[OptionSource]:
+    """Return the option values of a recipe and of an option file; the file overrides the recipe.
+
+    Args:
+        recipes: the recipes of the command, by name.
+        recipe: name of a recipe, None for none.
+        config: path of an option file, None for none.
+
+    Raises:
+        UsageError: an unknown recipe.
+        S2STError: the file cannot be read.
+    """
+    sources = []
+    if recipe is not None:
+        if recipe not in recipes:
+            known = ", ".join(recipes) or "none"
+            raise UsageError(f"unknown recipe {recipe!r}; known: {known}")
+        # lenient, because the chosen architecture may lack some of the recipe's options
+        sources.append(OptionSource(f"recipe {recipe}", recipes[recipe], lenient=True))
+    if config is not None:
+        sources.append(OptionSource(config, read_option_file(config)))
+    return sources
 
 
 def owners(spec: CommandSpec, name: str) -> tuple[Role, list[str]] | None:
@@ -169,7 +203,7 @@ def resolve(spec: CommandSpec, sources: Sequence[OptionSource]) -> Resolved:
     for source in sources:
         for name in source.values:
             if name not in known and not source.lenient:
-                raise ConfigError(_unknown(name, known, source.where, spec, entries))
+                raise ConfigError(_unknown(name, known, source, spec, entries))
     fixed = {config_type: _record(config_type, {}, sources) for config_type in spec.fixed}
     configs = {
         role: _record(entry.config_type, entry.overrides, sources)
@@ -193,15 +227,20 @@ def _record(config_type: type, preset: Mapping[str, Any], sources: Sequence[Opti
 
 
 def _unknown(
-    name: str, known: set[str], where: str, spec: CommandSpec, entries: Mapping[str, Entry[Any]]
+    name: str,
+    known: set[str],
+    source: OptionSource,
+    spec: CommandSpec,
+    entries: Mapping[str, Entry[Any]],
 ) -> str:
     """Return the message for an unknown option; name the unchosen entries that have it."""
     found = owners(spec, name)
     if found is not None:
         role, names = found
+        shown_name = name if source.keywords else name.replace("_", "-")
         return (
-            f"{where}: option {name.replace('_', '-')!r} belongs to {role.registry.kind} "
-            f"{alternatives([repr(entry) for entry in names])}, "
+            f"{source.where}: option {shown_name!r} "
+            f"belongs to {role.registry.kind} {alternatives([repr(entry) for entry in names])}, "
             f"but {entries[role.name].name!r} is chosen"
         )
-    return unknown_option_message(name, known, where)
+    return unknown_option_message(name, known, source.where, source.keywords)

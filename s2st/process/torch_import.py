@@ -23,13 +23,15 @@ def import_torch() -> None:
     if "torch" in sys.modules:
         return
     check_space(SPACE_OF_TORCH)
+    enabled = gc.isenabled()  # a program that uses the library may have switched it off
     set_waiting_policy()
     gc.disable()
     try:
         import torch  # noqa: F401
     finally:
         gc.freeze()
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def set_waiting_policy(environment: MutableMapping[str, str] = os.environ) -> None:

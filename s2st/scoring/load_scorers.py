@@ -43,7 +43,13 @@ def load_scorer(
         InputMissingError, CheckpointError, ConfigError: a path cannot be used.
         UsageError: the members do not fit together.
     """
-    members = load_members(paths, device, precision, languages)
+    return combined(load_members(paths, device, precision, languages), paths, weights, mode)
+
+
+def combined(
+    members: Sequence[Scorer], paths: Sequence[str], weights: Sequence[float], mode: str
+) -> Scorer:
+    """Return the only member, or an ensemble of several; see `load_scorer`."""
     if len(members) == 1 and len(weights) <= 1:
         return members[0]
     return join(members, paths, weights, mode)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import s2st
+
 ROOT = Path(__file__).parents[2]
 # the tutorial on a little of its text, with a small model: seconds instead of an hour
 SMALLER = [
@@ -72,6 +74,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "WARNING" not in done.stderr
     pages = {path.relative_to(tmp_path / "site").as_posix() for path in tmp_path.rglob("*.html")}
     assert {"index.html", "tutorial.html", "reference/commands.html", "glossary.html"} <= pages
+    reference = (tmp_path / "site/reference/python.html").read_text()
+    for name in s2st.__all__[1:]:
+        assert f"s2st.{name}" in reference
     commands = (tmp_path / "site/reference/commands.html").read_text()
     for flag in ("--finetune-from", "--diverse-beam-groups", "--attention-heads", "--restarts"):
         assert flag in commands

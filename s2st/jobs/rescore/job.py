@@ -1,7 +1,8 @@
 """The job of `s2st rescore-nbest`: check options, load models, and rescore a file of n-best lists.
 
 A list passes through `read_nbest`, `ListScorer` (the models' features), the weights (equal, given
-or tuned), `rank` and `write_ranked`. The work queue keeps the scores.
+or tuned), `rank` and `write_ranked`. The work queue keeps the scores. `rescore_lists` does the same
+for lists in memory.
 
 The module imports torch late, so that wrong options are reported at once.
 """
@@ -34,11 +35,14 @@ from s2st.text.overwrite_checks import check_destinations
 if TYPE_CHECKING:
     import torch
 
+    from s2st.jobs.load_models import LoadedModels
     from s2st.jobs.rescore.explanation import Explanation
+    from s2st.jobs.rescore.ranking import RankedList
     from s2st.jobs.rescore.rescore_file import Inputs
     from s2st.jobs.work_queue import WorkQueue
     from s2st.rescoring.feature_checks import FeatureGuard
     from s2st.rescoring.feature_weights import Weights
+    from s2st.scoring.base import Scorer
     from s2st.scoring.nbest_features import ListFeature
     from s2st.text.nbest_lists import NBestEntry
 
@@ -110,6 +114,53 @@ def rescore_nbest(
             job.run(chain([first], lists) if first else lists, again)
             if config.explain is not None and write_explanation is not None:
                 write_explanation(config.explain, job.explanation())
+
+
+def rescore_lists(
+    options: Resolved,
+    models: "LoadedModels",
+    lists: "Sequence[Sequence[NBestEntry]]",
+    texts: Mapping[str, Sequence[str]],
+    write: "Callable[[RankedList], object]",
+    channel: "Sequence[tuple[str, Scorer]]" = (),
+) -> Mapping[str, Any]:
+    """Rescore lists in memory; the results are those of `rescore_nbest` for one file.
+
+    Args:
+        options: resolved options of RESCORE_LISTS_SPEC. `tune` and `oracle` are names in `texts`.
+        models: the models.
+        lists: for each source line its hypotheses, whose ids are the numbers of the lines from 0.
+        texts: the source lines under the name "sources", and the references under their names.
+        write: takes each ranked list, in order.
+        channel: paths and models of the opposite direction.
+
+    Returns:
+        Weights and reports as JSON values.
+
+    Raises:
+        UsageError: options, models and lists are incompatible.
+        DataError: lists or weights cannot be used.
+    """
+    from s2st.jobs.rescore.list_files import ListsInMemory
+    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob
+    from s2st.jobs.work_queue import WorkQueue
+    from s2st.rescoring.feature_weights import model_names
+
+    config = options.config(RescoreConfig)
+    given = _given_weights(config)
+    scorers = models.members if config.feature_per == "member" else [models.scorer]
+    names = model_names(len(scorers), len(channel))
+    source = ListsInMemory(lists)
+    inputs = Inputs(source, "sources", write, texts=texts)
+    first = next(source.read(), [])
+    if not first:
+        raise DataError("no lists", source.name)
+    inputs = replace(inputs, guard=_guard(given, config, names, first, inputs))
+    tuner = options.entries["tuner"].build(options.configs["tuner"])
+    features = _features(names, scorers, channel)
+    job = RescoringJob(config, features, tuner, given, inputs, Progress(), WorkQueue())
+    job.run(source.read(), source)
+    return job.report
 
 
 def _files(config: RescoreConfig, nbest: Sequence[str], source: str, output: str) -> JobFiles:
@@ -211,7 +262,7 @@ def _shared_features(
         progress: receives the progress of all ranks if there are several.
     """
     from s2st.jobs.rescore.distributed_scoring import score_share
-    from s2st.jobs.rescore.list_files import development_files
+    from s2st.jobs.rescore.list_files import ListFiles, development_files
     from s2st.jobs.work_queue import WorkQueue
     from s2st.process.device import setup_device
 
@@ -220,6 +271,7 @@ def _shared_features(
         return
     config = options.config(RescoreConfig)
     device = setup_device(options.config(ScoringDeviceConfig))
+    assert isinstance(inputs.nbest, ListFiles)
     parts = [(inputs.nbest, inputs.source, config.shard)]
     if "--dev-source" in files.inputs:
         dev = development_files(config, inputs.nbest)
@@ -266,7 +318,7 @@ def _guard(
     inputs: "Inputs",
 ) -> "FeatureGuard":
     """Check weights and development lists against the first list; return the guard of all lists."""
-    from s2st.jobs.rescore.list_files import development_files
+    from s2st.jobs.rescore.list_files import ListFiles, development_files
     from s2st.rescoring.feature_checks import FeatureGuard, FeatureRules
 
     rules = FeatureRules(
@@ -275,7 +327,7 @@ def _guard(
         own_features=config.baseline_features == "own", tunes=bool(config.tune),
     )  # fmt: skip
     guard = FeatureGuard(rules, given, first, inputs.nbest.name)
-    if config.tune and config.dev_nbest:
+    if config.tune and config.dev_nbest and isinstance(inputs.nbest, ListFiles):
         dev = development_files(config, inputs.nbest)
         if dev.rereadable:
             guard.check_start(dev.read(), dev.name)
@@ -296,8 +348,7 @@ def _load(
     options: Resolved, names: Sequence[str], device: "torch.device"
 ) -> "Sequence[ListFeature]":
     """Load the models as features, in the order of the names."""
-    from s2st.scoring.load_scorers import check_channel, join, load_members
-    from s2st.scoring.nbest_features import ChannelFeature, DirectFeature, ListFeature
+    from s2st.scoring.load_scorers import join, load_members
 
     models, config = options.config(ModelsConfig), options.config(RescoreConfig)
     precision = options.config(ScoringDeviceConfig).precision
@@ -305,13 +356,34 @@ def _load(
     scorers = load_members(paths, device, precision, models.languages)
     if config.feature_per == "ensemble" and len(scorers) > 1:
         scorers = [join(scorers, paths, models.ensemble_weight, models.ensemble_mode)]
-    features: list[ListFeature] = list(map(DirectFeature, names, scorers))
     channel = load_members(
         config.channel_checkpoint, device, precision, models.languages.reversed()
     )
-    for path, scorer in zip(config.channel_checkpoint, channel, strict=True):
+    named = list(zip(config.channel_checkpoint, channel, strict=True))
+    return _features(names, scorers, named)
+
+
+def _features(
+    names: Sequence[str], scorers: "Sequence[Scorer]", channel: "Sequence[tuple[str, Scorer]]"
+) -> "Sequence[ListFeature]":
+    """Return loaded models as features, in the order of the names.
+
+    Args:
+        names: names of the features.
+        scorers: the models of the lists' direction.
+        channel: paths and models of the opposite direction.
+
+    Raises:
+        UsageError: a channel model has another direction.
+    """
+    from s2st.scoring.load_scorers import check_channel
+    from s2st.scoring.nbest_features import ChannelFeature, DirectFeature, ListFeature
+
+    features: list[ListFeature] = list(map(DirectFeature, names, scorers))
+    for path, scorer in channel:
         check_channel(scorer, path, scorers)
-    return [*features, *map(ChannelFeature, names[len(features) :], channel)]
+    others = [scorer for _, scorer in channel]
+    return [*features, *map(ChannelFeature, names[len(features) :], others)]
 
 
 def _given_weights(config: RescoreConfig) -> "Weights | None":

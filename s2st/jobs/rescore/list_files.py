@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -83,6 +83,29 @@ class ListFiles:
         if found is None:
             raise DataError("no lists", name)
         return found
+
+
+@dataclass(frozen=True)
+class ListsInMemory:
+    """Lists that are in memory, read in place of files.
+
+    Attributes:
+        lists: for each source line its hypotheses; empty for a line without a list.
+        name: their name in messages.
+    """
+
+    lists: Sequence[Sequence[NBestEntry]]
+    name: str = "lists"
+
+    def read(self, wanted: Callable[[int], bool] | None = None) -> Iterator[list[NBestEntry]]:
+        """Yield the lists that have hypotheses; `wanted` as for `ListFiles.read`."""
+        for entries in self.lists:
+            if entries and (wanted is None or wanted(entries[0].id)):
+                yield list(entries)
+
+    def checked(self, lists: Iterator[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
+        """Return the lists; only files of several systems can have different sources."""
+        return lists
 
 
 def development_files(config: RescoreConfig, nbest: ListFiles) -> ListFiles:

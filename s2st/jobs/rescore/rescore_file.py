@@ -7,15 +7,20 @@ stay in memory between the passes.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
 from s2st.jobs.rescore.explanation import Explainer, Explanation
-from s2st.jobs.rescore.list_files import ListFiles, development_files, keeps_words
+from s2st.jobs.rescore.list_files import (
+    ListFiles,
+    ListsInMemory,
+    development_files,
+    keeps_words,
+)
 from s2st.jobs.rescore.list_scorer import EarlierScores, ListScorer
 from s2st.jobs.rescore.output import write_ranked
 from s2st.jobs.rescore.ranking import RankedList, features_of, present_scores, rank
@@ -61,18 +66,21 @@ class Inputs:
     """The files of a job; "-" is standard input or output.
 
     Attributes:
-        nbest: the files of the lists.
-        source, output: paths of source lines and output.
+        nbest: the files of the lists, or the lists in memory.
+        source: path of the source lines.
+        output: path of the output, or a function that takes each ranked list.
         scored: models' features of an earlier rescoring to take from the lists; if there are any,
             no model computes scores.
         guard: checks the features of all lists.
+        texts: lines in memory, by the name that stands for their path.
     """
 
-    nbest: ListFiles
+    nbest: ListFiles | ListsInMemory
     source: str
-    output: str
+    output: str | Callable[[RankedList], object]
     scored: tuple[str, ...] = ()
     guard: FeatureGuard | None = None
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
@@ -93,6 +101,9 @@ class RescoringJob:
         inputs: the files of the job.
         progress: receives the number of scored lists.
         queue: has the scores of a stopped run or of other ranks, and keeps those of this process.
+
+    Attributes:
+        report: weights and reports as JSON values, after `run`.
     """
 
     def __init__(
@@ -120,6 +131,7 @@ class RescoringJob:
         if config.consensus != "none":
             kind: Any = config.consensus
             self.consensus = Consensus(kind, config.consensus_scale, tokenize or split_words)
+        self.report: dict[str, Any] = {}
         self._explainer: Explainer | None = None
         self._read: dict[str, list[str]] = {}  # references
         self.sources = self._lines(inputs.source)
@@ -128,7 +140,7 @@ class RescoringJob:
         if config.tune and config.dev_source is not None:
             self.development_sources = self._lines(config.dev_source)
 
-    def run(self, lists: Lists, files: ListFiles) -> None:
+    def run(self, lists: Lists, files: ListFiles | ListsInMemory) -> None:
         """Rescore the lists, write the output, and report.
 
         Args:
@@ -142,6 +154,7 @@ class RescoringJob:
         tuning = None
         self._references(config.oracle, self.sources)  # report wrong references before scoring
         if config.tune and config.dev_nbest:
+            assert isinstance(self.inputs.nbest, ListFiles)  # lists in memory are tuned as they are
             tuning = self._tune_on_development(development_files(config, self.inputs.nbest))
         if reads_twice(config, self.given):
             self._two_passes(lists, files, tuning)
@@ -164,7 +177,9 @@ class RescoringJob:
             _warn_if_lopsided(*meter.spreads())
         self._save_report(tuning, None, weights, {})
 
-    def _two_passes(self, lists: Lists, files: ListFiles, tuning: TuningReport | None) -> None:
+    def _two_passes(
+        self, lists: Lists, files: ListFiles | ListsInMemory, tuning: TuningReport | None
+    ) -> None:
         config = self.config
         kept = KeptScores(config.tuning_memory << 20, keeps_words(config))
 
@@ -203,6 +218,8 @@ class RescoringJob:
         return EarlierScores(scored, name).restored(lists) if scored else lists
 
     def _lines(self, path: str) -> list[str]:
+        if path in self.inputs.texts:
+            return list(self.inputs.texts[path])
         return list(read_lines(path, self.config.encoding_errors))
 
     def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
@@ -368,7 +385,11 @@ class RescoringJob:
         meter = FiniteMeter()
         ranked = self._explained(ranked, weights)
         totals = meter.watch(ranked, lambda item: [entry.total for entry in item.entries])
-        write_ranked(totals, self.config.format, self.part, self.inputs.output)
+        if isinstance(self.inputs.output, str):
+            write_ranked(totals, self.config.format, self.part, self.inputs.output)
+        else:
+            for item in totals:
+                self.inputs.output(item)
         for text in meter.warnings(self.inputs.nbest.name):
             log.warning(text)
 
@@ -387,9 +408,9 @@ class RescoringJob:
         weights: Weights,
         spread: dict[str, float],
     ) -> None:
+        self.report = report_values(tuning, found, weights, spread)
         if self.config.report is not None:
-            values: dict[str, Any] = report_values(tuning, found, weights, spread)
-            text = json.dumps(values, indent=1) + "\n"
+            text = json.dumps(self.report, indent=1) + "\n"
             write_whole(self.config.report, [text])
             log.info("wrote %s", self.config.report)
 

@@ -31,6 +31,7 @@ from s2st.models.base import (
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack
+from s2st.models.recurrent.word_inputs import word_inputs
 from s2st.models.registry import AttentionConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
@@ -97,9 +98,9 @@ class AttentionModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The states of every position, and the encoder's memory after the last."""
-        inputs = self.source_embedding(source.tokens.t())
-        inputs = F.dropout(inputs, self.dropout, self.training)
-        states, memory = self.encoder.run_padded(inputs, source.lengths, self.dropout)
+        tokens = source.tokens.t()
+        inputs, rows = word_inputs(self.source_embedding, tokens, self.encoder, self.dropout)
+        states, memory = self.encoder.run_padded(inputs, source.lengths, self.dropout, rows)
         positions = torch.arange(source.tokens.shape[1])
         mask = moved(positions < source.lengths.unsqueeze(1), source.tokens.device)
         return EncoderOutput((memory,), states.transpose(0, 1), mask)
@@ -127,12 +128,13 @@ class AttentionModel(WordModel):
         source = state.source
         if state.sentences is not None:
             source = source.select(state.sentences)
-        inputs = self.target_embedding(target_in.t())
-        inputs = F.dropout(inputs, self.dropout, self.training)
+        table, tokens = self.target_embedding, target_in.t()
         if self.config.input_feeding:
+            inputs = F.dropout(table(tokens), self.dropout, self.training)
             features = self._decode_fed(inputs, state, source)
         else:
-            tops = self.decoder.run(inputs, state.memory, self.dropout)[0].transpose(0, 1)
+            inputs, rows = word_inputs(table, tokens, self.decoder, self.dropout)
+            tops = self.decoder.run(inputs, state.memory, self.dropout, rows)[0].transpose(0, 1)
             features = self._features(self.attention(tops, source)[0], tops)
         return F.dropout(features, self.dropout, self.training)
 

@@ -4,6 +4,9 @@ Each class computes y = x W^T + b. On a CPU a packed product stores W in the ord
 kernels read it. That saves most time when there are few rows, as in decoding.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -61,6 +64,18 @@ class PackedWeight(nn.Module):
         return result.float()
 
 
+def multiplier(right: torch.Tensor, calls: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function of the left operand that computes `multiply(left, right)`.
+
+    Args:
+        right: (M, K).
+        calls: how often the function will be called; `right` is packed once for several calls.
+    """
+    if calls > 1 and right.dtype == torch.float32 and right.device.type == "cpu" and can_pack():
+        return PackedWeight(right, None, torch.float32)
+    return partial(multiply, right=right)
+
+
 def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left (N, K) times the transpose of right (M, K), as (N, M), without gradients.
 
@@ -68,7 +83,7 @@ def multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     less time than torch's own product.
     """
     large = len(left) >= PACKED_ROWS and left.dtype == torch.float32
-    if large and left.device.type == "cpu" and can_pack():
+    if large and left.numel() and left.device.type == "cpu" and can_pack():
         product = torch.ops.mkldnn._linear_pointwise
         result: torch.Tensor = product(left, right, None, "none", [], "")
         return result

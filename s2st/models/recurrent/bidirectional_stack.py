@@ -66,22 +66,47 @@ class BidirectionalStack(nn.Module):
         """(B, H) the top layer's output after each half's last step, from the memory (P, B, H)."""
         return top_of(memory, len(self.forwards), self.design.residual)
 
+    def shares_words(self, table: torch.Tensor) -> bool:
+        """Whether the first layer can read distinct words: see `Stack.shares_words`."""
+        return self._halves[0][0].shares_words(table)
+
+    def worth_sharing(self, rows: torch.Tensor, words: int) -> bool:
+        """Whether that takes less time for rows (T, B) of this many distinct words."""
+        return self._halves[0][0].worth_sharing(rows, words)
+
     def run_packed(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor,
+        dropout: float,
+        rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Runs over padded inputs (S, B, E), time first; returns the memory (P, B, H)."""
-        return self.run_padded(inputs, lengths, dropout)[1]
+        """Runs over padded inputs (S, B, E), time first; returns the memory (P, B, H).
+
+        With `rows` (S, B), the inputs are the (U, E) distinct ones that the positions read.
+        """
+        return self.run_padded(inputs, lengths, dropout, rows)[1]
 
     def run_padded(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor,
+        dropout: float,
+        rows: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `run_packed`, but also returns the top states (S, B, H)."""
-        index = _reversed_places(lengths, len(inputs)).t().to(inputs.device)
+        width = len(inputs if rows is None else rows)
+        index = _reversed_places(lengths, width).t().to(inputs.device)
         memories = []
         for level, halves in enumerate(self._halves):
-            read = F.dropout(inputs, dropout, self.training) if level else inputs
-            ahead, first = halves[0].run_padded(read, lengths, dropout)
-            back, second = halves[1].run_padded(_picked(read, index), lengths, dropout)
+            if not level and rows is not None:
+                ahead, first = halves[0].run_padded(inputs, lengths, dropout, rows)
+                turned = rows.gather(0, index)
+                back, second = halves[1].run_padded(inputs, lengths, dropout, turned)
+            else:
+                read = F.dropout(inputs, dropout, self.training) if level else inputs
+                ahead, first = halves[0].run_padded(read, lengths, dropout)
+                back, second = halves[1].run_padded(_picked(read, index), lengths, dropout)
             outputs = torch.cat([ahead, _picked(back, index)], dim=2)
             inputs = outputs + inputs if level and self.design.residual else outputs
             memories.append(torch.cat([first, second], dim=2))

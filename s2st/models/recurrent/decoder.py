@@ -11,6 +11,7 @@ from torch import nn
 
 from s2st.models.base import DecoderState, ModelStep
 from s2st.models.recurrent.layer_stack import Stack
+from s2st.models.recurrent.word_inputs import word_inputs
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ def run_decoder(
 ) -> torch.Tensor:
     """Outputs of the top layer (B, T, H) after each token of target_in (B, T)."""
     assert isinstance(state, RecurrentState)
-    inputs = F.dropout(words(target_in.t()), dropout, stack.training)
-    if state.context is not None:
+    rows: torch.Tensor | None = None
+    if state.context is None:
+        inputs, rows = word_inputs(words, target_in.t(), stack, dropout)
+    else:
+        inputs = F.dropout(words(target_in.t()), dropout, stack.training)
         context = state.context.unsqueeze(0).expand(len(inputs), -1, -1)
         inputs = torch.cat([inputs, context], dim=2)
-    outputs, _ = stack.run(inputs, state.memory, dropout)
+    outputs, _ = stack.run(inputs, state.memory, dropout, rows)
     return F.dropout(outputs, dropout, stack.training).transpose(0, 1)
 
 

@@ -7,7 +7,6 @@ two halves, whose states are concatenated (`BidirectionalStack`).
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import SourceBatch
@@ -23,6 +22,7 @@ from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
 from s2st.models.recurrent.pipeline_stage import RecurrentStage
+from s2st.models.recurrent.word_inputs import word_inputs
 from s2st.models.registry import RecurrentConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
@@ -78,9 +78,9 @@ class RecurrentModel(WordModel):
             words, rows = torch.unique(tokens, return_inverse=True)
             inputs = self.source_embedding(words)
             return EncoderOutput((self.encoder.read(inputs, rows, source.lengths),))
-        inputs = self.source_embedding(tokens.t())
-        inputs = F.dropout(inputs, self.dropout, self.training)
-        return EncoderOutput((self.encoder.run_packed(inputs, source.lengths, self.dropout),))
+        inputs, rows = word_inputs(self.source_embedding, tokens.t(), self.encoder, self.dropout)
+        memory = self.encoder.run_packed(inputs, source.lengths, self.dropout, rows)
+        return EncoderOutput((memory,))
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
         """The encoder's memory and, with `context="every-step"`, its top hidden state."""

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from s2st.models.packed.packed_linear import make_product
 from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.packed_lstm import Words, can_share, run_words, worth_sharing
 from s2st.models.recurrent.token_steps import Steps, top_of
 from s2st.models.recurrent.unfused_layer import (
     LayerParts,
@@ -89,18 +90,46 @@ class Stack(nn.Module):
         """(N, H) the top layer's output without dropout, computed from the memory (P, N, H)."""
         return top_of(memory, len(self.layers), self.design.residual)
 
+    def shares_words(self, table: torch.Tensor) -> bool:
+        """Whether the first layer can read distinct words of this embedding table: `run_words`."""
+        if self.cell != "lstm" or self.design.layer_norm or self._drops or self.prepared:
+            return False
+        return can_share(table)
+
+    def worth_sharing(self, rows: torch.Tensor, words: int) -> bool:
+        """Whether that takes less time for rows (T, B) of this many distinct words."""
+        weight = self.layers[0].get_parameter("weight_ih_l0")
+        return worth_sharing(rows.numel(), words, len(rows), weight)
+
     def run(
-        self, inputs: torch.Tensor, memory: torch.Tensor | None, dropout: float
+        self,
+        inputs: torch.Tensor,
+        memory: torch.Tensor | None,
+        dropout: float,
+        rows: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Runs over inputs (T, B, E), time first; returns top states (T, B, H) and the memory."""
+        """Runs over all positions.
+
+        Args:
+            inputs: (T, B, E), time first; with `rows`, (U, E) distinct inputs.
+            memory: (P, B, H) before the first position; None for zeros.
+            dropout: probability, between the layers.
+            rows: (T, B) the input that each position reads: see `word_inputs.py`.
+
+        Returns:
+            (T, B, H) top states, and the memory after the last position.
+        """
         if self._prepared is not None and memory is not None:
             return self._prepared.run(inputs, memory)
         hiddens: list[torch.Tensor] = []
         cells: list[torch.Tensor] = []
         for index, layer in enumerate(self.layers):
-            read = F.dropout(inputs, dropout, self.training) if index else inputs
-            state, mask = self._layer_memory(memory, index), self._mask(read)
-            outputs, final = self._run_layer(layer, read, state, mask)
+            state = self._layer_memory(memory, index)
+            if not index and rows is not None:
+                outputs, final = _run_words(layer, inputs, rows, state)
+            else:
+                read = F.dropout(inputs, dropout, self.training) if index else inputs
+                outputs, final = self._run_layer(layer, read, state, self._mask(read))
             inputs = outputs + inputs if index and self.design.residual else outputs
             planes = final if isinstance(final, tuple) else (final,)
             hiddens.append(planes[0])
@@ -108,24 +137,35 @@ class Stack(nn.Module):
         return inputs, torch.cat(hiddens + cells)
 
     def run_packed(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor,
+        dropout: float,
+        rows: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Runs over padded inputs (S, B, E); returns the memory after each last token."""
+        """Runs over padded inputs (S, B, E); returns the memory after each last token.
+
+        With `rows`, the inputs are those of `run`.
+        """
         if self._in_stretches(inputs):
-            return self._run_stretches(inputs, lengths, dropout)[1]
+            return self._run_stretches(inputs, lengths, dropout, rows)[1]
         return self._run_sequence(inputs, lengths, dropout)[1]
 
     def run_padded(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor,
+        dropout: float,
+        rows: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `run_packed`, but also returns the top states (S, B, H); padding gets zeros."""
         if not self._in_stretches(inputs):
             packed, memory = self._run_sequence(inputs, lengths, dropout)
             return pad_packed_sequence(packed, total_length=len(inputs))[0], memory
-        pieces, memory = self._run_stretches(inputs, lengths, dropout)
-        size = len(lengths)
+        pieces, memory = self._run_stretches(inputs, lengths, dropout, rows)
+        size, times = len(lengths), len(inputs if rows is None else rows)
         outputs = torch.cat([F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces])
-        outputs = F.pad(outputs, (0, 0, 0, 0, 0, len(inputs) - len(outputs)))
+        outputs = F.pad(outputs, (0, 0, 0, 0, 0, times - len(outputs)))
         order = _longest_first(lengths).argsort().to(inputs.device)
         return outputs.index_select(1, order), memory
 
@@ -161,7 +201,11 @@ class Stack(nn.Module):
         return packed, torch.cat(hiddens + cells)
 
     def _run_stretches(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
+        self,
+        inputs: torch.Tensor,
+        lengths: torch.Tensor,
+        dropout: float,
+        rows: torch.Tensor | None = None,
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """`run_padded` in stretches of time: torch's fused CPU layer takes no packed sequence.
 
@@ -172,18 +216,18 @@ class Stack(nn.Module):
             memory (P, B, H) in the order of the batch.
         """
         order = _longest_first(lengths)
-        inputs = inputs.index_select(1, order.to(inputs.device))
-        pieces: list[torch.Tensor] = []
-        start = 0
-        for end in torch.unique(lengths).tolist():
-            pieces.append(inputs[start:end, : int((lengths >= end).sum())])
-            start = end
+        pieces = _stretches(
+            (inputs if rows is None else rows).index_select(1, order.to(inputs.device)), lengths
+        )
         finals = []
         for index, layer in enumerate(self.layers):
-            read = pieces
-            if index:
-                read = [F.dropout(piece, dropout, self.training) for piece in pieces]
-            outputs, final = self._layer_stretches(layer, read)
+            if not index and rows is not None:
+                outputs, final = _words_in_stretches(layer, inputs, pieces)
+            else:
+                read = pieces
+                if index:
+                    read = [F.dropout(piece, dropout, self.training) for piece in pieces]
+                outputs, final = self._layer_stretches(layer, read)
             if index and self.design.residual:
                 outputs = [output + piece for output, piece in zip(outputs, pieces, strict=True)]
             pieces = outputs
@@ -276,6 +320,37 @@ class Stack(nn.Module):
             return hidden
         count = len(self.layers)
         return hidden, memory[count + index : count + index + 1].contiguous()
+
+
+def _run_words(
+    layer: nn.Module, inputs: torch.Tensor, rows: torch.Tensor, state: State | None
+) -> tuple[torch.Tensor, State]:
+    """Like torch's layer, for distinct inputs (U, E) that rows (T, B) read."""
+    before = None if state is None else (state[0][0], state[1][0])
+    words = Words(rows.flatten(), [rows.shape[1]] * len(rows))
+    outputs, final = run_words(layer, inputs, words, before)
+    return outputs.view(*rows.shape, -1), tuple(part.unsqueeze(0) for part in final)
+
+
+def _words_in_stretches(
+    layer: nn.Module, inputs: torch.Tensor, pieces: list[torch.Tensor]
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Like `_layer_stretches`, for distinct inputs (U, E) that the pieces of rows read."""
+    counts = [piece.shape[1] for piece in pieces for _ in piece]
+    words = Words(torch.cat([piece.flatten() for piece in pieces]), counts)
+    outputs, final = run_words(layer, inputs, words, None)
+    parts = outputs.split([piece.numel() for piece in pieces])
+    shaped = [part.view(*piece.shape, -1) for part, piece in zip(parts, pieces, strict=True)]
+    return shaped, torch.stack(final)
+
+
+def _stretches(values: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
+    """The values of each stretch, of values (S, B, ...) with the longest sentences first."""
+    pieces, start = [], 0
+    for end in torch.unique(lengths).tolist():
+        pieces.append(values[start:end, : int((lengths >= end).sum())])
+        start = end
+    return pieces
 
 
 def _longest_first(lengths: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from s2st.models.packed.packed_linear import multiply
+from s2st.models.packed.packed_linear import multiplier, multiply
 
 CHUNK_BYTES = 1 << 26  # of a chunk's logits; its probabilities take the same again
+SMALLEST = 1e-30  # probability of which float32 still has all digits
 FEWEST_ROWS = 512  # each chunk reads the weights twice and their gradient once
 
 
@@ -76,15 +77,15 @@ def _loss_and_gradients(
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if needed[0] else None
     of_weight: torch.Tensor | None = None  # transposed, which is faster
-    for rows in row_chunks(len(features), len(weight), weight.element_size()):
+    chunks = row_chunks(len(features), len(weight), weight.element_size())
+    by_words = multiplier(factor, len(chunks))
+    by_width = multiplier(factor.t(), len(chunks) if needed[0] else 0)
+    for rows in chunks:
         chunk, targets = features[rows].to(dtype), words[rows].unsqueeze(1)
-        logits = multiply(chunk, factor).to(wide)
+        logits = by_words(chunk).to(wide)
         chosen = logits.gather(1, targets)
-        # log-normalizer = largest logit - log of its probability, which never underflows;
-        # logsumexp would take as long as the product
         probabilities = torch.softmax(logits, dim=1)
-        largest = logits.amax(dim=1), probabilities.amax(dim=1)
-        chunk_nll = (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
+        chunk_nll = _nll_sum(logits, probabilities, chosen, targets)
         nll, loss = nll + chunk_nll, loss + chunk_nll
         if smoothing:
             loss = loss + smoothing * (chosen.squeeze(1) - logits.mean(dim=1)).sum()
@@ -95,11 +96,25 @@ def _loss_and_gradients(
         probabilities.scatter_add_(1, targets, torch.full_like(chosen, smoothing - 1))
         errors = probabilities.to(dtype)
         if of_features is not None:
-            of_features[rows] = multiply(errors, factor.t())
+            of_features[rows] = by_width(errors)
         if needed[1]:
             product = multiply(chunk.t(), errors.t())
             of_weight = product.to(weight.dtype) if of_weight is None else of_weight.add_(product)
     return (loss, nll), (of_features, None if of_weight is None else of_weight.t().contiguous())
+
+
+def _nll_sum(
+    logits: torch.Tensor, probabilities: torch.Tensor, chosen: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Sum over rows of -log p(word), of logits (N, V) and the words' own logits (N, 1)."""
+    if logits.device.type == "cpu":  # on a GPU the check would wait
+        likely = probabilities.gather(1, targets)
+        if len(likely) and float(likely.min()) > SMALLEST:
+            return -likely.log().sum()
+    # log-normalizer = largest logit - log of its probability, which never underflows; logsumexp
+    # would take as long as the product
+    largest = logits.amax(dim=1), probabilities.amax(dim=1)
+    return (largest[0] - largest[1].log() - chosen.squeeze(1)).sum()
 
 
 def row_chunks(rows: int, words: int, number_bytes: int) -> list[slice]:

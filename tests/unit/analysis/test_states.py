@@ -12,7 +12,7 @@ import torch
 from builders import TINY, describe, model, more_padding, source_batch, trainable, variants
 from fakes import FakeScorer, random_table
 
-from s2st.analysis import state_pca
+from s2st.analysis import sentence_vectors
 from s2st.analysis.state_pca import (
     Phrase,
     cosine_distances,
@@ -248,7 +248,7 @@ def test_panels_are_analysed_apart_whatever_the_batches(monkeypatch):
     texts = ["a b c", "f", "a d zebra", "c b a", "e e e e", "yak b", "d"]
     panels = ["p", "q", "p", "p", "q", "q", "p"]
     phrases = [Phrase(text, "", panel) for text, panel in zip(texts, panels, strict=True)]
-    monkeypatch.setattr(state_pca, "BATCHING", BatchingConfig(batch_size=2, max_tokens=8))
+    monkeypatch.setattr(sentence_vectors, "BATCHING", BatchingConfig(batch_size=2, max_tokens=8))
     first, second = phrase_states(scorer, phrases)
     assert (first.name, second.name) == ("p", "q")
     assert (first.indices, second.indices) == ((0, 2, 3, 6), (1, 4, 5))

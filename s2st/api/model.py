@@ -1,0 +1,379 @@
+"""Loaded models: `load` and the methods of `Model`, which call the jobs of the commands."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
+from s2st.api.keywords import Option, refuse_names, resolved_keywords
+from s2st.api.records import (
+    AttentionMap,
+    Candidate,
+    Hypothesis,
+    PairScore,
+    Rescoring,
+)
+from s2st.errors import DataError, UsageError
+from s2st.jobs.generate import translate_lines
+from s2st.jobs.load_models import LoadedModels, load_models
+from s2st.jobs.options import MODELS_SPEC, TRANSLATE_SPEC
+from s2st.jobs.score import score_lines
+from s2st.options.option_fields import option_specs, shown
+from s2st.options.resolution import OptionSource, Resolved, select
+from s2st.process.consistent_reads import one_run
+from s2st.process.device import ScoringDeviceConfig
+from s2st.process.torch_import import import_torch
+
+if TYPE_CHECKING:
+    from s2st.api.records import Floats
+    from s2st.jobs.translation_tasks import Translation
+    from s2st.search.base import Search
+
+# options of `generate` about files and about arguments that the methods have
+FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors")
+END = "</s>"
+
+
+def load(
+    paths: Path | Sequence[Path],
+    *,
+    ensemble_weight: Sequence[float] = (),
+    ensemble_mode: str = "probability",
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+    threads: int | None = None,
+    plugin: Sequence[str] = (),
+) -> "Model":
+    """Load one model, or several as an ensemble. The arguments are options of `s2st generate`.
+
+    Args:
+        paths: a checkpoint folder, an ARPA file, or a TOML file of an ensemble; or several of them.
+        ensemble_weight: weight of each path, in order; equal by default.
+        ensemble_mode: "probability" or "log-probability", what the ensemble averages.
+        source_lang: the source language, for a model with several.
+        target_lang: the target language, for a model with several.
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        precision: "float32", "bfloat16" or "int8".
+        threads: number of CPU threads of the whole process; None leaves torch's number.
+        plugin: modules that register the components of the model.
+
+    Raises:
+        InputMissingError, CheckpointError: a path cannot be read, or is no model.
+        UsageError: the models do not go together, or an argument has a wrong value.
+    """
+    options: dict[str, Option] = {
+        "checkpoint": paths_of(paths, "paths"),
+        "ensemble_weight": ensemble_weight,
+        "ensemble_mode": ensemble_mode,
+        "source_lang": source_lang,
+        "target_lang": target_lang,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+    }
+    load_plugins(plugin)
+    resolved = resolved_keywords("s2st.load()", MODELS_SPEC, options)
+    import_torch()
+    from s2st.process.device import setup_device
+
+    with one_run():
+        chosen = setup_device(resolved.config(ScoringDeviceConfig))
+        return Model(load_models(resolved, chosen))
+
+
+class Model:
+    """A model or an ensemble in memory; `s2st.load` makes it.
+
+    A model holds no files open and needs no closing. Use it from one thread at a time. Keywords of
+    the methods are the options of the commands, with "_" for "-".
+    """
+
+    def __init__(self, models: LoadedModels) -> None:
+        self._models = models
+
+    def __repr__(self) -> str:
+        what = f"{self.source_lang} to {self.target_lang}" if self.source_lang else self.target_lang
+        return f"<s2st.Model {':'.join(self.paths)} ({what or 'languages not stated'})>"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that the model was loaded from."""
+        return tuple(self._models.config.paths())
+
+    @property
+    def source_lang(self) -> str:
+        """The source language, "" for a language model or if the model does not state it."""
+        side = self._models.scorer.source
+        return "" if side.absent else side.language
+
+    @property
+    def target_lang(self) -> str:
+        """The target language, "" if the model does not state it."""
+        return self._models.scorer.target.language
+
+    def translate(
+        self,
+        lines: Iterable[str],
+        *,
+        prefix: Iterable[str] | None = None,
+        constraints: Iterable[Sequence[str]] | None = None,
+        **options: Option,
+    ) -> list[str]:
+        """Return the best translation of each line: the lines that `s2st generate` writes.
+
+        A language model continues each line instead.
+
+        Args:
+            lines: the text; an empty line stays empty.
+            prefix: for each line the beginning of its translation, "" for any.
+            constraints: for each line the phrases that its translation must contain.
+            options: options of `s2st generate`, such as `beam=5`, `search="greedy"`.
+
+        Raises:
+            UsageError: wrong arguments, or options that the model does not support.
+            DataError: a line cannot be used.
+        """
+        _refuse(options, "translate", "nbest", "call Model.nbest for several hypotheses")
+        found = self._translations("translate", lines, prefix, constraints, options)
+        return [translation.texts[0] for translation in found]
+
+    def nbest(
+        self,
+        lines: Iterable[str],
+        n: int = 5,
+        *,
+        prefix: Iterable[str] | None = None,
+        constraints: Iterable[Sequence[str]] | None = None,
+        **options: Option,
+    ) -> list[list[Hypothesis]]:
+        """Return at most n hypotheses of each line, best first, as `s2st generate --nbest` does.
+
+        Args:
+            lines: the text.
+            n: number of hypotheses. The beam is at least n, unless the options name one.
+            prefix: see `translate`.
+            constraints: see `translate`.
+            options: see `translate`.
+
+        Raises:
+            UsageError, DataError: see `translate`.
+        """
+        _refuse(options, "nbest", "nbest", "use the argument n")
+        wider = _with_beam({**options, "nbest": n}, n)
+        found = self._translations("nbest", lines, prefix, constraints, wider)
+        return [_hypotheses(translation) for translation in found]
+
+    def sample(self, lines: Iterable[str], n: int = 1, **options: Option) -> list[list[Hypothesis]]:
+        """Return n random translations of each line, as `s2st generate --search sampling` does.
+
+        Equal arguments give equal samples. The hypotheses are sorted by score.
+
+        Args:
+            lines: the text.
+            n: number of samples.
+            options: options of the search, such as `temperature=0.8`, `top_k`, `top_p`,
+                `sampling_seed=2`.
+
+        Raises:
+            UsageError, DataError: see `translate`.
+        """
+        _refuse(options, "sample", "nbest", "use the argument n")
+        _refuse(options, "sample", "search", "call Model.nbest for another search")
+        given = {**options, "search": "sampling", "nbest": n}
+        found = self._translations("sample", lines, None, None, given)
+        return [_hypotheses(translation) for translation in found]
+
+    def score(self, sources: Iterable[str] | None, targets: Iterable[str]) -> list[PairScore]:
+        """Return log p(target | source) of each pair of lines, as `s2st score --checkpoint` does.
+
+        Args:
+            sources: the source lines; None for a language model.
+            targets: as many target lines.
+
+        Raises:
+            UsageError: wrong arguments, or the model needs sources.
+            DataError: sources and targets differ in number.
+        """
+        import numpy as np
+
+        texts = None if sources is None else lines_of(sources, "sources")
+        found = score_lines(self._models.scorer, texts, lines_of(targets, "targets"))
+        return [
+            PairScore(
+                pair.log_prob,
+                (*pair.tokens, END),
+                np.array(pair.token_log_probs, dtype=np.float64),
+                pair.unknown,
+            )
+            for pair in found
+        ]
+
+    def rescore(
+        self,
+        sources: Iterable[str] | None,
+        lists: Sequence[Sequence[str | Candidate | Hypothesis]],
+        *,
+        tune: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        oracle: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        weights: "Mapping[str, float | Sequence[float]] | Path | None" = None,
+        channel: "Sequence[Model]" = (),
+        **options: Option,
+    ) -> Rescoring:
+        """Rescore n-best lists, as `s2st rescore-nbest` does.
+
+        Args:
+            sources: the source lines; None for a language model.
+            lists: for each source line its hypotheses: text, candidates of `s2st.read_nbest`, or
+                hypotheses of `nbest`. An empty list stays empty.
+            tune: one reference for each line, or several references; the weights are tuned on them.
+            oracle: references, to report what a perfect choice would gain.
+            weights: weights of features, such as an earlier result's `weights`, or a weights file.
+            channel: models of the opposite direction, as in `--channel-checkpoint`.
+            options: options of `s2st rescore-nbest`, such as `feature_per="member"`.
+
+        Raises:
+            UsageError: wrong arguments.
+            DataError: lists that cannot be used.
+        """
+        from s2st.api.rescoring import rescore
+
+        others = [(other.paths[0], other._models.scorer) for other in _models(channel)]
+        return rescore(self._models, sources, lists, tune, oracle, weights, others, options)
+
+    def sentence_vectors(self, lines: Iterable[str], part: str = "all") -> "Floats":
+        """Return (N, D) encoder states of N lines, as `s2st analyze states` computes them.
+
+        Args:
+            lines: the text.
+            part: part of the state: "hidden", "cell" (LSTM), another part, or "all".
+
+        Raises:
+            UsageError: the model has no such state.
+        """
+        import numpy as np
+
+        from s2st.analysis.sentence_vectors import sentence_vectors
+
+        texts = lines_of(lines)
+        if not isinstance(part, str):
+            raise UsageError(f"part must be the name of a part of the state, not {shown(part)}")
+        if not texts:
+            return np.empty((0, 0))
+        return sentence_vectors(self._models.scorer, texts, part)
+
+    def attention(
+        self,
+        lines: Iterable[str],
+        targets: Iterable[str] | None = None,
+        **options: Option,
+    ) -> list[AttentionMap]:
+        """Return the attention map of each line, as `s2st analyze attention` computes it.
+
+        Args:
+            lines: the source lines, each with words.
+            targets: the target lines; without them, the model translates the source.
+            options: options of the search; only without `targets`.
+
+        Raises:
+            UsageError: wrong arguments, or a model without attention.
+            DataError: a line has no words, or lines and targets differ in number.
+        """
+        from s2st.analysis.attention_map import forced_map, searched_map
+
+        texts, scorer = lines_of(lines), self._models.scorer
+        for number, line in enumerate(texts, start=1):
+            if not scorer.source.absent and not scorer.source.tokenizer.encode(line):
+                raise DataError(f"lines, line {number}: it has no words to attend to")
+        if targets is None:
+            _refuse(options, "attention", "nbest", "the map shows the best translation")
+            search = _search(_resolved("attention", options))
+            found = [searched_map(scorer, search, line) for line in texts]
+        else:
+            others = lines_of(targets, "targets")
+            if options:
+                name = next(iter(options))
+                raise UsageError(f"Model.attention(): {name} cannot be combined with targets")
+            if len(others) != len(texts):
+                raise DataError(f"{len(texts)} lines, but {len(others)} targets")
+            found = [forced_map(scorer, *pair) for pair in zip(texts, others, strict=True)]
+        return [AttentionMap(m.source, m.target, m.weights, m.log_prob) for m in found]
+
+    def _translations(
+        self,
+        method: str,
+        lines: Iterable[str],
+        prefix: Iterable[str] | None,
+        constraints: Iterable[Sequence[str]] | None,
+        options: Mapping[str, Option],
+    ) -> "Iterator[Translation]":
+        texts = lines_of(lines)
+        beginnings = None if prefix is None else lines_of(prefix, "prefix")
+        phrases = None if constraints is None else list(_phrases(constraints))
+        resolved = _resolved(method, options)
+        return translate_lines(resolved, texts, self._models.scorer, beginnings, phrases)
+
+
+def _resolved(method: str, options: Mapping[str, Option]) -> Resolved:
+    where = f"Model.{method}()"
+    refuse_names(where, options, FILE_OPTIONS)
+    return resolved_keywords(where, TRANSLATE_SPEC, options)
+
+
+def _search(options: Resolved) -> "Search":
+    search: Search = options.entries["search"].build(options.configs["search"])
+    return search
+
+
+def _refuse(options: Mapping[str, Option], method: str, name: str, remedy: str) -> None:
+    """Raise UsageError if the options contain a name that the method fixes itself."""
+    if name in options:
+        raise UsageError(f"Model.{method}(): option {name!r} is not possible here; {remedy}")
+
+
+def _with_beam(options: dict[str, Option], n: int) -> dict[str, Option]:
+    """Return the options with a beam of at least n, if the search has one and none is given."""
+    names = {name: value for name, value in options.items() if name == "search"}
+    entry = select(TRANSLATE_SPEC, [OptionSource("Model.nbest()", names)])["search"]
+    beam = next((spec for spec in option_specs(entry.config_type) if spec.name == "beam"), None)
+    if beam is None or "beam" in options or not isinstance(n, int):
+        return options
+    return {**options, "beam": max(n, entry.overrides.get("beam", beam.default))}
+
+
+def _phrases(constraints: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the phrases of each line, separated by tabs, as in a file of `--constraints`."""
+    for number, phrases in enumerate(constraints, start=1):
+        yield "\t".join(lines_of(phrases, f"constraints, line {number}"))
+
+
+def _hypotheses(translation: "Translation") -> list[Hypothesis]:
+    """Return the hypotheses of a line as records."""
+    import numpy as np
+
+    source = (*translation.source_words, END)
+    made = []
+    for found, words, text in zip(
+        translation.hypotheses, translation.words, translation.texts, strict=True
+    ):
+        ended = (*words, END) if found.token_log_probs else ()
+        attention = found.attention
+        made.append(
+            Hypothesis(
+                text=text,
+                tokens=ended,
+                token_log_probs=np.array(found.token_log_probs, dtype=np.float64),
+                log_prob=found.log_prob,
+                score=found.score,
+                finished=found.finished,
+                source_tokens=source,
+                attention=None if attention is None else attention.astype(np.float64),
+            )
+        )
+    return made
+
+
+def _models(channel: "Sequence[Model]") -> "list[Model]":
+    if not isinstance(channel, Sequence) or not all(isinstance(one, Model) for one in channel):
+        raise UsageError(f"channel must be a list of models of s2st.load, not {shown(channel)}")
+    return list(channel)

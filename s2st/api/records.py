@@ -1,0 +1,145 @@
+"""Records that the Python interface returns: frozen, compared by value, with read-only arrays.
+
+Letters: T target tokens with `</s>`, S source tokens with `</s>`. Log-probabilities are in nats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+class Record:
+    """A record whose fields may be arrays: two are equal if all their fields are."""
+
+    def __post_init__(self) -> None:
+        """Protect the arrays from changes."""
+        for value in vars(self).values():
+            for array in value.values() if isinstance(value, Mapping) else (value,):
+                if isinstance(array, np.ndarray):
+                    array.setflags(write=False)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        names = [one.name for one in fields(self) if one.compare]  # type: ignore[arg-type]
+        return all(_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis(Record):
+    """One translation of a line. An empty line has one empty hypothesis, without tokens.
+
+    Attributes:
+        text: the text, as `generate` writes it.
+        tokens: T tokens of the model, `</s>` last.
+        token_log_probs: (T,) log-probability of each token.
+        log_prob: their sum.
+        score: the log-probability after length normalization, by which hypotheses are ranked.
+        finished: false if the length limit ended the hypothesis.
+        source_tokens: S tokens of the source, `</s>` last.
+        attention: (T, S) attention weights, whose rows sum to 1; None for a model without
+            attention.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    token_log_probs: Floats
+    log_prob: float
+    score: float
+    finished: bool
+    source_tokens: tuple[str, ...]
+    attention: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PairScore(Record):
+    """log p(target | source) of a pair of lines.
+
+    Attributes:
+        log_prob: the sum of `token_log_probs`.
+        tokens: T target tokens, `</s>` last.
+        token_log_probs: (T,) log-probability of each token.
+        unknown: number of target tokens that the model does not know.
+    """
+
+    log_prob: float
+    tokens: tuple[str, ...]
+    token_log_probs: Floats
+    unknown: int
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per token, `</s>` included."""
+        return float(np.exp(-self.log_prob / len(self.tokens)))
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap(Record):
+    """The attention of each target token to the source tokens.
+
+    Attributes:
+        source: S source tokens, `</s>` last. A token that the model does not know ends in `(unk)`.
+        target: T target tokens of the same form.
+        weights: (T, S) attention weights; rows sum to 1.
+        log_prob: log-probability of the target.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    weights: Floats
+    log_prob: float
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate(Record):
+    """One hypothesis of an n-best list.
+
+    Attributes:
+        text: the words, separated by spaces.
+        total: the score by which the list is ranked; larger is better.
+        features: the values of each feature, by name.
+        extra: further fields of the line, unchanged.
+        token_log_probs: after rescoring, the log-probability of each token under each model, by
+            the name of its feature.
+    """
+
+    text: str
+    total: float = 0.0
+    features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+    token_log_probs: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Rescoring(Record):
+    """Rescored lists.
+
+    Attributes:
+        lists: for each source line its candidates with new features and totals, best first.
+        weights: the weights of each feature, by name.
+        report: what tuning and the oracle found, as `rescore-nbest --report` writes it.
+    """
+
+    lists: tuple[tuple[Candidate, ...], ...]
+    weights: Mapping[str, tuple[float, ...]]
+    report: Mapping[str, Any]
+
+    @property
+    def best(self) -> list[str]:
+        """The best text of each list, "" for an empty list."""
+        return [candidates[0].text if candidates else "" for candidates in self.lists]
