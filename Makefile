@@ -28,14 +28,16 @@ fuzz: $(STAMP)  ## read damaged and odd files for MINUTES (default 10)
 	$(BIN)/python tests/fuzz/run.py --minutes $(or $(MINUTES),10)
 
 # To compare with other toolkits, name their interpreters: OPENNMT=PYTHON FAIRSEQ=... JOEYNMT=... MARIAN=...
-# BENCH holds more options of benchmarks/all.py.
-bench: $(STAMP)  ## run every benchmark; DATA is a folder of Multi30k, CHECKPOINT and LISTS name files; hours
+# CTRANSLATE2=... BENCH holds more options of benchmarks/all.py: --short takes 45 minutes, --resume goes on.
+bench: $(STAMP)  ## run every benchmark; DATA is a folder of Multi30k, CHECKPOINT, TRANSFORMER and LISTS name files; hours
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[analysis]"
+		--constraint constraints.txt --editable ".[analysis,ctranslate2]"
 	$(BIN)/python benchmarks/all.py $(if $(DATA),--data $(DATA)) \
-		$(foreach model,$(CHECKPOINT),--checkpoint $(model)) $(if $(LISTS),--lists $(LISTS)) \
+		$(foreach model,$(CHECKPOINT),--checkpoint $(model)) \
+		$(if $(TRANSFORMER),--transformer $(TRANSFORMER)) $(if $(LISTS),--lists $(LISTS)) \
 		$(if $(OPENNMT),--opennmt $(OPENNMT)) $(if $(FAIRSEQ),--fairseq $(FAIRSEQ)) \
-		$(if $(JOEYNMT),--joeynmt $(JOEYNMT)) $(if $(MARIAN),--marian $(MARIAN)) $(BENCH)
+		$(if $(JOEYNMT),--joeynmt $(JOEYNMT)) $(if $(MARIAN),--marian $(MARIAN)) \
+		$(if $(CTRANSLATE2),--ctranslate2 $(CTRANSLATE2)) $(BENCH)
 
 check: $(STAMP)  ## check format, lint and types, and run the fast tests; three minutes
 	$(BIN)/ruff format --check .

@@ -1,11 +1,13 @@
 """`make bench`: every benchmark in turn, one results file a day and machine, and the page of docs.
 
-    python benchmarks/all.py --data FOLDER [--checkpoint DIR] [--lists FILE] [--opennmt PYTHON]
+    python benchmarks/all.py --data FOLDER [--checkpoint DIR] [--transformer DIR] [--lists FILE]
+        [--opennmt PYTHON] [--short] [--resume]
     python benchmarks/all.py --quick
 
 FOLDER has the texts train, val and test_2016_flickr, tokenized, as NAME.en and NAME.fr, plain or
 .gz. Each benchmark is a process of its own; one that fails, or lacks an input, is reported as such
-and the others go on. What the day's file has already is not run again, unless --again names it.
+and the others go on. Each result is written when it is there. After an interruption, --resume takes
+the finished results and runs the other benchmarks.
 """
 
 import argparse
@@ -34,8 +36,9 @@ LANGUAGES = ("en", "fr")
 Inputs = dict[str, tuple[str, ...]]
 TEXTS = ("train", "val", "test_2016_flickr")
 PEERS = ("opennmt", "fairseq", "joeynmt", "marian")
-TINY = ("--layers", "1", "--hidden-size", "16", "--embedding-size", "16", "--dropout", "0")
-TINY_SIZE = ("--size", "S", "--width", "16")
+TRANSFORMER_PEERS = ("opennmt", "fairseq", "ctranslate2")
+ALL_PEERS = (*PEERS, "ctranslate2")
+TINY = ("--layers", "1", "--hidden-size", "16", "--dropout", "0")
 TINY_PEAK = ("--peak-size", "256")
 TINY_SCALE = (
     "--pairs", "100", "200", "--words", "50", "--workers", "1", "--lengths", "5", "10",
@@ -49,11 +52,15 @@ class Part:
     """One benchmark.
 
     Attributes:
-        name: its file is NAME.py.
+        name: of its results.
         inputs: its options that name an input, and which one; repeated where that is several.
         peers: whose interpreters it takes.
         quick: options of a run at toy size.
         gpu: at full size it is for a GPU only.
+        script: its file is SCRIPT.py; None for the name.
+        options: of every run.
+        full, short: options of a complete and of a short run.
+        minutes: of a complete and of a short run on two idle cores.
     """
 
     name: str
@@ -61,32 +68,62 @@ class Part:
     peers: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     gpu: bool = False
+    script: str | None = None
+    options: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+    minutes: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def file(self) -> str:
+        """The file of the benchmark."""
+        return f"{self.script or self.name}.py"
+
+
+def training(
+    size: str, peers: tuple[str, ...], rounds: int, ways: tuple[str, ...], *minutes: float
+) -> Part:
+    """Training of one size; a short run has so many rounds, and these of our own ways."""
+    quick = "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1", *TINY_PEAK
+    return Part(
+        f"training-{size}", {"--store": "store"}, peers, quick, script="training",
+        options=("--size", size), full=("--repeats", "3" if rounds > 1 else "1"),
+        short=("--repeats", str(rounds), "--ways", *ways), minutes=(minutes[0], minutes[1]),
+    )  # fmt: skip
+
+
+def decoding(name: str, models: str, peers: tuple[str, ...], *minutes: float) -> Part:
+    """Decoding of a test set; a short run has fewer beams, of the slowest peers one."""
+    return Part(
+        name, {"--checkpoint": models, "--text": "test.en", "--reference": "test.fr"}, peers,
+        ("--count", "4", "--beams", "1", "2", "--repeats", "1", *TINY_PEAK), script="decoding",
+        full=("--repeats", "3"), short=("--beams", "1", "5", "12", "--slow-beams", "1"),
+        minutes=(minutes[0], minutes[1]),
+    )  # fmt: skip
+
+
+def rescoring(size: str) -> Part:
+    """Scoring of n-best lists."""
+    inputs = {
+        "--lists": "lists", "--source": "test.en", "--train-source": "train.en",
+        "--train-target": "train.fr",
+    }  # fmt: skip
+    quick = "--width", "16", "--words", "100", "--count", "1", "--repeats", "1", *TINY_PEAK
+    return Part(
+        f"rescoring-{size}", inputs, PEERS[:2], quick, script="rescoring",
+        options=("--size", size), full=("--count", "12", "--repeats", "3"),
+        short=("--count", "6", "--repeats", "2"), minutes=(9, 3),
+    )  # fmt: skip
 
 
 PARTS = (
-    Part(
-        "training",
-        {"--store": "store"},
-        PEERS,
-        (*TINY_SIZE, "--updates", "2", "--warm", "1", "--repeats", "1", *TINY_PEAK),
-    ),
-    Part(
-        "decoding",
-        {"--checkpoint": "models", "--text": "test.en", "--reference": "test.fr"},
-        PEERS,
-        ("--count", "4", "--beams", "1", "2", "--repeats", "1", *TINY_PEAK),
-    ),
-    Part(
-        "rescoring",
-        {
-            "--lists": "lists",
-            "--source": "test.en",
-            "--train-source": "train.en",
-            "--train-target": "train.fr",
-        },
-        PEERS[:1],
-        (*TINY_SIZE, "--words", "100", "--count", "1", "--repeats", "1", *TINY_PEAK),
-    ),
+    training("S", PEERS, 2, ("s2st, bfloat16", "random batches"), 8, 4),
+    training("L", PEERS, 1, ("s2st, bfloat16",), 6, 4.5),
+    training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2.5),
+    decoding("decoding-S", "models", PEERS, 20, 8),
+    decoding("decoding-T", "transformer", TRANSFORMER_PEERS, 12, 6),
+    rescoring("S"),
+    rescoring("T"),
     Part(
         "int8_cost",
         {
@@ -96,81 +133,107 @@ PARTS = (
             "--reference": "test.fr",
         },
         quick=("--count", "4"),
+        short=("--count", "40"),
+        minutes=(3, 1.5),
     ),
-    Part("scale", {"--plot": "plots"}, quick=(*TINY_SCALE, *TINY_PEAK, "--repeats", "1")),
+    Part(
+        "scale",
+        {"--plot": "plots"},
+        quick=(*TINY_SCALE, *TINY_PEAK, "--repeats", "1"),
+        short=("--repeats", "1", "--pairs", "10000", "100000"),
+        minutes=(10, 3),
+    ),
     Part(
         "memory",
         quick=("--words", "50/50", "--layers", "1", "--width", "16", "--updates", "1", *TINY_PEAK),
+        short=("--words", "160000/80000", "--optimizer", "sgd", "--updates", "4"),
+        minutes=(12, 2.5),
     ),
     Part(
         "startup",
         {"--checkpoint": "checkpoint", "--lines": "test.en"},
         quick=("--repeats", "1", "--only", "generate", "--count", "2", "--beam", "2"),
+        short=("--repeats", "5"),
+        minutes=(3.5, 2.5),
     ),
     Part(
         "searches",
         {"--checkpoint": "checkpoint", "--lines": "test.en"},
         quick=("--repeats", "1", "--max-len-b", "2"),
+        short=("--repeats", "2", "--count", "200"),
+        minutes=(10, 1.5),
     ),
     Part(
         "gpu",
         {"--store": "store", "--lists": "lists", "--source": "test.en"},
         quick=(
-            "--layers",
-            "2",
-            "--width",
-            "16",
-            "--source-words",
-            "300",
-            "--target-words",
-            "200",
-            "--batch",
-            "8",
-            "--updates",
-            "3",
-            "--sentences",
-            "6",
-            "--count",
-            "2",
-            "--beam",
-            "3",
-            "--repeats",
-            "1",
-            "--precision",
-            "float32",
-            *TINY_PEAK,
+            "--layers", "2", "--width", "16", "--source-words", "300", "--target-words", "200",
+            "--batch", "8", "--updates", "3", "--sentences", "6", "--count", "2", "--beam", "3",
+            "--repeats", "1", "--precision", "float32", *TINY_PEAK,
         ),
         gpu=True,
     ),
-)
+)  # fmt: skip
 
 
 def main() -> None:
     arguments = parse()
     machine = facts()
-    day = datetime.date.today().isoformat()
     if arguments.page is not None:
         report.around(arguments.page)  # a wrong page is said before hours of work
     with tempfile.TemporaryDirectory() as folder:
-        path = (arguments.results or Path(folder)) / report.file_name(day, machine)
-        record = {**report.read(path), "day": day, "machine": machine}
+        path, record = start(arguments, machine, Path(folder))
         inputs = toy_inputs(Path(folder)) if arguments.quick else own_inputs(arguments, folder)
-        pythons = {name: getattr(arguments, name) for name in PEERS}
-        for part in PARTS:
-            if part.name not in arguments.only:
-                continue
-            known = record["parts"].get(part.name, {}).get("state")
-            if known == "done" and part.name not in arguments.again:
-                print(f"{part.name}: in {path} already", flush=True)
-                continue
+        pythons = {name: getattr(arguments, name) for name in ALL_PEERS}
+        parts = due(arguments, record)
+        for index, part in enumerate(parts):
+            if not arguments.quick:
+                minutes = sum(later.minutes[arguments.short] for later in parts[index:])
+                print(f"about {minutes:.0f} minutes to go, {part.minutes[arguments.short]:g} now")
             print(f"{part.name}:", flush=True)
-            result = run_part(part, inputs, pythons, arguments.quick)
+            options = part.quick if arguments.quick else part.full
+            result = run_part(part, inputs, pythons, part.short if arguments.short else options)
             print(f"{part.name}: {result['state']}", flush=True)
-            record["parts"][part.name] = result
+            record["parts"][part.name] = {**result, "short": arguments.short}
             report.write(path, record)
     if arguments.page is not None:
+        order = [part.name for part in PARTS]
+        record["parts"] = {name: record["parts"][name] for name in order if name in record["parts"]}
         report.insert(arguments.page, report.render(record, path.name))
         print(f"wrote {path} and {arguments.page}")
+
+
+def start(
+    arguments: argparse.Namespace, machine: Mapping[str, Any], folder: Path
+) -> tuple[Path, dict[str, Any]]:
+    """The results file and what it has already, less what is to be run anew."""
+    today = datetime.date.today()
+    paths = [
+        (arguments.results or folder) / report.file_name(day.isoformat(), machine)
+        for day in (today, today - datetime.timedelta(days=1))
+    ]
+    found = [path for path in paths if path.exists()]
+    path = found[0] if arguments.resume and found else paths[0]  # work may go on after midnight
+    record = {"day": today.isoformat(), **report.read(path), "machine": machine}
+    if not arguments.resume:
+        for name in arguments.only:
+            record["parts"].pop(name, None)
+    return path, record
+
+
+def due(arguments: argparse.Namespace, record: Mapping[str, Any]) -> list[Part]:
+    """The benchmarks to run: the named ones, less those that are finished and to be kept."""
+    parts = []
+    for part in PARTS:
+        known = record["parts"].get(part.name, {})
+        enough = arguments.short or not known.get("short", False)
+        if part.name not in arguments.only:
+            continue
+        if known.get("state") == "done" and enough:
+            print(f"{part.name}: finished already", flush=True)
+        else:
+            parts.append(part)
+    return parts
 
 
 def parse() -> argparse.Namespace:
@@ -181,15 +244,19 @@ def parse() -> argparse.Namespace:
         "--checkpoint", action="append", default=[],
         help="a trained model of S: 2 x 512; repeat it for the other members of an ensemble",
     )  # fmt: skip
+    parser.add_argument("--transformer", help="a trained Transformer: 4 x 256, 4 heads, pre-norm")
     parser.add_argument("--lists", help="Moses n-best lists of test_2016_flickr")
     parser.add_argument("--only", nargs="+", choices=names, default=names)
-    parser.add_argument("--again", nargs="+", choices=names, default=[], help="run, though there")
+    parser.add_argument("--resume", action="store_true", help="keep what is finished")
+    parser.add_argument("--short", action="store_true", help="fewer rounds and beams; 45 minutes")
     parser.add_argument("--quick", action="store_true", help="at toy size, on a corpus made here")
     parser.add_argument("--results", type=Path, help="folder; of --quick a temporary one")
     parser.add_argument("--page", type=Path, help="page with a place for results; not for --quick")
-    for name in PEERS:
+    for name in ALL_PEERS:
         parser.add_argument(f"--{name}", metavar="PYTHON", help=f"interpreter that has {name}")
     arguments = parser.parse_args()
+    if arguments.quick and arguments.short:
+        parser.error("--quick and --short are two sizes: name one")
     if not arguments.quick and arguments.data is None:
         parser.error("--data FOLDER is needed, or --quick")
     if not arguments.quick:  # toy figures stay out of the real ones
@@ -199,13 +266,20 @@ def parse() -> argparse.Namespace:
 
 
 def run_part(
-    part: Part, inputs: Inputs, pythons: Mapping[str, str | None], quick: bool
+    part: Part, inputs: Inputs, pythons: Mapping[str, str | None], sized: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Runs a benchmark: its state, and where that is "done" its time, figures and text."""
-    script = HERE / f"{part.name}.py"
+    """Runs a benchmark: its state, and where that is "done" its time, figures and text.
+
+    Args:
+        part: the benchmark.
+        inputs: all that there are.
+        pythons: the peers' interpreters.
+        sized: its options for a complete, a short or a toy run.
+    """
+    script = HERE / part.file
     if not script.exists():
         return {"state": "absent: there is no such benchmark yet"}
-    if part.gpu and not quick and not torch.cuda.is_available():
+    if part.gpu and sized != part.quick and not torch.cuda.is_available():
         return {"state": "not run: no GPU here"}
     lacking = sorted({name for name in part.inputs.values() if name not in inputs})
     if lacking:
@@ -219,7 +293,7 @@ def run_part(
     for peer in part.peers:
         python = pythons[peer]
         options += [] if python is None else [f"--{peer}", python]
-    options += part.quick if quick else ()
+    options += (*part.options, *sized)
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
         start = time.perf_counter()
@@ -230,7 +304,7 @@ def run_part(
             last = report.without_folders(last)[:200]
             return {"state": f"failed with {code}: {last}", "seconds": seconds}
         made = json.loads(figures.read_text("utf-8"))
-    command = report.without_folders(" ".join(["python", f"benchmarks/{part.name}.py", *options]))
+    command = report.without_folders(" ".join(["python", f"benchmarks/{part.file}", *options]))
     return {
         "state": "done",
         "seconds": seconds,
@@ -273,6 +347,8 @@ def own_inputs(arguments: argparse.Namespace, folder: str) -> Inputs:
     models = tuple(os.path.abspath(path) for path in arguments.checkpoint)
     if models:
         inputs |= {"models": models, "checkpoint": models[:1]}
+    if arguments.transformer is not None:
+        inputs["transformer"] = (os.path.abspath(arguments.transformer),)
     if arguments.lists is not None:
         inputs["lists"] = (os.path.abspath(arguments.lists),)
     return inputs
@@ -288,11 +364,16 @@ def toy_inputs(folder: Path) -> Inputs:
             path.write_text("".join(getattr(pair, side) + "\n" for pair in pairs), "utf-8")
             inputs[f"{name.split('_')[0]}.{language}"] = (str(path),)
     store, model, lists = make_store(str(folder), "150"), f"{folder}/run", f"{folder}/lists"
-    s2st("train", store, *TINY, "--max-epoch", "1", "--save-dir", model)
-    model = f"{model}/checkpoint_last"
+    once = "--max-epoch", "1", "--save-dir"
+    s2st("train", store, *TINY, "--embedding-size", "16", *once, model)
+    s2st("train", store, "--arch", "transformer", *TINY, *once, f"{folder}/transformer")
+    model, other = f"{model}/checkpoint_last", f"{folder}/transformer/checkpoint_last"
     nbest = "--beam", "4", "--nbest", "4", "--format", "moses", "-o", lists
     s2st("generate", "--checkpoint", model, *inputs["test.en"], *nbest)
-    made = {"store": (store,), "lists": (lists,), "checkpoint": (model,), "models": (model, model)}
+    made = {
+        "store": (store,), "lists": (lists,), "checkpoint": (model,), "models": (model, model),
+        "transformer": (other,),
+    }  # fmt: skip
     return {**inputs, **made}
 
 

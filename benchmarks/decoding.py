@@ -3,10 +3,10 @@
     python benchmarks/decoding.py --checkpoint DIR [--checkpoint DIR ...] --text test.en.gz \\
         [--reference test.fr.gz] [--beams 1 2 5 12] [--json FILE]
 
-The first checkpoint is the single model; all of them together are the ensemble. Times are of the
-search alone, on text that is tokenized, and of the whole process (`s2st generate FILE`), start-up
-included. The floor is the operations of the rows that the search had to step, over the measured
-peak of matrix products. See benchmarks/README.md.
+The models are recurrent ones or Transformers. The first checkpoint is the single model; all of them
+together are the ensemble. Times are of the search alone, on text that is tokenized, and of the
+whole process (`s2st generate FILE`), start-up included. The floor is the operations of the rows
+that the search had to step, over the measured peak of matrix products. See benchmarks/README.md.
 """
 
 import argparse
@@ -32,10 +32,13 @@ from machine import (
     timed,
     write_results,
 )
+from model_sizes import TRANSFORMER, task_shape, work_of
 
+from s2st.errors import UsageError
 from s2st.jobs.translation_tasks import Translation, translate
-from s2st.models.recurrent.encoder_decoder import RecurrentModel
-from s2st.process.device import keep_freed_pages
+from s2st.models.ctranslate2_format import write_ctranslate2
+from s2st.models.model_files import load_saved
+from s2st.process.device import has_bfloat16, keep_freed_pages
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 from s2st.scoring.load_scorers import load_scorer
@@ -50,7 +53,14 @@ PEERS = {
     "JoeyNMT": ("joeynmt", "joeynmt_decode.py"),
     "Marian": ("pymarian", "marian_decode.py"),
 }
+TRANSFORMER_PEERS = {
+    "OpenNMT-py": ("onmt.encoders.transformer", "opennmt_decode.py"),
+    "fairseq": ("fairseq.models.transformer", "fairseq_decode.py"),
+    "CTranslate2": ("ctranslate2", "ctranslate2_decode.py"),
+    "CTranslate2 int8": ("ctranslate2", "ctranslate2_decode.py"),
+}
 OTHER_MODELS = ("JoeyNMT", "Marian")  # not ours with our weights: only words/s compare
+CPU = torch.device("cpu")
 MAX_LEN = (2.0, 10)  # s2st's own defaults; peers are given the same
 
 
@@ -60,17 +70,19 @@ def main() -> None:
     parser.add_argument("--text", required=True, help="source lines, tokenized")
     parser.add_argument("--reference", help="their translations, for BLEU")
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 2, 5, 12])
-    parser.add_argument("--precisions", nargs="+", default=["float32", "int8"])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
+    parser.add_argument("--slow-beams", type=int, nargs="+", help="of JoeyNMT and Marian")
     parser.add_argument("--count", type=int, help="the first so many lines only")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--peer-batch", type=int, default=64, help="sentences a batch, of peers")
     parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
-    for name in PEERS:
+    for name in (*PEERS, "CTranslate2"):
         option = "--" + name.split("-")[0].lower()
         parser.add_argument(option, default=sys.executable, help=f"interpreter with {name}")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
+    arguments.slow_beams = arguments.slow_beams or arguments.beams
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     keep_freed_pages()
@@ -110,6 +122,7 @@ class Benchmark:
         self.models = {"one": arguments.checkpoint[:1]}
         if len(arguments.checkpoint) > 1:
             self.models[f"ensemble of {len(arguments.checkpoint)}"] = arguments.checkpoint
+        self.shape = self.read_shape()
         self.scorers: dict[tuple[str, str], Scorer] = {}
         self.outputs: dict[Way, list[str]] = {}
         self.processes: dict[Way, list[float]] = {}  # seconds of peers' whole processes
@@ -117,21 +130,26 @@ class Benchmark:
     def run(self) -> list[dict[str, Any]]:
         peak = peak_gflops(self.arguments.peak_size)
         ways: dict[Way, Callable[[], float]] = {}
+        precisions, missing = self.precisions()
         floors: dict[tuple[str, int], float] = {}
         for beam in self.arguments.beams:
             for model in self.models:
                 floors[model, beam] = self.operations(model, beam)
-                for precision in self.arguments.precisions:
+                for precision in precisions:
                     way = Way(model, beam, f"s2st {precision}")
                     ways[way] = self.own(way, precision)
             whole = Way("one", beam, "s2st float32", whole=True)
             ways[whole] = self.own_process(whole)
-        missing = self.add_peers(ways)
+        missing += self.add_peers(ways)
         seconds = alternate(
             {str(i): work for i, work in enumerate(ways.values())}, self.arguments.repeats
         )
         peak = max(peak, peak_gflops(self.arguments.peak_size))
-        print(f"matrix-product peak {peak:.0f} GFLOP/s; {len(self.lines)} sentences\n")
+        shape = f"{self.shape['layers']} layers x {self.shape['width']}"
+        print(
+            f"{self.shape['architecture']}, {shape}; matrix-product peak {peak:.0f} GFLOP/s; "
+            f"{len(self.lines)} sentences\n"
+        )
         rows = []
         print(
             "| model | beam | way | s (each run) | sentences/s | words/s | of the floor "
@@ -145,7 +163,21 @@ class Benchmark:
                 self.outputs[whole] = self.outputs[way]
                 rows.append(self.report(whole, self.processes[way], floor))
         print("\n".join(["", *missing]))
-        return [*rows, {"peak_gflops": peak, "missing": missing}]
+        return [*rows, {**self.shape, "peak_gflops": peak, "missing": missing}]
+
+    def read_shape(self) -> dict[str, Any]:
+        """Architecture and sizes of the first checkpoint."""
+        _, model = load_saved(self.models["one"][0], CPU)
+        layers, width = len(model.encoder.layers), model.softmax.matrix().shape[1]
+        return task_shape(model, layers, width)
+
+    def precisions(self) -> tuple[list[str], list[str]]:
+        """Those that this processor has, and a line on each other one."""
+        wanted = list(self.arguments.precisions)
+        if "bfloat16" not in wanted or has_bfloat16(CPU):
+            return wanted, []
+        wanted.remove("bfloat16")
+        return wanted, ["s2st bfloat16: this processor does not multiply in it; not run"]
 
     def report(self, way: Way, runs: list[float], floor: float) -> dict[str, Any]:
         """Prints a line of the table and returns its figures."""
@@ -221,38 +253,64 @@ class Benchmark:
         source = sum(len(line.split()) + 1 for line in self.lines)
         for member in members:
             assert isinstance(member, ModelScorer)
-            recurrent, softmax = _parameters(member.model)
-            total += 2.0 * (sum(rows) * (recurrent + softmax) + source * recurrent)
+            total += work_of(member.model).operations(source, sum(rows))
         return total
 
     def add_peers(self, ways: dict[Way, Callable[[], float]]) -> list[str]:
-        pythons = {name: getattr(self.arguments, name.split("-")[0].lower()) for name in PEERS}
-        found, missing = peers_here(PEERS, pythons)
+        """Adds the peers that can be imported; says which cannot."""
+        transformer = self.shape["architecture"] == TRANSFORMER
+        peers = TRANSFORMER_PEERS if transformer else PEERS
+        pythons = {
+            name: getattr(self.arguments, name.replace("-", " ").split()[0].lower())
+            for name in peers
+        }
+        found, missing = peers_here(peers, pythons)
         for name, command in found.items():
-            for beam in self.arguments.beams:
-                task = self.task(beam)
+            more, reason = self.needs(name)
+            if reason:
+                missing.append(f"{name}: {reason}; not run")
+                continue
+            slow = name in OTHER_MODELS
+            for beam in self.arguments.slow_beams if slow else self.arguments.beams:
+                task = self.task(beam, name, more)
                 # Marian's adapter makes a model first, and times the whole process itself
                 way = Way("one", beam, name, whole=name == "Marian")
                 ways[way] = self.peer(way, [*command, str(task)])
         return missing
 
-    def task(self, beam: int) -> Path:
+    def needs(self, name: str) -> tuple[dict[str, Any], str]:
+        """More fields of a peer's task, and why the peer cannot compute our model, or ""."""
+        if self.shape["architecture"] == TRANSFORMER and not name.startswith("CTranslate2"):
+            unlike = self.shape["norm"] != "pre" or self.shape["tied"]
+            return {}, "its adapter is for pre-norm layers and a softmax of its own" * unlike
+        if not name.startswith("CTranslate2"):
+            return {}, ""
+        kind = "int8" if name.endswith("int8") else "float32"
+        folder = self.folder / name.replace(" ", "-")
+        folder.mkdir()
+        saved, model = load_saved(self.models["one"][0], CPU)
+        try:
+            write_ctranslate2(folder, saved.record, model, None if kind == "float32" else kind)
+        except UsageError as error:
+            return {}, str(error)
+        return {"converted": str(folder), "compute_type": kind}, ""
+
+    def task(self, beam: int, name: str, more: dict[str, Any]) -> Path:
         """What a peer is told: ids, and where our weights are."""
         scorer = self.scorer("one", "float32")
         assert isinstance(scorer, ModelScorer)
-        model: Any = scorer.model
         vocabulary = scorer.source.vocabulary
         task = {
-            "layers": len(model.encoder.layers), "width": model.softmax.matrix().shape[1],
-            "source_words": len(vocabulary), "target_words": len(scorer.target.vocabulary),
+            **self.shape, "source_words": len(vocabulary),
+            "target_words": len(scorer.target.vocabulary),
             "threads": torch.get_num_threads(), "beam": beam, "batch": self.arguments.peer_batch,
             "max_len_a": MAX_LEN[0], "max_len_b": MAX_LEN[1],
             "weights": str(Path(self.arguments.checkpoint[0]).resolve() / "weights.safetensors"),
-            "reverse_source": model.config.reverse_source,
+            "reverse_source": getattr(scorer.model.config, "reverse_source", False),
             "sources": [vocabulary.encode(line.split()) for line in self.lines],
-            "lines": self.lines, "output": str(self.folder / "ids.json"),
+            "lines": self.lines, "output": str(self.folder / "ids.json"), **more,
         }  # fmt: skip
-        path = self.folder / f"task{beam}.json"
+        path = self.folder / f"task-{name.replace(' ', '-')}-{beam}.json"
         path.write_text(json.dumps(task), "utf-8")
         return path
 
@@ -297,17 +355,6 @@ def counting(scorer: Scorer) -> Iterator[list[int]]:
         yield rows
     finally:
         del scorer.advance
-
-
-def _parameters(model: Any) -> tuple[int, int]:
-    """Weights that a row is multiplied with: of one stack of layers, and of the softmax."""
-    assert isinstance(model, RecurrentModel)
-    recurrent = sum(
-        weight.numel()
-        for name, weight in model.decoder.named_parameters()
-        if name.split(".")[-1].startswith("weight")
-    )
-    return recurrent, model.softmax.matrix().numel()
 
 
 if __name__ == "__main__":

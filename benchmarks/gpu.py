@@ -28,7 +28,7 @@ from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig
 from s2st.data.store import Store
 from s2st.models.base import ModelSizes
-from s2st.process.device import DeviceConfig, autocast, setup_device
+from s2st.process.device import DeviceConfig, setup_device
 from s2st.scoring.base import TextSide
 from s2st.scoring.model_scorer import ModelScorer
 from s2st.scoring.prefix_sharing import score_lists
@@ -112,13 +112,10 @@ class Benchmark:
         """Updates in the trainer's way: forward, loss, backward, clip, optimiser."""
         arguments = self.arguments
         updates = Updates(
-            arguments.layers, arguments.width, sizes, arguments.optimizer, self.device
-        )
-
-        def update(batch: Batch) -> None:
-            with autocast(self.device, arguments.precision):
-                updates.update(batch)
-
+            arguments.layers, arguments.width, sizes, arguments.optimizer, self.device,
+            precision=arguments.precision,
+        )  # fmt: skip
+        update = updates.update
         warm, timed = batches[:3], batches[3:]
         for batch in warm:
             update(batch)

@@ -81,9 +81,6 @@ def median(values: list[float]) -> float:
     return statistics.median(values)
 
 
-SIZES = {"S": (2, 512), "L": (4, 1000)}  # layers, width; L is the paper's
-
-
 def run_measured(command: Sequence[str | Path]) -> tuple[str, float]:
     """Runs a command: its standard output, and its largest resident set in bytes (on Linux).
 

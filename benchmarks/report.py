@@ -46,7 +46,8 @@ def render(record: Mapping[str, Any], name: str) -> str:
     lines += ["| benchmark | outcome | minutes |", "|---|---|---|"]
     for part, result in record["parts"].items():
         minutes = f"{result['seconds'] / 60:.1f}" if "seconds" in result else ""
-        lines.append(f"| {part} | {result['state']} | {minutes} |")
+        state = result["state"] + (", short run" if result.get("short") else "")
+        lines.append(f"| {part} | {state} | {minutes} |")
     for part, result in record["parts"].items():
         if result["state"] == "done":
             lines += ["", f"### {part}", "", f"`{result['command']}`", ""]

@@ -1,7 +1,7 @@
 """Scoring SMT n-best lists: every hypothesis alone, source encoded once, prefixes shared; peers.
 
     python benchmarks/rescoring.py --lists test.1000best.gz --source test.en.gz \\
-        --train-source train.en.gz --train-target train.fr.gz [--size S L] [--json FILE]
+        --train-source train.en.gz --train-target train.fr.gz [--size S L T] [--json FILE]
 
 All ways score the same hypotheses by the same model (random weights: the time does not depend on
 them) on ids that are ready; nothing is read or written inside the timing. A peer that cannot be
@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from machine import (
-    SIZES,
     alternate,
     facts,
     median,
@@ -31,12 +30,18 @@ from machine import (
     timed,
     write_results,
 )
+from model_sizes import (
+    SIZES,
+    TRANSFORMER,
+    architecture_of,
+    make_model,
+    task_shape,
+    work_of,
+)
 
 from s2st.data.batch import Batch, make_batch, make_source
-from s2st.models.base import ModelSizes
-from s2st.models.recurrent.encoder_decoder import build_lstm
-from s2st.models.registry import RecurrentConfig
-from s2st.process.device import keep_freed_pages
+from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.process.device import has_bfloat16, keep_freed_pages
 from s2st.scoring.base import TextSide
 from s2st.scoring.model_scorer import ModelScorer
 from s2st.scoring.prefix_sharing import score_lists
@@ -45,8 +50,13 @@ from s2st.text.nbest_lists import read_nbest
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec, WhitespaceTokenizer
 from s2st.text.vocabulary import Vocabulary
 
-LISTS = {"S": 16, "L": 8}
+LISTS = {"S": 16, "L": 8, "T": 16}
 PEERS = {"OpenNMT-py": ("onmt", "opennmt_score.py"), "fairseq": ("fairseq", "fairseq_score.py")}
+TRANSFORMER_PEERS = {
+    "OpenNMT-py": ("onmt.encoders.transformer", "opennmt_score.py"),
+    "fairseq": ("fairseq.models.transformer", "fairseq_score.py"),
+}
+SHARED = "(c) prefixes shared"
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,20 @@ def main() -> None:
     parser.add_argument("--train-target", required=True, help="text of the target vocabulary")
     parser.add_argument("--words", type=int, default=10_000, help="vocabulary a side")
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
-    parser.add_argument("--count", type=int, help="lists; by default 16 for S and 8 for L")
+    parser.add_argument("--count", type=int, help="lists; by default 16, of L 8")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--max-rows", type=int, default=8192)
     parser.add_argument("--batch", type=int, default=128, help="hypotheses, of (a), (b) and peers")
     parser.add_argument("--width", type=int, help="instead of the size's own, for a quick try")
     parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
-    parser.add_argument("--opennmt", default=sys.executable, help="interpreter with OpenNMT-py")
+    parser.add_argument("--threads", type=int)
+    for name in PEERS:
+        option = "--" + name.split("-")[0].lower()
+        parser.add_argument(option, default=sys.executable, help=f"interpreter with {name}")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     keep_freed_pages()
     machine = facts()
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
@@ -102,22 +117,27 @@ class Benchmark:
         self.sides = source, target
         self.task = read_task(arguments, source, target, arguments.count or LISTS[size])
         self.words = len(target.vocabulary)
-        self.scorers = {precision: self.scorer(precision) for precision in ("float32", "int8")}
+        precisions = ["float32", "bfloat16", "int8"]
+        if not has_bfloat16(torch.device("cpu")):
+            precisions.remove("bfloat16")
+        self.scorers = {precision: self.scorer(precision) for precision in precisions}
+        model = self.model()
+        self.work, self.shape = work_of(model), task_shape(model, self.layers, self.width)
 
-    def scorer(self, precision: str) -> ModelScorer:
-        """A model with random weights; the same ones in every precision."""
+    def model(self) -> Seq2SeqModel:
+        """A model with random weights; the same ones at every call."""
         torch.manual_seed(1)
         source, target = self.sides
-        config = RecurrentConfig(
-            layers=self.layers, hidden_size=self.width, embedding_size=self.width,
-            dropout=0.0, init="uniform",
-        )  # fmt: skip
         sizes = ModelSizes(len(source.vocabulary), len(target.vocabulary))
-        return ModelScorer(build_lstm(config, sizes), source, target, precision)
+        return make_model(architecture_of(self.size), self.layers, self.width, sizes)
+
+    def scorer(self, precision: str) -> ModelScorer:
+        """The model, ready to score in a precision."""
+        return ModelScorer(self.model(), *self.sides, precision)
 
     def run(self) -> dict[str, Any]:
         """Prints the table and returns its figures."""
-        plain, shared = self.scorers["float32"], self.scorers["int8"]
+        plain = self.scorers["float32"]
         counts = score_lists(plain, *self.sharing(), self.arguments.max_rows)
         check_equal(plain, self.task, counts)
         peak = peak_gflops(self.arguments.peak_size)
@@ -126,8 +146,10 @@ class Benchmark:
             "(b) encoded once": lambda: timed(
                 lambda: score_encoded_once(plain, self.task, self.arguments.batch)
             ),
-            "(c) prefixes shared": lambda: timed(lambda: self.score_shared(plain)),
-            "(c) with int8": lambda: timed(lambda: self.score_shared(shared)),
+        }
+        ways |= {
+            SHARED if precision == "float32" else f"(c) with {precision}": self.shared(scorer)
+            for precision, scorer in self.scorers.items()
         }
         with tempfile.TemporaryDirectory() as folder:
             missing = self.add_peers(ways, Path(folder))
@@ -136,7 +158,8 @@ class Benchmark:
         hypotheses = len(self.task.pairs)
         work = self.operations(counts.rows_stepped)
         print(
-            f"\n{self.size}: {self.layers} layers x {self.width}, {self.words} target words; "
+            f"\n{self.size}: {self.shape['architecture']}, {self.layers} layers x {self.width}, "
+            f"{self.words} target words; "
             f"{hypotheses} hypotheses in {len(self.task.sources)} lists; {counts.positions} "
             f"positions, {counts.rows_stepped} rows stepped by (c), "
             f"{counts.positions / counts.rows_stepped:.2f} positions a row; "
@@ -161,11 +184,12 @@ class Benchmark:
             print(text)
         peers = [median(own) for name, own in seconds.items() if name in PEERS]
         if peers:
-            for name in ("(c) prefixes shared", "(c) with int8"):
+            for name in (way for way in seconds if way.startswith("(c)")):
                 print(f"{name}: {min(peers) / median(seconds[name]):.1f} x the fastest peer here")
         return {
-            "size": self.size, "hypotheses": hypotheses, "positions": counts.positions,
-            "rows": counts.rows_stepped, "peak_gflops": peak, "floor_seconds": work / peak / 1e9,
+            "size": self.size, **self.shape, "hypotheses": hypotheses,
+            "positions": counts.positions, "rows": counts.rows_stepped, "peak_gflops": peak,
+            "floor_seconds": work / peak / 1e9,
             "ways": rows, "missing": missing,
         }  # fmt: skip
 
@@ -177,26 +201,30 @@ class Benchmark:
         """Way (c), the one that `s2st rescore-nbest` takes."""
         return score_lists(scorer, *self.sharing(), self.arguments.max_rows)
 
+    def shared(self, scorer: ModelScorer) -> Callable[[], float]:
+        """Way (c) in the precision of a scorer."""
+        return lambda: timed(lambda: self.score_shared(scorer))
+
     def operations(self, rows: int) -> float:
         """Multiplications and additions of the decoder in so many rows and of the encoder.
 
-        (c) makes fewer in its first layer: rows that read the same word share that product.
+        (c) makes fewer in a recurrent first layer: rows that read the same word share that product.
         """
-        recurrent = self.layers * 8 * self.width * self.width
-        encoder = sum(len(source) + 1 for source in self.task.sources) * recurrent
-        return 2.0 * (rows * (recurrent + self.width * self.words) + encoder)
+        return self.work.operations(sum(len(source) + 1 for source in self.task.sources), rows)
 
     def add_peers(self, ways: dict[str, Callable[[], float]], folder: Path) -> list[str]:
         """Adds the peers that can be imported; says which cannot."""
         task = {
-            "layers": self.layers, "width": self.width, "batch": self.arguments.batch,
+            **self.shape, "batch": self.arguments.batch,
             "source_words": len(self.sides[0].vocabulary), "target_words": self.words,
             "sources": self.task.sources, "hypotheses": self.task.hypotheses,
             "threads": torch.get_num_threads(),
         }  # fmt: skip
         path = folder / "task.json"
         path.write_text(json.dumps(task), "utf-8")
-        found, missing = peers_here(PEERS, dict.fromkeys(PEERS, self.arguments.opennmt))
+        peers = TRANSFORMER_PEERS if self.shape["architecture"] == TRANSFORMER else PEERS
+        pythons = {name: getattr(self.arguments, name.split("-")[0].lower()) for name in peers}
+        found, missing = peers_here(peers, pythons)
         for name, command in found.items():
             ways[name] = peer_seconds([*command, path])
         return missing

@@ -23,7 +23,8 @@ from typing import Any
 
 import generated
 import torch
-from machine import SIZES, alternate, facts, median, peak_gflops, run_measured, timed, write_results
+from machine import alternate, facts, median, peak_gflops, run_measured, timed, write_results
+from model_sizes import SIZES
 
 from s2st.data.batch import SourceBatch, make_source
 from s2st.data.batch_loader import TrainingLoader

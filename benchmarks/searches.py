@@ -35,7 +35,7 @@ def main() -> None:
     machine = facts()
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
     scorer = load_scorer([arguments.checkpoint], torch.device("cpu"), "float32")
-    batches = make_batches(scorer, arguments.lines, arguments.batch_size)
+    batches = make_batches(scorer, arguments.lines, arguments.batch_size, arguments.count)
     searches = make_searches(arguments.max_len_b)
     for search in searches.values():  # warm up
         search(scorer, batches[0])
@@ -50,6 +50,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--lines", required=True, help="source text, tokenized")
+    parser.add_argument("--count", type=int, help="the first so many lines only")
     parser.add_argument("--repeats", type=int, default=5, help="rounds")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--max-len-b", type=int, default=10)
@@ -58,10 +59,13 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_batches(scorer: Scorer, path: str, size: int) -> list[SourceBatch]:
-    """Return the lines as batches of sentences of similar length."""
+def make_batches(
+    scorer: Scorer, path: str, size: int, count: int | None = None
+) -> list[SourceBatch]:
+    """Return the first `count` lines as batches of sentences of similar length."""
     side = scorer.source
-    rows = sorted((side.ids(side.tokenizer.encode(line)) for line in read_lines(path)), key=len)
+    lines = list(read_lines(path))[:count]
+    rows = sorted((side.ids(side.tokenizer.encode(line)) for line in lines), key=len)
     return [
         make_source(
             rows[start : start + size], range(start, start + len(rows[start : start + size]))

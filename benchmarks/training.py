@@ -1,6 +1,6 @@
 """Training: words a second, share of the machine's peak, memory; bucketing, softmax, peers.
 
-    python benchmarks/training.py --store DIR [--size S L] [--updates N] [--opennmt PYTHON]
+    python benchmarks/training.py --store DIR [--size S L T] [--updates N] [--opennmt PYTHON]
         [--fairseq PYTHON] [--joeynmt PYTHON] [--marian PYTHON] [--json FILE]
 
 All ways make full updates (forward, backward, clipping at 5, Adam) without dropout on batches that
@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from machine import (
-    SIZES,
     alternate,
     facts,
     median,
@@ -29,14 +28,15 @@ from machine import (
     timed,
     write_results,
 )
-from updates import Loss, Updates, criterion_loss, padded_loss, plain_loss
+from model_sizes import SIZES, TRANSFORMER, architecture_of, task_shape
+from updates import CPU, Loss, Updates, padded_loss, plain_loss
 
 from s2st.data.batch import Batch
 from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig
 from s2st.data.store import Store
 from s2st.models.base import ModelSizes
-from s2st.process.device import keep_freed_pages
+from s2st.process.device import has_bfloat16, keep_freed_pages
 
 PEERS = {
     "OpenNMT-py": ("onmt", "opennmt_train.py"),
@@ -44,23 +44,30 @@ PEERS = {
     "JoeyNMT": ("joeynmt", "joeynmt_train.py"),
     "Marian": ("pymarian", "marian_train.py"),
 }
-OURS = "s2st"
-UPDATES = {"S": 10, "L": 4}
+TRANSFORMER_PEERS = {
+    "OpenNMT-py": ("onmt.encoders.transformer", "opennmt_train.py"),
+    "fairseq": ("fairseq.models.transformer", "fairseq_train.py"),
+}
+OURS, BFLOAT16 = "s2st", "s2st, bfloat16"
+UPDATES = {"S": 10, "L": 4, "T": 10}
 
 
 @dataclass(frozen=True)
 class Way:
-    """Which batches, and how their loss is computed."""
+    """Which batches, how their loss is computed (None: as the trainer does), and in what type."""
 
     batching: str
-    loss: Loss
+    loss: Loss | None = None
+    precision: str = "float32"
 
 
+RANDOM, PADDED = "random batches", "random batches, padding computed"
 WAYS = {
-    OURS: Way("bucketed", criterion_loss),
+    OURS: Way("bucketed"),
+    BFLOAT16: Way("bucketed", precision="bfloat16"),
     "all logits held": Way("bucketed", plain_loss),
-    "random batches": Way("random", criterion_loss),
-    "random batches, padding computed": Way("random", padded_loss),
+    RANDOM: Way("random"),
+    PADDED: Way("random", padded_loss),
 }
 
 
@@ -70,7 +77,8 @@ def main() -> None:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     if arguments.way is not None:  # in a process of its own, as a peer is
-        print(Benchmark(arguments.size[0], arguments).seconds_of(arguments.way))
+        way = WAYS[arguments.way]
+        print(Benchmark(arguments.size[0], arguments, way.precision).seconds_of(way))
         return
     machine = facts()
     print("machine:", ", ".join(f"{name} {value}" for name, value in machine.items()))
@@ -84,6 +92,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--width", type=int, help="instead of the size's own, for a quick try")
     parser.add_argument("--updates", type=int, help="timed ones a round; by default 10, of L 4")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="of ours")
     parser.add_argument("--warm", type=int, default=2, help="updates before them")
     parser.add_argument("--repeats", type=int, default=2, help="rounds")
     parser.add_argument("--batch", type=int, default=128, help="sentences")
@@ -100,15 +109,21 @@ def parse() -> argparse.Namespace:
 class Benchmark:
     """All ways on one model size."""
 
-    def __init__(self, size: str, arguments: argparse.Namespace) -> None:
+    def __init__(
+        self, size: str, arguments: argparse.Namespace, precision: str = "float32"
+    ) -> None:
         self.size, self.arguments = size, arguments
+        self.architecture = architecture_of(size)
         self.count = arguments.updates or UPDATES[size]
         self.layers, width = SIZES[size]
         self.width = arguments.width or width
         store = Store(arguments.store)
         self.corpus = store.split("train")
         self.sizes = ModelSizes(len(store.source_vocabulary), len(store.target_vocabulary))
-        self.updates = Updates(self.layers, self.width, self.sizes, "adam")
+        self.updates = Updates(
+            self.layers, self.width, self.sizes, "adam", architecture=self.architecture,
+            precision=precision,
+        )  # fmt: skip
         self.batches = {kind: self.load(kind) for kind in ("bucketed", "random")}
 
     def load(self, batching: str) -> list[Batch]:
@@ -119,9 +134,9 @@ class Benchmark:
         count = self.arguments.warm + self.count
         return [loader.load(plan[index % len(plan)]) for index in range(count)]
 
-    def seconds_of(self, name: str) -> float:
+    def seconds_of(self, way: Way) -> float:
         """Seconds of the timed updates of one way."""
-        way, warm = WAYS[name], self.arguments.warm
+        warm = self.arguments.warm
         for batch in self.batches[way.batching][:warm]:
             self.updates.update(batch, way.loss)
         timed_ones = self.batches[way.batching][warm:]
@@ -131,9 +146,11 @@ class Benchmark:
         """Prints the table and returns its figures."""
         peak = peak_gflops(self.arguments.peak_size)
         memory: dict[str, float] = {}
-        works = {name: self.work(name, self.command(name), memory) for name in WAYS}
+        ways, missing = self.ways()
+        works = {name: self.work(name, self.command(name), memory) for name in ways}
         with tempfile.TemporaryDirectory() as folder:
-            found, missing = self.peers()
+            found, absent = self.peers()
+            missing += absent
             task = self.write_task(Path(folder))
             for name, command in found.items():
                 works[name] = self.work(name, [*command, str(task)], memory)
@@ -156,7 +173,8 @@ class Benchmark:
         for text in [*missing, *self.claims(rows)]:
             print(text)
         return {
-            "size": self.size, "layers": self.layers, "width": self.width,
+            "size": self.size, "architecture": self.architecture, "layers": self.layers,
+            "width": self.width,
             "vocabularies": [self.sizes.source_vocabulary, self.sizes.target_vocabulary],
             "peak_gflops": peak, "ways": rows, "missing": missing,
         }  # fmt: skip
@@ -165,7 +183,7 @@ class Benchmark:
         """What was run."""
         words = {kind: self.words(kind) for kind in self.batches}
         print(
-            f"\n{self.size}: {self.layers} layers x {self.width}, "
+            f"\n{self.size}: {self.architecture}, {self.layers} layers x {self.width}, "
             f"{self.sizes.source_vocabulary} / {self.sizes.target_vocabulary} words; "
             f"{self.count} updates of {self.arguments.batch} pairs a round; "
             f"matrix-product peak {peak:.0f} GFLOP/s"
@@ -206,13 +224,31 @@ class Benchmark:
         rates = {row["way"]: row["words_per_second"] for row in rows}
         lines = [
             f"bucketed batches: {rates[OURS] / rates[name]:.2f} x the words/s of {name}"
-            for name in ("random batches", "random batches, padding computed")
+            for name in (RANDOM, PADDED)
+            if name in rates
         ]
+        if BFLOAT16 in rates:
+            lines.append(f"bfloat16: {rates[BFLOAT16] / rates[OURS]:.2f} x the words/s of float32")
         peers = {name: rates[name] for name in PEERS if name in rates}
         if peers:
             best = max(peers, key=lambda name: peers[name])
-            lines.append(f"s2st: {rates[OURS] / peers[best]:.2f} x the fastest peer here, {best}")
+            lines += [
+                f"{name}: {rates[name] / peers[best]:.2f} x the fastest peer here, {best}"
+                for name in (OURS, BFLOAT16)
+                if name in rates
+            ]
         return lines
+
+    def ways(self) -> tuple[list[str], list[str]]:
+        """Our ways that make sense here, and a line on each that cannot be run."""
+        wanted = [OURS, *(name for name in WAYS if name in self.arguments.ways and name != OURS)]
+        missing = []
+        if self.architecture == TRANSFORMER and PADDED in wanted:
+            wanted.remove(PADDED)  # its model is recurrent
+        if BFLOAT16 in wanted and not has_bfloat16(CPU):
+            wanted.remove(BFLOAT16)
+            missing.append(f"{BFLOAT16}: this processor does not multiply in it; not run")
+        return wanted, missing
 
     def command(self, name: str) -> list[str]:
         """What runs one of our ways in a process of its own."""
@@ -226,7 +262,8 @@ class Benchmark:
     def peers(self) -> tuple[dict[str, list[str]], list[str]]:
         """Commands of the peers that can be run, and a line on each other one."""
         pythons = {name: getattr(self.arguments, name.split("-")[0].lower()) for name in PEERS}
-        return peers_here(PEERS, pythons)
+        peers = TRANSFORMER_PEERS if self.architecture == TRANSFORMER else PEERS
+        return peers_here(peers, pythons)
 
     def work(self, name: str, command: list[str], memory: dict[str, float]) -> Callable[[], float]:
         """Runs a command, notes its memory, and returns the seconds that it prints."""
@@ -247,7 +284,7 @@ class Benchmark:
             for batch in self.batches["bucketed"]
         ]
         task = {
-            "layers": self.layers, "width": self.width,
+            **task_shape(self.updates.model, self.layers, self.width),
             "source_words": self.sizes.source_vocabulary,
             "target_words": self.sizes.target_vocabulary,
             "threads": torch.get_num_threads(), "warm": self.arguments.warm, "batches": batches,

@@ -4,30 +4,32 @@ import math
 from collections.abc import Callable
 
 import torch
+from model_sizes import LSTM, make_model, work_of
 
 from s2st.criteria.cross_entropy import CrossEntropy
 from s2st.criteria.registry import CrossEntropyConfig
 from s2st.data.batch import Batch
 from s2st.models.base import ModelSizes, Seq2SeqModel
-from s2st.models.model_building import build_model
 from s2st.models.recurrent.encoder_decoder import RecurrentModel, RecurrentState
-from s2st.models.registry import ARCHITECTURES
+from s2st.training.gradient_accumulation import Loss as TrainingLoss
 from s2st.training.optimizers import OPTIMIZERS
 from s2st.training.sparse_embeddings import clip_gradients, set_sparse_tables
 
 CLIP = 5.0
 CPU = torch.device("cpu")
-Loss = Callable[[RecurrentModel, Batch], torch.Tensor]
+Loss = Callable[[Seq2SeqModel, Batch], torch.Tensor]
 
 
 class Updates:
-    """The paper's architecture in any size, with an optimiser of ours, and how it learns.
+    """A model of any size without dropout, with an optimizer of ours, and how it learns.
 
     Args:
         layers, width: of encoder and decoder.
         sizes: vocabularies.
         optimizer: its name; with its default options.
         device: of the model; batches are moved to it.
+        architecture: LSTM (the paper's) or TRANSFORMER.
+        precision: of the trainer's own loss: float32 or bfloat16.
     """
 
     def __init__(
@@ -37,23 +39,27 @@ class Updates:
         sizes: ModelSizes,
         optimizer: str,
         device: torch.device = CPU,
+        architecture: str = LSTM,
+        precision: str = "float32",
     ) -> None:
         torch.manual_seed(1)
-        entry = ARCHITECTURES.get("lstm-sutskever2014")
-        shape = {"layers": layers, "hidden_size": width, "embedding_size": width}
-        model = build_model(entry.base, entry.config_type(**{**entry.overrides, **shape}), sizes)
-        assert isinstance(model, RecurrentModel)
-        self.model = model.train().to(device)
+        self.model = make_model(architecture, layers, width, sizes).train().to(device)
+        criterion = CrossEntropy(CrossEntropyConfig())
+        self.loss = TrainingLoss(self.model, criterion, device, precision)
         self.device = device
         rule = OPTIMIZERS.get(optimizer)
         self.optimizer = rule.build(rule.config_type(), self.model.parameters())
         set_sparse_tables(self.model, getattr(self.optimizer, "sparse_tables", False))
-        self.work = layers * 8 * width * width, width * sizes.target_vocabulary
+        self.work = work_of(self.model)
 
     def update(self, batch: Batch, loss: Loss | None = None) -> float:
-        """Gradient of the loss a sentence, clipping, optimiser; the loss."""
+        """Gradient of the loss a sentence, clipping, optimizer; the loss.
+
+        The loss is that of the trainer, unless another one is given.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        value = (loss or criterion_loss)(self.model, batch.to(self.device))
+        moved = batch.to(self.device)
+        value = self.loss(moved)[0] if loss is None else loss(self.model, moved)
         (value / len(batch)).backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.model.parameters(), CLIP)
         self.optimizer.step()
@@ -64,27 +70,23 @@ class Updates:
 
     def operations(self, source_words: int, target_words: int) -> float:
         """Useful ones of an update: 6 a weight of a product and real position."""
-        recurrent, softmax = self.work
-        return 6.0 * (source_words * recurrent + target_words * (recurrent + softmax))
+        return 3 * self.work.operations(source_words, target_words)
 
 
-def criterion_loss(model: RecurrentModel, batch: Batch) -> torch.Tensor:
-    """As `s2st train` computes it."""
-    return CrossEntropy(CrossEntropyConfig())(model, batch).loss_sum
-
-
-def plain_loss(model: RecurrentModel, batch: Batch) -> torch.Tensor:
+def plain_loss(model: Seq2SeqModel, batch: Batch) -> torch.Tensor:
     """With all logits of the real positions held, and automatic gradients."""
     features = model.decode(batch.target_in, model.initial_state(model.encode(batch.source)))
     mask = batch.target_mask()
     return Seq2SeqModel.target_loss(model, features[mask], batch.target_out[mask], 0.0)[0]
 
 
-def padded_loss(model: RecurrentModel, batch: Batch) -> torch.Tensor:
+def padded_loss(model: Seq2SeqModel, batch: Batch) -> torch.Tensor:
     """The time of padding everywhere: an encoder that reads it, logits of every position.
 
-    The encoder's states are those after the padding: nobody should translate with them.
+    For recurrent models. The encoder's states are those after the padding: nobody should translate
+    with them.
     """
+    assert isinstance(model, RecurrentModel)
     inputs = model.source_embedding(batch.source.tokens.t())
     _, memory = model.encoder.run(inputs, None, 0.0)
     features = model.decode(batch.target_in, RecurrentState(memory, None))

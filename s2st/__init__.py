@@ -19,7 +19,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s2st.analysis.state_pca import principal_components as principal_components
     from s2st.api.demo_text import write_demo_corpus as write_demo_corpus
     from s2st.api.model import Model as Model
     from s2st.api.model import load as load
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from s2st.api.records import Rescoring as Rescoring
     from s2st.api.training import preprocess as preprocess
     from s2st.api.training import train as train
+    from s2st.api.vectors import principal_components as principal_components
     from s2st.data.preprocess_report import PreprocessReport as PreprocessReport
     from s2st.errors import CheckpointError as CheckpointError
     from s2st.errors import ConfigError as ConfigError
@@ -97,7 +97,7 @@ _HOMES = {
     "ValidationReport": "s2st.training.observer",
     "load": "s2st.api.model",
     "preprocess": "s2st.api.training",
-    "principal_components": "s2st.analysis.state_pca",
+    "principal_components": "s2st.api.vectors",
     "read_nbest": "s2st.api.nbest_files",
     "train": "s2st.api.training",
     "write_demo_corpus": "s2st.api.demo_text",

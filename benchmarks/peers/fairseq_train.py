@@ -1,4 +1,4 @@
-"""Trains fairseq's LSTM encoder-decoder without attention by its own trainer and interpreter.
+"""Trains fairseq's encoder-decoders by its own trainer and interpreter.
 
     python fairseq_train.py TASK.json
 

@@ -1,4 +1,7 @@
-"""OpenNMT-py's LSTM encoder-decoder without attention, from its own modules, and its translator."""
+"""OpenNMT-py's encoder-decoders from its own modules, and its translator.
+
+The LSTM has no attention; for the Transformer see opennmt_transformer_model.py.
+"""
 
 import logging
 import warnings
@@ -20,6 +23,10 @@ from tasks import BOS, EOS, PAD, UNK, lstm_weights, pad  # noqa: E402
 
 def build_model(task, embedding=None):
     """With random weights as `param_init` 0.1 gives; the embeddings are `width` wide by default."""
+    if task["architecture"] == "transformer":
+        from opennmt_transformer_model import build_transformer
+
+        return build_transformer(task)
     layers, width = task["layers"], task["width"]
     embedding = embedding or width
     source = Embeddings(embedding, task["source_words"], PAD)
@@ -35,6 +42,10 @@ def build_model(task, embedding=None):
 
 def load_model(task, weights):
     """With the weights of an s2st checkpoint, whose softmax has no bias."""
+    if task["architecture"] == "transformer":
+        from opennmt_transformer_model import load_transformer
+
+        return load_transformer(build_model(task), weights)
     model = build_model(task, weights["source_embedding.weight"].shape[1])
     for side, part in (("source", model.encoder), ("target", model.decoder)):
         part.embeddings.word_lut.weight.data.copy_(weights[f"{side}_embedding.weight"])

@@ -2,7 +2,7 @@
 
     python opennmt_score.py TASK.json
 
-The model has random weights and no attention. Prints the seconds of the scoring alone.
+The model has random weights. Prints the seconds of the scoring alone.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Trains OpenNMT-py's LSTM encoder-decoder by its own trainer; run by its own interpreter.
+"""Trains OpenNMT-py's encoder-decoders by its own trainer; run by its own interpreter.
 
     python opennmt_train.py TASK.json
 

@@ -3,13 +3,17 @@
 A task is a JSON file, see benchmarks/README.md. Token ids are those of s2st.
 """
 
+import contextlib
 import gc
 import json
 import math
 import sys
 import time
 
-import torch
+try:
+    import torch
+except ImportError:  # CTranslate2 needs none
+    torch = None
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 
@@ -18,8 +22,9 @@ def read_task():
     """The task named on the command line; torch gets the threads that it asks for."""
     with open(sys.argv[1], encoding="utf-8") as stream:
         task = json.load(stream)
-    torch.set_num_threads(task["threads"])
-    torch.manual_seed(1)
+    if torch is not None:
+        torch.set_num_threads(task["threads"])
+        torch.manual_seed(1)
     return task
 
 
@@ -58,7 +63,7 @@ def decode(task, translate):
     """
     batches = by_length(task)
     outputs = [None] * len(task["sources"])
-    with torch.inference_mode():
+    with contextlib.nullcontext() if torch is None else torch.inference_mode():
         translate(batches[-1][:2])  # warm
         gc.collect()
         start = time.perf_counter()
@@ -98,3 +103,23 @@ def lstm_weights(weights, side, layers):
         for n in range(layers)
         for kind in kinds
     }
+
+
+def copy(module, weights, name):
+    """Copies the weight and the bias of a layer of an s2st checkpoint."""
+    module.weight.data.copy_(weights[f"{name}.weight"])
+    module.bias.data.copy_(weights[f"{name}.bias"])
+
+
+def copy_memory(keys, values, weights, name):
+    """Copies the layer of s2st that makes keys and values to a layer for each."""
+    for kind in ("weight", "bias"):
+        for part, own in zip((keys, values), weights[f"{name}.{kind}"].chunk(2), strict=True):
+            getattr(part, kind).data.copy_(own)
+
+
+def sinusoids(count, width):
+    """(count, width) positions of s2st's Transformer: sine and cosine in turn."""
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+    angles = torch.arange(count).unsqueeze(1) * rates
+    return torch.stack([torch.sin(angles), torch.cos(angles)], dim=2).flatten(1)

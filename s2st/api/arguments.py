@@ -55,7 +55,7 @@ def path_of(path: Path, name: str) -> str:
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"{name} must be a path, not {shown(path)}")
     text = os.fspath(path)
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text or "\0" in text:
         raise UsageError(f"{name} must be a path of text, not {shown(text)}")
     return text
 

@@ -1,6 +1,7 @@
 """Loaded models: `load` and the methods of `Model`, which call the jobs of the commands."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
@@ -85,8 +86,8 @@ def load(
 class Model:
     """A model or an ensemble in memory; `s2st.load` makes it.
 
-    A model holds no files open and needs no closing. Use it from one thread at a time. Keywords of
-    the methods are the options of the commands, with "_" for "-".
+    A model holds no files open and needs no closing. Several threads may use it at the same time.
+    Keywords of the methods are the options of the commands, with "_" for "-".
     """
 
     def __init__(self, models: LoadedModels) -> None:
@@ -331,14 +332,14 @@ def _refuse(options: Mapping[str, Option], method: str, name: str, remedy: str) 
         raise UsageError(f"Model.{method}(): option {name!r} is not possible here; {remedy}")
 
 
-def _with_beam(options: dict[str, Option], n: int) -> dict[str, Option]:
+def _with_beam(options: dict[str, Option], n: object) -> dict[str, Option]:
     """Return the options with a beam of at least n, if the search has one and none is given."""
     names = {name: value for name, value in options.items() if name == "search"}
     entry = select(TRANSLATE_SPEC, [OptionSource("Model.nbest()", names)])["search"]
     beam = next((spec for spec in option_specs(entry.config_type) if spec.name == "beam"), None)
-    if beam is None or "beam" in options or not isinstance(n, int):
+    if beam is None or "beam" in options or not isinstance(n, Integral):
         return options
-    return {**options, "beam": max(n, entry.overrides.get("beam", beam.default))}
+    return {**options, "beam": max(int(n), entry.overrides.get("beam", beam.default))}
 
 
 def _phrases(constraints: Iterable[Sequence[str]]) -> Iterator[str]:

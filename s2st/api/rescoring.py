@@ -1,6 +1,7 @@
 """Rescoring of lists in memory: records to entries of n-best lists, and back."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from s2st.api.arguments import Path, lines_of, path_of
@@ -10,6 +11,7 @@ from s2st.errors import DataError, UsageError
 from s2st.jobs.options import RESCORE_LISTS_SPEC
 from s2st.jobs.rescore.job import rescore_lists
 from s2st.options.option_fields import shown
+from s2st.rescoring.feature_weights import Features
 from s2st.text.line_files import split_words
 from s2st.text.nbest_entries import NBestEntry
 
@@ -109,8 +111,31 @@ def _entry(
         )
     (text,) = lines_of([candidate.text], where)
     words = " ".join(split_words(text))
-    features = tuple((name, tuple(values)) for name, values in candidate.features.items())
-    return NBestEntry(index, words, features, candidate.total, candidate.extra, number)
+    extra = tuple(lines_of(candidate.extra, f"{where}: extra"))
+    total = _number(candidate.total, f"{where}: total")
+    return NBestEntry(index, words, _features(candidate, where), total, extra, number)
+
+
+def _features(candidate: Candidate, where: str) -> Features:
+    """Return the features of a candidate as those of an entry; raise UsageError."""
+    features: object = candidate.features
+    if not isinstance(features, Mapping):
+        raise UsageError(f"{where}: features must be a mapping, not {shown(features)}")
+    made = []
+    for name, values in features.items():
+        if not isinstance(name, str) or split_words(name) != [name] or "|||" in name:
+            raise UsageError(f"{where}: {shown(name)} is no name of a feature")
+        numbers = (
+            values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+        )
+        made.append((name, tuple(_number(number, f"{where}: {name}") for number in numbers)))
+    return tuple(made)
+
+
+def _number(value: object, where: str) -> float:
+    if not isinstance(value, Real):
+        raise UsageError(f"{where} must be a number, not {shown(value)}")
+    return float(value)
 
 
 def _candidates(item: "RankedList") -> tuple[Candidate, ...]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from s2st.jobs.training_recipes import RECIPES
 from s2st.jobs.training_result import TrainResult
 from s2st.options.option_fields import shown
 from s2st.options.resolution import OptionSource, Resolved, named_sources
+from s2st.process.bounded_read import unreadable
 from s2st.process.consistent_reads import one_run
 from s2st.process.torch_import import import_torch
 from s2st.text.overwrite_checks import check_destinations
@@ -85,6 +87,7 @@ def train(
     if callback is not None and not callable(callback):
         raise UsageError(f"callback must be a function, not {shown(callback)}")
     refuse_names("s2st.train()", options, ("dry_run",))
+    _check_readable(folder)
     with one_run():
         sources = _sources(plugin, config, recipe)
         resolved = resolved_keywords("s2st.train()", TRAIN_SPEC, options, sources)
@@ -99,6 +102,16 @@ def _sources(plugin: Sequence[str], config: Path | None, recipe: str | None) -> 
     load_plugins(plugin)
     file = None if config is None else path_of(config, "config")
     return named_sources(RECIPES, recipe, file)
+
+
+def _check_readable(path: str) -> None:
+    """Raise InputMissingError for a name that the system refuses, such as one that is too long."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return  # reading the store reports it
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _check_save_dir(options: Resolved, data: str) -> None:

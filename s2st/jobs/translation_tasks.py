@@ -72,6 +72,7 @@ def plan(
     detokenize: bool,
     dictionary: Mapping[str, str] | None = None,
     demands: Demands | None = None,
+    what: str | None = "the input",
 ) -> Iterator[list[Task[Translation]]]:
     """Yield the tasks of each chunk of lines; a task is one batch.
 
@@ -85,6 +86,7 @@ def plan(
         detokenize: whether to detokenize the output; else tokens are joined by spaces.
         dictionary: translations for unknown words, which needs attention; None keeps unknown words.
         demands: what the translation of each line must have.
+        what: name of the lines in a warning about unknown words; None for no such warning.
 
     Raises:
         DataError: the files of `demands` do not fit the lines.
@@ -118,7 +120,10 @@ def plan(
             if indices
         ]
         first += len(chunk)
-    warnings = [unknown.warning("the input"), demands.finish() if demands is not None else None]
+    warnings = [
+        None if what is None else unknown.warning(what),
+        None if demands is None else demands.finish(),
+    ]
     for warning in filter(None, warnings):
         log.warning(warning)
 

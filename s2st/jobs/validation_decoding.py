@@ -165,7 +165,8 @@ class Decoder:
         size = TranslateConfig().buffer_size
         sources = text.sources
         chunks = [sources[start : start + size] for start in range(0, len(sources), size)]
-        tasks = plan(scorer, self._search, chunks, None, detokenize=True)
+        # `preprocess` has warned about unknown words of this text, which it tokenized itself
+        tasks = plan(scorer, self._search, chunks, None, detokenize=True, what=None)
         queue = ExchangeQueue(gradients.decoding_ranks, gradients.exchange_texts)
         return list(in_order(tasks, lambda translation: translation.texts[0], queue))
 

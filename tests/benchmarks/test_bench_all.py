@@ -43,7 +43,16 @@ def bench(report, monkeypatch, tmp_path):
         module.Part("bad"),
         module.Part("absent"),
         module.Part("unfed", {"--lists": "lists"}),
-        module.Part("good", {"--source": "test.en", "-m": "models"}, ("opennmt",), ("--toy",)),
+        module.Part(
+            "good",
+            {"--source": "test.en", "-m": "models"},
+            ("opennmt",),
+            ("--toy",),
+            options=("--always",),
+            full=("--many",),
+            short=("--few",),
+            minutes=(9, 1.5),
+        ),
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "HERE", tmp_path)
@@ -64,16 +73,16 @@ def bench(report, monkeypatch, tmp_path):
 
 def test_each_outcome_is_reported_and_the_others_go_on(bench):
     parts = bench("--opennmt", "/of/a/peer/python")
-    assert parts["absent"] == {"state": "absent: there is no such benchmark yet"}
-    assert parts["unfed"] == {"state": "not run: no lists"}
+    assert parts["absent"]["state"] == "absent: there is no such benchmark yet"
+    assert parts["unfed"]["state"] == "not run: no lists"
     assert parts["bad"]["state"].startswith("failed with 1: ModuleNotFoundError")
     good = parts["good"]
     assert (good["state"], good["results"]) == ("done", [1, 2])
-    options = "--source test.en -m a -m b --opennmt python"
+    options = "--source test.en -m a -m b --opennmt python --always --many"
     assert good["command"] == f"python benchmarks/good.py {options}"
     assert f"| ours | {options} |" in good["output"]
     assert Path("arguments").read_text() == (
-        "--source /some/where/test.en -m /a -m /b --opennmt /of/a/peer/python"
+        "--source /some/where/test.en -m /a -m /b --opennmt /of/a/peer/python --always --many"
     )
     page = Path("page.md").read_text()
     assert page.startswith("Before.\n<!-- results:begin -->\n")
@@ -85,14 +94,58 @@ def test_each_outcome_is_reported_and_the_others_go_on(bench):
     assert "said once" not in page
 
 
-def test_what_is_done_is_not_done_again_unless_named(bench):
+def test_resume_keeps_what_is_finished(bench):
     bench()
-    bench()
-    assert Path("runs").read_text() == "good\n"
     os.rename("bad.py", "away.py")
-    parts = bench("--again", "good")
-    assert Path("runs").read_text() == "good\n" * 2
+    parts = bench("--resume")
+    assert Path("runs").read_text() == "good\n"
     assert parts["bad"]["state"].startswith("absent")  # what failed is tried each time
+    assert bench()["good"]["state"] == "done"
+    assert Path("runs").read_text() == "good\n" * 2
+
+
+def test_resume_goes_on_after_midnight_but_not_two_days_later(bench, monkeypatch):
+    module = importlib.import_module("all")
+
+    class Day(module.datetime.date):
+        days = 0
+
+        @classmethod
+        def today(cls):
+            return cls(2026, 11, 28) + module.datetime.timedelta(days=cls.days)
+
+    monkeypatch.setattr(module.datetime, "date", Day)
+    bench()
+    Day.days = 1
+    bench("--resume")  # in the same file, or `bench` would find two
+    assert Path("runs").read_text() == "good\n"
+    Day.days = 3
+    with pytest.raises(ValueError, match="too many values"):
+        bench("--resume")
+    assert Path("runs").read_text() == "good\n" * 2
+
+
+def test_a_complete_run_replaces_a_short_one(bench):
+    good = bench("--short")["good"]
+    assert good["command"].endswith("--always --few")
+    assert "| good | done, short run |" in Path("page.md").read_text()
+    bench("--short", "--resume")
+    assert Path("runs").read_text() == "good\n"
+    good = bench("--resume")["good"]
+    assert good["command"].endswith("--always --many")
+    bench("--short", "--resume")  # a complete run is more than enough
+    assert Path("runs").read_text() == "good\n" * 2
+
+
+def test_the_expected_minutes_are_said(bench, capsys):
+    bench("--short")
+    assert "about 2 minutes to go, 1.5 now\ngood:" in capsys.readouterr().out
+
+
+def test_names_are_distinct_and_short_runs_fit_in_45_minutes(report):
+    parts = importlib.import_module("all").PARTS
+    assert len({part.name for part in parts}) == len(parts)
+    assert sum(part.minutes[1] for part in parts) <= 45
 
 
 def test_only_runs_what_is_named(bench):
@@ -109,7 +162,7 @@ def test_quick_runs_take_toy_options_and_leave_page_and_results(bench, monkeypat
     module.main()
     assert Path("page.md").read_text() == PAGE
     assert sorted(Path().rglob("*.json")) == before
-    monkeypatch.setattr(sys, "argv", ["all.py", "--data", "here", "--again", "good"])
+    monkeypatch.setattr(sys, "argv", ["all.py", "--data", "here"])
     module.main()
     assert "--toy" not in Path("page.md").read_text()
     assert "| good | done |" in Path("page.md").read_text()

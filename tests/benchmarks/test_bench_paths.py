@@ -36,19 +36,20 @@ def test_every_program_of_the_folder_is_run_here(module):
     programs = {
         path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8")
     } - {"all"}
-    assert programs == {part.name for part in module("all").PARTS} | ALONE
+    assert programs == {Path(part.file).stem for part in module("all").PARTS} | ALONE
 
 
 def test_every_adapter_belongs_to_a_benchmark(module):
     named = {
         script for name in ("training", "decoding", "rescoring")
-        for _, script in module(name).PEERS.values()
+        for peers in (module(name).PEERS, module(name).TRANSFORMER_PEERS)
+        for _, script in peers.values()
     }  # fmt: skip
     adapters = {
         path.name for path in (FOLDER / "peers").glob("*.py")
         if not path.stem.endswith("_model") and path.stem != "tasks"
     }  # fmt: skip
-    assert adapters == named - {"fairseq_score.py"}  # rescoring says that fairseq has none
+    assert adapters == named
 
 
 @pytest.mark.extensive
@@ -62,16 +63,19 @@ def test_all_of_them_with_all_peers(tmp_path):
     (path,) = (tmp_path / "results").iterdir()
     parts = json.loads(path.read_text("utf-8"))["parts"]
     assert {name: part["state"] for name, part in parts.items()} == dict.fromkeys(parts, "done")
-    (training,), (rescoring,) = parts["training"]["results"], parts["rescoring"]["results"]
-    *decoding, last = parts["decoding"]["results"]
-    assert training["missing"] == last["missing"] == []
-    assert rescoring["missing"] == ["fairseq: no adapter here; not run"]
+    (training,), (rescoring,) = parts["training-S"]["results"], parts["rescoring-S"]["results"]
+    *decoding, last = parts["decoding-S"]["results"]
+    assert training["missing"] == rescoring["missing"] == last["missing"] == []
     peers = {"OpenNMT-py", "fairseq", "JoeyNMT", "Marian"}
     assert peers <= {row["way"] for row in training["ways"]}
     assert peers <= {row["name"] for row in decoding}
-    assert "OpenNMT-py" in {row["way"] for row in rescoring["ways"]}
-    assert "x the fastest peer here" in parts["training"]["output"]
-    assert "x the fastest peer here" in parts["rescoring"]["output"]
+    assert {"OpenNMT-py", "fairseq"} <= {row["way"] for row in rescoring["ways"]}
+    assert "x the fastest peer here" in parts["training-S"]["output"]
+    assert "x the fastest peer here" in parts["rescoring-S"]["output"]
+    # the stand-ins have no Transformer
+    (training,), (rescoring,) = parts["training-T"]["results"], parts["rescoring-T"]["results"]
+    assert training["architecture"] == rescoring["architecture"] == "transformer"
+    assert len(training["missing"]) == len(rescoring["missing"]) == 2
     assert all(f"### {name}\n" in (tmp_path / "page.md").read_text("utf-8") for name in parts)
 
 
@@ -154,7 +158,11 @@ def test_inputs_of_full_size_are_made_from_a_folder(module, tmp_path):
         for language in bench.LANGUAGES:
             (texts / f"{name}.{language}").write_text("a b c\nb c\n" * 3)
     arguments = bench.argparse.Namespace(
-        data=texts, results=tmp_path / "results", checkpoint=["one", "two"], lists="lists"
+        data=texts,
+        results=tmp_path / "results",
+        checkpoint=["one", "two"],
+        lists="lists",
+        transformer="three",
     )
     inputs = bench.own_inputs(arguments, str(made))
     needed = {name for part in bench.PARTS for name in part.inputs.values()}

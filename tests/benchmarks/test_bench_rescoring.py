@@ -11,14 +11,15 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "rescoring.py"
 
 
 @pytest.mark.extensive
-def test_ways_and_counts(tmp_path):
+@pytest.mark.parametrize("size", ["S", "T"])
+def test_ways_and_counts(tmp_path, size):
     (tmp_path / "src").write_text("a b\nc\n")
     (tmp_path / "tgt").write_text("v w x\nw\n")
     lists = ["0 ||| v w ||| ||| -1", "0 ||| v x ||| ||| -2", "1 ||| w ||| ||| -1"]
     (tmp_path / "lists").write_text("".join(f"{line}\n" for line in lists))
     command = [
         sys.executable, SCRIPT, "--lists", tmp_path / "lists", "--source", tmp_path / "src",
-        "--train-source", tmp_path / "src", "--train-target", tmp_path / "tgt", "--size", "S",
+        "--train-source", tmp_path / "src", "--train-target", tmp_path / "tgt", "--size", size,
         "--repeats", "1", "--json", tmp_path / "result",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)

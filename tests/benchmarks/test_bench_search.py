@@ -1,7 +1,9 @@
 """benchmarks/decoding.py and benchmarks/gpu.py at toy size, on a CPU."""
 
+import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +36,13 @@ CONFIG = ARCHITECTURES.get("lstm").config_type(
 )
 
 
-def write_model(folder, model):
-    record = builders.record("lstm", CONFIG)
+TRANSFORMER = ARCHITECTURES.get("transformer").config_type(
+    layers=LAYERS, hidden_size=WIDTH, heads=2, dropout=0.0
+)
+
+
+def write_model(folder, model, name="lstm", config=CONFIG):
+    record = builders.record(name, config)
     folder.mkdir()
     write_model_files(folder, record, model.state_dict())
     write_manifest(folder, record, {})
@@ -54,15 +61,20 @@ def models(tmp_path):
 
 @pytest.fixture
 def talker(tmp_path):
-    """A model whose translations of LINES differ from each other and end before the limit."""
+    """An LSTM that `talking` finds."""
+    return talking(tmp_path, "lstm", CONFIG, len(LINES))
+
+
+def talking(tmp_path, name, config, least):
+    """A model whose translations of LINES end before the limit, and so many of them differ."""
     greedy = SEARCHES.get("greedy").build(SEARCHES.get("greedy").config_type())
     for seed in range(300):
-        scorer = builders.scorer("lstm", CONFIG, seed)
+        scorer = builders.scorer(name, config, seed)
         rows = [scorer.source.vocabulary.encode(line.split()) for line in LINES]
         found = [group[0] for group in greedy(scorer, builders.source_batch(rows))]
-        different = len({hypothesis.tokens for hypothesis in found}) == len(LINES)
+        different = len({hypothesis.tokens for hypothesis in found}) >= least
         if different and all(hypothesis.finished for hypothesis in found):
-            return write_model(tmp_path / "talker", scorer.model.float())
+            return write_model(tmp_path / "talker", scorer.model.float(), name, config)
     raise AssertionError("no such model among those with these seeds")
 
 
@@ -119,6 +131,43 @@ def test_decoding_with_peers(tmp_path, talker):
             (inner,), (whole,) = (found[beam, peer, way]["seconds"] for way in (False, True))
             assert 0 < inner < whole
     assert "not run" not in shown
+
+
+def interpreter(peer, module):
+    """An interpreter that has a peer: this one, or that of a variable such as OPENNMT."""
+    found = importlib.util.find_spec(module) and sys.executable
+    return os.environ.get(peer.upper()) or found
+
+
+@pytest.mark.extensive
+@pytest.mark.parametrize(
+    ("peer", "module", "name"),
+    [
+        ("ctranslate2", "ctranslate2", "CTranslate2"),
+        ("opennmt", "onmt", "OpenNMT-py"),
+        ("fairseq", "fairseq", "fairseq"),
+    ],
+)
+def test_a_real_peer_decodes_our_transformer(tmp_path, peer, module, name):
+    python = interpreter(peer, module)
+    if not python:
+        pytest.skip(f"{name} is not installed; the variable {peer.upper()} can name an interpreter")
+    model, text = talking(tmp_path, "transformer", TRANSFORMER, 2), tmp_path / "text"
+    text.write_text("".join(f"{line}\n" for line in LINES))
+    _, (*rows, last) = run(
+        tmp_path, "decoding.py", "--checkpoint", model, "--text", text, "--beams", 1, 2,
+        "--repeats", 1, "--threads", 1, "--precisions", "float32", "--peer-batch", 1,
+        "--peak-size", 64, f"--{peer}", python,
+    )  # fmt: skip
+    found = {(row["beam"], row["name"], row["whole"]): row for row in rows}
+    assert last["architecture"] == "transformer"
+    assert all(found[beam, name, False]["same"] == len(LINES) for beam in (1, 2))
+    # every word and every EOS is a row; attention has 4 matrices, the feed-forward network 8
+    ours, square = found[1, "s2st float32", False], WIDTH * WIDTH
+    source = sum(len(line.split()) + 1 for line in LINES) * LAYERS * (12 + 2) * square
+    target = (ours["words"] + len(LINES)) * (LAYERS * 14 * square + WIDTH * 8)
+    operations = ours["floor_seconds"] * last["peak_gflops"] * 1e9
+    assert operations == pytest.approx(2 * (source + target))
 
 
 @pytest.mark.extensive

@@ -88,6 +88,8 @@ def test_samples_are_lines_of_the_split_with_their_translations(s2st, world, dec
     references = (world.store / "valid.fr.txt").read_text().splitlines()
     scored(s2st, world, folder / "checkpoint_last", tmp_path)
     hypotheses = (tmp_path / "hypotheses").read_text().splitlines()
+    # `preprocess` has told the share, and nothing here can be tokenized in another way
+    assert "are unknown to the model" not in printed
     middle = len(sources) // 2
     assert texts == [
         sources[0], references[0], hypotheses[0],

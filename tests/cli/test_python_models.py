@@ -1,6 +1,7 @@
 """The Python interface: models give what the commands write, in memory."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 
 import builders
@@ -11,6 +12,7 @@ import torch
 import s2st as library
 from s2st.models.model_files import write_manifest, write_model_files
 from s2st.models.registry import ARCHITECTURES
+from s2st.options.option_fields import option_specs
 
 SHORT = {"max_len_a": 0, "max_len_b": 6}
 FLAGS = ["--max-len-a", "0", "--max-len-b", "6", "--threads", "1"]
@@ -266,6 +268,24 @@ def test_records_are_frozen_and_compare_by_value(model):
         first[0].token_log_probs[0] = 0.0
     with pytest.raises(TypeError, match="unhashable"):
         hash(first[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lstm", "gru-attention", "transformer", "rctm"])
+def test_several_threads_use_one_model(tmp_path, name):
+    sizes = {"hidden_size": 8, "embedding_size": 8, "layers": 1, "dropout": 0.0, "heads": 2}
+    known = {spec.name for spec in option_specs(ARCHITECTURES.get(name).config_type)}
+    values = {option: value for option, value in sizes.items() if option in known}
+    model = library.load(random_checkpoint(tmp_path / "m", name, values), threads=1)
+    inputs = [
+        [" ".join("abcdef"[(i * j + shift) % 6] for i in range(1 + (j + shift) % 7))
+         for j in range(15)] for shift in range(4)
+    ]  # fmt: skip
+    expected = [model.nbest(lines, 3, max_len_b=5) for lines in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(2):
+            found = list(pool.map(lambda lines: model.nbest(lines, 3, max_len_b=5), inputs))
+            assert found == expected
 
 
 def test_precisions_load(world, lines):

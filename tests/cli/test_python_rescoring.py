@@ -182,7 +182,25 @@ def test_files_are_read_merged_and_written(files, tmp_path):
         (lambda m: m.rescore(["a"], [["b"]], channel=m), "UsageError", "channel must be a list"),
         (lambda m: m.rescore(["a"], [["b"]], max_row=3), "ConfigError", "did you mean max_rows"),
         (lambda m: m.rescore(["a"], [["b"]], resume=True), "ConfigError", "command line only"),
+        (
+            lambda m: m.rescore(["a"], [[library.Candidate("b", total="x")]]), "UsageError",
+            "list 1: total must be a number, not 'x'",
+        ),
+        (
+            lambda m: m.rescore(["a"], [[library.Candidate("b", features={"LM": "x"})]]),
+            "UsageError", "LM must be a number",
+        ),
+        (
+            lambda m: m.rescore(["a"], [[library.Candidate("b", features=3)]]), "UsageError",
+            "features must be a mapping",
+        ),
+        (
+            lambda m: m.rescore(["a"], [[library.Candidate("b", features={"a b": 3})]]),
+            "UsageError", "'a b' is no name",
+        ),
+        (lambda m: m.rescore(["a"], [[library.Candidate(5)]]), "UsageError", "must be text"),
         (lambda m: library.read_nbest("none"), "InputMissingError", "none"),
+        (lambda m: library.read_nbest("a\0"), "UsageError", "a path of text"),
         (lambda m: library.read_nbest("-"), "UsageError", "name a file"),
         (lambda m: library.write_nbest("-", []), "UsageError", "name a file"),
         (lambda m: library.write_nbest("no/such/folder", []), "OutputError", "cannot be written"),

@@ -41,6 +41,17 @@ def test_training(tmp_path):
 
 
 @pytest.mark.extensive
+def test_training_of_the_transformer(tmp_path):
+    data = store(tmp_path / "data")
+    options = "--store", data, "--size", "T", "--warm", "1", "--repeats", "1"
+    shown, (result,) = run(tmp_path, "training.py", *options, "--width", "8")
+    assert result["architecture"] == "transformer"
+    ways = {row["way"] for row in result["ways"]}
+    assert "random batches, padding computed" not in ways  # it is for recurrent models
+    assert ("s2st, bfloat16" in ways) != ("s2st, bfloat16: this processor" in shown)
+
+
+@pytest.mark.extensive
 def test_memory(tmp_path):
     _, rows = run(
         tmp_path, "memory.py", "--words", "90/60", "--layers", "2",
