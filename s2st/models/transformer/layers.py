@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.errors import UsageError
-from s2st.models.packed.packed_linear import PreparedLinear, make_product
+from s2st.models.packed.packed_linear import PackedWeight, PreparedLinear, make_product
 from s2st.models.packed.trained_linear import linear
 from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
@@ -42,6 +42,9 @@ class Linear(PreparedLinear):
         """(N, outputs) of inputs (N, inputs), rectified if asked for."""
         if self._prepared is None:
             return linear(inputs, self.weight, self.bias, relu)
+        if isinstance(self._prepared, PackedWeight):
+            rectified: torch.Tensor = self._prepared(inputs, relu)
+            return rectified
         outputs: torch.Tensor = self._prepared(inputs)
         return outputs.relu_() if relu else outputs
 
