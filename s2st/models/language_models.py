@@ -11,6 +11,7 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
@@ -65,6 +66,7 @@ class TransformerLM(LanguageModel):
         sizes: vocabulary sizes; only that of the target counts.
     """
 
+    computes_trees = True
     decoder: TransformerStack
 
     def __init__(self, config: TransformerLMConfig, sizes: ModelSizes) -> None:
@@ -90,6 +92,10 @@ class TransformerLM(LanguageModel):
             batch.target_in, packing_of(batch.target_lengths, width, device), causal=True
         )
         return features
+
+    def decode_tree(self, tree: PrefixTree, state: DecoderState) -> torch.Tensor:
+        """Top states (P, H) after each node of a tree."""
+        return self.decoder.read_tree(tree, None)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """Reads one token in each row."""

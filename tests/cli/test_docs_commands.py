@@ -24,7 +24,8 @@ OTHERS = {  # options of programs that the documents also name
     "--nproc-per-node", "--master-addr", "--master-port", "--max-restarts", "--rdzv-backend",
     "--rdzv-endpoint", "--rdzv-id", "--rm", "--standalone", "--logdir", "--model_prefix",
     "--alignment", "--exponential-smoothing", "--word-scores", "--output-type",
-    "--gpus-per-node", "--local-addr", "--nodes", "--fairseq", "--joeynmt", "--marian",
+    "--gpus-per-node", "--local-addr", "--nodes", "--fairseq", "--joeynmt", "--marian", "--opennmt",
+    "--score-reference",
 }  # fmt: skip
 CODE = re.compile(r"(?s)```.*?\n(.*?)```|((?:^ {4,}\S.*\n)+)", re.MULTILINE)
 

@@ -77,6 +77,20 @@ def rows_of(group: torch.Tensor, slot: torch.Tensor, count: int, width: int) -> 
     return Rows(group, slot, count, width, inverse)
 
 
+def grouped(sentences: torch.Tensor, most: int) -> tuple[Rows, torch.Tensor]:
+    """Rows in groups of at most `most` neighbors of one sentence, and the groups' sentences.
+
+    Args:
+        sentences: (N,) the sentence of each row.
+        most: largest number of rows of a group.
+    """
+    slot = run_positions(sentences) % most
+    begins = slot == 0
+    width = int(slot.max()) + 1 if len(slot) else 1
+    leaders = sentences[begins]
+    return rows_of(begins.cumsum(0) - 1, slot, len(leaders), width), leaders
+
+
 class WordCache:
     """Memories of the words read, which grow in place.
 
@@ -214,11 +228,7 @@ class TransformerState(DecoderState):
         crowded = width > GROUP_ROWS or len(leaders) < KEPT_SHARE * self.rows.count
         after = replace(self, reads=reads)
         if not ordered or crowded:
-            begins = slot % GROUP_ROWS == 0
-            slot, width = slot % GROUP_ROWS, min(width, GROUP_ROWS)
-            leaders, group = group[begins], begins.cumsum(0) - 1
-            made = rows_of(group, slot, len(leaders), width)
-            return after.regrouped(made, leaders)
+            return after.regrouped(*grouped(group, GROUP_ROWS))
         made = rows_of(group, slot, self.rows.count, width)
         if reads is not None and self.columns > self.limit:
             return after.regrouped(made, None)

@@ -18,6 +18,7 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
@@ -27,11 +28,14 @@ from s2st.models.transformer.decoder_cache import (
     WordCache,
     bias_of,
     first_rows,
+    grouped,
 )
 from s2st.models.transformer.dropout import dropped
 from s2st.models.transformer.layers import TransformerLayer, sinusoids, sizes_of
 from s2st.models.transformer.packing import Packing, packing_of
 from s2st.text.vocabulary import PAD_ID
+
+TREE_ROWS = 64  # nodes of a tree that read their sentence's memory together
 
 
 class TransformerStack(nn.Module):
@@ -108,6 +112,24 @@ class TransformerStack(nn.Module):
         after = replace(state, words=state.words + 1, cache=cache, columns=cache.used, reads=reads)
         return ModelStep(self.norm(hidden), after, attention)
 
+    def read_tree(self, tree: PrefixTree, sources: Sources | None) -> torch.Tensor:
+        """Top states (P, H) after each node of a tree."""
+        table = self.tables[0]
+        positions = sinusoids(0, tree.paths.shape[1], self.width, table.weight)
+        hidden = self._scaled(table(tree.tokens), positions.index_select(0, tree.depths))
+        rows, sentences = grouped(tree.sentences, TREE_ROWS)
+        bias = None
+        if sources is not None and sources.bias is not None:
+            bias = sources.bias.index_select(0, sentences)
+        for number, layer in enumerate(self._layers()):
+            hidden = layer.read_tree(hidden, tree)
+            if sources is not None:
+                memory = sources.memory[number].index_select(1, sentences)
+                hidden, _ = layer.step_source(hidden, rows, memory, bias, False)
+            hidden = layer.feed_forward(hidden)
+        result: torch.Tensor = self.norm(hidden)
+        return result
+
     def source_memory(self, states: torch.Tensor, packing: Packing) -> tuple[torch.Tensor, ...]:
         """Each layer's keys and values (2, B, A, S, D) of the packed top states (P, H)."""
         memories = []
@@ -180,6 +202,7 @@ class TransformerModel(WordModel):
     """
 
     prepared_parts = ("encoder", "decoder", "softmax")
+    computes_trees = True
 
     def __init__(self, config: TransformerConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -231,6 +254,11 @@ class TransformerModel(WordModel):
         width, device = batch.target_in.shape[1], batch.target_in.device
         packing = packing_of(batch.target_lengths, width, device)
         return self._decode(batch.target_in, packing, state)
+
+    def decode_tree(self, tree: PrefixTree, state: DecoderState) -> torch.Tensor:
+        """Top states (P, H) after each node of a tree."""
+        assert isinstance(state, TransformerState)
+        return self.decoder.read_tree(tree, state.sources)
 
     def _decode(
         self, target_in: torch.Tensor, packing: Packing, state: DecoderState

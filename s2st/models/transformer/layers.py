@@ -16,13 +16,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.errors import UsageError
-from s2st.models.packed.packed_linear import PreparedLinear, make_product
+from s2st.models.packed.packed_linear import PackedWeight, PreparedLinear, make_product
 from s2st.models.packed.trained_linear import linear
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
 from s2st.models.transformer.decoder_cache import Rows, WordCache
 from s2st.models.transformer.dropout import add_dropped
 from s2st.models.transformer.packing import Packing
 
+TREE_CELLS = 1 << 20  # numbers of the paths of a tree that are read at once: they fit the cache
+GPU_TREE_CELLS = 1 << 27
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": F.gelu,
     "gelu-tanh": partial(F.gelu, approximate="tanh"),
@@ -45,6 +48,9 @@ class Linear(PreparedLinear):
         """(N, outputs) of inputs (N, inputs), rectified if asked for."""
         if self._prepared is None:
             return linear(inputs, self.weight, self.bias, relu)
+        if isinstance(self._prepared, PackedWeight):
+            rectified: torch.Tensor = self._prepared(inputs, relu)
+            return rectified
         outputs: torch.Tensor = self._prepared(inputs)
         return outputs.relu_() if relu else outputs
 
@@ -268,6 +274,30 @@ class TransformerLayer(nn.Module):
         update = attention.output(rows.back(attended))
         hidden = self._after(self.cross_norm, hidden, update)
         return hidden, rows.back(weights.mean(dim=1)) if weigh else None
+
+    def read_tree(self, hidden: torch.Tensor, tree: PrefixTree) -> torch.Tensor:
+        """Self-attention of each node (P, H) of a tree to the nodes above it, and to itself.
+
+        The paths are read as sequences. A node takes its result from one of its paths.
+        """
+        attention, width = self.self_attention, hidden.shape[1]
+        rows = attention.of_rows(self._before(self.self_norm, hidden))
+        most = TREE_CELLS if rows.device.type == "cpu" else GPU_TREE_CELLS
+        size = max(1, most // (tree.paths.shape[1] * rows.shape[1]))
+        found, done = [], 0
+        for begin in range(0, len(tree.paths), size):
+            part = slice(begin, begin + size)
+            length, count = int(tree.lengths[part].max()), int(tree.owned[part].sum())
+            read = F.embedding(tree.paths[part, :length], rows)
+            query, keys, values = read.split(width, dim=-1)
+            attended = attention.attend(
+                query, attention.split(keys), attention.split(values), causal=True
+            )
+            places = tree.owners[done : done + count] - begin * tree.paths.shape[1]
+            path, depth = places // tree.paths.shape[1], places % tree.paths.shape[1]
+            found.append(attended.flatten(0, 1).index_select(0, path * length + depth))
+            done += count
+        return self._after(self.self_norm, hidden, attention.output(torch.cat(found)))
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The feed-forward sublayer, which treats each position by itself."""

@@ -29,6 +29,7 @@ from s2st.models.transformer.decoder_cache import (
 from s2st.models.transformer.encoder_decoder import TransformerModel
 from s2st.models.transformer.layers import sinusoids
 from s2st.scoring.model_scorer import ModelScorer
+from s2st.scoring.prefix_sharing import score_lists
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig
 from s2st.text.vocabulary import BOS_ID, PAD_ID
@@ -362,3 +363,49 @@ def test_search_in_bfloat16_returns_attention_in_float32():
     for (best,) in BeamSearch(BeamConfig())(single, source_batch([[4, 5, 6], [7]])):
         assert best.attention.dtype == np.float32
         np.testing.assert_allclose(best.attention.sum(axis=1), 1, atol=0.02)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["transformer", "transformer-lm"])
+def test_padding_changes_neither_features_nor_gradients(name):
+    """`decode_targets` leaves it out; `decode` computes it."""
+    tiny = ours("pre", name)
+    batch = make_batch([[4, 5, 6], [], [7]], [[4], [5, 6, 7, 8], []], range(3))
+    gradients = []
+    for packed in (True, False):
+        with torch.enable_grad():
+            state = tiny.initial_state(tiny.encode(batch.source))
+            if packed:
+                features = tiny.decode_targets(batch, state)
+            else:
+                features = tiny.decode(batch.target_in, state)[batch.target_mask()]
+            weights = [p for p in tiny.parameters() if p.requires_grad]
+            found = torch.autograd.grad(features.square().sum(), weights, allow_unused=True)
+        gradients.append((features, *(part for part in found if part is not None)))
+    for own, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, theirs, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["transformer", "transformer-lm"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tree_of_prefixes_gives_what_each_hypothesis_gives(name, seed):
+    kind = TransformerLMConfig if name == "transformer-lm" else TransformerConfig
+    one = scorer(name, kind(**vars(CONFIG)))
+    words = range(4, len(one.target.vocabulary))
+    rng = np.random.default_rng(seed)
+    sources = [[4, 5], [], [6]]
+    lists = [
+        [rng.choice(words[:2], rng.integers(0, 7)).tolist() for _ in range(count)]
+        for count in (70, 1, 0)
+    ]
+    scores = score_lists(one, source_batch(sources), lists, max_rows=[1000, 30, 1][seed])
+    prefixes = {
+        (i, *own[:n]) for i, group in enumerate(lists) for own in group for n in range(len(own) + 1)
+    }
+    if seed == 0:
+        assert scores.rows_stepped == len(prefixes)
+    for source, group, found in zip(sources, lists, scores.token_log_probs, strict=True):
+        for own, values in zip(group, found, strict=True):
+            batch = make_batch([source], [own], [0])
+            expected = one.score(batch)[0].numpy()
+            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5)
