@@ -60,7 +60,7 @@ def test_a_call_in_a_document_parses(page, words, monkeypatch):
         return
     monkeypatch.setenv("PYTHONPATH", "examples/plugin")
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "plugin"))
-    length = 2 if words[0] == "analyze" else 1
+    length = 2 if words[0] in ("analyze", "import") else 1
     command = BY_WORDS[words[:length]]
     arguments = [w for w in words[length:] if w not in ("...", "[...]") and "[" not in w]
     if "--config" in arguments:  # the page made this file
