@@ -95,7 +95,8 @@ class ScheduledSampling(Criterion):
         vocabulary = model.project(features[:1]).shape[-1]
         for rows in row_chunks(len(places), vocabulary, 4):
             logits = model.project(features[rows]).float()
-            logits[:, list(NEVER_READ)] = -torch.inf
+            for word in NEVER_READ:  # a list as an index would wait for the GPU
+                logits[:, word] = -torch.inf
             if (
                 self.config.sampled_words == "drawn"
             ):  # with Gumbel noise, the -log of an exponential

@@ -232,6 +232,8 @@ class Scorer(ABC):
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(K,) log-probabilities of words (K,) in rows (K,) of the features; rows ascend."""
         parts = self._parts(features)
+        if len(parts) == 1:  # nothing to cut, so a GPU need not be asked where
+            return self.log_probs(features)[rows, words]
         ends = torch.tensor([part.stop for part in parts], device=rows.device)
         found, begin = [], 0
         for part, end in zip(parts, torch.searchsorted(rows, ends).tolist(), strict=True):

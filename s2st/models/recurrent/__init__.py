@@ -18,13 +18,14 @@ six ways:
    the targets that are scored, once `prepare` has packed the weights (`packed/packed_linear.py`).
    Packed products are fastest with few rows. Rows that read the same word share its product, and
    without gradients a step can overwrite the state.
-6. Distinct words: `run_words` (`packed_lstm.py`). On a CPU, the first LSTM layer in 1 and 3, if the
-   embeddings have no dropout and enough words occur more than once. `word_inputs.py` decides. The
-   products of the input weights, and those of their gradients, have one row per distinct word.
+6. Packed products on a CPU in float32 (`packed_positions.py`): every GRU layer in 1 and 3
+   (`packed_gru.py`), and the first LSTM layer if its embeddings have no dropout and enough words
+   occur more than once (`packed_lstm.py`). `word_inputs.py` decides. In a first layer the products
+   of the input weights, and those of their gradients, then have one row per distinct word.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
 `STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3, and
-`packed_lstm.py`, which has the gradients written out.
+those of 6, whose gradients are written out.
 
 Models: `encoder_decoder.py` has the architectures `lstm`, `gru` and `rnn`. `decoder.py` has the
 decoder that they share with `rctm` and `lstm-lm`. `pipeline_stage.py` divides a model over devices.
