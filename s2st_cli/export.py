@@ -24,13 +24,14 @@ from s2st_cli.click_options import Command
     type=click.Choice(FORMATS),
     default=S2ST,
     show_default=True,
-    help="s2st: a checkpoint without training state; ctranslate2: a Transformer for CTranslate2",
+    help="s2st: a checkpoint without training state; ctranslate2: a Transformer for CTranslate2; "
+    "onnx: encoder and decoder step of any architecture as ONNX graphs",
 )
 def command(
     checkpoint: str, release: str, source_lang: str | None, target_lang: str | None, format: str
 ) -> None:
     """Copy CHECKPOINT to the new folder RELEASE, without optimizer and training state.
 
-    With --format, another program can use the model. Extra: s2st[ctranslate2].
+    With --format, another program can use the model. Extras: s2st[ctranslate2], s2st[onnx].
     """
     export(checkpoint, release, source_lang, target_lang, format)

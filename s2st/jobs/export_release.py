@@ -91,7 +91,14 @@ def _write_ctranslate2(record: "ModelRecord", model: "Seq2SeqModel", folder: Pat
     write_description(folder, record, describe_text(record))
 
 
+def _write_onnx(record: "ModelRecord", model: "Seq2SeqModel", folder: Path) -> None:
+    from s2st.models.onnx_format.write import write_onnx
+
+    write_onnx(folder, record, model)
+
+
 CONVERTERS: dict[str, WriteFormat] = {
     "ctranslate2": _write_ctranslate2,
+    "onnx": _write_onnx,
 }
 FORMATS = (S2ST, *CONVERTERS)

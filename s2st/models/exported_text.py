@@ -31,12 +31,15 @@ def describe_text(record: ModelRecord) -> dict[str, Any]:
         file = None if spec.model is None else model_file_name(spec.name, spec.language)
         tokenizers[side] = {**spec.record(), "file": file}
     tag = record.tag
+    vocabularies = (record.source_vocabulary, record.target_vocabulary)
+    special = [token for v in vocabularies for token in v.tokens[: v.first_word]]
     return {
         "note": NOTE,
         "architecture": record.architecture,
         "source_language": record.source_tokenizer.language if reads_source else None,
         "target_language": record.target_tokenizer.language,
         "tokenizers": tokenizers,
+        "special_tokens": list(dict.fromkeys(special)),  # in a text they are unknown words
         "source_prefix": [] if tag is None else [record.source_vocabulary.tokens[tag]],
         "reverse_target": record.config.reverse_target,
     }
