@@ -2,7 +2,7 @@
 
 Every stack of layers is a `Stack` (`layer_stack.py`); a `BidirectionalStack`
 (`bidirectional_stack.py`) holds two of them for each layer. A `Stack` runs its layers in one of
-six ways:
+seven ways:
 
 1. Whole targets: `Stack.run`. Decoders in training. Padding comes after the words, so torch's fused
    layer runs over all positions and the loss ignores the padding.
@@ -22,6 +22,8 @@ six ways:
    (`packed_gru.py`), and the first LSTM layer if its embeddings have no dropout and enough words
    occur more than once (`packed_lstm.py`). `word_inputs.py` decides. In a first layer the products
    of the input weights, and those of their gradients, then have one row per distinct word.
+7. Products in bfloat16: `run_layer` (`bfloat16_layer.py`, `bfloat16_cells.py`). Under autocast to
+   bfloat16 on a CPU, it takes the place of torch's fused layers in 1 and 3, and 6 is not used.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
 `STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3, and

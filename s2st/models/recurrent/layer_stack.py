@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
+from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16, run_layer
 from s2st.models.recurrent.cell_formulas import CELLS
 from s2st.models.recurrent.packed_gru import run_gru
 from s2st.models.recurrent.packed_lstm import run_lstm
@@ -258,6 +259,9 @@ class Stack(nn.Module):
         self, layer: nn.Module, pieces: list[torch.Tensor]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """One layer's outputs, and each sentence's last hidden and cell state (1 or 2, B, H)."""
+        steps = sum(len(piece) for piece in pieces)
+        if not self._loops and multiplies_in_bfloat16(layer, steps):
+            return self._bfloat16_stretches(layer, pieces)
         outputs, ended = [], []
         memory: torch.Tensor | None = None
         state: State | None = None
@@ -274,9 +278,25 @@ class Stack(nn.Module):
             ended.append(memory[:, going_on:])
         return outputs, torch.cat(ended[::-1], dim=1)
 
+    def _bfloat16_stretches(
+        self, layer: nn.Module, pieces: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """`_layer_stretches` with products in bfloat16."""
+        flat = torch.cat([piece.flatten(0, 1) for piece in pieces])
+        counts = [piece.shape[1] for piece in pieces for _ in piece]
+        outputs, final = run_layer(self.cell, layer, flat, counts, None)
+        parts = outputs.split([piece.shape[0] * piece.shape[1] for piece in pieces])
+        shaped = [part.view(*p.shape[:2], -1) for part, p in zip(parts, pieces, strict=True)]
+        return shaped, torch.stack(final)
+
     def _in_stretches(self, inputs: torch.Tensor) -> bool:
         """Whether sources run in stretches of time; if not, they run as a packed sequence."""
-        return inputs.device.type == "cpu" or self.design.layer_norm or self._drops
+        return inputs.device.type == "cpu" or self._loops
+
+    @property
+    def _loops(self) -> bool:
+        """Whether the layers run as a loop over time (`run_loop`)."""
+        return self.design.layer_norm or self._drops
 
     @property
     def _drops(self) -> bool:
@@ -299,6 +319,8 @@ class Stack(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         """Outputs and last state, by torch's layer or, for what that lacks, by `run_loop`."""
         if mask is None and not self.design.layer_norm:
+            if multiplies_in_bfloat16(layer, len(inputs)):
+                return self._run_bfloat16(layer, inputs, state)
             if self.cell == "gru" and len(inputs) >= FEWEST_TIMES and can_share(inputs):
                 rows = torch.Size(inputs.shape[:2])
                 return _run_positions("gru", layer, inputs.flatten(0, 1), None, rows, state)
@@ -312,6 +334,18 @@ class Stack(nn.Module):
         planes = state if isinstance(state, tuple) else (state,)
         outputs, planes = run_loop(self.cell, parts, inputs, planes, mask)
         return outputs, planes if self.cell == "lstm" else planes[0]
+
+    def _run_bfloat16(
+        self, layer: nn.Module, inputs: torch.Tensor, state: State | None
+    ) -> tuple[torch.Tensor, State]:
+        """`_run_layer` with products in bfloat16."""
+        planes = state if isinstance(state, tuple) or state is None else (state,)
+        first = None if planes is None else tuple(plane.squeeze(0) for plane in planes)
+        steps, sentences = inputs.shape[:2]
+        counts = [sentences] * steps
+        outputs, final = run_layer(self.cell, layer, inputs.flatten(0, 1), counts, first)
+        last = tuple(plane.unsqueeze(0) for plane in final)
+        return outputs.view(steps, sentences, -1), last if self.cell == "lstm" else last[0]
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for token steps, permanently; `run` is then a loop over token steps."""
