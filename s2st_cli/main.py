@@ -45,7 +45,7 @@ COMMANDS = {
     "list": "list the architectures, searches and other components",
     "inspect": "describe a checkpoint, store, ensemble, architecture or preset",
     "import": "make a checkpoint of a Marian or GPT-2 model of Hugging Face",
-    "export": "copy a checkpoint without its training state",
+    "export": "copy a checkpoint without its training state, or for another program",
     "average": "average the weights of several checkpoints",
     "analyze": "show BLEU by length or rarity, attention, states, nearest words",
     "compare": "compare two systems: paired bootstrap, most changed sentences",
