@@ -94,7 +94,8 @@ def is_loopback(host: str) -> bool:
 def host_name(header: str) -> str:
     """Return the name in a Host header, without the port."""
     if header.startswith("["):
-        return header.partition("]")[0].lower() + "]"
+        address, bracket, _ = header.partition("]")
+        return (address + bracket).lower()
     return header.partition(":")[0].lower()
 
 
