@@ -29,7 +29,7 @@ command = ConfiguredCommand(
     [
         click.Argument(["data"]),
         click.Option(
-            ["-o", "--output", "output_file"],
+            ["-o", "--output-file"],
             required=True,
             metavar="FILE",
             help="the lexicon to write; a name that ends in .gz compresses it",

@@ -146,20 +146,23 @@ def scorer(
     seed: int = 0,
     source_words: str = SOURCE_WORDS,
     target_words: str = TARGET_WORDS,
+    device: str = "cpu",
 ) -> ModelScorer:
     """A tiny model as a Scorer in float64."""
     source, target = text_side(source_words, "en"), text_side(target_words, "fr")
     sizes = ModelSizes(len(source.vocabulary), len(target.vocabulary))
-    return ModelScorer(model(name, config, seed, sizes), source, target)
+    return ModelScorer(model(name, config, seed, sizes).to(device), source, target)
 
 
-def mixed_members() -> list[Scorer]:
+def mixed_members(device: str = "cpu") -> list[Scorer]:
     """A forward LSTM, a reversed one with permuted target words, a GRU with other source words."""
     lstm, gru = ARCHITECTURES.get("lstm").config_type, ARCHITECTURES.get("gru").config_type
     return [
-        scorer("lstm", lstm(**TINY), 1),
-        scorer("lstm", lstm(**TINY, reverse_source=True), 2, target_words="y v x w"),
-        scorer("gru", gru(**{**TINY, "layers": 2}, context="every-step"), 3, "b z a q"),
+        scorer("lstm", lstm(**TINY), 1, device=device),
+        scorer("lstm", lstm(**TINY, reverse_source=True), 2, target_words="y v x w", device=device),
+        scorer(
+            "gru", gru(**{**TINY, "layers": 2}, context="every-step"), 3, "b z a q", device=device
+        ),
     ]
 
 

@@ -1,11 +1,17 @@
 """Shared setup of all tests: one thread of torch, default signal handlers, dependent markers."""
 
+import contextlib
 import signal
 
 import pytest
+import simulated_device
 import torch
 
 torch.set_num_threads(1)
+# Register the simulated device now: torch's first backward pass starts the threads of all devices
+# that it knows then. Tests that need the device are skipped where torch cannot register it.
+with contextlib.suppress(ImportError, AttributeError):
+    simulated_device.install()
 
 # A shell without job control starts background commands with SIGINT ignored, and nohup ignores
 # SIGHUP. The commands that tests start would inherit that and never end at such a signal.
@@ -23,3 +29,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark an extensive test as slow, so that `-m "not slow"` leaves it out."""
     if item.get_closest_marker("extensive"):
         item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def sim() -> torch.device:
+    """The simulated device."""
+    if not simulated_device.installed():
+        pytest.skip("this version of torch cannot register the simulated device")
+    return simulated_device.install()

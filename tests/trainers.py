@@ -45,15 +45,15 @@ class Recorder(Observer):
 def trainer(
     folder, *, config=CONFIG, optimizer="sgd", lr=0.1, schedule="fixed", batch_size=4,
     valid=VALID, stop=lambda: 0, dtype=torch.float32, training=TRAIN, criterion="cross-entropy",
-    **options,
+    architecture="lstm", device=CPU, **options,
 ):  # fmt: skip
-    made = model("lstm", config, dtype=dtype)
+    made = model(architecture, config, dtype=dtype).to(device)
     options = {"max_epoch": 2.0, "clip_norm": 0.0, "patience": None, "log_interval": 1} | options
     entry, plan = OPTIMIZERS.get(optimizer), SCHEDULES.get(schedule)
     update_rule = entry.build(entry.config_type(lr=lr), made.parameters())
     set_sparse_tables(made, getattr(update_rule, "sparse_tables", False))
     parts = TrainingParts(
-        record("lstm", config),
+        record(architecture, config),
         made,
         CRITERIA.get(criterion).build(CRITERIA.get(criterion).config_type()),
         update_rule,
@@ -62,6 +62,6 @@ def trainer(
         valid,
         RunIdentity({"lr": lr}, "data"),
     )
-    gradients = Gradients(Loss(made, parts.criterion, CPU, "float32"), CPU)
+    gradients = Gradients(Loss(made, parts.criterion, device, "float32"), device)
     config = TrainerConfig(save_dir=str(folder), **options)
     return Trainer(parts, config, BatchingConfig(batch_size), gradients, Recorder(), stop)

@@ -69,9 +69,8 @@ def decoded_loss(
     model: Seq2SeqModel, state: DecoderState, batch: Batch, smoothing: float
 ) -> CriterionOutput:
     """Like `model_loss`, from the first state of the decoder."""
-    places = batch.target_positions()
-    features = model.decode(batch.target_in, state).flatten(0, 1)[places]
-    words = batch.target_out.flatten()[places]
+    features = model.decode_targets(batch, state)
+    words = batch.target_out.flatten()[batch.target_positions()]
     loss, nll = model.target_loss(features, words, smoothing)
     return CriterionOutput(loss, nll, len(words), len(batch))
 

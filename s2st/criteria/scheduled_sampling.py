@@ -90,12 +90,13 @@ class ScheduledSampling(Criterion):
     def _words(self, model: Seq2SeqModel, state: DecoderState, batch: Batch) -> torch.Tensor:
         """(B, T) the word that the model predicts for each input, from the position before."""
         places = batch.target_positions()
-        features = model.decode(batch.target_in, state).flatten(0, 1)[places]
+        features = model.decode_targets(batch, state)
         words = batch.target_in.new_full((batch.target_in.numel(),), PAD_ID)
         vocabulary = model.project(features[:1]).shape[-1]
         for rows in row_chunks(len(places), vocabulary, 4):
             logits = model.project(features[rows]).float()
-            logits[:, list(NEVER_READ)] = -torch.inf
+            for word in NEVER_READ:  # a list as an index would wait for the GPU
+                logits[:, word] = -torch.inf
             if (
                 self.config.sampled_words == "drawn"
             ):  # with Gumbel noise, the -log of an exponential

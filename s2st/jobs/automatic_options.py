@@ -2,16 +2,17 @@
 
 A new run chooses them once, and its checkpoints record the numbers. A resumed run that does not
 name them keeps the recorded numbers, whatever the number of processes and the memory are now.
-`--max-tokens auto` also keeps the recorded number. Imports no torch.
+`--max-tokens auto` and `--precision auto` also keep what was recorded. Imports no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import AUTO, DEFAULT_BATCH_SIZE, BatchingConfig
 from s2st.errors import UsageError
 from s2st.options.resolution import Resolved
+from s2st.process.device import DeviceConfig
 from s2st.process.ranks import Ranks, largest_over_ranks
 from s2st.training.options import ParallelConfig, TrainerConfig
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     import torch
 
 NAMES = ("update_freq", "batch_size", "max_tokens")
+PRECISIONS = ("float32", "bfloat16")
 
 
 def with_choices(
-    options: Resolved, recorded: Mapping[str, Any] | None, ranks: Ranks, device: "torch.device"
-) -> Resolved:
-    """Return the options with a number where the user named none.
+    options: Resolved, recorded: Mapping[str, Any] | None, ranks: Ranks, device: "torch.device",
+    measure: Callable[[], str],
+) -> Resolved:  # fmt: skip
+    """Return the options with a number where the user named none, and the precision for `auto`.
 
     Args:
         options: resolved options of the command.
@@ -32,14 +35,20 @@ def with_choices(
             on other ranks.
         ranks: this process among the ranks of the job.
         device: device of the tensors that the ranks exchange.
+        measure: returns the precision for this machine; rank 0 calls it for a new run.
 
     Raises:
         UsageError: the processes cannot share the recorded number of batches evenly.
     """
     values = [recorded.get(name) if recorded is not None else None for name in NAMES]
     known = [value if isinstance(value, int) and value > 0 else 0 for value in values]
-    resumes, update_freq, batch_size, max_tokens = largest_over_ranks(
-        [recorded is not None, *known], device
+    automatic = options.config(DeviceConfig).precision == AUTO
+    precision = None if recorded is None else recorded.get("precision")
+    if automatic and ranks.first and precision not in PRECISIONS:
+        precision = measure()
+    number = PRECISIONS.index(precision) if precision in PRECISIONS else 0
+    resumes, number, update_freq, batch_size, max_tokens = largest_over_ranks(
+        [recorded is not None, number, *known], device
     )
     trainer, batching = options.config(TrainerConfig), options.config(BatchingConfig)
     split = options.config(ParallelConfig).split
@@ -56,7 +65,10 @@ def with_choices(
     if batching.batch_size is None:
         default = DEFAULT_BATCH_SIZE if batching.max_tokens is None else None
         batching = replace(batching, batch_size=(batch_size or None) if resumes else default)
-    return replaced(options, trainer, batching)
+    chosen = options.config(DeviceConfig)
+    if automatic:
+        chosen = replace(chosen, precision=PRECISIONS[number])
+    return replaced(options, trainer, batching, chosen)
 
 
 def replaced(options: Resolved, *configs: Any) -> Resolved:
@@ -71,4 +83,5 @@ def chosen_values(options: Resolved) -> dict[str, Any]:
         "update_freq": trainer.update_freq,
         "batch_size": batching.batch_size,
         "max_tokens": batching.max_tokens,
+        "precision": options.config(DeviceConfig).precision,
     }

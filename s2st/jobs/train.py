@@ -155,7 +155,7 @@ def estimate_training(data: str, options: Resolved) -> list[str]:
     job = _open(data, options)
     with process_group(ranks, job.device, options.config(RanksConfig).rank_timeout):
         named = options.config(BatchingConfig).batch_size
-        options = with_choices(options, None, ranks, job.device)
+        options = with_choices(options, None, ranks, job.device, job.measured_precision)
         if options.config(BatchingConfig).max_tokens == AUTO:
             options = _with_measured_tokens(job, options, ranks, lambda: 0)
         return _rehearsal(job, options, ranks, lambda: 0).report(named)
@@ -203,6 +203,14 @@ class _Job:
     best_metric: "BestMetric"
     decoder: "ValidationDecoder | None"
 
+    def measured_precision(self) -> str:
+        """Return the precision for `--precision auto`, and log why."""
+        from s2st.training.measured_precision import faster_precision
+
+        width = getattr(self.record.config, "hidden_size", None)
+        words = self.record.sizes.target_vocabulary
+        return faster_precision(self.device, width or 512, words)
+
 
 def _open(data: str, options: Resolved) -> _Job:
     from s2st.data.store import Store
@@ -239,7 +247,7 @@ def _train(
 ) -> TrainResult:  # fmt: skip
     resumed = folder.resume() if ranks.first else None
     recorded = resumed.identity.options if resumed is not None else None
-    options = with_choices(options, recorded, ranks, job.device)
+    options = with_choices(options, recorded, ranks, job.device, job.measured_precision)
     identity = _with_choices(job.identity, options)
     if resumed is not None:
         identity = keep_hashes_of_missing_files(resumed.identity, identity, options)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s2st.data.batch import Batch, SourceBatch
+from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.errors import DataError, UsageError
 from s2st.models.base import (
     DecoderState,
@@ -100,7 +100,7 @@ class AlignedModel(WordModel):
         before = inputs.new_zeros(self.layers.planes, len(source), self.hidden_size)
         states, _ = self.layers.run(inputs, before, self.dropout)
         states = states.transpose(0, 1)
-        ends = (source.lengths - 1).to(states.device)
+        ends = moved(source.lengths - 1, states.device)
         positions = torch.arange(states.shape[1], device=states.device)
         last = states[torch.arange(len(ends), device=states.device), ends]
         return EncoderOutput((last,), states, positions <= ends.unsqueeze(1))
@@ -122,7 +122,7 @@ class AlignedModel(WordModel):
         assert isinstance(state, AlignedState)
         width = state.features.shape[1]
         positions = torch.arange(state.position, state.position + target_in.shape[1])
-        positions = positions.clamp(max=width - 1).to(target_in.device)
+        positions = moved(positions.clamp(max=width - 1), target_in.device)
         features = state.features[state.rows].index_select(1, positions)
         if not self.training:
             return features

@@ -13,6 +13,7 @@ from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.errors import UsageError
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.softmax.chunked_loss import at_least_float32
 
 
@@ -106,9 +107,11 @@ class Seq2SeqModel(nn.Module, ABC):
     Attributes:
         encoder_parts: names of the modules that only `encode` uses, so that several decoders can
             share them; empty if the architecture cannot say.
+        computes_trees: whether the model has `decode_tree`.
     """
 
     encoder_parts: ClassVar[tuple[str, ...]] = ()
+    computes_trees: ClassVar[bool] = False
 
     def for_target(self, language: str) -> "Seq2SeqModel":
         """The model that translates to a language: this one, unless it has several decoders."""
@@ -152,6 +155,21 @@ class Seq2SeqModel(nn.Module, ABC):
     @abstractmethod
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) of target_in (B, T), by teacher forcing from the initial state."""
+
+    def decode_targets(self, batch: Batch, state: DecoderState) -> torch.Tensor:
+        """Features (P, H) of the real target positions of a batch, in order.
+
+        This default decodes the padding too. A model that need not do so overrides it.
+        """
+        places = batch.target_positions()
+        return self.decode(batch.target_in, state).flatten(0, 1).index_select(0, places)
+
+    def decode_tree(self, tree: PrefixTree, state: DecoderState) -> torch.Tensor:
+        """Features (P, H) after each distinct prefix of some hypotheses, from the initial state.
+
+        Only for models that compute positions in parallel: a recurrent model is stepped.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def project(self, features: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import (
     DecoderState,
@@ -11,6 +11,7 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.recurrent.decoder import (
     RecurrentState,
     memory_vectors,
@@ -21,9 +22,10 @@ from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
 from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
-from s2st.models.transformer.decoder_cache import TransformerState
+from s2st.models.transformer.decoder_cache import TransformerState, WordCache, first_rows
 from s2st.models.transformer.encoder_decoder import TransformerStack, initialize_table
 from s2st.models.transformer.layers import sizes_of
+from s2st.models.transformer.packing import Packing, packing_of
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -69,6 +71,7 @@ class TransformerLM(LanguageModel):
         sizes: vocabulary sizes; only that of the target counts.
     """
 
+    computes_trees = True
     decoder: TransformerStack
 
     def __init__(self, config: TransformerLMConfig, sizes: ModelSizes) -> None:
@@ -80,12 +83,24 @@ class TransformerLM(LanguageModel):
     def initial_state(self, encoder_output: EncoderOutput) -> TransformerState:
         """No words."""
         (empty,) = encoder_output.final
-        return TransformerState(empty)
+        return TransformerState(first_rows(len(empty), empty.device), 0, WordCache([]))
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""
-        features: torch.Tensor = self.decoder(target_in)
+        packing = Packing((target_in.shape[0], target_in.shape[1]))
+        return packing.unpack(self.decoder(target_in, packing, causal=True))
+
+    def decode_targets(self, batch: Batch, state: DecoderState) -> torch.Tensor:
+        """Top states (P, H) of the real positions only."""
+        width, device = batch.target_in.shape[1], batch.target_in.device
+        features: torch.Tensor = self.decoder(
+            batch.target_in, packing_of(batch.target_lengths, width, device), causal=True
+        )
         return features
+
+    def decode_tree(self, tree: PrefixTree, state: DecoderState) -> torch.Tensor:
+        """Top states (P, H) after each node of a tree."""
+        return self.decoder.read_tree(tree, None)
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """Reads one token in each row."""

@@ -79,6 +79,10 @@ class MultiDecoderModel(Seq2SeqModel):
         """Features of the first language's decoder."""
         return self.for_target("").decode(target_in, state)
 
+    def decode_targets(self, batch: Batch, state: DecoderState) -> torch.Tensor:
+        """Features of the first language's decoder at the real positions."""
+        return self.for_target("").decode_targets(batch, state)
+
     def project(self, features: torch.Tensor) -> torch.Tensor:
         """Logits of the first language's words."""
         return self.for_target("").project(features)

@@ -37,8 +37,9 @@ class DeviceConfig:
     precision: str = option(
         "float32",
         "data type of matrix products; bfloat16 is faster on GPUs and on CPUs with AVX512_BF16 or "
-        "AMX",
-        choices=("float32", "bfloat16"),
+        "AMX; auto measures both on this machine and uses the faster one; weights and states are "
+        "always float32",
+        choices=("float32", "bfloat16", "auto"),
     )
     threads: int | None = option(
         None,

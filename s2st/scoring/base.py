@@ -13,6 +13,7 @@ import torch
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState, Reading
+from s2st.models.prefix_tree import PrefixTree
 from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import Vocabulary
@@ -126,6 +127,7 @@ class Scorer(ABC):
     source: TextSide
     target: TextSide
     device: torch.device
+    computes_trees: bool = False  # whether `tree_log_probs` returns values
 
     @abstractmethod
     def start(self, source: SourceBatch) -> DecoderState:
@@ -237,9 +239,26 @@ class Scorer(ABC):
         values, words = (torch.cat(columns) for columns in zip(*found, strict=True))
         return BestStep(values, words, result.state, result.attention)
 
+    def tree_log_probs(
+        self, state: DecoderState, tree: PrefixTree, nodes: torch.Tensor, words: torch.Tensor
+    ) -> torch.Tensor | None:
+        """(K,) log-probabilities of words (K,) after the prefixes `nodes` (K,), which ascend.
+
+        This default returns None: the caller steps through the prefixes.
+
+        Args:
+            state: the first state, a row for each source.
+            tree: the prefixes.
+            nodes: (K,) numbers of nodes, on the CPU.
+            words: (K,) ids, on the CPU.
+        """
+        return None
+
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(K,) log-probabilities of words (K,) in rows (K,) of the features; rows ascend."""
         parts = self._parts(features)
+        if len(parts) == 1:  # nothing to cut, so a GPU need not be asked where
+            return self.log_probs(features)[rows, words]
         ends = torch.tensor([part.stop for part in parts], device=rows.device)
         found, begin = [], 0
         for part, end in zip(parts, torch.searchsorted(rows, ends).tolist(), strict=True):

@@ -7,6 +7,7 @@ import torch
 from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState, Reading, Seq2SeqModel
 from s2st.models.packed.int8_linear import require_int8
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.softmax.chunked_loss import at_least_float32
 from s2st.process.device import autocast
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
@@ -45,6 +46,7 @@ class ModelScorer(Scorer):
         self._tag = tag
         if precision == "int8":
             require_int8(self.device)
+        self.computes_trees = model.computes_trees
         model.prepare(precision)
 
     @torch.inference_mode()
@@ -97,6 +99,17 @@ class ModelScorer(Scorer):
         return Advance(result.features, result.state, attention)
 
     @torch.inference_mode()
+    def tree_log_probs(
+        self, state: DecoderState, tree: PrefixTree, nodes: torch.Tensor, words: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Computes all prefixes at once, if the model can."""
+        if not self.computes_trees:
+            return None
+        with autocast(self.device, self._precision):
+            features = self.model.decode_tree(tree.to(self.device), state)
+        return self.pick(features, nodes.to(self.device), words.to(self.device))
+
+    @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:
         """Projects the features and applies log-softmax."""
         return torch.log_softmax(self._logits(features), dim=-1)
@@ -129,7 +142,7 @@ class ModelScorer(Scorer):
         places = batch.target_positions()
         with autocast(self.device, self._precision):
             state = self.model.initial_state(self.model.encode(self._copied(batch.source)))
-            features = self.model.decode(batch.target_in.clone(), state).flatten(0, 1)[places]
+            features = self.model.decode_targets(batch.copied(), state)
         rows = torch.arange(len(features), device=self.device)
         log_probs = self.pick(features, rows, batch.target_out.flatten()[places])
         result = log_probs.new_zeros(batch.target_out.numel())

@@ -2,7 +2,7 @@
 
 Hypotheses, with EOS, are sorted, so that those with a common prefix are neighbors. Each row of a
 decoding step stands for a run of neighbors. Every `Scorer` works: only `step_words` and `select`
-are used.
+are used. A scorer that computes all prefixes at once is not stepped (`tree_scores.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ import torch
 from s2st.data.batch import SourceBatch
 from s2st.models.base import DecoderState
 from s2st.scoring.base import Scorer
+from s2st.scoring.tree_scores import MAX_POSITIONS, tree_scores
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
 MAX_CELLS = 1 << 25  # cells in a table of words: bounds the memory of very long hypotheses
@@ -97,6 +98,8 @@ def _score_part(
     table, lengths = _table([flat[i] for i in order])
     scores = np.zeros((len(flat), table.shape[1] - 1), dtype=np.float32)
     stepped = 0
+    if scorer.computes_trees:
+        max_rows = max(1, min(max_rows, MAX_POSITIONS // table.shape[1]))
     for first in range(0, len(flat), max_rows):
         part = slice(first, first + max_rows)
         walk = _Walk(scorer, table[part], lengths[part])
@@ -135,6 +138,9 @@ class _Walk:
     @torch.inference_mode()
     def run(self, start: DecoderState) -> tuple[npt.NDArray[np.float32], int]:
         """(rows, width) log-probabilities, and the number of prefixes that were stepped."""
+        at_once = tree_scores(self.scorer, start, self.table, self.lengths, self.first_difference)
+        if at_once is not None:
+            return at_once
         device = self.scorer.device
         scores = np.zeros((len(self.table), self.width), dtype=np.float32)
         parent_of_row = self.table[:, 0]  # at depth 0 the parent is the source's own row

@@ -7,14 +7,16 @@ no longer win are dropped, so that the search of a sentence ends when no open hy
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import SourceBatch, moved
 from s2st.data.equal_key_runs import run_positions
 from s2st.errors import UsageError
 from s2st.scoring.base import BestStep, Scorer
 from s2st.search.base import Hypothesis, Search
-from s2st.search.beam_trace import Ended, Level, as_array, trace
+from s2st.search.beam_trace import Ended, Floats, Ints, Level, as_array, trace
 from s2st.search.registry import BeamConfig
 from s2st.search.restrictions import Restrictions, restrictions
 from s2st.text.vocabulary import BOS_ID, EOS_ID
@@ -27,14 +29,29 @@ class Rows:
     Attributes:
         beams: (N,) the beam of each row, in ascending order.
         slots: (N,) its place in the beam.
+        live: (L,) the distinct beams, in ascending order.
+        places: (N,) index of each row's beam in `live`.
         totals: (N,) its total log-probability.
         coverage: (N, S) sum of the attention to each source position, if the options need it.
+        live_array: `live` as an array on the CPU.
     """
 
     beams: torch.Tensor
     slots: torch.Tensor
+    live: torch.Tensor
+    places: torch.Tensor
     totals: torch.Tensor
-    coverage: torch.Tensor | None = None
+    coverage: torch.Tensor | None
+    live_array: Ints
+
+
+def rows_of(beams: Ints, totals: torch.Tensor, coverage: torch.Tensor | None) -> Rows:
+    """Rows of these beams, which are known on the CPU, so that a GPU need not tell their number."""
+    live, places = np.unique(beams, return_inverse=True)
+    slots = run_positions(torch.from_numpy(beams)).numpy()
+    table = moved(torch.from_numpy(np.stack([beams, slots, places])), totals.device)
+    distinct = moved(torch.from_numpy(live), totals.device)
+    return Rows(table[0], table[1], distinct, table[2], totals, coverage, live)
 
 
 @dataclass(frozen=True)
@@ -46,12 +63,37 @@ class Candidates:
         totals: (L, E) total log-probability; -inf for none.
         words: (L, E) the new words.
         progress: (L, E) see `Restrictions.progress`; None if no rule counts.
+        beams_array: `beams` as an array on the CPU.
     """
 
     beams: torch.Tensor
     totals: torch.Tensor
     words: torch.Tensor
     progress: torch.Tensor | None
+    beams_array: Ints
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the beams chose in a step, on the CPU: B entries of each live beam, one after another.
+
+    Attributes:
+        beams, parents, tokens: (L B) the beam, the row before the step, and the new word.
+        log_probs, totals: (L B) the scorer's log-probability of the word; the new total, -inf for
+            none.
+        attention: (N, S) of each row before the step, if there is any.
+    """
+
+    beams: Ints
+    parents: Ints
+    tokens: Ints
+    log_probs: Floats
+    totals: Floats
+    attention: npt.NDArray[np.floating] | None
+
+    def attention_of(self, places: Ints) -> npt.NDArray[np.floating] | None:
+        """The attention of some entries."""
+        return None if self.attention is None else self.attention[self.parents[places]]
 
 
 class BeamSearch(Search):
@@ -99,6 +141,7 @@ class BeamRun:
         self.forbid = restrictions(config, source, self.device)
         self.sentences = torch.arange(len(source), device=self.device).repeat_interleave(groups)
         self.limits = self.forbid.limits[self.sentences]
+        self.limits_array = as_array(self.limits)
         # scores of the nbest best complete hypotheses; an open one must beat the last of them
         self.best = torch.full(
             (len(self.sentences), self.nbest), -torch.inf, dtype=torch.float64, device=self.device
@@ -112,11 +155,8 @@ class BeamRun:
         if self.groups > 1:
             state, forbid = state.select(self.sentences), forbid.select(self.sentences)
         tokens = torch.full((count,), BOS_ID, device=self.device)
-        rows = Rows(
-            torch.arange(count, device=self.device),
-            torch.zeros(count, dtype=torch.int64, device=self.device),
-            torch.zeros(count, dtype=torch.float64, device=self.device),
-        )
+        totals = torch.zeros(count, dtype=torch.float64, device=self.device)
+        rows = rows_of(np.arange(count), totals, None)
         while len(tokens):
             found = self.scorer.step_best(tokens, state, self.config.beam, forbid)
             found = forbid.candidates(found)
@@ -136,78 +176,98 @@ class BeamRun:
     def _extend(
         self, rows: Rows, found: BestStep, forbid: Restrictions
     ) -> tuple[Rows, torch.Tensor, torch.Tensor]:
-        """The rows after a step, with the parent row and the word of each."""
+        """The rows after a step, with the parent row and the word of each.
+
+        A GPU tells the CPU twice what it has chosen: once for the bounds of `can_win`, and once
+        which rows go on. All sizes follow from this on the CPU.
+        """
         width = found.words.shape[1]
         # the best words of each row, then the best of each beam's candidates
         totals = rows.totals.unsqueeze(1) + found.log_probs.double()
-        live, place = torch.unique_consecutive(rows.beams, return_inverse=True)
-        row_at = place.new_zeros((len(live), self.beam))
-        row_at[place, rows.slots] = torch.arange(len(place), device=self.device)
+        live, places = rows.live, rows.places
+        row_at = places.new_zeros((len(live), self.beam))
+        row_at[places, rows.slots] = torch.arange(len(places), device=self.device)
 
         def grid(values: torch.Tensor, empty: float) -> torch.Tensor:
             table = values.new_full((len(live), self.beam, width), empty)
-            table[place, rows.slots] = values
+            table[places, rows.slots] = values
             return table.view(len(live), -1)
 
         words = grid(found.words, EOS_ID)
         progress = forbid.progress(found.words)
         progress = None if progress is None else grid(progress, 0)
-        best, flat = self.choose(Candidates(live, grid(totals, -torch.inf), words, progress))
-        possible = best > -torch.inf
-        beam = torch.arange(len(live), device=self.device).unsqueeze(1).expand_as(flat)
-        beam, best, flat = beam[possible], best[possible], flat[possible]
-        parents, column = row_at[beam, flat // width], flat % width
-        beams = live[beam]
-        chosen = found.words[parents, column]
-        log_probs = forbid.scorer_log_probs(found.words, found.log_probs)
-        values = log_probs[parents, column]
-        ends = chosen == EOS_ID
-        self._finish(
-            replace(_select(rows, parents[ends]), beams=beams[ends], totals=best[ends]),
-            parents[ends],
-            values[ends],
-            forbid,
-            found.attention,
+        best, flat = self.choose(
+            Candidates(live, grid(totals, -torch.inf), words, progress, rows.live_array)
         )
-        keep = ~ends & self.can_win(beams, best)
-        beams, best, parents = beams[keep], best[keep], parents[keep]
-        tokens = chosen[keep]
-        seen = None if found.attention is None else as_array(found.attention[parents])
-        self.levels.append(Level(as_array(parents), as_array(tokens), as_array(values[keep]), seen))
-        after = replace(
-            _select(rows, parents), beams=beams, slots=run_positions(beams), totals=best
-        )
-        return after, parents, tokens
+        parents, column = row_at.gather(1, flat // width).flatten(), (flat % width).flatten()
+        best, chosen = best.flatten(), found.words[parents, column]
+        values = forbid.scorer_log_probs(found.words, found.log_probs)[parents, column]
+        told = as_array(
+            torch.stack([part.double() for part in (parents, chosen, values, best)])
+        )  # the first wait for the GPU
+        choices = Choices(
+            np.repeat(rows.live_array, self.beam), told[0].astype(np.int64),
+            told[1].astype(np.int64), told[2], told[3],
+            None if found.attention is None else as_array(found.attention),
+        )  # fmt: skip
+        possible, ends = told[3] > -np.inf, choices.tokens == EOS_ID
+        ended, going_on = np.flatnonzero(possible & ends), np.flatnonzero(possible & ~ends)
+        scores = self._finish(rows, ended, choices, parents, best, forbid)
+        at = self._index(going_on)
+        keep = self.can_win(self._index(choices.beams[going_on]), best[at])
+        answer = as_array(torch.cat([keep.double(), scores]))  # the second wait
+        self._trace_ended(ended, answer[len(going_on) :], choices, forbid)
+        kept = going_on[answer[: len(going_on)] > 0]
+        self.levels.append(
+            Level(
+                choices.parents[kept], choices.tokens[kept], choices.log_probs[kept],
+                choices.attention_of(kept),
+            )
+        )  # fmt: skip
+        at = self._index(kept)
+        after = rows_of(choices.beams[kept], best[at], _picked(rows.coverage, parents[at]))
+        return after, parents[at], chosen[at]
+
+    def _index(self, places: Ints) -> torch.Tensor:
+        """The array on the device."""
+        return moved(torch.from_numpy(places), self.device)
 
     def _finish(
         self,
         rows: Rows,
+        ended: Ints,
+        choices: "Choices",
         parents: torch.Tensor,
-        values: torch.Tensor,
+        best: torch.Tensor,
         forbid: Restrictions,
-        attention: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """The scores of hypotheses that took EOS, which it records."""
+        if not len(ended):
+            return best[:0]
+        at = self._index(ended)
+        complete = rows_of(choices.beams[ended], best[at], _picked(rows.coverage, parents[at]))
+        scores = self.scores(complete, forbid.step + 1)
+        self.record(complete, forbid.step + 1, scores)
+        return scores
+
+    def _trace_ended(
+        self, ended: Ints, scores: Floats, choices: "Choices", forbid: Restrictions
     ) -> None:
-        """Moves hypotheses that took EOS to the complete ones."""
-        if not len(rows.beams):
+        """Keeps what the trace of complete hypotheses needs."""
+        if not len(ended):
             return
-        scores = self.scores(rows, forbid.step + 1)
+        beams = choices.beams[ended]
         self.ended.append(
             Ended(
-                forbid.step,
-                as_array(rows.beams),
-                as_array(parents),
-                as_array(values),
-                as_array(rows.totals),
-                as_array(scores),
-                as_array(forbid.at_limit[parents]),
-                None if attention is None else as_array(attention[parents]),
+                forbid.step, beams, choices.parents[ended], choices.log_probs[ended],
+                choices.totals[ended], scores, self.limits_array[beams] <= forbid.step,
+                choices.attention_of(ended),
             )
-        )
-        self.record(rows, forbid.step + 1, scores)
+        )  # fmt: skip
 
     def record(self, rows: Rows, length: int, scores: torch.Tensor) -> None:
         """Raises the bounds of `can_win` by new hypotheses of this length, EOS included."""
-        self.best = better(self.best, rows.beams, scores, self.beam)
+        self.best = better(self.best, rows, scores, self.beam)
 
     def scores(self, rows: Rows, length: int) -> torch.Tensor:
         """(N,) final scores of hypotheses of so many words, EOS included."""
@@ -261,29 +321,25 @@ def divisor(form: str, lengths: torch.Tensor, lenpen: float) -> torch.Tensor:
     return base**lenpen
 
 
-def better(
-    best: torch.Tensor, beams: torch.Tensor, scores: torch.Tensor, beam: int
-) -> torch.Tensor:
+def better(best: torch.Tensor, rows: Rows, scores: torch.Tensor, beam: int) -> torch.Tensor:
     """The scores of each beam's best complete hypotheses, with new ones.
 
     Args:
         best: (beams, n) scores so far, best first.
-        beams: (N,) beams of the new hypotheses, in ascending order; at most `beam` per beam.
+        rows: the new hypotheses; at most `beam` per beam.
         scores: (N,) their scores.
         beam: partial hypotheses per beam.
     """
-    ended, place = torch.unique_consecutive(beams, return_inverse=True)
-    new_scores = scores.new_full((len(ended), beam), -torch.inf)
-    new_scores[place, run_positions(beams)] = scores
-    both = torch.cat([best[ended], new_scores], dim=1)
+    new_scores = scores.new_full((len(rows.live), beam), -torch.inf)
+    new_scores[rows.places, rows.slots] = scores
+    both = torch.cat([best[rows.live], new_scores], dim=1)
     best = best.clone()
-    best[ended] = both.topk(best.shape[1], dim=1).values
+    best[rows.live] = both.topk(best.shape[1], dim=1).values
     return best
 
 
-def _select(rows: Rows, chosen: torch.Tensor) -> Rows:
-    coverage = None if rows.coverage is None else rows.coverage[chosen]
-    return Rows(rows.beams[chosen], rows.slots[chosen], rows.totals[chosen], coverage)
+def _picked(values: torch.Tensor | None, rows: torch.Tensor) -> torch.Tensor | None:
+    return None if values is None else values[rows]
 
 
 def _share(

@@ -5,9 +5,10 @@ as the groups before it have taken the word at this step (Hamming diversity). Th
 only this choice: totals and scores remain those of the scorer.
 """
 
+import numpy as np
 import torch
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import SourceBatch, moved
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
 from s2st.search.beam import BeamRun, Candidates
@@ -50,26 +51,32 @@ class _Run(BeamRun):
     def choose(self, candidates: Candidates) -> tuple[torch.Tensor, torch.Tensor]:
         """(L, B) totals and places of the extensions that each beam keeps, -inf for none."""
         totals, words = candidates.totals, candidates.words
-        group = candidates.beams % self.groups
-        sentences, place = torch.unique_consecutive(
-            candidates.beams // self.groups, return_inverse=True
-        )
+        group = candidates.beams_array % self.groups
+        sentences, place = np.unique(candidates.beams_array // self.groups, return_inverse=True)
         taken = words.new_full((len(sentences), self.groups * self.beam), NO_WORD)
         kept = words.new_empty((len(totals), self.beam))
         for index in range(self.groups):
-            rows = torch.nonzero(group == index).squeeze(1)
-            if not len(rows):
+            chosen_rows = np.flatnonzero(group == index)
+            if not len(chosen_rows):
                 continue
-            before = taken[place[rows], : index * self.beam]
+            rows, places = (
+                moved(torch.from_numpy(array), totals.device)
+                for array in (chosen_rows, place[chosen_rows])
+            )
+            before = taken[places, : index * self.beam]
             count = (words[rows].unsqueeze(2) == before.unsqueeze(1)).sum(dim=2)
             progress = None if candidates.progress is None else candidates.progress[rows]
             found = Candidates(
-                candidates.beams[rows], totals[rows] - self.diversity * count, words[rows], progress
+                candidates.beams[rows],
+                totals[rows] - self.diversity * count,
+                words[rows],
+                progress,
+                candidates.beams_array[chosen_rows],
             )
             values, chosen = super().choose(found)
             kept[rows] = chosen
             new = words[rows].gather(1, chosen).masked_fill(values == -torch.inf, NO_WORD)
-            taken[place[rows], index * self.beam : (index + 1) * self.beam] = new
+            taken[places, index * self.beam : (index + 1) * self.beam] = new
         return _best_first(totals.gather(1, kept), kept)
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import torch
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import SourceBatch, moved
 from s2st.scoring.base import BestStep
 from s2st.search.base import length_limits
 from s2st.search.phrase_constraints import PhraseConstraints, phrase_trackers
@@ -33,10 +33,16 @@ class Restrictions:
     Attributes:
         limits: (N,) maximum words of each row; after so many words only EOS may follow.
         step: number of words that each row has read.
+
+    Args:
+        least: no limit is lower; before so many words, a GPU need not be asked about limits.
     """
 
-    def __init__(self, rules: Sequence[Restriction], limits: torch.Tensor, step: int = 0) -> None:
+    def __init__(
+        self, rules: Sequence[Restriction], limits: torch.Tensor, step: int = 0, least: int = 0
+    ) -> None:
         self.rules = tuple(rules)
+        self._least = least
         self.limits = limits
         self.step = step
         self._wanted = next((r.wanted for r in self.rules if r.wanted is not None), None)
@@ -67,7 +73,7 @@ class Restrictions:
         for rule in self.rules:
             rule.mask(log_probs, part)
         at_limit = self.at_limit[part]
-        if bool(at_limit.any()):
+        if self.step >= self._least and bool(at_limit.any()):
             eos = log_probs[at_limit, EOS_ID]
             log_probs[at_limit] = -torch.inf
             log_probs[at_limit, EOS_ID] = eos
@@ -98,6 +104,7 @@ class Restrictions:
             [rule.select(rows, words) for rule in self.rules],
             self.limits[rows],
             self.step if words is None else self.step + 1,
+            self._least,
         )
 
     def candidates(self, found: BestStep) -> BestStep:
@@ -167,8 +174,9 @@ def restrictions(
                 limits[row] = max(int(limits[row]), least)
         rules.append(PhraseConstraints(trackers, limits, device))
     if source.prefixes:
-        rules.append(Prefixes(_prefix_table(source).to(device)))
-    return Restrictions(rules, limits.to(device))
+        rules.append(Prefixes(moved(_prefix_table(source), device)))
+    least = int(limits.min()) if len(limits) else 0
+    return Restrictions(rules, moved(limits, device), least=least)
 
 
 class Prefixes(Restriction):

@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import SourceBatch, moved
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis, Search
 from s2st.search.registry import SamplingConfig
@@ -36,7 +36,7 @@ class SamplingSearch(Search):
             uniform = [
                 torch.rand((), generator=generators[row], dtype=torch.float64) for row in rows
             ]
-            return draw_words(allowed, torch.stack(uniform).to(allowed.device), self.config)
+            return draw_words(allowed, moved(torch.stack(uniform), allowed.device), self.config)
 
         hypotheses = walk(scorer, source, sentences, self.config, pick)
         groups = [hypotheses[start : start + draws] for start in range(0, len(hypotheses), draws)]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from s2st.data.batch import SourceBatch
+from s2st.data.batch import SourceBatch, moved
 from s2st.errors import CheckpointError
 from s2st.scoring.base import Scorer
 from s2st.search.base import Hypothesis
@@ -34,36 +34,37 @@ def walk(
         One hypothesis per row, with the scorer's log-probabilities.
     """
     device = scorer.device
-    rows_of = sentences.to(device)
+    rows_of = moved(sentences, device)
     forbid = restrictions(config, source, device).select(rows_of)
     state = scorer.start(source).select(rows_of)
-    alive = torch.arange(len(sentences), device=device)
-    tokens = torch.full_like(alive, BOS_ID)
+    rows = list(range(len(sentences)))  # that are still open
+    tokens = torch.full((len(rows),), BOS_ID, device=device)
     words: list[list[int]] = [[] for _ in sentences]
     log_probs: list[list[float]] = [[] for _ in sentences]
     attention: list[list[npt.NDArray[np.float32]]] = [[] for _ in sentences]
-    finished = [True] * len(sentences)
-    while len(alive):
+    finished, ended = [True] * len(sentences), [False] * len(sentences)
+    while rows:
         result = scorer.step(tokens, state)
         allowed = forbid(result.log_probs)
-        rows = alive.tolist()
         tokens = pick(allowed, rows)
         chosen = tokens.unsqueeze(1)
         values = forbid.scorer_log_probs(chosen, allowed.gather(1, chosen)).squeeze(1)
-        for row, token, value, forced in zip(
-            rows, tokens.tolist(), values.tolist(), forbid.at_limit.tolist(), strict=True
-        ):
+        told = torch.stack([tokens.double(), values.double(), forbid.at_limit.double()])
+        for row, token, value, forced in zip(rows, *told.tolist(), strict=True):  # waits for a GPU
             check_finite(value)
             log_probs[row].append(value)
-            if token == EOS_ID:
+            ended[row] = token == EOS_ID
+            if ended[row]:
                 finished[row] = not forced
             else:
-                words[row].append(token)
+                words[row].append(int(token))
         if result.attention is not None:
             for row, weights in zip(rows, result.attention.float().cpu().numpy(), strict=True):
                 attention[row].append(weights)
-        keep = torch.nonzero(tokens != EOS_ID).squeeze(1)
-        alive, tokens = alive[keep], tokens[keep]
+        open_places = [i for i, row in enumerate(rows) if not ended[row]]
+        rows = [rows[i] for i in open_places]
+        keep = moved(torch.tensor(open_places, dtype=torch.int64), device)
+        tokens = tokens[keep]
         state = result.state.select(keep)
         forbid = forbid.select(keep, tokens)
     lengths = source.lengths[sentences].tolist()

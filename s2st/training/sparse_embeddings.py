@@ -64,14 +64,15 @@ def _adam_rows(
 ) -> None:
     """Apply algorithm 1 of Kingma & Ba (2015) to some rows."""
     first, second = group["betas"]
-    count = float(state["step"])
+    count = state["step"].double()  # stays on the device: reading a number would wait for a GPU
     mean = state["exp_avg"].index_select(0, rows).lerp_(values, 1 - first)
     square = state["exp_avg_sq"].index_select(0, rows).mul_(second)
     square.addcmul_(values, values, value=1 - second)
     state["exp_avg"].index_copy_(0, rows, mean)
     state["exp_avg_sq"].index_copy_(0, rows, square)
     root = square.div_(1 - second**count).sqrt_().add_(group["eps"])
-    parameter.index_add_(0, rows, mean.div_(root), alpha=-group["lr"] / (1 - first**count))
+    change = mean.div_(root).mul_(group["lr"] / (1 - first**count))
+    parameter.index_add_(0, rows, change, alpha=-1)
 
 
 RowGradient = tuple[torch.Tensor, dict[str, Any], torch.Tensor, torch.Tensor]

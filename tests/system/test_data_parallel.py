@@ -52,6 +52,8 @@ KINDS = {
     "sharded and shared": {"optimizer": "sgd", "lr": 0.2, **SHARED, "layer_norm": False},
     "compressed": {"optimizer": "sgd", "lr": 0.1, "gradient_compression": "bfloat16"},
     "sharded and clipped": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},
+    "bfloat16": {"optimizer": "adam", "lr": 0.02, "precision": "bfloat16"},
+    "sharded bfloat16": {"optimizer": "sgd", "lr": 0.5, "precision": "bfloat16"},
 }
 LAST = "checkpoint_last"
 
@@ -153,7 +155,7 @@ def runs(tmp_path_factory, data):
     return folder, said
 
 
-@pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam", "shared weights"])
+@pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam", "shared weights", "bfloat16"])
 def test_two_processes_are_one_that_accumulates(runs, kind):
     assert_same(runs[0] / f"{kind} one", runs[0] / f"{kind} two")
 
@@ -199,6 +201,7 @@ def test_a_run_may_go_on_with_another_number_of_processes(runs):
         ("sharded", 1e-6),
         ("sharded and clipped", 1e-6),
         ("sharded and shared", 1e-6),
+        ("sharded bfloat16", 1e-6),
         ("elastic sharded", 1e-6),
         ("compressed", 1e-3),  # 8 bits of a number's digits, of gradients below 0.1
     ],

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s2st.data.batch import moved
+
 
 class SentenceConvolution(nn.Module):
     """Reduces the word vectors of a sentence to one vector by wider and wider convolutions.
@@ -82,4 +84,4 @@ def _taken(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Rows of a tensor on any device; the row numbers are on the CPU."""
     if len(rows) == len(values) and bool((rows == torch.arange(len(rows))).all()):
         return values
-    return values.index_select(0, rows.to(values.device))
+    return values.index_select(0, moved(rows, values.device))

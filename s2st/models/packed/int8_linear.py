@@ -41,8 +41,9 @@ class Int8Weight(nn.Module):
             result = _product(rounded, self._weight, self._scale)
         else:  # sums of integers below 2^24 are exact in float32
             result = F.linear(rounded, self._weight).mul_(self._scale)
-        result.mul_(scale)
-        return result if self._bias is None else result.add_(self._bias)
+        if self._bias is None:
+            return result.mul_(scale)
+        return torch.addcmul(self._bias, result, scale, out=result)
 
 
 def round_rows(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,7 +61,8 @@ def _packed(rounded: torch.Tensor) -> torch.Tensor:
 def _product(rounded: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """(N, out) float products of integers (N, in) and packed integers, times scale (out,)."""
     zeros = torch.zeros(len(scale), dtype=torch.int64)
-    unsigned = (rounded + ZERO).to(torch.uint8)
+    # plus ZERO by one bit: converting to int8 takes a fifth of the time of converting to uint8
+    unsigned = rounded.to(torch.int8).view(torch.uint8).bitwise_xor_(ZERO)
     result: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
         unsigned, 1.0, ZERO, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
     )

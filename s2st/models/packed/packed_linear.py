@@ -55,11 +55,11 @@ class PackedWeight(nn.Module):
             self._weight = torch.ops.mkldnn._reorder_linear_weight(converted, PACKED_ROWS)
             self._bias = None if bias is None else bias.detach().to(dtype)
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(N, out) float32 of inputs (N, in), without gradients."""
+    def forward(self, inputs: torch.Tensor, relu: bool = False) -> torch.Tensor:
+        """(N, out) float32 of inputs (N, in), rectified if asked for, without gradients."""
         linear = torch.ops.mkldnn._linear_pointwise
         result: torch.Tensor = linear(
-            inputs.to(self.dtype), self._weight, self._bias, "none", [], ""
+            inputs.to(self.dtype), self._weight, self._bias, "relu" if relu else "none", [], ""
         )
         return result.float()
 

@@ -2,7 +2,7 @@
 
 Every stack of layers is a `Stack` (`layer_stack.py`); a `BidirectionalStack`
 (`bidirectional_stack.py`) holds two of them for each layer. A `Stack` runs its layers in one of
-six ways:
+seven ways:
 
 1. Whole targets: `Stack.run`. Decoders in training. Padding comes after the words, so torch's fused
    layer runs over all positions and the loss ignores the padding.
@@ -18,13 +18,16 @@ six ways:
    the targets that are scored, once `prepare` has packed the weights (`packed/packed_linear.py`).
    Packed products are fastest with few rows. Rows that read the same word share its product, and
    without gradients a step can overwrite the state.
-6. Distinct words: `run_words` (`packed_lstm.py`). On a CPU, the first LSTM layer in 1 and 3, if the
-   embeddings have no dropout and enough words occur more than once. `word_inputs.py` decides. The
-   products of the input weights, and those of their gradients, have one row per distinct word.
+6. Packed products on a CPU in float32 (`packed_positions.py`): every GRU layer in 1 and 3
+   (`packed_gru.py`), and the first LSTM layer if its embeddings have no dropout and enough words
+   occur more than once (`packed_lstm.py`). `word_inputs.py` decides. In a first layer the products
+   of the input weights, and those of their gradients, then have one row per distinct word.
+7. Products in bfloat16: `run_layer` (`bfloat16_layer.py`, `bfloat16_cells.py`). Under autocast to
+   bfloat16 on a CPU, it takes the place of torch's fused layers in 1 and 3, and 6 is not used.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
 `STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3, and
-`packed_lstm.py`, which has the gradients written out.
+those of 6, whose gradients are written out.
 
 Models: `encoder_decoder.py` has the architectures `lstm`, `gru` and `rnn`. `decoder.py` has the
 decoder that they share with `rctm` and `lstm-lm`. `pipeline_stage.py` divides a model over devices.

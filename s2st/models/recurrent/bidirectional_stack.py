@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s2st.data.batch import moved
 from s2st.errors import UsageError
 from s2st.models.recurrent.layer_stack import PLAIN, Stack, StackDesign
 from s2st.models.recurrent.token_steps import top_of
@@ -96,7 +97,7 @@ class BidirectionalStack(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `run_packed`, but also returns the top states (S, B, H)."""
         width = len(inputs if rows is None else rows)
-        index = _reversed_places(lengths, width).t().to(inputs.device)
+        index = moved(_reversed_places(lengths, width).t(), inputs.device)
         memories = []
         for level, halves in enumerate(self._halves):
             if not level and rows is not None:

@@ -62,6 +62,8 @@ def step_decoder(
     if state.context is not None:
         inputs = torch.cat([words(tokens), state.context], dim=1)
         memory = stack.steps.step(inputs, state.memory)
+    elif tokens.device.type != "cpu":  # `unique` would wait for the GPU
+        memory = stack.steps.step(words(tokens), state.memory)
     else:  # rows of a beam or of an n-best list often read the same word
         distinct, rows = torch.unique(tokens, return_inverse=True)
         memory = stack.steps.step(words(distinct), state.memory, rows)

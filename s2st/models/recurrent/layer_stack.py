@@ -7,9 +7,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
+from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16, run_layer
 from s2st.models.recurrent.cell_formulas import CELLS
-from s2st.models.recurrent.packed_lstm import Words, can_share, run_words, worth_sharing
+from s2st.models.recurrent.packed_gru import run_gru
+from s2st.models.recurrent.packed_lstm import run_lstm
+from s2st.models.recurrent.packed_positions import Words, can_share, worth_sharing
 from s2st.models.recurrent.token_steps import Steps, top_of
 from s2st.models.recurrent.unfused_layer import (
     LayerParts,
@@ -20,6 +24,7 @@ from s2st.models.recurrent.unfused_layer import (
     run_loop,
 )
 
+FEWEST_TIMES = 3  # with fewer, packing the weights would cost more than packed products save
 State = torch.Tensor | tuple[torch.Tensor, ...]  # the hx of torch's recurrent layers
 
 
@@ -91,13 +96,15 @@ class Stack(nn.Module):
         return top_of(memory, len(self.layers), self.design.residual)
 
     def shares_words(self, table: torch.Tensor) -> bool:
-        """Whether the first layer can read distinct words of this embedding table: `run_words`."""
-        if self.cell != "lstm" or self.design.layer_norm or self._drops or self.prepared:
+        """Whether the first layer can read distinct words of this embedding table."""
+        if self.cell == "rnn" or self.design.layer_norm or self._drops or self.prepared:
             return False
         return can_share(table)
 
     def worth_sharing(self, rows: torch.Tensor, words: int) -> bool:
         """Whether that takes less time for rows (T, B) of this many distinct words."""
+        if self.cell == "gru" and len(rows) >= FEWEST_TIMES:
+            return words < rows.numel()
         weight = self.layers[0].get_parameter("weight_ih_l0")
         return worth_sharing(rows.numel(), words, len(rows), weight)
 
@@ -126,7 +133,9 @@ class Stack(nn.Module):
         for index, layer in enumerate(self.layers):
             state = self._layer_memory(memory, index)
             if not index and rows is not None:
-                outputs, final = _run_words(layer, inputs, rows, state)
+                outputs, final = _run_positions(
+                    self.cell, layer, inputs, rows.flatten(), rows.shape, state
+                )
             else:
                 read = F.dropout(inputs, dropout, self.training) if index else inputs
                 outputs, final = self._run_layer(layer, read, state, self._mask(read))
@@ -160,8 +169,9 @@ class Stack(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `run_packed`, but also returns the top states (S, B, H); padding gets zeros."""
         if not self._in_stretches(inputs):
-            packed, memory = self._run_sequence(inputs, lengths, dropout)
-            return pad_packed_sequence(packed, total_length=len(inputs))[0], memory
+            packed, memory, order = self._run_sequence(inputs, lengths, dropout)
+            outputs = pad_packed_sequence(packed, total_length=len(inputs))[0]
+            return outputs.index_select(1, order), memory
         pieces, memory = self._run_stretches(inputs, lengths, dropout, rows)
         size, times = len(lengths), len(inputs if rows is None else rows)
         outputs = torch.cat([F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces])
@@ -183,9 +193,19 @@ class Stack(nn.Module):
 
     def _run_sequence(
         self, inputs: torch.Tensor, lengths: torch.Tensor, dropout: float
-    ) -> tuple[PackedSequence, torch.Tensor]:
-        """`run_padded` with a packed sequence, which cuDNN runs without padding."""
-        packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
+    ) -> tuple[PackedSequence, torch.Tensor, torch.Tensor]:
+        """`run_padded` with a packed sequence, which cuDNN runs without padding.
+
+        Sentences are sorted here, because torch's own sorting would wait for the GPU.
+
+        Returns:
+            The top states of the sorted sentences; the memory (P, B, H) in the order of the batch;
+            and (B,) the place of each sentence of the batch among the sorted ones.
+        """
+        longest_first = _longest_first(lengths)
+        order = moved(longest_first.argsort(), inputs.device)
+        inputs = inputs.index_select(1, moved(longest_first, inputs.device))
+        packed = pack_padded_sequence(inputs, lengths[longest_first])
         hiddens, cells = [], []
         for index, layer in enumerate(self.layers):
             read = packed
@@ -198,7 +218,7 @@ class Stack(nn.Module):
             hiddens.append(final[0] if self.cell == "lstm" else final)
             if self.cell == "lstm":
                 cells.append(final[1])
-        return packed, torch.cat(hiddens + cells)
+        return packed, torch.cat(hiddens + cells).index_select(1, order), order
 
     def _run_stretches(
         self,
@@ -222,7 +242,7 @@ class Stack(nn.Module):
         finals = []
         for index, layer in enumerate(self.layers):
             if not index and rows is not None:
-                outputs, final = _words_in_stretches(layer, inputs, pieces)
+                outputs, final = _words_in_stretches(self.cell, layer, inputs, pieces)
             else:
                 read = pieces
                 if index:
@@ -239,6 +259,9 @@ class Stack(nn.Module):
         self, layer: nn.Module, pieces: list[torch.Tensor]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """One layer's outputs, and each sentence's last hidden and cell state (1 or 2, B, H)."""
+        steps = sum(len(piece) for piece in pieces)
+        if not self._loops and multiplies_in_bfloat16(layer, steps):
+            return self._bfloat16_stretches(layer, pieces)
         outputs, ended = [], []
         memory: torch.Tensor | None = None
         state: State | None = None
@@ -255,9 +278,25 @@ class Stack(nn.Module):
             ended.append(memory[:, going_on:])
         return outputs, torch.cat(ended[::-1], dim=1)
 
+    def _bfloat16_stretches(
+        self, layer: nn.Module, pieces: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """`_layer_stretches` with products in bfloat16."""
+        flat = torch.cat([piece.flatten(0, 1) for piece in pieces])
+        counts = [piece.shape[1] for piece in pieces for _ in piece]
+        outputs, final = run_layer(self.cell, layer, flat, counts, None)
+        parts = outputs.split([piece.shape[0] * piece.shape[1] for piece in pieces])
+        shaped = [part.view(*p.shape[:2], -1) for part, p in zip(parts, pieces, strict=True)]
+        return shaped, torch.stack(final)
+
     def _in_stretches(self, inputs: torch.Tensor) -> bool:
         """Whether sources run in stretches of time; if not, they run as a packed sequence."""
-        return inputs.device.type == "cpu" or self.design.layer_norm or self._drops
+        return inputs.device.type == "cpu" or self._loops
+
+    @property
+    def _loops(self) -> bool:
+        """Whether the layers run as a loop over time (`run_loop`)."""
+        return self.design.layer_norm or self._drops
 
     @property
     def _drops(self) -> bool:
@@ -280,6 +319,11 @@ class Stack(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         """Outputs and last state, by torch's layer or, for what that lacks, by `run_loop`."""
         if mask is None and not self.design.layer_norm:
+            if multiplies_in_bfloat16(layer, len(inputs)):
+                return self._run_bfloat16(layer, inputs, state)
+            if self.cell == "gru" and len(inputs) >= FEWEST_TIMES and can_share(inputs):
+                rows = torch.Size(inputs.shape[:2])
+                return _run_positions("gru", layer, inputs.flatten(0, 1), None, rows, state)
             fused: tuple[torch.Tensor, State] = layer(inputs, state)
             return fused
         parts = layer_parts(layer, plain_product)
@@ -290,6 +334,18 @@ class Stack(nn.Module):
         planes = state if isinstance(state, tuple) else (state,)
         outputs, planes = run_loop(self.cell, parts, inputs, planes, mask)
         return outputs, planes if self.cell == "lstm" else planes[0]
+
+    def _run_bfloat16(
+        self, layer: nn.Module, inputs: torch.Tensor, state: State | None
+    ) -> tuple[torch.Tensor, State]:
+        """`_run_layer` with products in bfloat16."""
+        planes = state if isinstance(state, tuple) or state is None else (state,)
+        first = None if planes is None else tuple(plane.squeeze(0) for plane in planes)
+        steps, sentences = inputs.shape[:2]
+        counts = [sentences] * steps
+        outputs, final = run_layer(self.cell, layer, inputs.flatten(0, 1), counts, first)
+        last = tuple(plane.unsqueeze(0) for plane in final)
+        return outputs.view(steps, sentences, -1), last if self.cell == "lstm" else last[0]
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for token steps, permanently; `run` is then a loop over token steps."""
@@ -322,26 +378,44 @@ class Stack(nn.Module):
         return hidden, memory[count + index : count + index + 1].contiguous()
 
 
-def _run_words(
-    layer: nn.Module, inputs: torch.Tensor, rows: torch.Tensor, state: State | None
+def _run_positions(
+    cell: str,
+    layer: nn.Module,
+    inputs: torch.Tensor,
+    rows: torch.Tensor | None,
+    shape: torch.Size,
+    state: State | None,
 ) -> tuple[torch.Tensor, State]:
-    """Like torch's layer, for distinct inputs (U, E) that rows (T, B) read."""
+    """Like torch's layer, by packed products, for T x B positions of this shape.
+
+    Args:
+        inputs: (T x B, E); with `rows` (T x B), the (U, E) distinct ones that they read.
+    """
+    words = Words(rows, [shape[1]] * shape[0])
+    if cell == "gru":
+        assert not isinstance(state, tuple)
+        outputs, hidden = run_gru(layer, inputs, words, None if state is None else state[0])
+        return outputs.view(*shape, -1), hidden.unsqueeze(0)
     before = None if state is None else (state[0][0], state[1][0])
-    words = Words(rows.flatten(), [rows.shape[1]] * len(rows))
-    outputs, final = run_words(layer, inputs, words, before)
-    return outputs.view(*rows.shape, -1), tuple(part.unsqueeze(0) for part in final)
+    outputs, final = run_lstm(layer, inputs, words, before)
+    return outputs.view(*shape, -1), tuple(part.unsqueeze(0) for part in final)
 
 
 def _words_in_stretches(
-    layer: nn.Module, inputs: torch.Tensor, pieces: list[torch.Tensor]
+    cell: str, layer: nn.Module, inputs: torch.Tensor, pieces: list[torch.Tensor]
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Like `_layer_stretches`, for distinct inputs (U, E) that the pieces of rows read."""
     counts = [piece.shape[1] for piece in pieces for _ in piece]
     words = Words(torch.cat([piece.flatten() for piece in pieces]), counts)
-    outputs, final = run_words(layer, inputs, words, None)
+    if cell == "gru":
+        outputs, hidden = run_gru(layer, inputs, words, None)
+        memory = hidden.unsqueeze(0)
+    else:
+        outputs, final = run_lstm(layer, inputs, words, None)
+        memory = torch.stack(final)
     parts = outputs.split([piece.numel() for piece in pieces])
     shaped = [part.view(*piece.shape, -1) for part, piece in zip(parts, pieces, strict=True)]
-    return shaped, torch.stack(final)
+    return shaped, memory
 
 
 def _stretches(values: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:

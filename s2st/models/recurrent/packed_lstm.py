@@ -11,74 +11,32 @@ Letters: N sentences, longest first, P positions of all sentences, U distinct wo
 H width. The P positions are ordered by time, then by sentence.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import torch
 
-from s2st.models.packed.packed_linear import PackedWeight, can_pack, multiply
+from s2st.models.packed.packed_linear import PackedWeight, multiply
+from s2st.models.recurrent.packed_positions import (
+    Words,
+    last_states,
+    recurrent_inputs,
+    states_before,
+    sums_by_word,
+    tanh,
+    weight_gradient,
+)
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # hidden and cell states
 
-# What `run_words` costs more than torch's layer, in operations of a product (measured on Zen 5):
-STEP_COST = 5e7  # Python and small operators, per time
-SHARE_COST = 0.1  # the products themselves are slower, as a share of all operations of the layer
 
-
-@dataclass(frozen=True)
-class Words:
-    """The positions of a batch.
-
-    Attributes:
-        rows: (P,) the distinct word at each position.
-        counts: number of sentences at each time; never increases.
-    """
-
-    rows: torch.Tensor
-    counts: Sequence[int]
-
-    def spans(self) -> list[slice]:
-        """The positions of each time."""
-        ends = list(accumulate(self.counts))
-        return [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
-
-    def previous(self) -> list[slice]:
-        """The positions before those of each time but the first, in the same sentences."""
-        starts = (span.start for span in self.spans())
-        return [slice(s, s + n) for s, n in zip(starts, self.counts[1:], strict=False)]
-
-
-def can_share(weight: torch.Tensor) -> bool:
-    """Whether `run_words` can compute with embeddings or weights of this device and data type."""
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
-        return False
-    return can_pack() and not torch.is_autocast_enabled("cpu")
-
-
-def worth_sharing(positions: int, words: int, times: int, weight: torch.Tensor) -> bool:
-    """Whether `run_words` takes less time than torch's layer.
-
-    Args:
-        positions, words, times: P, U, and the number of steps.
-        weight: (4H, E) the input weights.
-    """
-    gates, width = weight.shape
-    product = 6.0 * gates * width  # operations per row, with both gradients
-    recurrent = 6.0 * gates * gates / 4
-    spent = SHARE_COST * positions * (product + recurrent) + STEP_COST * times
-    return (positions - words) * product > spent
-
-
-def run_words(
+def run_lstm(
     layer: torch.nn.Module, inputs: torch.Tensor, words: Words, state: Pair | None
 ) -> tuple[torch.Tensor, Pair]:
     """Run an `nn.LSTM` of one layer.
 
     Args:
         layer: the weights.
-        inputs: (U, E) embeddings of the distinct words.
+        inputs: (U, E) embeddings of the distinct words, or (P, E).
         words: the positions.
         state: (N, H) each, before the first position; None for zeros.
 
@@ -110,7 +68,7 @@ class _WordLSTM(torch.autograd.Function):
         gates, cells, outputs = _steps(words, products, of_state, state)
         ctx.words = words
         ctx.save_for_backward(inputs, of_input, of_state, hidden, cell, gates, cells, outputs)
-        return outputs, _last(outputs, words), _last(cells, words)
+        return outputs, last_states(outputs, words), last_states(cells, words)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -121,17 +79,17 @@ class _WordLSTM(torch.autograd.Function):
         inputs, of_input, of_state, hidden, cell, gates, cells, outputs = ctx.saved_tensors
         from_zeros = hidden is None
         of_hidden, of_cell = of_hidden.clone(), of_cell.clone()
-        before = _before(cells, torch.zeros_like(of_cell) if from_zeros else cell, words)
+        before = states_before(cells, torch.zeros_like(of_cell) if from_zeros else cell, words)
         ends = (of_hidden, of_cell)
         _steps_back(words, of_state, gates, cells, before, of_outputs, ends, from_zeros)
         errors = gates  # now the gradient of the gates' sums
-        before = _before(outputs, outputs[:0] if from_zeros else hidden, words)
-        recurrent = _weight_gradient(errors[len(errors) - len(before) :], before)
-        summed = errors.new_zeros(len(inputs), errors.shape[1]).index_add_(0, words.rows, errors)
+        before = states_before(outputs, outputs[:0] if from_zeros else hidden, words)
+        recurrent = weight_gradient(errors[len(errors) - len(before) :], before)
+        summed = sums_by_word(errors, words, len(inputs))
         bias = summed.sum(dim=0)
         needed = ctx.needs_input_grad[1]
         of_inputs = multiply(summed, of_input.t()) if needed else None
-        weights = _weight_gradient(summed, inputs), recurrent, bias, bias.clone()
+        weights = weight_gradient(summed, inputs), recurrent, bias, bias.clone()
         return (None, of_inputs, *weights, *((None, None) if from_zeros else ends))
 
 
@@ -141,18 +99,15 @@ def _steps(
     of_state: torch.Tensor,
     state: Pair | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The values of the gates (P, 4H), and cell and hidden states (P, H).
-
-    tanh(x) = 2 sigmoid(2x) - 1, because torch's sigmoid is several times as fast on a CPU.
-    """
+    """The values of the gates (P, 4H), and cell and hidden states (P, H)."""
     packed = PackedWeight(of_state, None, torch.float32)
-    positions, width = len(words.rows), of_state.shape[1]
-    gates = products.new_empty(positions, products.shape[1])
+    positions, width = words.positions, of_state.shape[1]
+    gates = products if words.rows is None else products.new_empty(positions, products.shape[1])
     cells, outputs = (products.new_empty(positions, width) for _ in range(2))
     hidden, cell = state or (None, products.new_zeros(words.counts[0], width))
     for span in words.spans():
         open_rows = span.stop - span.start
-        values = torch.index_select(products, 0, words.rows[span], out=gates[span])
+        values = recurrent_inputs(products, words, gates, span)
         if hidden is not None:
             values.add_(packed(hidden[:open_rows]))
         i, f, g, o = values.split(width, dim=1)
@@ -160,7 +115,7 @@ def _steps(
         values.sigmoid_()
         g.add_(g).sub_(1.0)
         cell = torch.mul(f, cell[:open_rows], out=cells[span]).addcmul_(i, g)
-        hidden = torch.mul(o, _tanh(cell), out=outputs[span])
+        hidden = torch.mul(o, tanh(cell), out=outputs[span])
     return gates, cells, outputs
 
 
@@ -197,7 +152,7 @@ def _steps_back(
         of_i, of_f, of_g, of_o = of_gates.split(width, dim=1)
         hidden, cell = of_hidden[:open_rows], of_cell[:open_rows]
         hidden.add_(of_outputs[span])
-        shown = _tanh(cells[span])
+        shown = tanh(cells[span])
         torch.mul(hidden, shown, out=of_o)
         cell.add_(through_tanh(hidden.mul_(o), shown, grad_input=hidden))
         torch.mul(cell, g, out=of_i)
@@ -210,27 +165,3 @@ def _steps_back(
         through_sigmoid(of_o, o, grad_input=o)
         if span.start or not from_zeros:
             hidden.copy_(packed(gates[span]))
-
-
-def _tanh(values: torch.Tensor) -> torch.Tensor:
-    doubled = (values + values).sigmoid_()
-    return doubled.add_(doubled).sub_(1.0)
-
-
-def _before(states: torch.Tensor, first: torch.Tensor, words: Words) -> torch.Tensor:
-    """(P, H) the states before those of states (P, H); `first` are those before the first time."""
-    return torch.cat([first, *(states[part] for part in words.previous())])
-
-
-def _last(states: torch.Tensor, words: Words) -> torch.Tensor:
-    """(N, H) each sentence's last state, of states (P, H)."""
-    pieces = [
-        states[span][going_on:]
-        for span, going_on in zip(words.spans(), [*words.counts[1:], 0], strict=True)
-    ]
-    return torch.cat(pieces[::-1])
-
-
-def _weight_gradient(errors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-    """The gradient (G, E) of weights whose products with inputs (P, E) have the errors (P, G)."""
-    return multiply(inputs.t(), errors.t()).t().contiguous()

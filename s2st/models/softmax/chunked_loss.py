@@ -76,7 +76,9 @@ def _loss_and_gradients(
     wide = torch.promote_types(dtype, torch.float32)
     loss, nll = features.new_zeros((2,), dtype=wide)
     of_features = torch.empty_like(features) if needed[0] else None
-    of_weight: torch.Tensor | None = None  # transposed, which is faster
+    of_weight: torch.Tensor | None = None
+    # float32 is faster with the transposed product, bfloat16 on a CPU with the plain one
+    transposed = dtype != torch.bfloat16 or features.device.type != "cpu"
     chunks = row_chunks(len(features), len(weight), weight.element_size())
     by_words = multiplier(factor, len(chunks))
     by_width = multiplier(factor.t(), len(chunks) if needed[0] else 0)
@@ -98,9 +100,11 @@ def _loss_and_gradients(
         if of_features is not None:
             of_features[rows] = by_width(errors)
         if needed[1]:
-            product = multiply(chunk.t(), errors.t())
+            product = multiply(chunk.t(), errors.t()) if transposed else errors.t() @ chunk
             of_weight = product.to(weight.dtype) if of_weight is None else of_weight.add_(product)
-    return (loss, nll), (of_features, None if of_weight is None else of_weight.t().contiguous())
+    if of_weight is not None and transposed:
+        of_weight = of_weight.t().contiguous()
+    return (loss, nll), (of_features, of_weight)
 
 
 def _nll_sum(

@@ -5,24 +5,36 @@ can have any length. Decoding caches the keys and values of the words read (`dec
 """
 
 import math
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from s2st.data.batch import SourceBatch, moved
+from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
     ModelSizes,
     ModelStep,
 )
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
-from s2st.models.transformer.decoder_cache import Sources, TransformerState, group_rows
-from s2st.models.transformer.layers import Linear, TransformerLayer, sinusoids, sizes_of
+from s2st.models.transformer.decoder_cache import (
+    Sources,
+    TransformerState,
+    WordCache,
+    bias_of,
+    first_rows,
+    grouped,
+)
+from s2st.models.transformer.dropout import dropped
+from s2st.models.transformer.layers import TransformerLayer, sinusoids, sizes_of
+from s2st.models.transformer.packing import Packing, packing_of
 from s2st.text.vocabulary import PAD_ID
+
+TREE_ROWS = 64  # nodes of a tree that read their sentence's memory together
 
 
 class TransformerStack(nn.Module):
@@ -50,60 +62,97 @@ class TransformerStack(nn.Module):
     def forward(
         self,
         tokens: torch.Tensor,
-        mask: torch.Tensor | None = None,
+        packing: Packing,
+        causal: bool,
         sources: Sources | None = None,
     ) -> torch.Tensor:
-        """Top states (B, T, H) of tokens (B, T).
+        """Top states (P, H) of the packed positions of tokens (B, T).
 
         Args:
             tokens: ids.
-            mask: (B, T) True at real positions; None for causal self-attention.
-            sources: for cross-attention; source i belongs to row i.
+            packing: the positions to compute.
+            causal: whether a position reads only the positions before it, and itself.
+            sources: for cross-attention; source i belongs to sentence i.
         """
-        hidden = self._embed(tokens, 0)
+        hidden = self._embed(tokens, packing)
         for index, layer in enumerate(self.layers):
             source = None if sources is None else (sources.memory[index], sources.mask)
-            hidden = layer(hidden, mask, source)
+            hidden = layer(hidden, packing, causal, source)
         result: torch.Tensor = self.norm(hidden)
         return result
 
     def step(self, tokens: torch.Tensor, state: TransformerState) -> ModelStep:
         """Reads one token (N,) in each row; returns the attention of the top layer."""
-        hidden = self._embed(tokens.unsqueeze(1), state.index.shape[1]).squeeze(1)
-        index, memory, sources = state.longer(), [], state.sources
-        groups = None if sources is None else group_rows(sources)
+        position = sinusoids(state.words, 1, self.width, self.tables[0].weight)
+        hidden = self._scaled(self.tables[0](tokens), position)
+        rows, sources = state.rows, state.sources
+        reads = state.next_reads()
+        bias = None
+        if reads is not None:
+            bias = bias_of(rows.spread(reads).unsqueeze(1), hidden.dtype)
+        cache = state.cache.extendable(state.columns)
         attention = None
         for number, layer in enumerate(self._layers()):
-            before = state.memory[number] if state.memory else None
-            hidden, kept = layer.step(hidden, before, index)
-            memory.append(kept)
-            if sources is not None and groups is not None:
+            hidden = layer.step(hidden, rows, cache, number, bias)
+            if sources is not None:
                 top = number == len(self.layers) - 1
                 hidden, attention = layer.step_source(
-                    hidden, groups, sources.memory[number], sources.mask, top
+                    hidden, rows, sources.memory[number], sources.bias, top
                 )
             hidden = layer.feed_forward(hidden)
-        after = TransformerState(index, tuple(memory), sources)
+        cache.used += rows.width
+        after = replace(state, words=state.words + 1, cache=cache, columns=cache.used, reads=reads)
         return ModelStep(self.norm(hidden), after, attention)
 
-    def source_memory(self, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Each layer's keys and values (B, S, 2H) of the encoder's top states (B, S, H)."""
-        return tuple(layer.cross_attention.memory(states) for layer in self._layers())
+    def read_tree(self, tree: PrefixTree, sources: Sources | None) -> torch.Tensor:
+        """Top states (P, H) after each node of a tree."""
+        table = self.tables[0]
+        positions = sinusoids(0, tree.paths.shape[1], self.width, table.weight)
+        hidden = self._scaled(table(tree.tokens), positions.index_select(0, tree.depths))
+        rows, sentences = grouped(tree.sentences, TREE_ROWS)
+        bias = None
+        if sources is not None and sources.bias is not None:
+            bias = sources.bias.index_select(0, sentences)
+        for number, layer in enumerate(self._layers()):
+            hidden = layer.read_tree(hidden, tree)
+            if sources is not None:
+                memory = sources.memory[number].index_select(1, sentences)
+                hidden, _ = layer.step_source(hidden, rows, memory, bias, False)
+            hidden = layer.feed_forward(hidden)
+        result: torch.Tensor = self.norm(hidden)
+        return result
+
+    def source_memory(self, states: torch.Tensor, packing: Packing) -> tuple[torch.Tensor, ...]:
+        """Each layer's keys and values (2, B, A, S, D) of the packed top states (P, H)."""
+        memories = []
+        for layer in self._layers():
+            attention = layer.cross_attention
+            parts = packing.unpack(attention.memory(states)).chunk(2, dim=-1)
+            memories.append(torch.stack([attention.split(part) for part in parts]))
+        return tuple(memories)
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for scoring on a CPU, permanently."""
-        for module in self.modules():
-            if isinstance(module, Linear):
-                module.prepare(precision)
+        for layer in self._layers():
+            layer.prepare(precision)
 
     def _layers(self) -> list[TransformerLayer]:
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
-    def _embed(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
-        """Embeddings (B, T, H) of ids (B, T), the first of which is at position `first`."""
-        words = self.tables[0](tokens) * math.sqrt(self.width)
-        hidden = words + sinusoids(first, tokens.shape[1], self.width, words)
-        return F.dropout(hidden, self.dropout, self.training)
+    def _embed(self, tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
+        """(P, H) embeddings of the packed positions of ids (B, T)."""
+        length, table = tokens.shape[1], self.tables[0]
+        positions = sinusoids(0, length, self.width, table.weight)
+        if packing.places is None:
+            hidden = self._scaled(table(tokens), positions).flatten(0, 1)
+        else:
+            positions = positions.index_select(0, packing.places % length)
+            hidden = self._scaled(table(packing.pack(tokens)), positions)
+        return dropped(hidden, self.dropout, self.training)
+
+    def _scaled(self, words: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Embeddings times the root of the width, plus positions, in one pass."""
+        return torch.add(positions, words, alpha=math.sqrt(self.width))
 
 
 def initialize_table(table: nn.Embedding) -> None:
@@ -117,6 +166,13 @@ def initialize_table(table: nn.Embedding) -> None:
         table.weight[PAD_ID].zero_()
 
 
+@dataclass(frozen=True)
+class PackedEncoding(EncoderOutput):
+    """An encoder's output with the packing of its positions."""
+
+    packing: Packing | None = None
+
+
 class TransformerModel(WordModel):
     """Encoder and decoder stacks, with embeddings and a softmax matrix.
 
@@ -126,6 +182,7 @@ class TransformerModel(WordModel):
     """
 
     prepared_parts = ("encoder", "decoder", "softmax")
+    computes_trees = True
 
     def __init__(self, config: TransformerConfig, sizes: ModelSizes) -> None:
         super().__init__()
@@ -140,17 +197,24 @@ class TransformerModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The top state of every position."""
-        positions = torch.arange(source.tokens.shape[1])
-        mask = moved(positions < source.lengths.unsqueeze(1), source.tokens.device)
-        return EncoderOutput((), self.encoder(source.tokens, mask), mask)
+        packing = packing_of(source.lengths, source.tokens.shape[1], source.tokens.device)
+        states = packing.unpack(self.encoder(source.tokens, packing, causal=False))
+        mask = packing.mask
+        if mask is None:
+            mask = torch.ones(packing.shape, dtype=torch.bool, device=states.device)
+        return PackedEncoding((), states, mask, packing)
 
     def initial_state(self, encoder_output: EncoderOutput) -> TransformerState:
         """No words, and the keys and values of the sources, which no step changes."""
-        states, mask = encoder_output.states, encoder_output.mask
+        assert isinstance(encoder_output, PackedEncoding)
+        states, packing = encoder_output.states, encoder_output.packing
         assert states is not None
-        assert mask is not None
-        index = torch.empty((len(mask), 0), dtype=torch.int64, device=mask.device)
-        return TransformerState(index, (), Sources(self.decoder.source_memory(states), mask))
+        assert packing is not None
+        memory = self.decoder.source_memory(packing.pack(states), packing)
+        mask = None if packing.mask is None else packing.mask[:, None, None]
+        rows = first_rows(len(states), states.device)
+        bias = None if mask is None else bias_of(mask, memory[0].dtype)
+        return TransformerState(rows, 0, WordCache([]), sources=Sources(memory, mask, bias))
 
     def sentence_vectors(self, encoder_output: EncoderOutput) -> dict[str, torch.Tensor]:
         """The mean of the top states of each source, EOS included."""
@@ -162,9 +226,29 @@ class TransformerModel(WordModel):
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""
+        packing = Packing((target_in.shape[0], target_in.shape[1]))
+        return packing.unpack(self._decode(target_in, packing, state))
+
+    def decode_targets(self, batch: Batch, state: DecoderState) -> torch.Tensor:
+        """Top states (P, H) of the real positions only."""
+        width, device = batch.target_in.shape[1], batch.target_in.device
+        packing = packing_of(batch.target_lengths, width, device)
+        return self._decode(batch.target_in, packing, state)
+
+    def decode_tree(self, tree: PrefixTree, state: DecoderState) -> torch.Tensor:
+        """Top states (P, H) after each node of a tree."""
         assert isinstance(state, TransformerState)
-        sources = None if state.sources is None else state.sources.by_row()
-        features: torch.Tensor = self.decoder(target_in, None, sources)
+        return self.decoder.read_tree(tree, state.sources)
+
+    def _decode(
+        self, target_in: torch.Tensor, packing: Packing, state: DecoderState
+    ) -> torch.Tensor:
+        assert isinstance(state, TransformerState)
+        assert state.sources is not None
+        sources = state.sources
+        if state.rows.width > 1 or state.rows.inverse is not None:
+            sources = sources.select(state.rows.group)  # after a selection of rows
+        features: torch.Tensor = self.decoder(target_in, packing, True, sources)
         return features
 
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:

@@ -1,19 +1,30 @@
 """Layers of the Transformer (Vaswani et al. 2017), for whole sequences or one word at a time.
 
-Letters: B sentences, N rows being decoded, T positions of queries, K positions of keys, H width,
-D = H / heads. Keys and values are concatenated in one tensor (..., 2H), called a memory.
+Everything but the attention itself works on rows: the real positions of a batch side by side
+(`packing.py`), or the rows of a decoding step.
+
+Letters: B sentences, T positions, P rows of all sentences, N rows being decoded in G groups of at
+most R, S source length, H width, A attention heads, D = H / A.
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from s2st.errors import UsageError
-from s2st.models.packed.packed_linear import PreparedLinear
+from s2st.models.packed.packed_linear import PackedWeight, PreparedLinear, make_product
+from s2st.models.packed.trained_linear import linear
+from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
-from s2st.models.transformer.decoder_cache import RowGroups, attend_words
+from s2st.models.transformer.decoder_cache import Rows, WordCache
+from s2st.models.transformer.dropout import add_dropped
+from s2st.models.transformer.packing import Packing
+
+TREE_CELLS = 1 << 20  # numbers of the paths of a tree that are read at once: they fit the cache
+GPU_TREE_CELLS = 1 << 27
 
 
 class Linear(PreparedLinear):
@@ -27,6 +38,16 @@ class Linear(PreparedLinear):
         nn.init.xavier_uniform_(self.weight)
         nn.init.zeros_(self.bias)
 
+    def forward(self, inputs: torch.Tensor, relu: bool = False) -> torch.Tensor:
+        """(N, outputs) of inputs (N, inputs), rectified if asked for."""
+        if self._prepared is None:
+            return linear(inputs, self.weight, self.bias, relu)
+        if isinstance(self._prepared, PackedWeight):
+            rectified: torch.Tensor = self._prepared(inputs, relu)
+            return rectified
+        outputs: torch.Tensor = self._prepared(inputs)
+        return outputs.relu_() if relu else outputs
+
 
 class MultiHeadAttention(nn.Module):
     """Multi-head attention (section 3.2.2)."""
@@ -37,71 +58,103 @@ class MultiHeadAttention(nn.Module):
         self.query = Linear(width, width)
         self.memory = Linear(width, 2 * width)
         self.output = Linear(width, width)
+        self._fused: nn.Module | None = None
         with torch.no_grad():
             for part in self.memory.weight.view(
                 2, width, width
             ):  # keys and values, each initialized as a matrix of its own
                 nn.init.xavier_uniform_(part)
 
-    def forward(
+    def prepare(self, precision: str, reads_itself: bool) -> None:
+        """Packs the weights for scoring on a CPU, permanently.
+
+        Args:
+            precision: "float32", "bfloat16" or "int8".
+            reads_itself: whether queries and memory are products of the same rows.
+        """
+        self.output.prepare(precision)
+        if reads_itself:
+            self._fused = make_product(*self._both(), precision)
+        else:
+            self.query.prepare(precision)
+            self.memory.prepare(precision)
+
+    def of_rows(self, reading: torch.Tensor) -> torch.Tensor:
+        """(P, 3H) queries, keys and values of the same rows (P, H), by one product."""
+        if self._fused is None:
+            return linear(reading, *self._both())
+        result: torch.Tensor = self._fused(reading)
+        return result
+
+    def attend(
         self,
-        reading: torch.Tensor,
-        memory: torch.Tensor,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
         mask: torch.Tensor | None = None,
         causal: bool = False,
         dropout: float = 0.0,
     ) -> torch.Tensor:
-        """Attention of each position to a memory.
+        """Attention of every position of a sequence, before the output's product.
 
         Args:
-            reading: (B, T, H).
-            memory: (B, K, 2H).
-            mask: (B, K) True at positions that may be read; None for all.
+            query: (B, T, H).
+            keys, values: (B, A, K, D).
+            mask: (B, 1, 1 or T, K) True where a query may read; None for everywhere.
             causal: whether position t reads only positions up to t.
             dropout: probability of dropping an attention weight.
 
         Returns:
             (B, T, H).
         """
-        keys, values = memory.chunk(2, dim=-1)
         attended = F.scaled_dot_product_attention(
-            self._split(self.query(reading)),
-            self._split(keys),
-            self._split(values),
-            attn_mask=None if mask is None else mask[:, None, None],
-            dropout_p=dropout,
-            is_causal=causal,
+            self.split(query), keys, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
         )
-        return self._joined(attended)
+        return attended.transpose(1, 2).flatten(2)
 
-    def weigh(
-        self, reading: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor
+    def attend_step(
+        self, query: torch.Tensor, memory: torch.Tensor, bias: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Like `forward`, but also returns the weights (B, T, K), averaged over the heads."""
-        keys, values = memory.chunk(2, dim=-1)
-        query = self._split(self.query(reading))
-        scores = query @ self._split(keys).transpose(-1, -2) / math.sqrt(query.shape[-1])
-        scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
+        """Attention of few queries to many keys, as in decoding.
+
+        On a CPU, batched products take half the time of torch's fused attention here.
+
+        Args:
+            query: (G, R, H).
+            memory: (2, G, A, K, D) keys and values.
+            bias: (G, 1, 1 or R, K) what is added to the scores; None for nothing.
+
+        Returns:
+            (G, R, H), and the weights (G, A, R, K).
+        """
+        kind = query.device.type
+        if torch.is_autocast_enabled(kind):  # which would convert the whole memory in every step
+            with torch.autocast(kind, enabled=False):
+                return self.attend_step(query, memory, bias)
+        keys, values = memory.to(query.dtype).flatten(1, 2)
+        scores = torch.baddbmm(
+            query.new_zeros(()).expand(1, 1, 1),
+            self.split(query).flatten(0, 1),
+            keys.transpose(1, 2),
+            beta=0,
+            alpha=1 / math.sqrt(keys.shape[2]),
+        ).view(len(query), self.heads, query.shape[1], memory.shape[3])
+        if bias is not None:
+            scores = scores + bias
         weights = torch.softmax(scores, dim=-1)
-        attended = weights.to(values.dtype) @ self._split(values)
-        return self._joined(attended), weights.mean(dim=1)
+        attended = torch.bmm(weights.flatten(0, 1), values)
+        attended = attended.view(*weights.shape[:3], values.shape[2])
+        return attended.transpose(1, 2).flatten(2), weights
 
-    def read_words(
-        self, reading: torch.Tensor, memory: torch.Tensor, index: torch.Tensor
-    ) -> torch.Tensor:
-        """(N, H) attention of rows (N, H) to their words, numbers (N, T) in a memory (M, 2H)."""
-        found = attend_words(self.query(reading), memory, index, self.heads)
-        result: torch.Tensor = self.output(found)
-        return result
+    def _both(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight (3H, H) and bias of `of_rows`."""
+        first, second = self.query, self.memory
+        return torch.cat((first.weight, second.weight)), torch.cat((first.bias, second.bias))
 
-    def _split(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, T, H) as (B, heads, T, D)."""
-        count, length, width = values.shape
-        return values.view(count, length, self.heads, width // self.heads).transpose(1, 2)
-
-    def _joined(self, attended: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self.output(attended.transpose(1, 2).flatten(2))
-        return result
+    def split(self, values: torch.Tensor) -> torch.Tensor:
+        """(B, T, H) as (B, A, T, D)."""
+        width = values.shape[2] // self.heads
+        return values.view(*values.shape[:2], self.heads, width).transpose(1, 2)
 
 
 class TransformerLayer(nn.Module):
@@ -117,6 +170,7 @@ class TransformerLayer(nn.Module):
         width, inner, self.dropout = sizes_of(config)
         self.attention_dropout = config.attention_dropout
         self.pre_norm = config.norm == "pre"
+        self.reads_source = reads_source
         self.self_norm = nn.LayerNorm(width)
         self.self_attention = MultiHeadAttention(width, config.heads)
         if reads_source:
@@ -129,78 +183,127 @@ class TransformerLayer(nn.Module):
     def forward(
         self,
         hidden: torch.Tensor,
-        mask: torch.Tensor | None = None,
-        source: tuple[torch.Tensor, torch.Tensor] | None = None,
+        packing: Packing,
+        causal: bool,
+        source: tuple[torch.Tensor, torch.Tensor | None] | None = None,
     ) -> torch.Tensor:
-        """(B, T, H) of hidden (B, T, H).
+        """(P, H) of hidden (P, H).
 
         Args:
             hidden: the states of the side that the layer belongs to.
-            mask: (B, T) True at the encoder's real positions; None in a decoder, which is causal.
-            source: memory (B, S, 2H) and mask (B, S) of the source, for cross-attention.
+            packing: the places of the rows.
+            causal: whether a position reads only the positions before it, and itself.
+            source: memory (2, B, A, S, D), and mask (B, 1, 1, S) or None, for cross-attention.
         """
         dropout = self.attention_dropout if self.training else 0.0
-        reading = self._before(self.self_norm, hidden)
         attention = self.self_attention
-        memory = attention.memory(reading)
-        attended = attention(reading, memory, mask, mask is None, dropout)
-        hidden = self._after(self.self_norm, hidden, attended)
+        width, read = hidden.shape[-1], self._before(self.self_norm, hidden)
+        query, *memory = packing.unpack(attention.of_rows(read)).split(width, dim=-1)
+        # a causal mask also hides the padding, which comes after the last word
+        mask = None if causal or packing.mask is None else packing.mask[:, None, None]
+        keys, values = map(attention.split, memory)
+        attended = attention.attend(query, keys, values, mask, causal, dropout)
+        update = attention.output(packing.pack(attended))
+        hidden = self._after(self.self_norm, hidden, update)
         if source is not None:
-            reading = self._before(self.cross_norm, hidden)
-            attended = self.cross_attention(reading, *source, dropout=dropout)
-            hidden = self._after(self.cross_norm, hidden, attended)
+            cross = self.cross_attention
+            query = packing.unpack(cross.query(self._before(self.cross_norm, hidden)))
+            (keys, values), mask = source
+            attended = cross.attend(query, keys, values, mask, dropout=dropout)
+            hidden = self._after(self.cross_norm, hidden, cross.output(packing.pack(attended)))
         return self.feed_forward(hidden)
 
     def step(
-        self, hidden: torch.Tensor, before: torch.Tensor | None, index: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Self-attention of one more word in each row.
+        self,
+        hidden: torch.Tensor,
+        rows: Rows,
+        cache: WordCache,
+        number: int,
+        bias: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Self-attention of one more word in each row, which the cache receives.
 
         Args:
             hidden: (N, H).
-            before: (M, 2H) the memory of the cached words; None before the first step.
-            index: (N, T) numbers of each row's words; the new words are M, M + 1, ...
+            rows: the rows in groups.
+            cache: the words read before.
+            number: this layer's number.
+            bias: (G, 1, R, U) -inf at columns of the cache that a place does not read, else 0;
+                None if all are read.
 
         Returns:
-            (N, H), and the memory (M + N, 2H).
+            (N, H).
         """
-        reading = self._before(self.self_norm, hidden)
-        memory = self.self_attention.memory(reading)
-        memory = memory if before is None else torch.cat([before, memory])
-        attended = self.self_attention.read_words(reading, memory, index)
-        return self._after(self.self_norm, hidden, attended), memory
+        attention, width = self.self_attention, hidden.shape[1]
+        products = attention.of_rows(self._before(self.self_norm, hidden))
+        words = products[:, width:].view(len(hidden), 2, attention.heads, width // attention.heads)
+        memory = cache.extended(number, rows, words)
+        attended, _ = attention.attend_step(rows.spread(products[:, :width]), memory, bias)
+        return self._after(self.self_norm, hidden, attention.output(rows.back(attended)))
 
     def step_source(
         self,
         hidden: torch.Tensor,
-        groups: RowGroups,
+        rows: Rows,
         memory: torch.Tensor,
-        mask: torch.Tensor,
+        bias: torch.Tensor | None,
         weigh: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Cross-attention of one word in each row.
 
         Args:
             hidden: (N, H).
-            groups: the rows in groups by sentence.
-            memory, mask: of the sentences, (B, S, 2H) and (B, S).
+            rows: the rows in groups.
+            memory: (2, G, A, S, D) of each group's sentence.
+            bias: (G, 1, 1, S) -inf at padding, else 0; None without padding.
             weigh: whether to return the attention weights.
 
         Returns:
-            (N, H), and the weights (N, S) or None.
+            (N, H), and the weights (N, S), averaged over the heads, or None.
         """
-        reading = groups.spread(self._before(self.cross_norm, hidden))
-        memory, mask = groups.sources(memory), groups.sources(mask)
-        if not weigh:
-            attended = groups.back(self.cross_attention(reading, memory, mask))
-            return self._after(self.cross_norm, hidden, attended), None
-        attended, weights = self.cross_attention.weigh(reading, memory, mask)
-        return self._after(self.cross_norm, hidden, groups.back(attended)), groups.back(weights)
+        attention = self.cross_attention
+        query = rows.spread(attention.query(self._before(self.cross_norm, hidden)))
+        attended, weights = attention.attend_step(query, memory, bias)
+        update = attention.output(rows.back(attended))
+        hidden = self._after(self.cross_norm, hidden, update)
+        return hidden, rows.back(weights.mean(dim=1)) if weigh else None
+
+    def read_tree(self, hidden: torch.Tensor, tree: PrefixTree) -> torch.Tensor:
+        """Self-attention of each node (P, H) of a tree to the nodes above it, and to itself.
+
+        The paths are read as sequences. A node takes its result from one of its paths.
+        """
+        attention, width = self.self_attention, hidden.shape[1]
+        rows = attention.of_rows(self._before(self.self_norm, hidden))
+        most = TREE_CELLS if rows.device.type == "cpu" else GPU_TREE_CELLS
+        size = max(1, most // (tree.paths.shape[1] * rows.shape[1]))
+        found, done = [], 0
+        for begin in range(0, len(tree.paths), size):
+            part = slice(begin, begin + size)
+            length, count = int(tree.lengths[part].max()), int(tree.owned[part].sum())
+            read = F.embedding(tree.paths[part, :length], rows)
+            query, keys, values = read.split(width, dim=-1)
+            attended = attention.attend(
+                query, attention.split(keys), attention.split(values), causal=True
+            )
+            places = tree.owners[done : done + count] - begin * tree.paths.shape[1]
+            path, depth = places // tree.paths.shape[1], places % tree.paths.shape[1]
+            found.append(attended.flatten(0, 1).index_select(0, path * length + depth))
+            done += count
+        return self._after(self.self_norm, hidden, attention.output(torch.cat(found)))
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The feed-forward sublayer, which treats each position by itself."""
-        reading = self._before(self.inner_norm, hidden)
-        return self._after(self.inner_norm, hidden, self.outer(torch.relu(self.inner(reading))))
+        inner = self.inner(self._before(self.inner_norm, hidden), relu=True)
+        return self._after(self.inner_norm, hidden, self.outer(inner))
+
+    def prepare(self, precision: str) -> None:
+        """Packs the weights for scoring on a CPU, permanently."""
+        self.self_attention.prepare(precision, reads_itself=True)
+        if self.reads_source:
+            self.cross_attention.prepare(precision, reads_itself=False)
+        self.inner.prepare(precision)
+        self.outer.prepare(precision)
 
     def _before(self, norm: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
         """The input of a sublayer: normalized first in a pre-norm layer."""
@@ -208,7 +311,7 @@ class TransformerLayer(nn.Module):
 
     def _after(self, norm: nn.Module, hidden: torch.Tensor, update: torch.Tensor) -> torch.Tensor:
         """Adds the output of a sublayer; a post-norm layer then normalizes the sum."""
-        hidden = hidden + F.dropout(update, self.dropout, self.training)
+        hidden = add_dropped(hidden, update, self.dropout, self.training)
         return hidden if self.pre_norm else norm(hidden)
 
 
@@ -233,8 +336,18 @@ def sinusoids(first: int, count: int, width: int, like: torch.Tensor) -> torch.T
     PE(p, 2i) = sin(p / 10000^(2i / width)), PE(p, 2i + 1) = cos(p / 10000^(2i / width)), with the
     data type and the device of `like`.
     """
-    positions = torch.arange(first, first + count, dtype=torch.float64, device=like.device)
-    even = torch.arange(0, width, 2, dtype=torch.float64, device=like.device)
-    angles = positions.unsqueeze(1) * torch.exp(even * (-math.log(10000.0) / width))
-    both = torch.stack([torch.sin(angles), torch.cos(angles)], dim=2)
-    return both.flatten(1)[:, :width].to(like.dtype)
+    end = first + count
+    return _sinusoids(1 << max(6, (end - 1).bit_length()), width, like.dtype, like.device)[
+        first:end
+    ]
+
+
+@cache
+def _sinusoids(count: int, width: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A table that every step reads a row of."""
+    with torch.inference_mode(False), torch.no_grad():
+        positions = torch.arange(count, dtype=torch.float64, device=device)
+        even = torch.arange(0, width, 2, dtype=torch.float64, device=device)
+        angles = positions.unsqueeze(1) * torch.exp(even * (-math.log(10000.0) / width))
+        both = torch.stack([torch.sin(angles), torch.cos(angles)], dim=2)
+        return both.flatten(1)[:, :width].to(dtype)

@@ -49,11 +49,13 @@ def sample(tiny=None, count=6):
 def inputs_of(criterion, tiny, batch, seed=0):
     """What the trained pass reads."""
     seen = []
-    decode = tiny.decode
-    tiny.decode = lambda target_in, state: (seen.append(target_in), decode(target_in, state))[1]
+    decode = tiny.decode_targets
+    tiny.decode_targets = lambda given, state: (seen.append(given.target_in), decode(given, state))[
+        1
+    ]
     torch.manual_seed(seed)
     output = criterion(tiny, batch)
-    del tiny.decode
+    del tiny.decode_targets
     return seen, output
 
 

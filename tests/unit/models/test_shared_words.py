@@ -1,4 +1,4 @@
-"""First layers that multiply each distinct word once, against torch's LSTM on every position."""
+"""Layers of packed products against torch's, and first layers that share the words' products."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from s2st.models.packed.packed_linear import can_pack
 from s2st.models.recurrent import layer_stack
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
-from s2st.models.recurrent.packed_lstm import Words, run_words, worth_sharing
+from s2st.models.recurrent.packed_positions import worth_sharing
 from s2st.models.recurrent.word_inputs import word_inputs
 
 pytestmark = pytest.mark.skipif(not can_pack(), reason="this torch has no packed products")
@@ -28,31 +28,45 @@ def assert_same(found, expected, wanted):
     gradients = []
     for outputs in (found, expected):
         total = sum((part * factor).sum() for part, factor in zip(outputs, chosen, strict=True))
-        gradients.append(torch.autograd.grad(total, wanted))
+        gradients.append(torch.autograd.grad(total, wanted, retain_graph=outputs is expected))
     for own, its in zip([*found, *gradients[0]], [*expected, *gradients[1]], strict=True):
         torch.testing.assert_close(own, its, rtol=1e-5, atol=2e-5)
 
 
+def torchs(monkeypatch, run, *values):
+    """What torch's own layers compute."""
+    with monkeypatch.context() as patch:
+        patch.setattr(layer_stack, "can_share", lambda _: False)
+        return run(*values)
+
+
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("kind", [Stack, BidirectionalStack])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_sources_are_read_as_with_an_input_per_position(lengths, kind, residual):
+def test_sources_are_read_as_by_torchs_layers(monkeypatch, lengths, cell, kind, residual):
     inputs, rows = data_of(lengths)
-    stack = kind("lstm", 3, 6, 2, StackDesign(residual=residual))
+    stack = kind(cell, 3, 6, 2, StackDesign(residual=residual))
     found = stack.run_padded(inputs, torch.tensor(lengths), 0.0, rows)
-    expected = stack.run_padded(inputs[rows], torch.tensor(lengths), 0.0)
+    plain = inputs[rows], torch.tensor(lengths), 0.0
+    expected = torchs(monkeypatch, stack.run_padded, *plain)
     assert_same(found, expected, [inputs, *stack.parameters()])
+    again = stack.run_padded(inputs[rows], *plain[1:])
+    assert_same(again, expected, [inputs, *stack.parameters()])
     memory = stack.run_packed(inputs, torch.tensor(lengths), 0.0, rows)
     torch.testing.assert_close(memory, found[1])
 
 
-def test_targets_are_read_as_with_an_input_per_position():
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_targets_are_read_as_by_torchs_layers(monkeypatch, cell):
     inputs, rows = data_of([5, 5, 5, 5])
-    stack = Stack("lstm", 3, 5, 2)
+    stack = Stack(cell, 3, 5, 2)
     memory = torch.randn(stack.planes, 4, 5, requires_grad=True)
-    for start, wanted in ((memory, [memory]), (None, [])):
-        found = stack.run(inputs, start, 0.0, rows)
-        assert_same(found, stack.run(inputs[rows], start, 0.0), [inputs, *wanted])
+    for start, own in ((memory, [memory]), (None, [])):
+        wanted = [inputs, *own, *stack.parameters()]
+        expected = torchs(monkeypatch, stack.run, inputs[rows], start, 0.0)
+        assert_same(stack.run(inputs, start, 0.0, rows), expected, wanted)
+        assert_same(stack.run(inputs[rows], start, 0.0), expected, wanted)
 
 
 def test_a_single_position_has_no_gradient_of_the_recurrent_weights():
@@ -64,26 +78,28 @@ def test_a_single_position_has_no_gradient_of_the_recurrent_weights():
     assert stack.layers[0].weight_ih_l0.grad.any()
 
 
-def test_many_positions_have_the_gradients_of_double_precision():
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_many_positions_have_the_gradients_of_double_precision(cell):
     """With enough rows that every product is oneDNN's."""
-    inputs, rows = torch.randn(200, 16), torch.randint(0, 200, (150 * 7,))
-    layer = nn.LSTM(16, 24)
     torch.manual_seed(1)
-    outputs, final = run_words(layer, inputs.requires_grad_(), Words(rows, [150] * 7), None)
-    exact = nn.LSTM(16, 24).double()
-    exact.load_state_dict(layer.state_dict())
-    states, _ = exact(inputs.double()[rows].view(7, 150, 16))
-    torch.testing.assert_close(final[0].double(), states[-1], rtol=0, atol=1e-6)
+    inputs, rows = torch.randn(200, 16), torch.randint(0, 200, (7, 150))
+    stack = Stack(cell, 16, 24, 1)
+    exact = Stack(cell, 16, 24, 1).double()
+    exact.load_state_dict(stack.state_dict())
+    outputs, memory = stack.run(inputs.requires_grad_(), None, 0.0, rows)
+    states, expected = exact.run(inputs.double()[rows], None, 0.0)
+    torch.testing.assert_close(memory.double(), expected, rtol=0, atol=1e-6)
     chosen = torch.randn_like(states)
-    own = torch.autograd.grad((outputs.view_as(states) * chosen.float()).sum(), layer.parameters())
-    its = torch.autograd.grad((states * chosen).sum(), exact.parameters())
-    for mine, expected in zip(own, its, strict=True):
-        assert (mine - expected).norm() < 2e-6 * expected.norm()
+    own = torch.autograd.grad((outputs * chosen.float()).sum(), [*stack.parameters(), inputs])
+    its = torch.autograd.grad((states * chosen).sum(), [*exact.parameters(), inputs])
+    for mine, gradient in zip(own, its, strict=True):
+        assert (mine - gradient).norm() < 2e-6 * gradient.norm()
 
 
-def test_a_second_backward_pass_is_refused_since_the_first_one_overwrote_the_gates():
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_second_backward_pass_is_refused_since_the_first_one_overwrote_the_gates(cell):
     inputs, rows = data_of([5, 5])
-    outputs, _ = Stack("lstm", 3, 5, 1).run(inputs, None, 0.0, rows)
+    outputs, _ = Stack(cell, 3, 5, 1).run(inputs, None, 0.0, rows)
     total = outputs.sum()
     total.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -113,7 +129,7 @@ def test_dropout_leaves_an_input_at_every_position(monkeypatch):
 
 def test_other_cells_designs_and_data_types_have_an_input_at_every_position(monkeypatch):
     normed, dropped = StackDesign(layer_norm=True), StackDesign(recurrent_dropout=0.5)
-    stacks = [Stack("gru", 3, 5, 1), *(Stack("lstm", 3, 5, 1, x) for x in (normed, dropped))]
+    stacks = [Stack("rnn", 3, 5, 1), *(Stack("lstm", 3, 5, 1, x) for x in (normed, dropped))]
     for stack in stacks:
         _, inputs, rows = words_of(monkeypatch, stack)
         assert inputs.shape == (2, 2, 3)

@@ -19,10 +19,17 @@ from s2st.models.registry import (
     TransformerLMConfig,
     with_default_sizes,
 )
-from s2st.models.transformer.decoder_cache import GROUP_ROWS, Sources, TransformerState, group_rows
+from s2st.models.transformer.decoder_cache import (
+    FEWEST_COLUMNS,
+    GROUP_ROWS,
+    TransformerState,
+    WordCache,
+    first_rows,
+)
 from s2st.models.transformer.encoder_decoder import TransformerModel
 from s2st.models.transformer.layers import sinusoids
 from s2st.scoring.model_scorer import ModelScorer
+from s2st.scoring.prefix_sharing import score_lists
 from s2st.search.beam import BeamSearch
 from s2st.search.registry import BeamConfig
 from s2st.text.vocabulary import BOS_ID, PAD_ID
@@ -213,26 +220,63 @@ def test_options_that_no_transformer_can_have():
         TransformerModel(replace(CONFIG, tie_embeddings="all"), SIZES)
 
 
-def tree(rows, width=2):
-    """A state after one word a row whose memories are the row's number."""
-    memory = torch.arange(float(rows)).unsqueeze(1).expand(-1, width)
-    return TransformerState(torch.arange(rows).unsqueeze(1), (memory,))
+def read(state, words):
+    """The state after a step whose memories are the words, one a row."""
+    cache = state.cache.extendable(state.columns)
+    cache.extended(0, state.rows, words.view(-1, 1, 1, 1).expand(-1, 2, 1, 1))
+    cache.used += state.rows.width
+    after = replace(state, words=state.words + 1, cache=cache, columns=cache.used)
+    return replace(after, reads=state.next_reads())
+
+
+def words_read(state):
+    """What each row reads, by the mask alone."""
+    memory = state.cache.memories[0][0, :, 0, : state.columns, 0]
+    memory = memory.index_select(0, state.rows.group)
+    if state.reads is None:
+        return memory.tolist()
+    return [row[mask].tolist() for row, mask in zip(memory, state.reads, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cache_holds_what_lists_of_words_hold(seed):
+    """Against plain lists: rows are repeated, reordered and dropped; old states are stepped too."""
+    generator = torch.Generator().manual_seed(seed)
+    state, lists, number = TransformerState(first_rows(5, "cpu"), 0, WordCache([])), [[]] * 5, 0
+    known = []
+    for _ in range(40):
+        if len(known) > 3 and torch.rand((), generator=generator) < 0.2:
+            place = int(torch.randint(len(known), (), generator=generator))
+            state, lists = known[place]
+        words = torch.arange(number, number + len(lists)).float()
+        number += len(lists)
+        state = read(state, words)
+        lists = [[*row, word] for row, word in zip(lists, words.tolist(), strict=True)]
+        # numbers ascend, so that sorting gives the order of reading
+        assert [sorted(row) for row in words_read(state)] == lists
+        known.append((state, lists))
+        count = int(torch.randint(1, 60, (), generator=generator))
+        rows = torch.randint(len(lists), (count,), generator=generator)
+        if seed % 2:
+            rows = rows.sort().values
+        state, lists = state.select(rows), [lists[row] for row in rows.tolist()]
+        assert state.rows.width <= GROUP_ROWS
+    for old, expected in known:
+        assert [sorted(row) for row in words_read(old)] == expected
 
 
 def test_a_state_forgets_what_no_row_reads():
-    """Of 1,000 rows some few go on for long: what is kept stays within twice what they read."""
-    state = tree(1000)
+    """Of 1,000 rows some few go on for long: the cache stays in proportion to what they read."""
+    state = TransformerState(first_rows(1000, "cpu"), 0, WordCache([]))
+    state = read(state, torch.arange(1000.0))
     rows = torch.tensor([7, 7, 993])
     for step in range(1, 60):
         state = state.select(rows)
-        assert len(state.memory[0]) <= 2 * state.index.numel()
-        assert state.memory[0][state.index[:, 0], 0].tolist() == [7.0, 7.0, 993.0]
-        assert state.index.shape == (3, step)
-        added = torch.full((3, 2), float(-step))
-        memory = torch.cat([state.memory[0], added])
-        state = TransformerState(state.longer(), (memory,))
-        assert state.memory[0][state.index[:, -1], 0].tolist() == [-step] * 3
-        rows = torch.tensor([0, 1, 2])
+        assert state.cache.memories[0].shape[1] == 2
+        assert [row[0] for row in map(sorted, words_read(state))] == [7.0, 7.0, 993.0]
+        assert state.columns <= 4 * step + 2 * FEWEST_COLUMNS + 2
+        state = read(state, torch.full((3,), 1000.0 + step))
+        rows = torch.tensor([0, 0, 2] if step % 2 else [1, 1, 2])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -241,15 +285,14 @@ def test_groups_hold_every_row_with_its_own_sentence(seed):
     rows = torch.randint(0, 5, (seed * 40,), generator=generator)
     if seed % 2:
         rows = rows.sort().values
-    groups = group_rows(Sources((), torch.ones((5, 3), dtype=torch.bool), rows))
+    first = read(TransformerState(first_rows(5, "cpu"), 0, WordCache([])), torch.arange(5.0))
+    groups = first.select(rows).rows
     values = torch.arange(1.0, 1 + len(rows)).unsqueeze(1)
-    spread = groups.spread(values)
-    assert torch.equal(groups.back(spread), values)
-    assert int((spread != 0).sum()) == len(rows)
-    assert spread.shape[1] <= GROUP_ROWS
-    sentences = groups.sources(torch.arange(5))
-    for group, sentence in zip(spread.squeeze(2), sentences, strict=True):
-        assert set(rows[group[group > 0].long() - 1].tolist()) == {int(sentence)}
+    assert torch.equal(groups.back(groups.spread(values)), values)
+    assert groups.width <= GROUP_ROWS
+    assert len(set(groups.place.tolist())) == len(rows)
+    for group in range(groups.count):
+        assert len(set(rows[groups.group == group].tolist())) <= 1
     if seed % 2:  # sorted: no sentence has more groups than it needs
         needed = sum(-(-int(n) // GROUP_ROWS) for n in rows.bincount())
         assert groups.count == needed
@@ -320,3 +363,49 @@ def test_search_in_bfloat16_returns_attention_in_float32():
     for (best,) in BeamSearch(BeamConfig())(single, source_batch([[4, 5, 6], [7]])):
         assert best.attention.dtype == np.float32
         np.testing.assert_allclose(best.attention.sum(axis=1), 1, atol=0.02)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["transformer", "transformer-lm"])
+def test_padding_changes_neither_features_nor_gradients(name):
+    """`decode_targets` leaves it out; `decode` computes it."""
+    tiny = ours("pre", name)
+    batch = make_batch([[4, 5, 6], [], [7]], [[4], [5, 6, 7, 8], []], range(3))
+    gradients = []
+    for packed in (True, False):
+        with torch.enable_grad():
+            state = tiny.initial_state(tiny.encode(batch.source))
+            if packed:
+                features = tiny.decode_targets(batch, state)
+            else:
+                features = tiny.decode(batch.target_in, state)[batch.target_mask()]
+            weights = [p for p in tiny.parameters() if p.requires_grad]
+            found = torch.autograd.grad(features.square().sum(), weights, allow_unused=True)
+        gradients.append((features, *(part for part in found if part is not None)))
+    for own, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, theirs, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["transformer", "transformer-lm"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tree_of_prefixes_gives_what_each_hypothesis_gives(name, seed):
+    kind = TransformerLMConfig if name == "transformer-lm" else TransformerConfig
+    one = scorer(name, kind(**vars(CONFIG)))
+    words = range(4, len(one.target.vocabulary))
+    rng = np.random.default_rng(seed)
+    sources = [[4, 5], [], [6]]
+    lists = [
+        [rng.choice(words[:2], rng.integers(0, 7)).tolist() for _ in range(count)]
+        for count in (70, 1, 0)
+    ]
+    scores = score_lists(one, source_batch(sources), lists, max_rows=[1000, 30, 1][seed])
+    prefixes = {
+        (i, *own[:n]) for i, group in enumerate(lists) for own in group for n in range(len(own) + 1)
+    }
+    if seed == 0:
+        assert scores.rows_stepped == len(prefixes)
+    for source, group, found in zip(sources, lists, scores.token_log_probs, strict=True):
+        for own, values in zip(group, found, strict=True):
+            batch = make_batch([source], [own], [0])
+            expected = one.score(batch)[0].numpy()
+            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5)

@@ -133,13 +133,13 @@ def test_processes_that_cannot_share_the_recorded_batches_are_refused(tmp_path, 
 
     options = resolve(TRAIN_SPEC, [OptionSource("test", BASE | {"save_dir": "run"})])
     cpu = torch.device("cpu")
-    chosen = with_choices(options, {"update_freq": 6}, Ranks(0, 3), cpu)
+    chosen = with_choices(options, {"update_freq": 6}, Ranks(0, 3), cpu, str)
     assert chosen.config(TrainerConfig).update_freq == 6
     with pytest.raises(UsageError, match=r"^run: .* 6 batches per update.* 4 processes.*divides 6"):
-        with_choices(options, {"update_freq": 6}, Ranks(0, 4), cpu)
+        with_choices(options, {"update_freq": 6}, Ranks(0, 4), cpu, str)
     staged = BASE | {"pipeline_stages": 2, "vocabulary_parts": 2}
     options = resolve(TRAIN_SPEC, [OptionSource("test", staged)])
-    chosen = with_choices(options, None, Ranks(0, 4), cpu)  # its ranks share each batch
+    chosen = with_choices(options, None, Ranks(0, 4), cpu, str)  # its ranks share each batch
     assert chosen.config(TrainerConfig).update_freq == 1
 
 

@@ -1,0 +1,121 @@
+"""Products, dropout and packing of the Transformer against torch's own functions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s2st.models.packed import trained_linear
+from s2st.models.packed.trained_linear import linear
+from s2st.models.transformer.dropout import add_dropped, dropped
+from s2st.models.transformer.packing import packing_of
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(("inner", "outer"), [(24, 56), (56, 24)])
+def test_products_and_their_gradients_are_torchs(inner, outer, relu):
+    torch.manual_seed(1)
+    tensors = [torch.randn(3, 70, inner), torch.randn(outer, inner), torch.randn(outer)]
+    for tensor in tensors:
+        tensor.requires_grad_()
+    if trained_linear.can_pack():
+        assert trained_linear.uses_onednn(tensors[0], tensors[1])  # else this tests nothing
+    gradient = torch.randn(3, 70, outer)
+    expected = F.linear(*tensors)
+    expected = torch.relu(expected) if relu else expected
+    made = linear(*tensors, relu=relu)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+    pairs = zip(
+        torch.autograd.grad(made, tensors, gradient),
+        torch.autograd.grad(expected, tensors, gradient),
+        strict=True,
+    )
+    for own, theirs in pairs:
+        torch.testing.assert_close(own, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_products_need_no_gradient_of_what_is_frozen():
+    inputs, weight = torch.randn(200, 8), torch.randn(4, 8)
+    bias = torch.zeros(4, requires_grad=True)
+    linear(inputs, weight, bias).sum().backward()
+    assert torch.equal(bias.grad, torch.full((4,), 200.0))
+    assert inputs.grad is None
+    assert weight.grad is None
+
+
+def test_products_follow_autocast():
+    inputs, weight = torch.randn(200, 8), torch.randn(4, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(inputs, weight).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.97])
+def test_dropout_drops_the_share_that_it_is_told_to(probability):
+    torch.manual_seed(2)
+    values = torch.ones(300, 1001, requires_grad=True)
+    made = dropped(values, probability, True)
+    kept = made != 0
+    # 4 standard deviations of a binomial share
+    assert abs(kept.float().mean() - (1 - probability)) < 4 * 0.5 / values.numel() ** 0.5
+    (factor,) = made[kept].unique().tolist()
+    # the probability is a multiple of 2^-16
+    assert abs(1 / factor - (1 - probability)) <= 0.5**16
+    made.sum().backward()
+    assert torch.equal(values.grad, made)
+    # neighbors are drawn from the same integer of 64 bits: they must not depend on each other
+    columns = kept[:, :1000].float().view(-1, 4) - kept.float().mean()
+    covariance = columns.T @ columns / len(columns)
+    apart = covariance - covariance.diag().diag()
+    assert apart.abs().max() < 5 * 0.25 / len(columns) ** 0.5
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_and_sum_are_those_of_the_parts(training):
+    base, update = torch.randn(9, 7, requires_grad=True), torch.randn(9, 7, requires_grad=True)
+    torch.manual_seed(3)
+    made = add_dropped(base, update, 0.3, training)
+    torch.manual_seed(3)
+    expected = base + dropped(update, 0.3, training)
+    torch.testing.assert_close(made, expected)
+    gradient = torch.randn(9, 7)
+    for own, theirs in zip(
+        torch.autograd.grad(made, (base, update), gradient),
+        torch.autograd.grad(expected, (base, update), gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(own, theirs)
+    assert torch.equal(add_dropped(base, update, 0.0, True), base + update)
+
+
+@pytest.mark.parametrize("lengths", [[3, 5, 1], [4, 4], [2]])
+def test_packing_keeps_the_real_positions_and_their_gradients(lengths):
+    width = 5 if len(lengths) > 2 else max(lengths)
+    packing = packing_of(torch.tensor(lengths), width, torch.device("cpu"))
+    mask = torch.arange(width) < torch.tensor(lengths).unsqueeze(1)
+    padded = torch.randn(len(lengths), width, 6, requires_grad=True)
+    packed = packing.pack(padded)
+    assert torch.equal(packed, padded[mask])
+    gradient = torch.randn_like(packed)
+    (own,) = torch.autograd.grad(packed, padded, gradient)
+    expected = torch.zeros_like(padded)
+    expected[mask] = gradient
+    assert torch.equal(own, expected)
+    rows = torch.randn(len(packed), 6, requires_grad=True)
+    spread = packing.unpack(rows)
+    assert torch.equal(spread[mask], rows)
+    assert spread.isfinite().all()
+    (own,) = torch.autograd.grad(spread, rows, expected)
+    assert torch.equal(own, gradient)
+    assert (packing.mask is None) == bool(mask.all())
+
+
+def test_gradients_add_up_over_batches():
+    torch.manual_seed(4)
+    inputs, weight = torch.randn(512, 16), nn.Parameter(torch.randn(32, 16))
+    linear(inputs, weight).square().sum().backward()
+    whole = weight.grad
+    weight.grad = None
+    for half in inputs.chunk(2):
+        linear(half, weight).square().sum().backward()
+    torch.testing.assert_close(weight.grad, whole, rtol=1e-5, atol=1e-3)
+    assert weight.grad.is_contiguous()
