@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from s2st.api.nbest_files import read_nbest as read_nbest
     from s2st.api.nbest_files import write_nbest as write_nbest
     from s2st.api.records import AttentionMap as AttentionMap
+    from s2st.api.records import BeamNode as BeamNode
     from s2st.api.records import Candidate as Candidate
+    from s2st.api.records import Choice as Choice
+    from s2st.api.records import Explanation as Explanation
     from s2st.api.records import Hypothesis as Hypothesis
     from s2st.api.records import PairScore as PairScore
     from s2st.api.records import Rescoring as Rescoring
+    from s2st.api.records import StatePath as StatePath
     from s2st.api.training import preprocess as preprocess
     from s2st.api.training import train as train
     from s2st.api.vectors import principal_components as principal_components
@@ -50,10 +54,13 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "AttentionMap",
+    "BeamNode",
     "Candidate",
     "CheckpointError",
+    "Choice",
     "ConfigError",
     "DataError",
+    "Explanation",
     "Hypothesis",
     "InputMissingError",
     "Model",
@@ -63,6 +70,7 @@ __all__ = [
     "PreprocessReport",
     "Rescoring",
     "S2STError",
+    "StatePath",
     "TrainResult",
     "UpdateReport",
     "UsageError",
@@ -78,10 +86,13 @@ __all__ = [
 # name -> module that has it
 _HOMES = {
     "AttentionMap": "s2st.api.records",
+    "BeamNode": "s2st.api.records",
     "Candidate": "s2st.api.records",
     "CheckpointError": "s2st.errors",
+    "Choice": "s2st.api.records",
     "ConfigError": "s2st.errors",
     "DataError": "s2st.errors",
+    "Explanation": "s2st.api.records",
     "Hypothesis": "s2st.api.records",
     "InputMissingError": "s2st.errors",
     "Model": "s2st.api.model",
@@ -91,6 +102,7 @@ _HOMES = {
     "PreprocessReport": "s2st.data.preprocess_report",
     "Rescoring": "s2st.api.records",
     "S2STError": "s2st.errors",
+    "StatePath": "s2st.api.records",
     "TrainResult": "s2st.jobs.training_result",
     "UpdateReport": "s2st.training.observer",
     "UsageError": "s2st.errors",

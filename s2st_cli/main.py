@@ -50,6 +50,8 @@ COMMANDS = {
     "analyze": "show BLEU by length or rarity, attention, states, nearest words",
     "compare": "compare two systems: paired bootstrap, most changed sentences",
     "report": "write one HTML file about a study or a training run",
+    "serve": "serve a page that shows how models translate, and a JSON interface",
+    "explain": "write that page about one sentence as one HTML file",
     "demo": "train, translate and rescore on a small corpus that ships with s2st",
 }
 COMPLETE = "_S2ST_COMPLETE"  # set by the shell completion of click

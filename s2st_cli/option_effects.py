@@ -120,7 +120,18 @@ _ARCHITECTURE = (
     Rule(("init_range",), _is("init", "uniform"), "needs --init uniform"),
 )
 _CURVES = (Rule(("title",), lambda v: v["figure"] is not None, "needs --figure NAME"),)
+_PAGE = (
+    _ENSEMBLE,
+    Rule(
+        ("length_normalization",),
+        lambda v: v.get("lenpen", 1) > 0,
+        "needs --lenpen X: with 0 scores are not normalized",
+    ),
+    Rule(("nbest",), lambda _: False, "has no effect: the page shows all that the beam finds"),
+)
 RULES: Mapping[str, tuple[Rule, ...]] = {
+    "serve": _PAGE,
+    "explain": _PAGE,
     "train": (
         *_ARCHITECTURE,
         Rule(

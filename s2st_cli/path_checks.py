@@ -17,12 +17,12 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
-        "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "config",
-        "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from", "input", "nbest",
-        "oracle", "paths", "phrases", "prefix", "ref", "run_dir", "shortlist", "source",
-        "source_embeddings", "source_sentencepiece", "srcdict", "target", "target_embeddings",
-        "target_sentencepiece", "text", "tgtdict", "tokenizer_json", "train_source", "tsv", "tune",
-        "unk_dictionary", "vectors", "vocabulary", "weights",
+        "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "compare",
+        "config", "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from",
+        "input", "nbest", "oracle", "paths", "phrases", "prefix", "ref", "run_dir", "shortlist",
+        "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
+        "target_embeddings", "target_sentencepiece", "text", "tgtdict", "tokenizer_json",
+        "train_source", "tsv", "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
     )
 )  # fmt: skip
 LISTS = frozenset({"path"})  # paths separated by ":"
@@ -34,10 +34,11 @@ FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
-        "arch", "best_checkpoint_metric", "bleu_tokenize", "corpus_weight", "criterion", "freeze",
-        "kind", "lang", "lr_scheduler", "members", "memory", "optimizer", "part", "prune", "recipe",
-        "search", "shard", "source_lang", "target_lang", "temporary_folder", "title", "tokenize",
-        "tokenizer", "tuner", "utility", "weight", "words",
+        "allow_host", "arch", "best_checkpoint_metric", "bleu_tokenize", "corpus_weight",
+        "criterion", "freeze", "host", "kind", "lang", "lr_scheduler", "members", "memory",
+        "optimizer", "part", "prefix_text", "prune", "recipe", "search", "sentence", "shard",
+        "source_lang", "target_lang", "temporary_folder", "title", "tokenize", "tokenizer",
+        "tuner", "utility", "weight", "words",
     )
 )  # fmt: skip
 

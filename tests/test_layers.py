@@ -19,8 +19,18 @@ LAYERS = (
     ("api",),
 )
 LAYER_OF = {f"s2st.{name}": level for level, names in enumerate(LAYERS) for name in names}
-LAYER_OF["s2st_cli"] = len(LAYERS)
-HEAVY = {"matplotlib", "torch", "sacrebleu", "sacremoses", "sentencepiece", "safetensors"}
+LAYER_OF["s2st_server"] = len(LAYERS)
+LAYER_OF["s2st_cli"] = len(LAYERS) + 1
+HEAVY = {
+    "matplotlib",
+    "starlette",
+    "torch",
+    "uvicorn",
+    "sacrebleu",
+    "sacremoses",
+    "sentencepiece",
+    "safetensors",
+}
 
 
 def module_name(path):
@@ -30,7 +40,7 @@ def module_name(path):
 
 FILES = {
     module_name(path): path
-    for package in ("s2st", "s2st_cli")
+    for package in ("s2st", "s2st_server", "s2st_cli")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
@@ -79,7 +89,7 @@ def run_time_imports(name):
     return {target for target, node in imports(name) if node not in unused}
 
 
-LAYER_ROOTS = {"s2st", "s2st_cli"}
+LAYER_ROOTS = {"s2st", "s2st_server", "s2st_cli"}
 
 
 def offenders(rule):
@@ -196,6 +206,18 @@ def test_nothing_is_swallowed_by_double_star_arguments():
 def test_no_module_is_called_helpers():
     rooms = {"utils", "util", "helpers", "misc", "common"}
     assert [name for name in FILES if rooms & set(name.split("."))] == []
+
+
+def test_the_server_calls_the_python_interface_and_nothing_below_it():
+    def rule(name):
+        if name.split(".")[0] != "s2st_server":
+            return
+        allowed = {"s2st", "s2st.errors", "s2st.options.option_fields"}
+        for target in sorted(own_imports(name) - allowed):
+            if not target.startswith("s2st_server"):
+                yield f"{name} imports {target}"
+
+    assert offenders(rule) == []
 
 
 def test_search_pipelines_see_only_scorers():

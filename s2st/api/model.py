@@ -5,10 +5,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
+from s2st.api.hypotheses import END, hypotheses_of
 from s2st.api.keywords import Option, refuse_names, resolved_keywords
 from s2st.api.records import (
     AttentionMap,
     Candidate,
+    Explanation,
     Hypothesis,
     PairScore,
     Rescoring,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 # options of `generate` about files and about arguments that the methods have
 FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors")
-END = "</s>"
 
 
 def load(
@@ -163,7 +164,7 @@ class Model:
         _refuse(options, "nbest", "nbest", "use the argument n")
         wider = _with_beam({**options, "nbest": n}, n)
         found = self._translations("nbest", lines, prefix, constraints, wider)
-        return [_hypotheses(translation) for translation in found]
+        return [hypotheses_of(translation) for translation in found]
 
     def sample(self, lines: Iterable[str], n: int = 1, **options: Option) -> list[list[Hypothesis]]:
         """Return n random translations of each line, as `s2st generate --search sampling` does.
@@ -183,7 +184,7 @@ class Model:
         _refuse(options, "sample", "search", "call Model.nbest for another search")
         given = {**options, "search": "sampling", "nbest": n}
         found = self._translations("sample", lines, None, None, given)
-        return [_hypotheses(translation) for translation in found]
+        return [hypotheses_of(translation) for translation in found]
 
     def score(self, sources: Iterable[str] | None, targets: Iterable[str]) -> list[PairScore]:
         """Return log p(target | source) of each pair of lines, as `s2st score --checkpoint` does.
@@ -300,6 +301,36 @@ class Model:
             found = [forced_map(scorer, *pair) for pair in zip(texts, others, strict=True)]
         return [AttentionMap(m.source, m.target, m.weights, m.log_prob) for m in found]
 
+    def explain(
+        self,
+        sentence: str,
+        *,
+        prefix: str | Sequence[str] = "",
+        alternatives: int = 5,
+        **options: Option,
+    ) -> Explanation:
+        """Translate one sentence by beam search, and return what the search considered.
+
+        Args:
+            sentence: the text; a language model continues it.
+            prefix: the beginning of the translation: text, as in `translate`, or tokens of the
+                model in the order in which it predicts them.
+            alternatives: number of tokens in each `Choice`.
+            options: options of beam search, see `translate`. `nbest` is `beam` by default.
+
+        Raises:
+            UsageError, DataError: see `translate`.
+        """
+        from s2st.api.explaining import explain
+
+        _refuse(options, "explain", "search", "it shows beam search")
+        _refuse(options, "explain", "shortlist", "the model chooses among all words")
+        resolved = _resolved("explain", options)
+        if "nbest" not in options:
+            wider = {**options, "nbest": resolved.configs["search"].beam}
+            resolved = _resolved("explain", wider)
+        return explain(self._models.scorer, resolved, sentence, prefix, alternatives)
+
     def _translations(
         self,
         method: str,
@@ -346,32 +377,6 @@ def _phrases(constraints: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield the phrases of each line, separated by tabs, as in a file of `--constraints`."""
     for number, phrases in enumerate(constraints, start=1):
         yield "\t".join(lines_of(phrases, f"constraints, line {number}"))
-
-
-def _hypotheses(translation: "Translation") -> list[Hypothesis]:
-    """Return the hypotheses of a line as records."""
-    import numpy as np
-
-    source = (*translation.source_words, END)
-    made = []
-    for found, words, text in zip(
-        translation.hypotheses, translation.words, translation.texts, strict=True
-    ):
-        ended = (*words, END) if found.token_log_probs else ()
-        attention = found.attention
-        made.append(
-            Hypothesis(
-                text=text,
-                tokens=ended,
-                token_log_probs=np.array(found.token_log_probs, dtype=np.float64),
-                log_prob=found.log_prob,
-                score=found.score,
-                finished=found.finished,
-                source_tokens=source,
-                attention=None if attention is None else attention.astype(np.float64),
-            )
-        )
-    return made
 
 
 def _models(channel: "Sequence[Model]") -> "list[Model]":

@@ -106,6 +106,84 @@ class AttentionMap(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class BeamNode(Record):
+    """A hypothesis that a beam search kept: a node of the tree in `Explanation.tree`.
+
+    Attributes:
+        parent: index of the node with one token less; -1 for the first node, which has no tokens.
+        token: the last token; `</s>` for a complete hypothesis, "" for the first node.
+        log_prob: log-probability of the token.
+        total: log-probability of all tokens so far.
+        score: number by which complete hypotheses are ranked; None for a partial hypothesis.
+        rank: place in `Explanation.hypotheses`, from 0; None for the others.
+    """
+
+    parent: int
+    token: str
+    log_prob: float
+    total: float
+    score: float | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Record):
+    """The most probable tokens at one position of the best hypothesis.
+
+    Attributes:
+        tokens: k tokens, best first, whatever the search allows there.
+        log_probs: (k,) their log-probabilities.
+        prefix: the tokens before this position, in the order in which the model predicts them.
+    """
+
+    tokens: tuple[str, ...]
+    log_probs: Floats
+    prefix: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StatePath(Record):
+    """How the state of a recurrent model moves, projected on two principal components.
+
+    Attributes:
+        source: R source tokens in the order in which the encoder reads them, `</s>` last; empty
+            for a language model.
+        target: W tokens that the decoder reads, `<s>` first.
+        places: (R + W, 2) the state after each of these tokens.
+        explained: share of the variance along each of the two components.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    places: Floats
+    explained: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation(Record):
+    """What a beam search of one sentence considered.
+
+    Attributes:
+        source: the sentence.
+        source_tokens: S source tokens, `</s>` last; empty for a language model.
+        hypotheses: the complete hypotheses, best first.
+        tree: all hypotheses that the search kept, each after its parent. Tokens follow each other
+            in the order in which the model predicts them.
+        choices: one for each token of the best hypothesis, in the order of the text.
+        states: None for a model with attention or without a state of fixed size.
+        right_to_left: whether the model predicts the last word first.
+    """
+
+    source: str
+    source_tokens: tuple[str, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    tree: tuple[BeamNode, ...]
+    choices: tuple[Choice, ...]
+    states: StatePath | None
+    right_to_left: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Candidate(Record):
     """One hypothesis of an n-best list.
 

@@ -108,6 +108,7 @@ def translate_lines(
     scorer: "Scorer",
     prefix: Iterable[str] | None = None,
     constraints: Iterable[str] | None = None,
+    search: "Search | None" = None,
 ) -> "Iterator[Translation]":
     """Yield the translation of each line, in order; the results are those of `generate`.
 
@@ -117,6 +118,7 @@ def translate_lines(
         scorer: the model or ensemble.
         prefix: text with which the translation of each line begins, "" for any; None for none.
         constraints: phrases that must occur in the translation of each line, separated by tabs.
+        search: a search to use instead of the one that the options name.
 
     Raises:
         UsageError: options and model are incompatible.
@@ -127,7 +129,8 @@ def translate_lines(
     config = options.config(TranslateConfig)
     _check_dictionary(config)
     dictionary = _dictionary(config)
-    search = options.entries["search"].build(options.configs["search"])
+    if search is None:
+        search = options.entries["search"].build(options.configs["search"])
     iterator = iter(lines)
     chunks = iter(lambda: list(islice(iterator, config.buffer_size)), [])
     tasks = _tasks(options, scorer, search, chunks, dictionary, (prefix, constraints))

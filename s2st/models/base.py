@@ -69,6 +69,19 @@ class ModelStage(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How an encoder reads one source, token by token.
+
+    Attributes:
+        places: position in the source of each token in the order of reading; R of them.
+        state: R rows, the decoder's first state if the source ended after each of these tokens.
+    """
+
+    places: tuple[int, ...]
+    state: DecoderState
+
+
+@dataclass(frozen=True)
 class Embeddings:
     """A model's tables of word vectors; None for a side without one."""
 
@@ -119,6 +132,14 @@ class Seq2SeqModel(nn.Module, ABC):
         concatenates the rest.
         """
         return {"final": torch.cat([part.flatten(1) for part in encoder_output.final], dim=1)}
+
+    def reading(self, source: SourceBatch) -> Reading | None:
+        """How the model reads a batch of one source; None, the default, if it has no order."""
+        return None
+
+    def state_vectors(self, state: DecoderState) -> torch.Tensor | None:
+        """(N, D) what N rows remember; None for a model without a state of fixed size."""
+        return None
 
     def embeddings(self) -> Embeddings:
         """The tables of word vectors; this default has none."""

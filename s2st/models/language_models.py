@@ -12,7 +12,12 @@ from s2st.models.base import (
     ModelStep,
 )
 from s2st.models.prefix_tree import PrefixTree
-from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
+from s2st.models.recurrent.decoder import (
+    RecurrentState,
+    memory_vectors,
+    run_decoder,
+    step_decoder,
+)
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
 from s2st.models.softmax.output_layer import Output
@@ -128,6 +133,10 @@ class RecurrentLM(LanguageModel):
         (empty,) = encoder_output.final
         shape = (self.decoder.planes, len(empty), self.hidden_size)
         return RecurrentState(self.target_embedding.weight.new_zeros(shape), None)
+
+    def state_vectors(self, state: DecoderState) -> torch.Tensor:
+        """(N, D) the memory of each row."""
+        return memory_vectors(state)
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top hidden states (B, T, H) after each token of target_in (B, T)."""

@@ -12,7 +12,7 @@ import torch
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
-from s2st.models.base import DecoderState
+from s2st.models.base import DecoderState, Reading
 from s2st.models.prefix_tree import PrefixTree
 from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
@@ -146,6 +146,14 @@ class Scorer(ABC):
             UsageError: this scorer has no sentence vectors.
         """
         raise UsageError(f"{type(self).__name__} has no sentence vectors")
+
+    def reading(self, source: SourceBatch) -> Reading | None:
+        """How the model reads a batch of one source; None for a scorer that cannot tell."""
+        return None
+
+    def state_vectors(self, state: DecoderState) -> torch.Tensor | None:
+        """(N, D) what N rows remember, in at least float32; None without such vectors."""
+        return None
 
     def check_pairs(self, batch: Batch) -> None:  # noqa: B027 - most scorers take any pair
         """Explains why a pair has the probability 0.

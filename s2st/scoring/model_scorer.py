@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from s2st.data.batch import Batch, SourceBatch
-from s2st.models.base import DecoderState, Seq2SeqModel
+from s2st.models.base import DecoderState, Reading, Seq2SeqModel
 from s2st.models.packed.int8_linear import require_int8
 from s2st.models.prefix_tree import PrefixTree
 from s2st.models.softmax.chunked_loss import at_least_float32
@@ -62,6 +62,20 @@ class ModelScorer(Scorer):
             encoded = self.model.encode(self._copied(source))
         parts = self.model.sentence_vectors(encoded)
         return {name: at_least_float32(part) for name, part in parts.items()}
+
+    @torch.inference_mode()
+    def reading(self, source: SourceBatch) -> Reading | None:
+        """How the model reads a source; None with tags, which are no words of it."""
+        if self._tag is not None:
+            return None
+        with autocast(self.device, self._precision):
+            return self.model.reading(self._copied(source))
+
+    @torch.inference_mode()
+    def state_vectors(self, state: DecoderState) -> torch.Tensor | None:
+        """What the model's state remembers."""
+        vectors = self.model.state_vectors(state)
+        return None if vectors is None else at_least_float32(vectors)
 
     def check_pairs(self, batch: Batch) -> None:
         """Checks the pairs with the model."""

@@ -8,6 +8,8 @@ from s2st_cli.option_effects import RULES
 
 SEVERAL = "needs several checkpoints"
 GENERATE = "generate {src} --checkpoint {forward}"
+SERVE = "serve --checkpoint {forward}"
+EXPLAIN = "explain cat --checkpoint {forward}"
 TUNE_LENGTH = "tune-length --checkpoint {forward} --source {src} --ref {ref}"
 TEXT = "score {ref} --ref {ref}"
 PAIRS = "score --checkpoint {forward} --source {src} --target {ref}"
@@ -28,6 +30,9 @@ IDLE = [
     (GENERATE, "--shortlist-first 9", "needs --shortlist FILE"),
     (GENERATE, "--shortlist-best 9", "needs --shortlist FILE"),
     (GENERATE, "--shortlist-prune 0.5", "needs --shortlist FILE"),
+    *((command, option, part) for command in (SERVE, EXPLAIN) for option, part in (
+        ("--ensemble-weight 1", SEVERAL), ("--ensemble-mode log-probability", SEVERAL),
+        ("--length-normalization wu", "needs --lenpen X"), ("--nbest 2", "has no effect"))),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),

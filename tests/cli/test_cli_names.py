@@ -41,6 +41,7 @@ COMMANDS = [
     "convert-nbest {new}/lists -o {new}/converted",
     "score {src} --ref {ref}",
     "compare {src} {ref} --ref {ref} --samples 5",
+    "explain the --checkpoint {run}/checkpoint_best --compare {run}/checkpoint_last -o {new}/html",
     "analyze neighbors the --checkpoint {run}/checkpoint_best",
     "analyze attention --checkpoint {run}/checkpoint_best --source {src} --figure {new}/map",
     "analyze rarity {src} --ref {ref} --source {src} --vocabulary {run}/checkpoint_best --buckets 2"

@@ -148,6 +148,8 @@ def small(world, s2st, tmp_path_factory):
             "inspect": ["--nwordssrc", "9", "--nwordstgt", "9"],
             "average": [str(world.forward), "-o", str(out / "mean")],
             "compare": texts,
+            "serve": [*model, "--host", "192.0.2.1"],  # of no machine: RFC 5737
+            "explain": [word, *model, *search, "-o", str(out / "page.html")],
             "demo": ["--dir", str(folder / "exists")],
             "lengths": buckets,
             "rarity": [*buckets, "--train-source", en],
@@ -180,12 +182,13 @@ def _is_number(kind: type, text: str) -> bool:
 def _ends_well(case: Parameter) -> bool:
     """Whether a run without the option ends with 0.
 
-    `demo` takes minutes, and here ends because its folder exists. `train-ngram` takes a tokenizer
+    `demo` takes minutes, and here ends because its folder exists. `serve` ends with the address of
+    another machine. `train-ngram` takes a tokenizer
     with a trained model with a dictionary only. An exhaustive search gives no attention.
     """
     if case.words[:2] == ("analyze", "attention"):
         return "exhaustive" not in case.words
-    return case.words[0] != "demo" and not (
+    return case.words[0] not in ("demo", "serve") and not (
         case.words[0] == "train-ngram" and {*case.words} & {*MODEL_KINDS}
     )
 

@@ -32,6 +32,12 @@ class RecurrentState(DecoderState):
         return RecurrentState(self.memory.index_select(1, rows), context)
 
 
+def memory_vectors(state: DecoderState) -> torch.Tensor:
+    """(N, P x H) the hidden states of all layers, then the cell states, of each row."""
+    assert isinstance(state, RecurrentState)
+    return state.memory.transpose(0, 1).flatten(1)
+
+
 def run_decoder(
     words: nn.Embedding, stack: Stack, target_in: torch.Tensor, state: DecoderState, dropout: float
 ) -> torch.Tensor:

@@ -16,10 +16,16 @@ from s2st.models.base import (
     EncoderOutput,
     ModelSizes,
     ModelStep,
+    Reading,
     reverse_tokens,
 )
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
-from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
+from s2st.models.recurrent.decoder import (
+    RecurrentState,
+    memory_vectors,
+    run_decoder,
+    step_decoder,
+)
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
 from s2st.models.recurrent.pipeline_stage import RecurrentStage
 from s2st.models.recurrent.word_inputs import word_inputs
@@ -74,13 +80,33 @@ class RecurrentModel(WordModel):
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The encoder's memory after each source's EOS."""
         tokens = reverse_tokens(source) if self.config.reverse_source else source.tokens
+        return EncoderOutput((self._read(tokens, source.lengths),))
+
+    def _read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The encoder's memory (P, B, H) after tokens (B, S) in the order of reading."""
         if self.encoder.prepared:
             words, rows = torch.unique(tokens, return_inverse=True)
             inputs = self.source_embedding(words)
-            return EncoderOutput((self.encoder.read(inputs, rows, source.lengths),))
+            return self.encoder.read(inputs, rows, lengths)
         inputs, rows = word_inputs(self.source_embedding, tokens.t(), self.encoder, self.dropout)
-        memory = self.encoder.run_packed(inputs, source.lengths, self.dropout, rows)
-        return EncoderOutput((memory,))
+        return self.encoder.run_packed(inputs, lengths, self.dropout, rows)
+
+    def reading(self, source: SourceBatch) -> Reading:
+        """The memory after each token. A bidirectional encoder reads each beginning anew."""
+        (length,) = source.lengths.tolist()
+        places = list(range(length))
+        if self.config.reverse_source:
+            places = [*places[-2::-1], length - 1]
+        ends = torch.arange(1, length + 1)
+        tokens = source.tokens[:, places].expand(length, length)
+        read = torch.arange(length).unsqueeze(0) < ends.unsqueeze(1)
+        tokens = tokens.masked_fill(~read.to(tokens.device), PAD_ID)
+        state = self.initial_state(EncoderOutput((self._read(tokens, ends),)))
+        return Reading(tuple(places), state)
+
+    def state_vectors(self, state: DecoderState) -> torch.Tensor:
+        """(N, D) the memory of each row."""
+        return memory_vectors(state)
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:
         """The encoder's memory and, with `context="every-step"`, its top hidden state."""
