@@ -28,7 +28,7 @@ def shell_blocks(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["docs/tutorial.md"])
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/ko/tutorial.md"])
 def test_the_commands_of_the_tutorial_run(page, tmp_path):
     commands = shell_blocks((ROOT / page).read_text())
     assert commands.count("s2st ") > 12
