@@ -32,6 +32,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "benchmarks.md",
+    "examples/README.md": "examples/index.md",
     **{
         path.relative_to(ROOT).as_posix(): f"examples/{path.parent.name}.md"
         for path in sorted(ROOT.glob("examples/*/README.md"))
@@ -46,7 +47,6 @@ def on_files(files: Files, config: Any) -> Files:
         path = ROOT / source
         if path.exists():
             files.append(File.generated(config, page, content=path.read_text("utf-8")))
-    files.append(File.generated(config, "examples/index.md", content=_examples()))
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
     files.append(File.generated(config, "reference/python.md", content=python_page()))
     return files
@@ -72,15 +72,6 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"{text} (`{wanted}`)"
 
     return LINK.sub(rewritten, markdown)
-
-
-def _examples() -> str:
-    lines = ["# Examples", ""]
-    for source, page in PAGES.items():
-        if page.startswith("examples/"):
-            title = (ROOT / source).read_text("utf-8").splitlines()[0].lstrip("# ")
-            lines.append(f"- [{title}]({page.removeprefix('examples/')})")
-    return "\n".join(lines) + "\n"
 
 
 def python_page() -> str:
