@@ -12,6 +12,7 @@ from typing import Any
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved, alternatives
+from s2st_server.addresses import is_loopback
 
 Values = Mapping[str, Any]
 
@@ -130,7 +131,13 @@ _PAGE = (
     Rule(("nbest",), lambda _: False, "has no effect: the page shows all that the beam finds"),
 )
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "serve": _PAGE,
+    "serve": (
+        *_PAGE,
+        Rule(
+            ("allow_host",), lambda v: is_loopback(v["host"]),
+            "needs a loopback --host: for others, all names are allowed",
+        ),
+    ),
     "explain": _PAGE,
     "train": (
         *_ARCHITECTURE,

@@ -14,7 +14,8 @@ from starlette.routing import Route
 from s2st import __version__
 from s2st.errors import S2STError
 from s2st_server import answers
-from s2st_server.limits import JSON, LOCAL, Gate, Guard, is_loopback, read_body
+from s2st_server.addresses import LOCAL, is_loopback
+from s2st_server.limits import JSON, Gate, Guard, read_body
 from s2st_server.openapi import description
 from s2st_server.options import PageConfig, ServeConfig
 from s2st_server.page import live_page
@@ -80,14 +81,14 @@ class _Server:
         body = await read_body(request, self.config.max_request_bytes)
         asked = read_translate(body, self.config)
         shown = self._chosen(asked.model)
-        return await self._computed(lambda: _translated(shown, asked))
+        return await self._computed(request, lambda: _translated(shown, asked))
 
     async def explain(self, request: Request) -> Response:
         """`POST /explain`."""
         body = await read_body(request, self.config.max_request_bytes)
         asked = read_explain(body, self.config)
         shown = self._chosen(asked.model)
-        return await self._computed(lambda: _explained(shown, asked, self.alternatives))
+        return await self._computed(request, lambda: _explained(shown, asked, self.alternatives))
 
     async def health(self, request: Request) -> Response:
         """`GET /health`."""
@@ -106,7 +107,7 @@ class _Server:
             raise RefusedError(422, f"no model {name[:80]!r}; known: {', '.join(self.models)}")
         return self.models[name]
 
-    async def _computed(self, work: Callable[[], Any]) -> Response:
+    async def _computed(self, request: Request, work: Callable[[], Any]) -> Response:
         """Answer with the JSON of a value that a thread computes and encodes."""
 
         def compute() -> bytes:
@@ -118,7 +119,7 @@ class _Server:
                 log.warning("internal error: %s: %s", type(error).__name__, error)
                 raise RefusedError(500, "internal error; the server's log says which") from error
 
-        return Response(await self.gate.run(compute), media_type=JSON)
+        return Response(await self.gate.run(compute, request.is_disconnected), media_type=JSON)
 
 
 def _translated(shown: Shown, asked: TranslateRequest) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What the server refuses: strange hosts, large or slow bodies, and more work than it can queue."""
 
-import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -10,12 +9,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from s2st_server.addresses import host_name
 from s2st_server.answers import encoded
 from s2st_server.requests import RefusedError
 
 T = TypeVar("T")
+LEFT = 499  # status that nobody reads, by the custom of nginx
 BODY_SECONDS = 20  # in which a body must arrive
-LOCAL = ("localhost", "127.0.0.1", "[::1]")
 JSON = "application/json"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -30,6 +30,8 @@ NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 class Gate:
     """Runs work in threads, a limited number at a time, and refuses more than it can queue.
 
+    Work of a client that left while it waited is not done: a page asks anew at every key.
+
     Args:
         concurrency: pieces of work at the same time.
         queue_size: pieces that may wait.
@@ -40,16 +42,28 @@ class Gate:
 
     def __init__(self, concurrency: int, queue_size: int) -> None:
         self._most = concurrency + queue_size
-        self._limiter = anyio.CapacityLimiter(concurrency)
+        self._turns = anyio.Semaphore(concurrency)
+        self._threads = anyio.CapacityLimiter(concurrency)
         self.accepted = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Run the work and return its result; raise RefusedError if the queue is full."""
+    async def run(self, work: Callable[[], T], left: Callable[[], Awaitable[bool]]) -> T:
+        """Run the work and return its result.
+
+        Args:
+            work: what a thread does.
+            left: whether the client is no longer there.
+
+        Raises:
+            RefusedError: the queue is full, or the client has left.
+        """
         if self.accepted >= self._most:
             raise RefusedError(503, "too many requests wait; try again", {"Retry-After": "1"})
         self.accepted += 1
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+            async with self._turns:
+                if await left():
+                    raise RefusedError(LEFT, "the client has left")
+                return await anyio.to_thread.run_sync(work, limiter=self._threads)
         finally:
             self.accepted -= 1
 
@@ -81,22 +95,6 @@ async def read_body(request: Request, most: int) -> bytes:
         message = f"the body did not arrive within {BODY_SECONDS} seconds"
         raise RefusedError(408, message, {"Connection": "close"}) from error
     return bytes(body)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name means this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def host_name(header: str) -> str:
-    """Return the name in a Host header, without the port."""
-    if header.startswith("["):
-        address, bracket, _ = header.partition("]")
-        return (address + bracket).lower()
-    return header.partition(":")[0].lower()
 
 
 class Guard:

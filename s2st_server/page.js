@@ -173,7 +173,7 @@ function treePart(answer) {
 function attentionPart(answer) {
   const best = answer.hypotheses[0];
   const head = make("tr", {}, make("th", { scope: "col" }, ""),
-    ...answer.source_tokens.map((word) => make("th", { scope: "col" }, token(word))));
+    ...answer.source_tokens.map((word) => make("th", { scope: "col", title: visible(word) }, token(word))));
   const rows = best.attention.map((weights, row) => make("tr", {},
     make("th", { scope: "row" }, token(best.tokens[row])),
     ...weights.map((weight) => {
@@ -290,10 +290,10 @@ class Panel {
       this.forced.replaceChildren();
       return;
     }
-    const words = make("span", {}, "Forced beginning: ");
+    const words = make("span", { title: this.prefix.map(visible).join(" ") }, "Forced beginning: ");
     this.prefix.forEach((word, index) => words.append(...(index ? [" "] : []), token(word)));
     const free = make("button", { type: "button", onclick: () => this.force([]) }, "Remove");
-    this.forced.replaceChildren(words, free);
+    this.forced.replaceChildren(free, words);
   }
 
   clear() {

@@ -33,6 +33,7 @@ IDLE = [
     *((command, option, part) for command in (SERVE, EXPLAIN) for option, part in (
         ("--ensemble-weight 1", SEVERAL), ("--ensemble-mode log-probability", SEVERAL),
         ("--length-normalization wu", "needs --lenpen X"), ("--nbest 2", "has no effect"))),
+    (f"{SERVE} --host 0.0.0.0", "--allow-host mt.example", "needs a loopback --host"),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),

@@ -199,3 +199,36 @@ def test_a_language_model_continues_the_sentence(s2st, world, tmp_path):
     assert found.choices[1].prefix == (first,)
     again = library.load(arpa).explain(first, beam=3, prefix=forced[1:])
     assert all(list(one.tokens[:2]) == forced for one in again.hypotheses)
+
+
+def test_a_model_that_writes_the_last_word_first(s2st, world, tiny, tmp_path):
+    """Tree, prefixes and states are in the model's order; tokens and choices in the text's."""
+    save = tmp_path / "model"
+    outcome = s2st("train", world.store, *tiny, "-a", "lstm", "--reverse-target",
+                   "--save-dir", save)  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    model = library.load(save / "checkpoint_best", threads=1)
+    options = {"beam": 3, "max_len_a": 0, "max_len_b": 6, "min_len": 3}
+    found = model.explain(SENTENCE, **options)
+    best = found.hypotheses[0]
+    assert found.right_to_left
+    assert list(found.hypotheses) == model.nbest([SENTENCE], 3, **options)[0]
+    end = next(i for i, node in enumerate(found.tree) if node.rank == 0)
+    words = best.tokens[:-1]
+    assert path(found.tree, end) == (*words[::-1], "</s>")
+    assert found.states.target == ("<s>", *words[::-1])
+    # the first word of the text is chosen last
+    assert found.choices[0].prefix == words[:0:-1]
+    assert found.choices[len(words) - 1].prefix == ()
+    forced = found.choices[len(words) - 1].tokens[1]
+    again = model.explain(SENTENCE, prefix=[forced], **options)
+    assert all(one.tokens[-2] == forced for one in again.hypotheses)
+    with pytest.raises(library.UsageError, match="reverse-target"):
+        model.explain(SENTENCE, prefix=forced)
+
+
+def test_an_ensemble_has_a_tree_and_no_path(world):
+    both = library.load([world.forward, world.gru], threads=1)
+    found = both.explain(SENTENCE, beam=3, **SHORT)
+    assert list(found.hypotheses) == both.nbest([SENTENCE], 3, beam=3, **SHORT)[0]
+    assert found.states is None

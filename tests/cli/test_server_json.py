@@ -9,12 +9,16 @@ import s2st as library
 
 pytest.importorskip("starlette")
 pytest.importorskip("httpx")
+import anyio
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from s2st_server import limits
+from s2st_server.addresses import host_name, is_loopback
 from s2st_server.app import make_app
-from s2st_server.limits import host_name, is_loopback
 from s2st_server.openapi import description
 from s2st_server.options import PageConfig, ServeConfig
+from s2st_server.requests import RefusedError
 from s2st_server.shown_models import load_shown
 
 SENTENCE = "the cat sleeps ."
@@ -297,3 +301,25 @@ def test_the_page_escapes_its_data(shown):
     assert not set("<>&\u202e\u0000") & set(text)
     assert page.count("<script") == 2
     assert page.isascii() or HOSTILE not in page
+
+
+def test_a_body_that_does_not_arrive_is_refused(monkeypatch):
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"9")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, anyio.sleep_forever)
+    with pytest.raises(RefusedError) as caught:
+        anyio.run(limits.read_body, request, 100)
+    assert caught.value.status == 408
+
+
+def test_work_of_a_client_that_left_is_not_done():
+    done = []
+
+    async def left():
+        return True
+
+    gate = limits.Gate(1, 0)
+    with pytest.raises(RefusedError):
+        anyio.run(gate.run, lambda: done.append(1), left)
+    assert done == []
+    assert gate.accepted == 0

@@ -12,11 +12,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
+
+from s2st_server.options import ServeConfig
 
 SEARCH = ("--beam", "3", "--max-len-a", "0", "--max-len-b", "8", "--threads", "1")
 HOSTILE = "</script><script>alert(1)</script> \u202e & <b>"
@@ -159,3 +163,29 @@ def test_explain_escapes_and_forces(s2st, world):
     assert data_of(forced)["answers"][0]["hypotheses"][0]["tokens"][0] == word
     s2st("explain", "a\nb", *model).check_error(65, "line break")
     s2st("explain", "", *model).check_error(2, "SENTENCE is empty")
+
+
+@pytest.mark.slow
+def test_the_requests_of_the_document_get_the_documented_answers(world):
+    """The body of the page's curl command, and the fields that its tables name."""
+    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text("utf-8")
+    (body,) = re.findall(r"curl .* -d '(.*)' http://127.0.0.1:8000/translate", page)
+    limits = dict(re.findall(r"^\| `(--[a-z-]+)` \| ([\d,]+) \|", page, re.MULTILINE))
+    defaults = {f"--{one.name.replace('_', '-')}": one.default for one in fields(ServeConfig)}
+    assert len(limits) == 6
+    assert all(int(value.replace(",", "")) == defaults[flag] for flag, value in limits.items())
+    with serving("--checkpoint", world.forward, *SEARCH) as server:
+        status, answer = server.ask("/translate", json.loads(body))
+        assert status == 200
+        (translation,) = answer["translations"]
+        assert len(translation["hypotheses"]) == 2
+        for name in (*answer, *translation, *translation["hypotheses"][0], "requests"):
+            assert f"`{name}`" in page, name
+        # a body that does not arrive keeps nobody else waiting
+        with socket.create_connection(("127.0.0.1", server.port)) as silent:
+            silent.sendall(
+                b"POST /translate HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+            )
+            assert server.ask("/translate", json.loads(body))[0] == 200
+        assert server.stop() == 0

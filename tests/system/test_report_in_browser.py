@@ -1,19 +1,13 @@
 """The page of `s2st report` in a headless Chromium, driven through chromedriver (W3C WebDriver)."""
 
 import base64
-import contextlib
 import io
-import json
 import math
 import re
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
 
 import pytest
 from PIL import Image
+from webdriver import CHROMIUM, DRIVER, running_browser
 
 from s2st.analysis.html_page import render_page
 from s2st.analysis.report_document import (
@@ -29,15 +23,10 @@ from s2st.analysis.report_document import (
     Table,
 )
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.extensive,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium with its chromedriver"),
 ]
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 ATTACK = '<script>window.harm = 1</script><img src="x" onerror="window.harm = 2">\'"--></style>'
 # black by day, white by night; what it would run must not run in an <img>
 SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40" onload="top.harm = 3">
@@ -47,68 +36,10 @@ SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40" onload=
 LONG = " ".join(["an unbearably long sentence about", "w" * 60] * 8)
 
 
-class Browser:
-    """One window of one session."""
-
-    def __init__(self, url, folder):
-        self._session = url + "/session"
-        options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={folder}"]}
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-        made = self.call("POST", "", {"capabilities": {"alwaysMatch": wanted}})
-        self._session += "/" + made["sessionId"]
-
-    def call(self, method, path, values=None):
-        data = None if values is None else json.dumps(values).encode()
-        request = urllib.request.Request(self._session + path, data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-
-    def evaluate(self, script, *arguments):
-        return self.call("POST", "/execute/sync", {"script": script, "args": arguments})
-
-    def command(self, name, **values):
-        return self.call("POST", "/goog/cdp/execute", {"cmd": name, "params": values})
-
-    def resize(self, width, height):
-        sizes = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
-        self.command("Emulation.setDeviceMetricsOverride", **sizes)
-
-    def mode(self, scheme, media="screen"):
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.command("Emulation.setEmulatedMedia", media=media, features=features)
-
-    def open(self, path):
-        """Opens a file in the widths and mode of a desk."""
-        self.mode("light")
-        self.resize(1200, 900)
-        self.call("POST", "/url", {"url": path.as_uri()})
-
-    def press(self, key):
-        """A key of the keyboard, for the element that has the focus."""
-        keys = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
-        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "k", "actions": keys}]})
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    driver = subprocess.Popen(
-        [DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(200):
-            with contextlib.suppress(OSError), urllib.request.urlopen(url + "/status", timeout=5):
-                break
-            time.sleep(0.05)
-        made = Browser(url, tmp_path_factory.mktemp("profile"))
+    with running_browser(tmp_path_factory.mktemp("profile")) as made:
         yield made
-        made.call("DELETE", "")
-    finally:
-        driver.terminate()
-        driver.wait(30)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def test_the_wheel_runs_the_python_page(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
     tree = tmp_path / "tree"
-    for name in ("s2st", "s2st_cli"):
+    for name in ("s2st", "s2st_cli", "s2st_server"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
@@ -49,3 +49,12 @@ def test_the_wheel_runs_the_python_page(tmp_path):
     said = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("# ")]
     assert done.stdout.splitlines() == [*said, str(site / "s2st" / "__init__.py")]
     assert done.stderr == ""
+    # the page's script and style sheet are in the wheel too
+    words = ["explain", "the dog runs .", "--checkpoint", "model/checkpoint_best"]
+    page = subprocess.run(
+        [home / "bin" / "python", "-m", "s2st_cli", *words], cwd=place, env=environment,
+        capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+    assert page.startswith("<!DOCTYPE html>")
+    assert len(re.findall(r"<style>.{1000,}</style>", page, re.DOTALL)) == 1
+    assert len(re.findall(r"<script>.{1000,}</script>", page, re.DOTALL)) == 1
