@@ -123,7 +123,7 @@ def test_a_graph_too_large_for_a_file_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("onnx")
     monkeypatch.setattr(graph, "MAX_BYTES", 1000)
     config = builders.variants("lstm")[0]
-    with pytest.raises(UsageError, match="encoder.onnx would be larger than 2 GB"):
+    with pytest.raises(UsageError, match=r"encoder\.onnx would be larger than 2 GB"):
         write_onnx(tmp_path, builders.record("lstm", config), builders.model("lstm", config))
     assert not list(tmp_path.iterdir())
 
