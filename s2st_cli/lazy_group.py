@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import keyword
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -33,6 +34,12 @@ def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
+def module_name(command: str) -> str:
+    """Return the end of the name of a command's module: `some_name`, or `import_`."""
+    name = command.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 class LazyGroup(PlainCommand, click.Group):
     """A group that holds a name and one line of help for each subcommand.
 
@@ -59,7 +66,7 @@ class LazyGroup(PlainCommand, click.Group):
                 raise UsageError(f"no command {cmd_name!r}; did you mean {' or '.join(near)}?")
             return None
         check_space(SPACE_OF_NUMPY)
-        module = importlib.import_module(self.prefix + cmd_name.replace("-", "_"))
+        module = importlib.import_module(self.prefix + module_name(cmd_name))
         command: click.Command = module.command
         command.name = cmd_name  # a function's name, if click.command made it
         return command

@@ -44,6 +44,7 @@ COMMANDS = {
     "convert-nbest": "convert n-best lists of other programs to the format of Moses",
     "list": "list the architectures, searches and other components",
     "inspect": "describe a checkpoint, store, ensemble, architecture or preset",
+    "import": "make a checkpoint of a Marian or GPT-2 model of Hugging Face",
     "export": "copy a checkpoint without its training state, or for another program",
     "average": "average the weights of several checkpoints",
     "analyze": "show BLEU by length or rarity, attention, states, nearest words",

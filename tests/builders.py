@@ -59,7 +59,15 @@ TRANSFORMERS: tuple[dict[str, Any], ...] = (
     {"norm": "pre", "heads": 3, "layers": 2, "feedforward_size": 5},
     {"norm": "post", "heads": 1, "layers": 1, "attention_dropout": 0.2},
     {"norm": "post", "heads": 2, "layers": 2, "tie_embeddings": "output"},
-)
+    {
+        "norm": "post", "heads": 2, "layers": 1, "decoder_layers": 2, "activation": "silu",
+        "positions": "half-sinusoids", "output_bias": True, "tie_embeddings": "output",
+    },
+    {
+        "heads": 3, "layers": 2, "activation": "gelu-tanh", "positions": "learned",
+        "max_positions": 40, "scale_embeddings": False, "output_bias": True,
+    },
+)  # fmt: skip
 
 
 def trainable() -> list[str]:
@@ -84,7 +92,7 @@ def variants(name: str) -> list[Any]:
     if "input_feeding" in specs:
         return [entry.config_type(**{**sizes, **values}) for values in ATTENTIONS]
     if "heads" in specs:
-        chosen = TRANSFORMERS[-1:] if entry.overrides else TRANSFORMERS
+        chosen = TRANSFORMERS[3:4] if entry.overrides else TRANSFORMERS
         return [entry.config_type(**{**entry.overrides, **sizes, **values}) for values in chosen]
     made = []
     for values in product(*choices.values()):
@@ -116,7 +124,7 @@ def describe(name: str, config: Any) -> str:
     if has_field(config, "input_feeding"):
         shown.append(f"{config.attention}-{config.attention_heads}")
     if has_field(config, "norm"):
-        shown.append(f"{config.norm}-{config.heads}")
+        shown += [config.norm, str(config.heads), config.positions]
     shown += [str(getattr(config, name, "")) for name in ("context", "cell", "decoder_cell")]
     return "-".join(filter(None, shown))
 

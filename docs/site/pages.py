@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 import s2st  # noqa: E402
 from s2st.options.option_fields import option_specs  # noqa: E402
 from s2st_cli.click_options import ConfiguredCommand, _options, _role_option  # noqa: E402
+from s2st_cli.lazy_group import module_name  # noqa: E402
 from s2st_cli.main import COMMANDS  # noqa: E402
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
@@ -99,7 +100,7 @@ def _commands() -> Iterator[str]:
     yield "# Commands\n"
     yield "Every command and option, from the definitions that `--help` uses."
     for name, line in COMMANDS.items():
-        module = importlib.import_module(f"s2st_cli.{name.replace('-', '_')}")
+        module = importlib.import_module(f"s2st_cli.{module_name(name)}")
         command: click.Command = module.command
         if isinstance(command, click.Group):
             context = click.Context(command)

@@ -69,7 +69,7 @@ class Languages:
     @property
     def needs_tag(self) -> bool:
         """Whether a tag in the source says which language the decoder writes."""
-        return not self.per_language and len(self.targets) > 1
+        return not self.per_language and any(side.vocabulary.tags for side in self.sides.values())
 
     def chosen(self, choice: LanguageChoice, where: str) -> tuple[str, str]:
         """Return the source and the target language of a choice.

@@ -155,7 +155,8 @@ class SavedModel:
         weights = self.tensors(WEIGHTS)
         if self.decoder is not None:
             weights = weights_for(weights, self.decoder)
-        self._check_fit(weights)
+        manifest, stored = str(self.place / MANIFEST), str(self.place / WEIGHTS)
+        check_weights(self.record, weights, manifest, stored)
         return model_with_weights(self.record, weights).to(device)
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
@@ -166,21 +167,30 @@ class SavedModel:
             check_same(self.place, self.stamp)
         return found
 
-    def _check_fit(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Compares names and shapes before allocating: a damaged record can ask for any size."""
-        try:
-            record = self.record
-            expected = hollow_model(record.architecture, record.config, record.sizes).state_dict()
-        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            reason = " ".join(str(error).split())[:200]
-            message = f"no model can have these sizes: {reason}"
-            raise CheckpointError(message, str(self.place / MANIFEST)) from error
-        for name in sorted({*expected, *weights}):
-            wanted, found = (_describe(tensors.get(name)) for tensors in (expected, weights))
-            if wanted != found:
-                message = f"{name[:80]} is {found}, expected {wanted}"
-                where = str(self.place / WEIGHTS)
-                raise CheckpointError(f"the weights do not fit the architecture: {message}", where)
+
+def check_weights(
+    record: ModelRecord, weights: Mapping[str, torch.Tensor], described: str, stored: str
+) -> None:
+    """Compare names and shapes before allocating: a damaged record can ask for any size.
+
+    Args:
+        record: the model.
+        weights: its tensors by name.
+        described, stored: the files of the record and of the weights, for messages.
+
+    Raises:
+        CheckpointError: the weights do not fit the record.
+    """
+    try:
+        expected = hollow_model(record.architecture, record.config, record.sizes).state_dict()
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"no model can have these sizes: {reason}", described) from error
+    for name in sorted({*expected, *weights}):
+        wanted, found = (_describe(tensors.get(name)) for tensors in (expected, weights))
+        if wanted != found:
+            message = f"{name[:80]} is {found}, expected {wanted}"
+            raise CheckpointError(f"the weights do not fit the architecture: {message}", stored)
 
 
 def _describe(tensor: torch.Tensor | None) -> str:

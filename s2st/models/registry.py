@@ -182,6 +182,7 @@ class TransformerConfig(ModelConfig):
     default_sizes: ClassVar[tuple[DefaultSizes, ...]] = TRANSFORMER_SIZES
 
     layers: int | None = _layers("number of layers in the encoder and in the decoder")
+    decoder_layers: int | None = _layers("layers of the decoder; default: as many as --layers")
     hidden_size: int | None = _width("width of the model")
     heads: int = option(4, "attention heads; must divide --hidden-size", minimum=1, maximum=10_000)
     feedforward_size: int | None = option(
@@ -197,6 +198,27 @@ class TransformerConfig(ModelConfig):
         "pre: layer normalization before each sublayer; post: after it, as published",
         choices=("pre", "post"),
     )
+    activation: str = option(
+        "relu",
+        "function between the two feed-forward layers; gelu-tanh is GPT-2's approximation of gelu",
+        choices=("relu", "gelu", "gelu-tanh", "silu"),
+    )
+    positions: str = option(
+        "sinusoids",
+        "what tells the model the position of a token: interleaved sines and cosines, as "
+        "published; all sines, then all cosines, as Marian and fairseq; or learned vectors",
+        choices=("sinusoids", "half-sinusoids", "learned"),
+    )
+    max_positions: int = option(
+        1024,
+        "longest sentence in tokens, with --positions learned",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    scale_embeddings: bool = option(
+        True, "multiply the embeddings by the square root of --hidden-size"
+    )
+    output_bias: bool = option(False, "add a bias to the logits of the words")
 
 
 @dataclass(frozen=True)

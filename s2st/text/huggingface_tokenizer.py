@@ -5,17 +5,26 @@ The JSON describes rules and tables only, so that reading a file runs nothing th
 
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from s2st.errors import ConfigError, DataError
 from s2st.options.option_fields import load_json
+from s2st.process.bounded_read import read_bounded
 from s2st.process.stop_signals import Stopped
-from s2st.text.tokenizers import HuggingFaceConfig, Tokenizer, TokenizerSpec, import_optional
+from s2st.text.tokenizers import (
+    MAX_MODEL_BYTES,
+    HuggingFaceConfig,
+    Tokenizer,
+    TokenizerSpec,
+    import_optional,
+)
 
 log = logging.getLogger("s2st")
 SPECIAL_WORDS = ("<pad>", "<s>", "</s>", "<unk>")  # of every vocabulary of s2st
 # white space in a piece -> its control picture, since a dictionary file has one word a line
 SAFE = {ord(space): chr(0x2400 + ord(space)) for space in " \t\n\r\f\v"}
+END_OF_TEXT = "<|endoftext|>"  # of GPT-2
 SPACES = "[ \\t\\n\\r\\f\\v]+"
 
 
@@ -153,5 +162,34 @@ def train_byte_bpe(lines: Iterable[str], config: HuggingFaceConfig, language: st
             "%s: byte-level BPE made %s pieces, not --byte-bpe-vocab-size %s: the text does not "
             "have more", language, f"{size:,}", config.byte_bpe_vocab_size,
         )  # fmt: skip
+    text: str = tokenizer.to_str()
+    return text.encode()
+
+
+def byte_bpe_of_files(vocabulary: Path, merges: Path) -> bytes:
+    """Return the tokenizer.json of byte-level BPE that GPT-2 keeps in two files.
+
+    Args:
+        vocabulary: `vocab.json`, the number of each token.
+        merges: `merges.txt`, one merge a line.
+
+    Raises:
+        InputMissingError: a file cannot be read.
+        DataError: a file is not of its kind.
+        UsageError: the package is not installed.
+    """
+    module = import_optional("tokenizers", "tokenizers", "huggingface")
+    for path in (vocabulary, merges):
+        read_bounded(path, MAX_MODEL_BYTES, "a file of byte-level BPE")
+    try:
+        model = module.models.BPE.from_file(str(vocabulary), str(merges))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{vocabulary} and {merges} are not byte-level BPE: {reason}") from error
+    tokenizer = module.Tokenizer(model)
+    tokenizer.pre_tokenizer = module.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = module.decoders.ByteLevel()
+    if tokenizer.token_to_id(END_OF_TEXT) is not None:
+        tokenizer.add_special_tokens([END_OF_TEXT])
     text: str = tokenizer.to_str()
     return text.encode()

@@ -9,6 +9,7 @@ import click
 
 from s2st.options.option_fields import OptionSpec, option_specs
 from s2st_cli.click_options import ConfiguredCommand, _options, _role_option
+from s2st_cli.lazy_group import module_name
 from s2st_cli.main import COMMANDS
 
 
@@ -47,7 +48,7 @@ def without(words: Sequence[str], *flags: str) -> list[str]:
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """The words and the command, of each that is no group."""
     for name in COMMANDS:
-        command = importlib.import_module(f"s2st_cli.{name.replace('-', '_')}").command
+        command = importlib.import_module(f"s2st_cli.{module_name(name)}").command
         if not isinstance(command, click.Group):
             yield (name,), command
             continue

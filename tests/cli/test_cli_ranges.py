@@ -155,7 +155,7 @@ def small(world, s2st, tmp_path_factory):
             "states": [*model, en],
             "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip
-        words = commands[case.words[1] if name == "analyze" else name]
+        words = commands[case.words[1] if name in ("analyze", "import") else name]
         if (name, parameter) == ("average", "last"):
             words = [str(world.folder / "forward"), "-o", str(out / "mean")]
         if (name, parameter) == ("score", "samples"):

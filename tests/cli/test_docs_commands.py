@@ -24,7 +24,8 @@ OTHERS = {  # options of programs that the documents also name
     "--nproc-per-node", "--master-addr", "--master-port", "--max-restarts", "--rdzv-backend",
     "--rdzv-endpoint", "--rdzv-id", "--rm", "--standalone", "--logdir", "--model_prefix",
     "--alignment", "--exponential-smoothing", "--word-scores", "--output-type",
-    "--gpus-per-node", "--local-addr", "--nodes", "--fairseq", "--joeynmt", "--marian",
+    "--gpus-per-node", "--local-addr", "--nodes", "--fairseq", "--joeynmt", "--marian", "--opennmt",
+    "--score-reference",
 }  # fmt: skip
 CODE = re.compile(r"(?s)```.*?\n(.*?)```|((?:^ {4,}\S.*\n)+)", re.MULTILINE)
 
@@ -59,7 +60,7 @@ def test_a_call_in_a_document_parses(page, words, monkeypatch):
         return
     monkeypatch.setenv("PYTHONPATH", "examples/plugin")
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "plugin"))
-    length = 2 if words[0] == "analyze" else 1
+    length = 2 if words[0] in ("analyze", "import") else 1
     command = BY_WORDS[words[:length]]
     arguments = [w for w in words[length:] if w not in ("...", "[...]") and "[" not in w]
     if "--config" in arguments:  # the page made this file

@@ -53,7 +53,7 @@ MODEL = {
     # groups of rows of a sentence (3), and which cached words are still needed
     "transformer": 4,
     "transformer-base": 4,
-    "transformer-lm": 1,
+    "transformer-lm": 4,
 }
 # of a whole search of four sentences: two where rows of a sentence reach their limit, and two more
 START = 2 * 4 + 2

@@ -22,7 +22,7 @@ NARROWER = 4  # each part of an adaptive softmax has 1 / NARROWER of the width o
 
 
 class Output(nn.Module):
-    """A softmax without bias over the target words: full, adaptive or sampled.
+    """A softmax over the target words: full, adaptive or sampled.
 
     The adaptive softmax (Grave et al. 2017) is torch's. The first part has the frequent words; each
     further part has rarer words and a quarter of the width of the part before.
@@ -51,7 +51,12 @@ class Output(nn.Module):
         self.samples = min(config.softmax_samples, words)
         self.adaptive: nn.AdaptiveLogSoftmaxWithLoss | None = None
         self.tied: tuple[nn.Embedding, ...] = ()  # a tuple: no parameters of this module
+        self.bias: nn.Parameter | None = None
         self._prepared: nn.Module | None = None
+        if getattr(config, "output_bias", False):
+            if self.kind != "full":
+                raise UsageError(f"--output-bias needs --softmax full, not {self.kind}")
+            self.bias = nn.Parameter(torch.zeros(words))
         if self.kind == "adaptive":
             if config.tie_embeddings != "none":
                 raise UsageError(
@@ -84,8 +89,10 @@ class Output(nn.Module):
         """The matrix (V, H), which the caller divides over processes.
 
         Raises:
-            UsageError: the softmax is not full, or it shares its matrix with an embedding.
+            UsageError: the softmax is not full, has a bias, or shares its matrix with an embedding.
         """
+        if self.bias is not None:
+            raise UsageError("--pipeline-stages and --vocabulary-parts need --no-output-bias")
         if self.tied:
             raise UsageError(
                 "--pipeline-stages and --vocabulary-parts divide the softmax, which then cannot "
@@ -104,7 +111,7 @@ class Output(nn.Module):
             flat = self.adaptive.log_prob(at_least_float32(features.flatten(0, -2)))
             return flat.view(*features.shape[:-1], self.words)
         if self._prepared is None:
-            return F.linear(features, self.matrix())
+            return F.linear(features, self.matrix(), self.bias)
         logits: torch.Tensor = self._prepared(features.flatten(0, -2))
         return logits.view(*features.shape[:-1], self.words)
 
@@ -126,12 +133,16 @@ class Output(nn.Module):
                     "--softmax sampled cannot be smoothed over all words: use --softmax full"
                 )
             return self._sampled_loss(features, words)
+        if self.bias is not None:  # a further feature that is always 1
+            features = torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
+            matrix = torch.cat([self.matrix(), self.bias.unsqueeze(1)], dim=1)
+            return softmax_loss(features, matrix, words, smoothing)
         return softmax_loss(features, self.matrix(), words, smoothing)
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for scoring on a CPU in this precision, permanently."""
         if self.adaptive is None:
-            self._prepared = make_product(self.matrix(), None, precision)
+            self._prepared = make_product(self.matrix(), self.bias, precision)
             return
         adaptive = self.adaptive
         adaptive.head = make_product(adaptive.head.weight, None, precision)  # type: ignore[assignment]
@@ -152,7 +163,8 @@ class Output(nn.Module):
                 "--shortlist cannot narrow an adaptive softmax: train with --softmax full or "
                 "sampled"
             )
-        return make_product(self.matrix().detach()[words], None, precision)
+        bias = None if self.bias is None else self.bias.detach()[words]
+        return make_product(self.matrix().detach()[words], bias, precision)
 
     def _adaptive_loss(
         self, features: torch.Tensor, words: torch.Tensor, smoothing: float

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch
+from s2st.errors import UsageError
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -53,9 +54,16 @@ class TransformerStack(nn.Module):
         super().__init__()
         self.width, _, self.dropout = sizes_of(config)
         self.tables = (table,)  # a tuple: no parameters of this module
+        self.scale = math.sqrt(self.width) if config.scale_embeddings else 1.0
+        self.halves = config.positions == "half-sinusoids"
+        self.positions: nn.Parameter | None = None
+        if config.positions == "learned":
+            self.positions = nn.Parameter(torch.empty(config.max_positions, self.width))
+            nn.init.normal_(self.positions, std=0.02)  # as GPT-2
         assert config.layers is not None
+        count = config.decoder_layers if reads_source else None
         self.layers = nn.ModuleList(
-            TransformerLayer(config, reads_source) for _ in range(config.layers)
+            TransformerLayer(config, reads_source) for _ in range(count or config.layers)
         )
         self.norm = nn.LayerNorm(self.width) if config.norm == "pre" else nn.Identity()
 
@@ -83,7 +91,7 @@ class TransformerStack(nn.Module):
 
     def step(self, tokens: torch.Tensor, state: TransformerState) -> ModelStep:
         """Reads one token (N,) in each row; returns the attention of the top layer."""
-        position = sinusoids(state.words, 1, self.width, self.tables[0].weight)
+        position = self._positions(state.words, 1)
         hidden = self._scaled(self.tables[0](tokens), position)
         rows, sources = state.rows, state.sources
         reads = state.next_reads()
@@ -142,7 +150,7 @@ class TransformerStack(nn.Module):
     def _embed(self, tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
         """(P, H) embeddings of the packed positions of ids (B, T)."""
         length, table = tokens.shape[1], self.tables[0]
-        positions = sinusoids(0, length, self.width, table.weight)
+        positions = self._positions(0, length)
         if packing.places is None:
             hidden = self._scaled(table(tokens), positions).flatten(0, 1)
         else:
@@ -151,8 +159,20 @@ class TransformerStack(nn.Module):
         return dropped(hidden, self.dropout, self.training)
 
     def _scaled(self, words: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Embeddings times the root of the width, plus positions, in one pass."""
-        return torch.add(positions, words, alpha=math.sqrt(self.width))
+        """Embeddings times their scale, plus positions, in one pass."""
+        return torch.add(positions, words, alpha=self.scale)
+
+    def _positions(self, first: int, count: int) -> torch.Tensor:
+        """(count, H) what is added to the embeddings of positions from `first` on."""
+        if self.positions is None:
+            return sinusoids(first, count, self.width, self.tables[0].weight, self.halves)
+        if first + count > len(self.positions):
+            raise UsageError(
+                f"a sentence has more than {len(self.positions)} tokens, the most that this model "
+                "can read or write (--positions learned, --max-positions); shorten the line, or "
+                "lower --max-len-a and --max-len-b"
+            )
+        return self.positions[first : first + count]
 
 
 def initialize_table(table: nn.Embedding) -> None:

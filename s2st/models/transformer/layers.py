@@ -8,7 +8,8 @@ most R, S source length, H width, A attention heads, D = H / A.
 """
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,11 @@ from s2st.models.transformer.packing import Packing
 
 TREE_CELLS = 1 << 20  # numbers of the paths of a tree that are read at once: they fit the cache
 GPU_TREE_CELLS = 1 << 27
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "gelu": F.gelu,
+    "gelu-tanh": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+}
 
 
 class Linear(PreparedLinear):
@@ -179,6 +185,7 @@ class TransformerLayer(nn.Module):
         self.inner_norm = nn.LayerNorm(width)
         self.inner = Linear(width, inner)
         self.outer = Linear(inner, width)
+        self.activation = config.activation
 
     def forward(
         self,
@@ -294,7 +301,11 @@ class TransformerLayer(nn.Module):
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """The feed-forward sublayer, which treats each position by itself."""
-        inner = self.inner(self._before(self.inner_norm, hidden), relu=True)
+        read = self._before(self.inner_norm, hidden)
+        if self.activation == "relu":  # fused with the product
+            inner = self.inner(read, relu=True)
+        else:
+            inner = ACTIVATIONS[self.activation](self.inner(read))
         return self._after(self.inner_norm, hidden, self.outer(inner))
 
     def prepare(self, precision: str) -> None:
@@ -330,24 +341,30 @@ def sizes_of(config: TransformerConfig) -> tuple[int, int, float]:
     return width, config.feedforward_size or 4 * width, dropout
 
 
-def sinusoids(first: int, count: int, width: int, like: torch.Tensor) -> torch.Tensor:
+def sinusoids(
+    first: int, count: int, width: int, like: torch.Tensor, halves: bool = False
+) -> torch.Tensor:
     """(count, width) sinusoids of `count` positions from `first` on (section 3.5).
 
     PE(p, 2i) = sin(p / 10000^(2i / width)), PE(p, 2i + 1) = cos(p / 10000^(2i / width)), with the
     data type and the device of `like`.
+
+    Args:
+        halves: the even columns come first, then the odd ones, as in Marian.
     """
     end = first + count
-    return _sinusoids(1 << max(6, (end - 1).bit_length()), width, like.dtype, like.device)[
-        first:end
-    ]
+    rows = 1 << max(6, (end - 1).bit_length())
+    return _sinusoids(rows, width, like.dtype, like.device, halves)[first:end]
 
 
 @cache
-def _sinusoids(count: int, width: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _sinusoids(
+    count: int, width: int, dtype: torch.dtype, device: torch.device, halves: bool
+) -> torch.Tensor:
     """A table that every step reads a row of."""
     with torch.inference_mode(False), torch.no_grad():
         positions = torch.arange(count, dtype=torch.float64, device=device)
         even = torch.arange(0, width, 2, dtype=torch.float64, device=device)
         angles = positions.unsqueeze(1) * torch.exp(even * (-math.log(10000.0) / width))
-        both = torch.stack([torch.sin(angles), torch.cos(angles)], dim=2)
+        both = torch.stack([torch.sin(angles), torch.cos(angles)], dim=1 if halves else 2)
         return both.flatten(1)[:, :width].to(dtype)
