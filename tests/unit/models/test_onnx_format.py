@@ -109,6 +109,17 @@ def test_every_softmax(example, tmp_path, name, softmax):
     check_logits(example, tmp_path, written(tmp_path, name, config, 1), 1)
 
 
+def test_every_activation_and_kind_of_positions(example, tmp_path):
+    kind = ARCHITECTURES.get("transformer").config_type
+    for activation in ("relu", "gelu", "gelu-tanh", "silu"):
+        for positions in ("sinusoids", "half-sinusoids", "learned"):
+            folder = tmp_path / f"{activation}-{positions}"
+            folder.mkdir()
+            config = kind(layers=1, hidden_size=6, heads=2, dropout=0.0, max_positions=20,
+                          activation=activation, positions=positions)  # fmt: skip
+            check_logits(example, folder, written(folder, "transformer", config, 2), 2)
+
+
 def test_a_plugin_is_refused(tmp_path):
     config = builders.variants("lstm")[0]
     model = builders.model("lstm", config)
