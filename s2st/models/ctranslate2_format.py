@@ -45,7 +45,7 @@ def write_ctranslate2(
     specs = import_extra("ctranslate2.specs", "CTranslate2", "ctranslate2", "--format ctranslate2")
     assert isinstance(model, TransformerModel | TransformerLM)
     config: TransformerConfig = record.config
-    activation = getattr(specs.Activation, ACTIVATIONS[getattr(config, "activation", "relu")])
+    activation = getattr(specs.Activation, ACTIVATIONS[config.activation])
     shape = {"pre_norm": config.norm == "pre", "activation": activation}
     if isinstance(model, TransformerModel):
         layers = (len(model.encoder.layers), len(model.decoder.layers))
@@ -66,9 +66,8 @@ def write_ctranslate2(
             _fill_stack(spec.encoder, spec.encoder.embeddings[0], model.encoder, config)
         _fill_stack(spec.decoder, spec.decoder.embeddings, model.decoder, config)
         spec.decoder.projection.weight = _array(model.softmax.matrix())
-        bias = model.state_dict().get("softmax.bias")
-        if bias is not None:
-            spec.decoder.projection.bias = _array(bias)
+        if model.softmax.bias is not None:
+            spec.decoder.projection.bias = _array(model.softmax.bias)
     spec.validate()
     spec.optimize(quantization=quantization)
     spec.save(str(folder))
@@ -100,10 +99,11 @@ def _fill_stack(
     """Copy a stack's table, positions and layers. CTranslate2 scales embeddings as s2st does."""
     table = stack.tables[0].weight
     embeddings.weight = _array(table)
-    spec.scale_embeddings = getattr(config, "scale_embeddings", True)
-    positions = stack.state_dict().get("positions")  # learned
+    spec.scale_embeddings = config.scale_embeddings
+    positions: torch.Tensor | None = stack.positions  # learned
     if positions is None:
-        positions = sinusoids(0, MAX_POSITIONS, stack.width, table)
+        halves = config.positions == "half-sinusoids"
+        positions = sinusoids(0, MAX_POSITIONS, stack.width, table, halves)
     spec.position_encodings.encodings = _array(positions)
     if isinstance(stack.norm, nn.LayerNorm):
         _fill_norm(spec.layer_norm, stack.norm)

@@ -214,8 +214,7 @@ def _transformer_lm(model: TransformerLM, weights: Mapping[str, torch.Tensor]) -
 
 def _longest(config: Any) -> int:
     """The longest sentence of a Transformer's graphs."""
-    learned = getattr(config, "positions", "") == "learned"
-    return config.max_positions if learned else MAX_POSITIONS
+    return int(config.max_positions) if config.positions == "learned" else MAX_POSITIONS
 
 
 def _first_caches(stack: TransformerGraph, lengths: Value) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from s2st.errors import UsageError
 from s2st.models.extra_packages import import_extra
 
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # of the releases of ONNX with this operator set
 FLOAT, INT64, BOOL = "FLOAT", "INT64", "BOOL"
+MAX_BYTES = (1 << 31) - (1 << 24)  # of the weights: protobuf's limit, less room for operations
 Shape = Sequence[int | str]  # a name is a dimension that the caller chooses
 
 
@@ -203,14 +205,18 @@ class Graph:
             attributes={"body": proto},
         )
 
-    def model(self, name: str) -> bytes:
+    def model(self, file: str) -> bytes:
         """The graph as the content of an ONNX file, checked by ONNX.
 
         Raises:
-            ValueError: it takes more than 2 GB, the limit of the format.
+            UsageError: it takes more than 2 GB, the limit of the format.
         """
+        if sum(item.ByteSize() for item in self._constants.values()) > MAX_BYTES:
+            raise UsageError(
+                f"--format onnx: {file} would be larger than 2 GB, the limit of an ONNX file"
+            )
         graph = self._graph(
-            name,
+            file.partition(".")[0],
             [self._info(x.name, x.type, x.shape) for x in self.inputs],
             [self._info(x.name, x.type, x.shape) for x in self.outputs],
             list(self._constants.values()),

@@ -49,7 +49,7 @@ class TransformerGraph:
     def embed(self, tokens: Value, positions: Value) -> Value:
         """Embeddings plus positions."""
         words = embed(self.graph, self.table, tokens)
-        if getattr(self.config, "scale_embeddings", True):
+        if self.config.scale_embeddings:
             words = words * math.sqrt(self.width)
         return words + self.graph.op("Gather", self._positions(), positions)
 
@@ -57,7 +57,9 @@ class TransformerGraph:
         graph = self.graph
         if graph.has(self.learned):
             return graph.weight(self.learned)
-        return graph.value(sinusoids(0, MAX_POSITIONS, self.width, graph.tensor(self.table)))
+        halves = self.config.positions == "half-sinusoids"
+        table = graph.tensor(self.table)
+        return graph.value(sinusoids(0, MAX_POSITIONS, self.width, table, halves))
 
     def split(self, values: Value) -> Value:
         """(B, T, H) as (B, A, T, D)."""
@@ -106,7 +108,7 @@ class TransformerGraph:
         return self.after(name, hidden, linear(self.graph, self._active(inner), f"{layer}.outer"))
 
     def _active(self, inner: Value) -> Value:
-        graph, kind = self.graph, getattr(self.config, "activation", "relu")
+        graph, kind = self.graph, self.config.activation
         if kind == "relu":
             return graph.op("Relu", inner)
         if kind == "silu":

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from s2st.errors import UsageError
 from s2st.models.base import Seq2SeqModel
 from s2st.models.exported_text import describe_text, write_description, write_json
 from s2st.models.model_files import ModelRecord
@@ -35,12 +34,7 @@ def write_onnx(folder: Path, record: ModelRecord, model: Seq2SeqModel) -> None:
     """
     graphs = model_graphs(record, model)
     for file, graph in ((ENCODER, graphs.encoder), (STEP, graphs.step)):
-        try:
-            content = graph.model(file.removesuffix(".onnx"))
-        except ValueError as error:
-            raise UsageError(
-                f"--format onnx: {file} would be larger than 2 GB, the limit of an ONNX file"
-            ) from error
+        content = graph.model(file)
         durable_files.write_file(folder / file, content)
     if getattr(record.config, "reads_source", True):
         write_json(folder / "source_vocabulary.json", record.source_vocabulary.tokens)

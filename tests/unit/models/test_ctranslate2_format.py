@@ -29,7 +29,15 @@ def converted(tmp_path, scorer):
     return ctranslate2.Translator(str(folder), device="cpu", compute_type="float32")
 
 
-@pytest.mark.parametrize("changes", [{}, {"norm": "post", "tie_embeddings": "output", "heads": 3}])
+MARIAN = {"norm": "post", "tie_embeddings": "output", "decoder_layers": 1, "activation": "silu",
+          "positions": "half-sinusoids", "output_bias": True}  # fmt: skip
+GPT2 = {"activation": "gelu-tanh", "positions": "learned", "max_positions": 20,
+        "scale_embeddings": False}  # fmt: skip
+CHANGES = [{}, {"norm": "post", "tie_embeddings": "output", "heads": 3}, MARIAN, GPT2,
+           {"activation": "gelu"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", CHANGES)
 def test_scores_are_those_of_ctranslate2(tmp_path, changes):
     scorer = scorer_of(1, **changes)
     translator = converted(tmp_path, scorer)
@@ -62,11 +70,11 @@ def test_greedy_translations_are_those_of_ctranslate2(tmp_path):
     assert [result.hypotheses[0] for result in results] == own
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
-def test_scores_of_a_language_model_are_those_of_ctranslate2(tmp_path, norm):
+@pytest.mark.parametrize("changes", [GPT2, {"norm": "post"}])
+def test_scores_of_a_language_model_are_those_of_ctranslate2(tmp_path, changes):
     ctranslate2 = pytest.importorskip("ctranslate2")
     kind = ARCHITECTURES.get("transformer-lm").config_type
-    config = kind(layers=2, hidden_size=6, heads=2, dropout=0.0, norm=norm)
+    config = kind(layers=2, hidden_size=6, heads=2, dropout=0.0, **changes)
     scorer = builders.scorer("transformer-lm", config, 3)
     write_ctranslate2(tmp_path, builders.record("transformer-lm", config), scorer.model)
     generator = ctranslate2.Generator(str(tmp_path), device="cpu", compute_type="float32")

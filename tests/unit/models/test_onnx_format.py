@@ -1,6 +1,7 @@
 """ONNX graphs: their logits and greedy translations in onnxruntime against those of the models."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import builders
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from s2st.errors import UsageError
+from s2st.models.onnx_format import graph
 from s2st.models.onnx_format.write import write_onnx
 from s2st.models.registry import ARCHITECTURES
 from s2st.search.registry import SEARCHES
@@ -107,6 +109,17 @@ def test_every_softmax(example, tmp_path, name, softmax):
     check_logits(example, tmp_path, written(tmp_path, name, config, 1), 1)
 
 
+def test_every_activation_and_kind_of_positions(example, tmp_path):
+    kind = ARCHITECTURES.get("transformer").config_type
+    for activation in ("relu", "gelu", "gelu-tanh", "silu"):
+        for positions in ("sinusoids", "half-sinusoids", "learned"):
+            folder = tmp_path / f"{activation}-{positions}"
+            folder.mkdir()
+            config = kind(layers=1, hidden_size=6, heads=2, dropout=0.0, max_positions=20,
+                          activation=activation, positions=positions)  # fmt: skip
+            check_logits(example, folder, written(folder, "transformer", config, 2), 2)
+
+
 def test_a_plugin_is_refused(tmp_path):
     config = builders.variants("lstm")[0]
     model = builders.model("lstm", config)
@@ -115,3 +128,19 @@ def test_a_plugin_is_refused(tmp_path):
         write_onnx(tmp_path, builders.replace(builders.record("lstm", config), architecture="mine"),
                    model)  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_too_large_for_a_file_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    monkeypatch.setattr(graph, "MAX_BYTES", 1000)
+    config = builders.variants("lstm")[0]
+    with pytest.raises(UsageError, match=r"encoder\.onnx would be larger than 2 GB"):
+        write_onnx(tmp_path, builders.record("lstm", config), builders.model("lstm", config))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    config = builders.variants("lstm")[0]
+    with pytest.raises(UsageError, match=r'needs ONNX, .* run pip install "s2st\[onnx\]"'):
+        write_onnx(tmp_path, builders.record("lstm", config), builders.model("lstm", config))
