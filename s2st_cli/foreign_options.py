@@ -38,7 +38,6 @@ FAIRSEQ: Mapping[str, Mapping[str, str]] = {
         "decoder-embed-path": "--target-embeddings FILE",
         "decoder-ffn-embed-dim": "--feedforward-size N",
         "decoder-hidden-size": "--hidden-size N",
-        "decoder-layers": "--layers N",
         "decoder-normalize-before": "--norm pre",
         "distributed-world-size": _RANKS,
         "encoder-attention-heads": "--heads N",

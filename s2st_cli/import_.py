@@ -13,6 +13,7 @@ class _Imports(LazyGroup):
     prefix = "s2st_cli.import_"
     lines: ClassVar = {
         "marian": "a translation model of Marian (OPUS-MT), as Hugging Face stores it",
+        "fairseq": "a Transformer of fairseq, converted to safetensors",
         "gpt2": "a GPT-2 language model, as Hugging Face stores it",
     }
 

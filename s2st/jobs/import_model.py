@@ -64,6 +64,29 @@ def import_gpt2(folder: str, checkpoint: str, language: str = "en") -> None:
     _import(read, folder, checkpoint)
 
 
+def import_fairseq(
+    folder: str, checkpoint: str, source_lang: str | None = None, target_lang: str | None = None
+) -> None:
+    """Make a checkpoint of a fairseq Transformer that was converted to safetensors and JSON.
+
+    Args:
+        folder: the model: config.json, model.safetensors, and a dict.LANGUAGE.txt for each side.
+        checkpoint: the folder to create.
+        source_lang, target_lang: language codes; by default those of config.json.
+
+    Raises:
+        OutputError: the checkpoint exists or cannot be written.
+        S2STError: the folder cannot be read; see `s2st.models.fairseq_format.read_fairseq`.
+    """
+
+    def read() -> "Imported":
+        from s2st.models.fairseq_format import read_fairseq
+
+        return read_fairseq(folder, source_lang, target_lang)
+
+    _import(read, folder, checkpoint)
+
+
 def _import(read: Callable[[], "Imported"], source: str, checkpoint: str) -> None:
     import_torch()
     from s2st.models.model_building import model_with_weights

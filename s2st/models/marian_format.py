@@ -231,13 +231,13 @@ def _weights(
     ours["softmax.bias"] = bias
     for side, layers in (("encoder", config.layers), ("decoder", config.decoder_layers)):
         for number in range(layers or 0):
-            ours |= _layer(
+            ours |= attention_and_parts(
                 theirs, f"model.{side}.layers.{number}.", f"{side}.layers.{number}.", where
             )
     return ours
 
 
-def _layer(
+def attention_and_parts(
     theirs: Mapping[str, torch.Tensor], before: str, after: str, where: str
 ) -> dict[str, torch.Tensor]:
     """The tensors of one layer: ours have keys and values in one matrix."""
