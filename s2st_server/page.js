@@ -33,11 +33,11 @@ function token(text) {
 }
 
 function percent(logProb) {
-  if (logProb === null) return "0 %";
+  if (logProb === null) return "0\u00a0%";
   const share = 100 * Math.exp(logProb);
-  if (share >= 99.5) return "100 %";
-  if (share >= 9.95) return `${share.toFixed(0)} %`;
-  return share >= 0.1 ? `${share.toFixed(1)} %` : "<0.1 %";
+  if (share >= 99.5) return "100\u00a0%";
+  if (share >= 9.95) return `${share.toFixed(0)}\u00a0%`;
+  return share >= 0.1 ? `${share.toFixed(1)}\u00a0%` : "<0.1\u00a0%";
 }
 
 function bar(logProb) {
@@ -202,7 +202,7 @@ function pathPart(answer) {
   };
   new ResizeObserver(redraw).observe(holder);
   holder.append(drawPath(states, 600));
-  const shares = states.explained.map((share) => `${(100 * share).toFixed(0)} %`);
+  const shares = states.explained.map((share) => `${(100 * share).toFixed(0)}\u00a0%`);
   return [
     make("h3", {}, "How the state moves"),
     make("p", { class: "note" },

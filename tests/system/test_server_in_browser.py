@@ -225,6 +225,8 @@ def test_the_layout_does_not_jump(browser, address, width):
     wait_for(browser, "return document.querySelector('.forced button') !== null")
     wait_for(browser, READY)
     assert browser.evaluate(TOPS)[0] == before[0]
+    inside = "const one = document.querySelector('.forced');"
+    assert browser.evaluate(inside + "return one.scrollHeight <= one.clientHeight")
 
 
 # WCAG 2: relative luminance of the text and of the first opaque ground below it
