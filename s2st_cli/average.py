@@ -5,7 +5,8 @@ import click
 from s2st.errors import UsageError
 from s2st.options.option_fields import MAX_WEIGHT
 from s2st.process.torch_import import import_torch
-from s2st_cli.click_options import Command, Number, NumberOption
+from s2st_cli.click_options import Command
+from s2st_cli.number_options import Number, NumberOption
 from s2st_cli.terminal_output import say
 
 

@@ -18,9 +18,7 @@ from s2st.options.option_fields import (
     EMPTY,
     NONE,
     OptionSpec,
-    Range,
     option_specs,
-    shown,
 )
 from s2st.options.registry import load_plugin
 from s2st.options.resolution import (
@@ -36,93 +34,12 @@ from s2st.options.resolution import (
 )
 from s2st_cli.foreign_options import check_dashes
 from s2st_cli.lazy_group import PlainCommand
+from s2st_cli.number_options import Parsed
 from s2st_cli.option_effects import check_effects
 from s2st_cli.path_checks import FIGURES, FOLDERS, INPUTS, OUTPUTS, PREFIXES, check_paths
 
 COMMAND_LINE = "command line"
 PATHS = {*INPUTS, *OUTPUTS, *FOLDERS, *PREFIXES}
-
-
-class Number(click.ParamType):  # type: ignore[type-arg]
-    """A number in a finite range, for options that are not config fields.
-
-    Args:
-        kind: int or float.
-        minimum, maximum: the range.
-        open_minimum: whether the range excludes `minimum` itself.
-    """
-
-    def __init__(
-        self, kind: type, minimum: float, maximum: float, *, open_minimum: bool = False
-    ) -> None:
-        self.name = "number"
-        self.kind = kind
-        self.range = Range(minimum, maximum, open_minimum)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float:
-        """Convert and check the number; the error message states the allowed range."""
-        number = _parsed(self.kind, value, self, param, ctx)
-        fault = self.range.fault(number)
-        if fault is not None:
-            self.fail(f"it {fault}", param, ctx)
-        return number
-
-
-class _Parsed(click.ParamType):  # type: ignore[type-arg]
-    """A number whose range the config record checks, or one of the option's words."""
-
-    def __init__(self, kind: type, words: Sequence[str] = ()) -> None:
-        self.name = "number"
-        self.kind = kind
-        self.words = words
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | float | str:
-        if value in self.words:
-            return str(value)
-        return _parsed(self.kind, value, self, param, ctx)
-
-
-def _parsed(
-    kind: type,
-    value: Any,
-    type_: "Number | _Parsed",
-    param: click.Parameter | None,
-    ctx: click.Context | None,
-) -> int | float:
-    try:
-        number: int | float = kind(value)
-        return number
-    except ValueError:  # Python also refuses integers with more than 4300 digits
-        what = "a whole number" if kind is int else "a number"
-        what = " or ".join([what, *getattr(type_, "words", ())])
-        type_.fail(f"{shown(value)} is not {what}", param, ctx)
-
-
-class NumberOption(click.Option):
-    """A click option of type `Number`; its help shows the range."""
-
-    def __init__(
-        self,
-        param_decls: Sequence[str],
-        *,
-        type: Number,
-        help: str,
-        default: float | None = None,
-        multiple: bool = False,
-    ) -> None:
-        start = "" if default is None else f"default: {default}; "
-        super().__init__(
-            param_decls,
-            type=type,
-            help=f"{help}  [{start}{type.range}]",
-            default=default,
-            multiple=multiple,
-            metavar="N" if type.kind is int else "X",
-        )
 
 
 class _PathText(click.types.StringParamType):
@@ -417,7 +334,7 @@ def _type(spec: OptionSpec) -> Any:
     if spec.choices:
         return click.Choice(spec.choices)
     words = (*spec.words, NONE) if spec.can_be_none else spec.words
-    return _Parsed(spec.kind, words) if spec.numeric else spec.kind
+    return Parsed(spec.kind, words) if spec.numeric else spec.kind
 
 
 def _peek_all(args: Sequence[str], flags: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from options_of import Parameter, parameters, without
 
 from s2st.options.option_fields import MAX_INTEGER, Range
 from s2st.text.tokenizers import MODEL_KINDS
-from s2st_cli.click_options import Number
+from s2st_cli.number_options import Number
 
 NUMERIC = [
     p for p in parameters() if (p.spec.numeric if p.spec else isinstance(p.parameter.type, Number))
