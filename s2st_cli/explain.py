@@ -1,5 +1,6 @@
 """`s2st explain`: how models translate one sentence, as one HTML file."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from s2st_cli.click_options import ConfiguredCommand
 from s2st_cli.page_models import load_models
 from s2st_server.options import PageConfig
 
+log = logging.getLogger("s2st")
 HELP = """Write a page that shows how models translate SENTENCE.
 
 The HTML file needs no network. It holds what the page of `s2st serve` shows: the beam, the words
@@ -41,7 +43,10 @@ def run(options: Resolved, extra: Mapping[str, Any]) -> None:
         )
         answers.append(explanation(shown.name, found))
     described = [shown.described() for shown in models]
-    write_whole(extra["output_file"], [written_page(extra["sentence"], described, answers)])
+    output = extra["output_file"]
+    write_whole(output, [written_page(extra["sentence"], described, answers)])
+    if output != "-":
+        log.info("wrote %s", output)
 
 
 command = ConfiguredCommand(

@@ -141,6 +141,7 @@ def test_explain_writes_a_page_that_holds_all(s2st, world, tmp_path):
     models = ("--checkpoint", world.forward, "--compare", world.reversed, *SEARCH)
     outcome = s2st("explain", "the cat sleeps .", *models, "-o", path)
     assert outcome.code == 0, outcome.err
+    assert f"s2st: wrote {path}" in outcome.err
     page = path.read_text("utf-8")
     data = data_of(page)
     assert [answer["model"] for answer in data["answers"]] == [m["name"] for m in data["models"]]

@@ -170,3 +170,22 @@ def test_the_papers_preset_counts_384_million_weights():
         "encoder": 32_000,
         "decoder": 32_000,
     }
+
+
+def test_reading_token_by_token_ends_in_the_first_state_of_the_decoder(variant):
+    """And the state after some tokens is that of a source of these tokens alone."""
+    tiny = model(*variant).eval()
+    source = source_batch([[4, 5, 6, 7]])
+    with torch.no_grad():
+        first = tiny.initial_state(tiny.encode(source))
+        reading, vectors = tiny.reading(source), tiny.state_vectors(first)
+        if reading is None:
+            return
+        moved = tiny.state_vectors(reading.state)
+        assert sorted(reading.places) == list(range(5))
+        assert reading.places[-1] == 4
+        torch.testing.assert_close(moved[-1:], vectors)
+        turned = getattr(variant[1], "reverse_source", False)
+        assert reading.places[:2] == ((3, 2) if turned else (0, 1))
+        other = tiny.reading(source_batch([[6, 7] if turned else [4, 5]]))
+        torch.testing.assert_close(tiny.state_vectors(other.state)[:2], moved[:2])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -58,3 +59,18 @@ def test_the_wheel_runs_the_python_page(tmp_path):
     assert page.startswith("<!DOCTYPE html>")
     assert len(re.findall(r"<style>.{1000,}</style>", page, re.DOTALL)) == 1
     assert len(re.findall(r"<script>.{1000,}</script>", page, re.DOTALL)) == 1
+    pytest.importorskip("uvicorn")
+    words = ["serve", "--checkpoint", "model/checkpoint_best", "--port", "0"]
+    server = subprocess.Popen(
+        [home / "bin" / "python", "-m", "s2st_cli", *words], cwd=place, env=environment,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        address = next(filter(None, (re.search(r"http://\S+", line) for line in server.stderr)))[0]
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            assert answer.read().startswith(b"<!DOCTYPE html>")
+        server.terminate()
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
+        server.communicate()
