@@ -115,7 +115,7 @@ class TransformerStack(nn.Module):
     def read_tree(self, tree: PrefixTree, sources: Sources | None) -> torch.Tensor:
         """Top states (P, H) after each node of a tree."""
         table = self.tables[0]
-        positions = sinusoids(0, tree.paths.shape[1], self.width, table.weight)
+        positions = self._positions(0, tree.paths.shape[1])
         hidden = self._scaled(table(tree.tokens), positions.index_select(0, tree.depths))
         rows, sentences = grouped(tree.sentences, TREE_ROWS)
         bias = None
