@@ -19,8 +19,8 @@ INPUTS = frozenset(
     (
         "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "compare",
         "config", "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from",
-        "folder", "input", "nbest", "oracle", "paths", "phrases", "prefix", "ref", "run_dir", "shortlist",
-        "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
+        "folder", "input", "nbest", "oracle", "paths", "phrases", "prefix", "ref", "run_dir",
+        "shortlist", "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
         "target_embeddings", "target_sentencepiece", "text", "tgtdict", "tokenizer_json",
         "train_source", "tsv", "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
     )
