@@ -6,7 +6,7 @@ import pytest
 from builders import store
 
 from s2st.jobs.train import TRAIN_SPEC, run_training
-from s2st.jobs.training_advice import MAX_PAIRS, better_choice
+from s2st.jobs.training_advice import MAX_PAIRS, MEASURED, better_choice
 from s2st.models.registry import ARCHITECTURES
 from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
@@ -29,6 +29,13 @@ def test_only_recurrent_models_without_attention_are_advised(name):
     with_pieces = advised(name, tokenizer="sentencepiece")
     assert ("--arch transformer" in with_pieces) == (name in plain)
     assert "preprocess" not in with_pieces
+
+
+def test_the_evidence_is_that_of_the_nearest_measured_size():
+    assert "3,000" in advised("lstm", pairs=10_000)
+    assert "30,000" in advised("lstm", pairs=10_001)
+    assert "200,000 English" in advised("lstm", pairs=100_001)
+    assert list(MEASURED) == sorted(MEASURED)
 
 
 def test_a_new_run_says_it_in_one_line_and_a_resumed_one_does_not(tmp_path, caplog):
