@@ -150,10 +150,11 @@ def _weights(
     for number in range(config.layers or 0):
         for kind in ("weight", "bias"):
             layer, mine = f"h.{number}.", f"decoder.layers.{number}."
-            both = get(f"{layer}attn.c_attn.{kind}").T
+            both = get(f"{layer}attn.c_attn.{kind}").t()
             width = len(both) // 3
             ours[f"{mine}self_attention.query.{kind}"] = both[:width].contiguous()
             ours[f"{mine}self_attention.memory.{kind}"] = both[width:].contiguous()
             for part, name in PARTS.items():
-                ours[f"{mine}{name}.{kind}"] = get(f"{layer}{part}.{kind}").T.contiguous()
+                found = get(f"{layer}{part}.{kind}")
+                ours[f"{mine}{name}.{kind}"] = found.t().contiguous()
     return ours
