@@ -86,6 +86,8 @@ def rows():
         )
         if first:
             others = sorted(set(names) - turn)
+            if name == "aligned-rnn":  # the limits of this test leave it no complete output
+                others.remove("exhaustive")
             yield pytest.param(
                 name, config, others, id=f"{label}-others", marks=[pytest.mark.extensive]
             )

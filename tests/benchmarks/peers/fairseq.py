@@ -148,6 +148,19 @@ class SequenceGenerator:
         return [[{"tokens": torch.tensor(row)}] for row in found]
 
 
+class SequenceScorer:
+    def __init__(self, tgt_dict):
+        self.words = tgt_dict
+
+    def generate(self, models, sample):
+        (model,) = models
+        log_probs = model(sample["net_input"]).log_softmax(dim=-1)
+        target = sample["target"]
+        found = log_probs.gather(2, target.unsqueeze(2)).squeeze(2)
+        totals = found.masked_fill(target == self.words.pad_index, 0).sum(dim=1)
+        return [[{"score": total}] for total in totals.tolist()]
+
+
 publish(
     "fairseq.options",
     get_training_parser=get_training_parser, parse_args_and_arch=parse_args_and_arch,
@@ -156,4 +169,5 @@ publish("fairseq.data", Dictionary=Dictionary)
 publish("fairseq.dataclass.utils", convert_namespace_to_omegaconf=convert_namespace_to_omegaconf)
 publish("fairseq.tasks.translation", TranslationTask=TranslationTask)
 publish("fairseq.trainer", Trainer=Trainer)
+publish("fairseq.sequence_scorer", SequenceScorer=SequenceScorer)
 publish("fairseq.sequence_generator", SequenceGenerator=SequenceGenerator)
