@@ -4,18 +4,11 @@ import click
 
 from s2st.jobs.import_model import import_marian
 from s2st_cli.click_options import Command
+from s2st_cli.import_options import folder_and_checkpoint
 
 
 @click.command(cls=Command)
-@click.argument("folder")
-@click.option(
-    "-o",
-    "--output-folder",
-    "release",
-    metavar="FOLDER",
-    required=True,
-    help="the checkpoint to create",
-)
+@folder_and_checkpoint
 @click.option(
     "-s",
     "--source-lang",

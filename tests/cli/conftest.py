@@ -173,3 +173,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         folder, folder / "test", folder / "test.en", folder / "test.fr", folder / "store",
         folder / "forward", **best,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def attending(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The save folder of a model with attention, which all workers share: tests only read it."""
+
+    def make(folder: Path) -> None:
+        words = ("train", world.store, *TINY, "-a", "gru-attention", "--save-dir", folder / "run")
+        outcome = run_in_process(*words)
+        assert outcome.code == 0, outcome.err
+
+    return made_once(tmp_path_factory, "attending", make) / "run"

@@ -11,15 +11,6 @@ SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--min-len", "4", "--threads", 
 LINES = "the cat sleeps .\n\nthe zebra sees qqq .\nshe reads a book .\n"
 
 
-@pytest.fixture(scope="module")
-def attending(s2st, world, tiny, tmp_path_factory):
-    """A small model with attention on the world's store; its save folder."""
-    folder = tmp_path_factory.mktemp("attention") / "run"
-    outcome = s2st("train", world.store, *tiny, "-a", "gru-attention", "--save-dir", folder)
-    assert outcome.code == 0, outcome.err
-    return folder
-
-
 @pytest.fixture
 def generate(s2st, attending, tmp_path):
     source = tmp_path / "in"

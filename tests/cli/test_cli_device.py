@@ -71,15 +71,6 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "checkpoint_last" / "weights.safetensors")
 
 
-@pytest.fixture(scope="module")
-def attending(s2st, world, tiny, tmp_path_factory):
-    """A small model with attention."""
-    folder = tmp_path_factory.mktemp("attention") / "run"
-    outcome = s2st("train", world.store, *tiny, "-a", "gru-attention", "--save-dir", folder)
-    assert outcome.code == 0, outcome.err
-    return folder / "checkpoint_best"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
@@ -125,7 +116,7 @@ def test_commands_print_what_they_print_on_the_cpu(either, world, attending, tmp
         "".join(world.target.read_text().splitlines(keepends=True)[:6])
     )
     six = tmp_path / "six.en", tmp_path / "six.fr"
-    models = ("--checkpoint", attending)
+    models = ("--checkpoint", attending / "checkpoint_best")
     check(either, "score", *models, "--source", six[0], "--target", six[1], "--threads", 1)
     lists = either(
         "cpu", "generate", *models, *SHORT, "--nbest", 4, "--format", "moses", stdin=text
@@ -142,7 +133,7 @@ def test_commands_print_what_they_print_on_the_cpu(either, world, attending, tmp
     mean = tmp_path / "mean"
     either(NAME, "average", "--last", 2, world.save_dir, "-o", mean)
     check(either, "generate", "--checkpoint", mean, *SHORT, stdin=text)
-    both = ("--checkpoint", attending, "--checkpoint", world.gru)
+    both = ("--checkpoint", attending / "checkpoint_best", "--checkpoint", world.gru)
     check(either, "generate", *both, *SHORT, "--nbest", 2, "--format", "json", stdin=text)
 
 
@@ -157,6 +148,6 @@ def test_restrictions(either, world, attending, tmp_path, restriction):
     options = [str(option).format(**names) for option in RESTRICTIONS[restriction]]
     form = ("--format", "json", "--nbest", 2)
     check(
-        either, "generate", "--checkpoint", attending, *SHORT, *form, *options,
+        either, "generate", "--checkpoint", attending / "checkpoint_best", *SHORT, *form, *options,
         stdin="".join(sources).encode(),
     )  # fmt: skip

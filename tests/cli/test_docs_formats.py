@@ -25,15 +25,6 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def attending(s2st, world, tiny, tmp_path_factory):
-    """The save folder of a small model with attention."""
-    folder = tmp_path_factory.mktemp("attention") / "run"
-    run = s2st("train", world.store, *tiny, "-a", "gru-attention", "--save-dir", folder)
-    assert run.code == 0, run.err
-    return folder
-
-
 def documented(command):
     """The sets of fields that the page lists: one of each kind of object, with nested ones."""
     found = []
