@@ -9,11 +9,17 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
-from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16, run_layer
+from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16
 from s2st.models.recurrent.cell_formulas import CELLS
-from s2st.models.recurrent.packed_gru import run_gru
-from s2st.models.recurrent.packed_lstm import run_lstm
-from s2st.models.recurrent.packed_positions import Words, can_share, worth_sharing
+from s2st.models.recurrent.layer_runs import (
+    FEWEST_TIMES,
+    State,
+    bfloat16_stretches,
+    run_layer,
+    run_positions,
+    words_in_stretches,
+)
+from s2st.models.recurrent.packed_positions import can_share, worth_sharing
 from s2st.models.recurrent.token_steps import Steps, top_of
 from s2st.models.recurrent.unfused_layer import (
     LayerParts,
@@ -21,11 +27,7 @@ from s2st.models.recurrent.unfused_layer import (
     NormedLayer,
     layer_parts,
     plain_product,
-    run_loop,
 )
-
-FEWEST_TIMES = 3  # with fewer, packing the weights would cost more than packed products save
-State = torch.Tensor | tuple[torch.Tensor, ...]  # the hx of torch's recurrent layers
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,12 @@ class Stack(nn.Module):
         for index, layer in enumerate(self.layers):
             state = self._layer_memory(memory, index)
             if not index and rows is not None:
-                outputs, final = _run_positions(
+                outputs, final = run_positions(
                     self.cell, layer, inputs, rows.flatten(), rows.shape, state
                 )
             else:
                 read = F.dropout(inputs, dropout, self.training) if index else inputs
-                outputs, final = self._run_layer(layer, read, state, self._mask(read))
+                outputs, final = run_layer(self.cell, layer, read, state, self._mask(read))
             inputs = outputs + inputs if index and self.design.residual else outputs
             planes = final if isinstance(final, tuple) else (final,)
             hiddens.append(planes[0])
@@ -242,7 +244,7 @@ class Stack(nn.Module):
         finals = []
         for index, layer in enumerate(self.layers):
             if not index and rows is not None:
-                outputs, final = _words_in_stretches(self.cell, layer, inputs, pieces)
+                outputs, final = words_in_stretches(self.cell, layer, inputs, pieces)
             else:
                 read = pieces
                 if index:
@@ -261,7 +263,7 @@ class Stack(nn.Module):
         """One layer's outputs, and each sentence's last hidden and cell state (1 or 2, B, H)."""
         steps = sum(len(piece) for piece in pieces)
         if not self._loops and multiplies_in_bfloat16(layer, steps):
-            return self._bfloat16_stretches(layer, pieces)
+            return bfloat16_stretches(self.cell, layer, pieces)
         outputs, ended = [], []
         memory: torch.Tensor | None = None
         state: State | None = None
@@ -271,23 +273,12 @@ class Stack(nn.Module):
                 parts = torch.split(memory[:, : piece.shape[1]], 1)
                 state = tuple(x.contiguous() for x in parts) if len(parts) > 1 else parts[0]
             piece_mask = None if mask is None else mask[: piece.shape[1]]
-            output, final = self._run_layer(layer, piece, state, piece_mask)
+            output, final = run_layer(self.cell, layer, piece, state, piece_mask)
             outputs.append(output)
             memory = torch.cat(final) if isinstance(final, tuple) else final
             going_on = pieces[index + 1].shape[1] if index + 1 < len(pieces) else 0
             ended.append(memory[:, going_on:])
         return outputs, torch.cat(ended[::-1], dim=1)
-
-    def _bfloat16_stretches(
-        self, layer: nn.Module, pieces: list[torch.Tensor]
-    ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """`_layer_stretches` with products in bfloat16."""
-        flat = torch.cat([piece.flatten(0, 1) for piece in pieces])
-        counts = [piece.shape[1] for piece in pieces for _ in piece]
-        outputs, final = run_layer(self.cell, layer, flat, counts, None)
-        parts = outputs.split([piece.shape[0] * piece.shape[1] for piece in pieces])
-        shaped = [part.view(*p.shape[:2], -1) for part, p in zip(parts, pieces, strict=True)]
-        return shaped, torch.stack(final)
 
     def _in_stretches(self, inputs: torch.Tensor) -> bool:
         """Whether sources run in stretches of time; if not, they run as a packed sequence."""
@@ -309,43 +300,6 @@ class Stack(nn.Module):
             return None
         width = self.layers[0].get_parameter("weight_hh_l0").shape[1]
         return F.dropout(inputs.new_ones(inputs.shape[1], width), self.design.recurrent_dropout)
-
-    def _run_layer(
-        self,
-        layer: nn.Module,
-        inputs: torch.Tensor,
-        state: State | None,
-        mask: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, State]:
-        """Outputs and last state, by torch's layer or, for what that lacks, by `run_loop`."""
-        if mask is None and not self.design.layer_norm:
-            if multiplies_in_bfloat16(layer, len(inputs)):
-                return self._run_bfloat16(layer, inputs, state)
-            if self.cell == "gru" and len(inputs) >= FEWEST_TIMES and can_share(inputs):
-                rows = torch.Size(inputs.shape[:2])
-                return _run_positions("gru", layer, inputs.flatten(0, 1), None, rows, state)
-            fused: tuple[torch.Tensor, State] = layer(inputs, state)
-            return fused
-        parts = layer_parts(layer, plain_product)
-        if state is None:
-            width = layer.get_parameter("weight_hh_l0").shape[1]
-            zeros = inputs.new_zeros(1, inputs.shape[1], width)
-            state = (zeros, zeros) if self.cell == "lstm" else zeros
-        planes = state if isinstance(state, tuple) else (state,)
-        outputs, planes = run_loop(self.cell, parts, inputs, planes, mask)
-        return outputs, planes if self.cell == "lstm" else planes[0]
-
-    def _run_bfloat16(
-        self, layer: nn.Module, inputs: torch.Tensor, state: State | None
-    ) -> tuple[torch.Tensor, State]:
-        """`_run_layer` with products in bfloat16."""
-        planes = state if isinstance(state, tuple) or state is None else (state,)
-        first = None if planes is None else tuple(plane.squeeze(0) for plane in planes)
-        steps, sentences = inputs.shape[:2]
-        counts = [sentences] * steps
-        outputs, final = run_layer(self.cell, layer, inputs.flatten(0, 1), counts, first)
-        last = tuple(plane.unsqueeze(0) for plane in final)
-        return outputs.view(steps, sentences, -1), last if self.cell == "lstm" else last[0]
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for token steps, permanently; `run` is then a loop over token steps."""
@@ -376,46 +330,6 @@ class Stack(nn.Module):
             return hidden
         count = len(self.layers)
         return hidden, memory[count + index : count + index + 1].contiguous()
-
-
-def _run_positions(
-    cell: str,
-    layer: nn.Module,
-    inputs: torch.Tensor,
-    rows: torch.Tensor | None,
-    shape: torch.Size,
-    state: State | None,
-) -> tuple[torch.Tensor, State]:
-    """Like torch's layer, by packed products, for T x B positions of this shape.
-
-    Args:
-        inputs: (T x B, E); with `rows` (T x B), the (U, E) distinct ones that they read.
-    """
-    words = Words(rows, [shape[1]] * shape[0])
-    if cell == "gru":
-        assert not isinstance(state, tuple)
-        outputs, hidden = run_gru(layer, inputs, words, None if state is None else state[0])
-        return outputs.view(*shape, -1), hidden.unsqueeze(0)
-    before = None if state is None else (state[0][0], state[1][0])
-    outputs, final = run_lstm(layer, inputs, words, before)
-    return outputs.view(*shape, -1), tuple(part.unsqueeze(0) for part in final)
-
-
-def _words_in_stretches(
-    cell: str, layer: nn.Module, inputs: torch.Tensor, pieces: list[torch.Tensor]
-) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Like `_layer_stretches`, for distinct inputs (U, E) that the pieces of rows read."""
-    counts = [piece.shape[1] for piece in pieces for _ in piece]
-    words = Words(torch.cat([piece.flatten() for piece in pieces]), counts)
-    if cell == "gru":
-        outputs, hidden = run_gru(layer, inputs, words, None)
-        memory = hidden.unsqueeze(0)
-    else:
-        outputs, final = run_lstm(layer, inputs, words, None)
-        memory = torch.stack(final)
-    parts = outputs.split([piece.numel() for piece in pieces])
-    shaped = [part.view(*piece.shape, -1) for part, piece in zip(parts, pieces, strict=True)]
-    return shaped, memory
 
 
 def _stretches(values: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:

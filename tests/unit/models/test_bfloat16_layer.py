@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from s2st.models.recurrent import bfloat16_layer, layer_stack
+from s2st.models.recurrent import bfloat16_layer, layer_runs, layer_stack
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.process.device import has_bfloat16
 
@@ -24,7 +24,7 @@ def calls(monkeypatch):
         noted.append(counts)
         return bfloat16_layer.run_layer(cell, layer, inputs, counts, state)
 
-    monkeypatch.setattr(layer_stack, "run_layer", noting)
+    monkeypatch.setattr(layer_runs, "run_in_bfloat16", noting)
     return noted
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from s2st.models.packed.packed_linear import can_pack
-from s2st.models.recurrent import layer_stack
+from s2st.models.recurrent import layer_runs, layer_stack
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
 from s2st.models.recurrent.packed_positions import worth_sharing
@@ -36,7 +36,8 @@ def assert_same(found, expected, wanted):
 def torchs(monkeypatch, run, *values):
     """What torch's own layers compute."""
     with monkeypatch.context() as patch:
-        patch.setattr(layer_stack, "can_share", lambda _: False)
+        for module in (layer_stack, layer_runs):
+            patch.setattr(module, "can_share", lambda _: False)
         return run(*values)
 
 
