@@ -28,7 +28,8 @@ from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import parameters_by_part
 from s2st.models.languages import ANY, LanguageChoice
 from s2st.models.model_building import hollow_model
-from s2st.models.model_files import ModelRecord, read_saved
+from s2st.models.model_files import read_saved
+from s2st.models.model_record import ModelRecord
 from s2st.options.option_fields import config_values
 from s2st.options.resolution import OptionSource, resolve
 from s2st.scoring.load_scorers import load_scorer

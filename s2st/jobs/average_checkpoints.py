@@ -13,13 +13,8 @@ from typing import Any
 import torch
 
 from s2st.errors import InputMissingError, OutputError, UsageError
-from s2st.models.model_files import (
-    ModelRecord,
-    SavedModel,
-    load_saved,
-    write_manifest,
-    write_model_files,
-)
+from s2st.models.model_files import SavedModel, load_saved, write_manifest, write_model_files
+from s2st.models.model_record import ModelRecord
 from s2st.models.weight_files import weights_hash
 from s2st.options.option_fields import config_values, shown
 from s2st.process import durable_folders

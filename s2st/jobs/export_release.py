@@ -13,7 +13,8 @@ from s2st.process.torch_import import import_torch
 
 if TYPE_CHECKING:
     from s2st.models.base import Seq2SeqModel
-    from s2st.models.model_files import ModelRecord, SavedModel
+    from s2st.models.model_files import SavedModel
+    from s2st.models.model_record import ModelRecord
 
 log = logging.getLogger("s2st")
 

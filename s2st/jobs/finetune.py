@@ -22,7 +22,7 @@ from s2st.training.options import FinetuneConfig, TrainerConfig
 
 if TYPE_CHECKING:
     from s2st.data.store import ParallelCorpus, Store
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
 
 log = logging.getLogger("s2st")
 LAST = "checkpoint_last"

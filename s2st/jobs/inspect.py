@@ -23,7 +23,8 @@ from s2st.training.observer import perplexity_text
 if TYPE_CHECKING:
     from s2st.data.store import ParallelCorpus, Store
     from s2st.models.base import ModelSizes
-    from s2st.models.model_files import ModelRecord, SavedModel
+    from s2st.models.model_files import SavedModel
+    from s2st.models.model_record import ModelRecord
     from s2st.scoring.ensemble_files import ModelTree
 
     OpenStore = tuple[Store, dict[str, ParallelCorpus]]

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from s2st.data.store import Store
     from s2st.jobs.training_dry_run import Rehearsal
     from s2st.models.base import Seq2SeqModel
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
     from s2st.training.checkpoint import RunIdentity
     from s2st.training.checkpoint_folder import CheckpointFolder
     from s2st.training.gradient_accumulation import Gradients

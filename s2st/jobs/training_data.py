@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from s2st.data.corpora import CorpusSet
     from s2st.data.store import ParallelCorpus, Store
     from s2st.models.languages import Languages
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
 
 log = logging.getLogger("s2st")
 

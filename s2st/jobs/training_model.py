@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from s2st.data.store import Store
     from s2st.models.base import Seq2SeqModel
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
 
 log = logging.getLogger("s2st")
 
@@ -34,7 +34,7 @@ def model_record(
         UsageError: the sides are to share embeddings, but their vocabularies differ; the store has
             other words than the checkpoint; or as `languages_of`.
     """
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
 
     if base is not None:
         config = finetune.with_cutoffs(config, base)

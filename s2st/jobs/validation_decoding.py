@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
     from s2st.data.store import Store
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
     from s2st.training.gradient_accumulation import Gradients
 
 

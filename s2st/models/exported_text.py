@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.process import durable_files
 from s2st.text.tokenizers import model_file_name, save_models
 

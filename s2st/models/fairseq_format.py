@@ -19,7 +19,7 @@ import torch
 from s2st.errors import DataError, UsageError
 from s2st.models.foreign_folder import ForeignFolder, integer, take, text_of
 from s2st.models.marian_format import Imported, attention_and_parts
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.models.registry import TransformerConfig
 from s2st.options.option_fields import make_config
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec

@@ -15,7 +15,7 @@ import torch
 from s2st.errors import DataError, UsageError
 from s2st.models.foreign_folder import ForeignFolder, integer, take, text_of
 from s2st.models.languages import Languages, LanguageSide
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.models.registry import TransformerConfig
 from s2st.options.option_fields import make_config
 from s2st.text.tokenizers import SPACE_SIGN, SentencePieceConfig, TokenizerSpec, read_model

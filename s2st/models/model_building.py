@@ -12,7 +12,7 @@ from s2st.models.multi_decoder import MultiDecoderModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
 
 if TYPE_CHECKING:
-    from s2st.models.model_files import ModelRecord
+    from s2st.models.model_record import ModelRecord
 
 
 class Unfilled(TorchFunctionMode):

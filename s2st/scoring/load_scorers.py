@@ -8,7 +8,8 @@ import torch
 
 from s2st.errors import UsageError
 from s2st.models.languages import ANY, LanguageChoice
-from s2st.models.model_files import ModelRecord, load_saved
+from s2st.models.model_files import load_saved
+from s2st.models.model_record import ModelRecord
 from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
 from s2st.process import durable_files

@@ -15,13 +15,8 @@ import torch
 from torch import nn
 
 from s2st.errors import CheckpointError
-from s2st.models.model_files import (
-    ModelRecord,
-    SavedModel,
-    read_at,
-    write_manifest,
-    write_model_files,
-)
+from s2st.models.model_files import SavedModel, read_at, write_manifest, write_model_files
+from s2st.models.model_record import ModelRecord
 from s2st.models.weight_files import save_tensors
 from s2st.options.option_fields import MAX_INTEGER
 from s2st.process import durable_files, durable_folders

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from s2st.errors import CheckpointError, DataError, InputMissingError, OutputError, reason
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.process import durable_files, durable_folders
 from s2st.training.checkpoint import ResumedRun, RunIdentity, TrainingState, read_run, write_run
 from s2st.training.save_folder_lock import HeldFolder

@@ -8,7 +8,8 @@ from torch import nn
 
 from s2st.errors import UsageError
 from s2st.models.model_building import planned_model
-from s2st.models.model_files import WEIGHTS, ModelRecord, SavedModel, read_at
+from s2st.models.model_files import WEIGHTS, SavedModel, read_at
+from s2st.models.model_record import ModelRecord
 from s2st.process.consistent_reads import steady
 
 

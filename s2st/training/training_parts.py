@@ -8,7 +8,7 @@ from s2st.criteria.cross_entropy import Criterion
 from s2st.data.corpora import CorpusSet
 from s2st.data.store import ParallelCorpus
 from s2st.models.base import Seq2SeqModel
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.training.checkpoint import RunIdentity
 from s2st.training.lr_schedules import Schedule
 from s2st.training.validation import BestMetric, ValidationDecoder

@@ -11,7 +11,7 @@ from s2st.data.preprocess import write_store
 from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import Store
 from s2st.models.model_building import build_model
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.models.registry import ARCHITECTURES
 from s2st.text.tokenizers import NoneConfig, SentencePieceConfig, TokenizerSpec
 from s2st.training.checkpoint import RunIdentity, TrainingState, optimizer_tensors

@@ -18,7 +18,7 @@ from s2st.models.attention.encoder_decoder import AttentionModel
 from s2st.models.base import Seq2SeqModel
 from s2st.models.convolutional.rctm import ConvolutionalModel
 from s2st.models.language_models import RecurrentLM, TransformerLM
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.models.onnx_format.attention import attend, return_source, source_inputs
 from s2st.models.onnx_format.convolution import ConvolutionGraph
 from s2st.models.onnx_format.graph import BOOL, FLOAT, INT64, Graph, Value

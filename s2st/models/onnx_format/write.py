@@ -5,7 +5,7 @@ from typing import Any
 
 from s2st.models.base import Seq2SeqModel
 from s2st.models.exported_text import describe_text, write_description, write_json
-from s2st.models.model_files import ModelRecord
+from s2st.models.model_record import ModelRecord
 from s2st.models.onnx_format.architectures import NEW, ModelGraphs, model_graphs
 from s2st.models.onnx_format.graph import Graph
 from s2st.process import durable_files
