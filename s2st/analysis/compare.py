@@ -14,7 +14,7 @@ from s2st.text.line_files import split_words
 
 if TYPE_CHECKING:
     from s2st.analysis.sentence_changes import Change, Changes
-    from s2st.jobs.text_metrics import PairedResult
+    from s2st.jobs.paired_comparison import PairedResult
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def compare(config: CompareConfig, a: str, b: str) -> Iterator[ReportLine | Name
     """
     texts = read_texts([a, b], config.ref, config.source)
     from s2st.analysis.sentence_changes import sentence_changes
-    from s2st.jobs.text_metrics import compare_systems
+    from s2st.jobs.paired_comparison import compare_systems
 
     results = compare_systems(
         texts.systems, texts.references, samples=config.samples, tokenize=config.tokenize

@@ -39,7 +39,8 @@ from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.line_files import read_aligned, read_lines
-from s2st.text.tokenizers import MODEL_KINDS, TokenizerSpec, read_model, save_models
+from s2st.text.tokenizer_files import read_model, save_models
+from s2st.text.tokenizers import MODEL_KINDS, TokenizerSpec
 from s2st.text.vocabulary import UNK_ID, mostly_unknown
 
 log = logging.getLogger("s2st")

@@ -25,7 +25,8 @@ from s2st.process.bounded_read import missing
 from s2st.process.consistent_reads import check_same, stamp_of, steady
 from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_manifest, verify_files
 from s2st.text.line_files import read_lines
-from s2st.text.tokenizers import ABSENT, TokenizerSpec, load_spec
+from s2st.text.tokenizer_files import load_spec
+from s2st.text.tokenizers import ABSENT, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-store"

@@ -7,7 +7,8 @@ from typing import Any
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.process.consistent_reads import is_folder, once, steady
 from s2st.process.folder_manifest import MANIFEST, read_sealed, verify_files
-from s2st.text.tokenizers import TokenizerSpec, load_spec
+from s2st.text.tokenizer_files import load_spec
+from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 
 

@@ -16,7 +16,8 @@ from s2st.process.ranks import read_ranks
 from s2st.text.line_files import read_lines
 
 if TYPE_CHECKING:
-    from s2st.jobs.text_metrics import PairedResult, SystemScores
+    from s2st.jobs.paired_comparison import PairedResult
+    from s2st.jobs.text_metrics import SystemScores
 
 System = tuple[str, list[str]]  # name and lines
 
@@ -61,7 +62,8 @@ def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine
     """
     if not read_ranks().first:
         return
-    from s2st.jobs.text_metrics import compare_systems, evaluate_system
+    from s2st.jobs.paired_comparison import compare_systems
+    from s2st.jobs.text_metrics import evaluate_system
 
     systems, references = _read(hyps or ["-"], config.ref)
     several = len(systems) > 1

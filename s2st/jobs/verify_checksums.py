@@ -8,7 +8,8 @@ from s2st.errors import CheckpointError, ConfigError
 from s2st.process.bounded_read import missing
 from s2st.process.consistent_reads import steady
 from s2st.process.folder_manifest import MANIFEST, kind_of, refuse_unlisted_files
-from s2st.text.tokenizers import TokenizerSpec, model_file_name
+from s2st.text.tokenizer_files import model_file_name
+from s2st.text.tokenizers import TokenizerSpec
 
 
 def verify(folder: Path) -> dict[str, int]:

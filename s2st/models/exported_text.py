@@ -6,7 +6,7 @@ from typing import Any
 
 from s2st.models.model_record import ModelRecord
 from s2st.process import durable_files
-from s2st.text.tokenizers import model_file_name, save_models
+from s2st.text.tokenizer_files import model_file_name, save_models
 
 DESCRIPTION = "s2st.json"
 NOTE = (

@@ -17,7 +17,8 @@ from s2st.models.model_record import ModelRecord
 from s2st.models.registry import TransformerLMConfig
 from s2st.options.option_fields import make_config
 from s2st.text.huggingface_tokenizer import byte_bpe_of_files
-from s2st.text.tokenizers import HuggingFaceConfig, TokenizerSpec, absent_side, read_model
+from s2st.text.tokenizer_files import read_model
+from s2st.text.tokenizers import HuggingFaceConfig, TokenizerSpec, absent_side
 from s2st.text.vocabulary import Vocabulary
 
 ACTIVATIONS = {"gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "gelu": "gelu",

@@ -18,7 +18,8 @@ from s2st.models.languages import Languages, LanguageSide
 from s2st.models.model_record import ModelRecord
 from s2st.models.registry import TransformerConfig
 from s2st.options.option_fields import make_config
-from s2st.text.tokenizers import SPACE_SIGN, SentencePieceConfig, TokenizerSpec, read_model
+from s2st.text.tokenizer_files import read_model
+from s2st.text.tokenizers import SPACE_SIGN, SentencePieceConfig, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, Vocabulary
 
 NEVER = -1e9  # bias of a token that the model must not write; -inf would give NaN in a gradient

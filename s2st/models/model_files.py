@@ -24,7 +24,7 @@ from s2st.process import durable_files
 from s2st.process.bounded_read import missing, unreadable
 from s2st.process.consistent_reads import Stamp, check_same, stamp_of, steady
 from s2st.process.folder_manifest import MANIFEST, files_of, read_manifest, seal, verify_files
-from s2st.text.tokenizers import load_spec, save_models
+from s2st.text.tokenizer_files import load_spec, save_models
 from s2st.text.vocabulary import Vocabulary
 
 FORMAT = "s2st-checkpoint"

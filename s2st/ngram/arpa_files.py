@@ -20,7 +20,8 @@ from s2st.errors import DataError, S2STError
 from s2st.ngram.lookup_tables import Floats, Keys, NGrams, Order, find
 from s2st.options.option_fields import load_json
 from s2st.text.line_files import read_lines, split_words
-from s2st.text.tokenizers import NoneConfig, TokenizerSpec, recorded_config
+from s2st.text.tokenizer_files import recorded_config
+from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
 
 SUFFIXES = (".arpa", ".arpa.gz")  # of files that s2st writes

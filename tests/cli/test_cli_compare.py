@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from s2st.jobs.text_metrics import compare_systems
+from s2st.jobs.paired_comparison import compare_systems
 
 REFERENCE = ["the cat sat on the mat .", "a dog ran far away .", "all is well here .", "x y z w"]
 A = ["the cat sat on a mat .", "a dog ran far away .", "all is well here .", "x"]

@@ -9,7 +9,8 @@ from options_of import replaced
 from s2st.data.store import Store
 from s2st.errors import DataError
 from s2st.text.sentencepiece_training import train_sentencepiece
-from s2st.text.tokenizers import SentencePieceConfig, TokenizerSpec, recorded_config
+from s2st.text.tokenizer_files import recorded_config
+from s2st.text.tokenizers import SentencePieceConfig, TokenizerSpec
 from s2st.text.vocabulary import SPECIALS, UNK_ID
 
 NOUNS, VERBS = ("고양이", "강아지", "토끼", "호랑이", "여우"), ("잔다", "뛴다", "먹는다", "운다")

@@ -174,7 +174,8 @@ def test_the_names_in_real_folders_are_those_that_are_known(tmp_path):
     from builders import store
     from trainers import trainer
 
-    from s2st.text.tokenizers import MODEL_KINDS, model_file_name
+    from s2st.text.tokenizer_files import model_file_name
+    from s2st.text.tokenizers import MODEL_KINDS
 
     trainer(tmp_path / "run", max_epoch=1.0).train()
     folders = [Path(store(tmp_path / "text")), tmp_path / "run" / "checkpoint_last"]

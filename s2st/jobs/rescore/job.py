@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from s2st.jobs.load_models import LoadedModels
     from s2st.jobs.rescore.explanation import Explanation
+    from s2st.jobs.rescore.inputs import Inputs
     from s2st.jobs.rescore.ranking import RankedList
-    from s2st.jobs.rescore.rescore_file import Inputs
     from s2st.jobs.work_queue import WorkQueue
     from s2st.rescoring.feature_checks import FeatureGuard
     from s2st.rescoring.feature_weights import Weights
@@ -80,9 +80,10 @@ def rescore_nbest(
         return
     given = _given_weights(config)
     import_torch()
+    from s2st.jobs.rescore.inputs import Inputs
     from s2st.jobs.rescore.list_files import ListFiles, rereadable
     from s2st.jobs.rescore.list_scorer import earlier_names
-    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob, reads_twice
+    from s2st.jobs.rescore.rescore_file import RescoringJob, reads_twice
 
     list_files = ListFiles(
         tuple(nbest), tuple(nbest), config.encoding_errors, not paths, config.nbest_format
@@ -141,8 +142,9 @@ def rescore_lists(
         UsageError: options, models and lists are incompatible.
         DataError: lists or weights cannot be used.
     """
+    from s2st.jobs.rescore.inputs import Inputs
     from s2st.jobs.rescore.list_files import ListsInMemory
-    from s2st.jobs.rescore.rescore_file import Inputs, RescoringJob
+    from s2st.jobs.rescore.rescore_file import RescoringJob
     from s2st.jobs.work_queue import WorkQueue
     from s2st.rescoring.feature_weights import model_names
 

@@ -7,14 +7,15 @@ stay in memory between the passes.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
 from s2st.jobs.progress import Progress, watched
 from s2st.jobs.rescore.explanation import Explainer, Explanation
+from s2st.jobs.rescore.inputs import Inputs
 from s2st.jobs.rescore.list_files import (
     ListFiles,
     ListsInMemory,
@@ -38,7 +39,6 @@ from s2st.jobs.rescore.tuning import (
 from s2st.jobs.text_metrics import sacrebleu_words
 from s2st.jobs.work_queue import WorkQueue
 from s2st.rescoring.consensus import Consensus
-from s2st.rescoring.feature_checks import FeatureGuard
 from s2st.rescoring.feature_weights import (
     BASELINE,
     CONSENSUS,
@@ -53,34 +53,12 @@ from s2st.rescoring.tuning_data import Collection, Collector
 from s2st.rescoring.tuning_lists import Tuner
 from s2st.scoring.nbest_features import ListFeature
 from s2st.text.atomic_text_output import write_whole
-from s2st.text.line_files import read_lines, split_words
+from s2st.text.line_files import split_words
 from s2st.text.nbest_lists import NBestEntry
 
 log = logging.getLogger("s2st")
 LOPSIDED = 3.0  # ratio of two spreads at which one score nearly decides an equal average alone
 Lists = Iterator[list[NBestEntry]]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The files of a job; "-" is standard input or output.
-
-    Attributes:
-        nbest: the files of the lists, or the lists in memory.
-        source: path of the source lines.
-        output: path of the output, or a function that takes each ranked list.
-        scored: models' features of an earlier rescoring to take from the lists; if there are any,
-            no model computes scores.
-        guard: checks the features of all lists.
-        texts: lines in memory, by the name that stands for their path.
-    """
-
-    nbest: ListFiles | ListsInMemory
-    source: str
-    output: str | Callable[[RankedList], object]
-    scored: tuple[str, ...] = ()
-    guard: FeatureGuard | None = None
-    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def reads_twice(config: RescoreConfig, given: Weights | None) -> bool:
@@ -134,11 +112,11 @@ class RescoringJob:
         self.report: dict[str, Any] = {}
         self._explainer: Explainer | None = None
         self._read: dict[str, list[str]] = {}  # references
-        self.sources = self._lines(inputs.source)
+        self.sources = inputs.lines(inputs.source, config.encoding_errors)
         self.part = shard_lines(config.shard, len(self.sources))
         self.development_sources: list[str] = []
         if config.tune and config.dev_source is not None:
-            self.development_sources = self._lines(config.dev_source)
+            self.development_sources = inputs.lines(config.dev_source, config.encoding_errors)
 
     def run(self, lists: Lists, files: ListFiles | ListsInMemory) -> None:
         """Rescore the lists, write the output, and report.
@@ -217,16 +195,11 @@ class RescoringJob:
             lists = self.inputs.guard.watch(lists, name)
         return EarlierScores(scored, name).restored(lists) if scored else lists
 
-    def _lines(self, path: str) -> list[str]:
-        if path in self.inputs.texts:
-            return list(self.inputs.texts[path])
-        return list(read_lines(path, self.config.encoding_errors))
-
     def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
         """Return the lines of references; raise DataError if their number is not the source's."""
         for path in paths:
             if path not in self._read:  # a pipe can be read only once
-                self._read[path] = self._lines(path)
+                self._read[path] = self.inputs.lines(path, self.config.encoding_errors)
         lines = [self._read[path] for path in paths]
         for path, text in zip(paths, lines, strict=True):
             if len(text) != len(sources):

@@ -20,7 +20,8 @@ import pytest
 
 from s2st.errors import DataError, UsageError
 from s2st.jobs import text_metrics
-from s2st.jobs.text_metrics import compare_systems, evaluate_system, tokenized_bleu
+from s2st.jobs.paired_comparison import compare_systems
+from s2st.jobs.text_metrics import evaluate_system, tokenized_bleu
 
 REFERENCE = [
     "The cat sat on the mat, didn't it?",

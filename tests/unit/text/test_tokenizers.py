@@ -21,6 +21,7 @@ from s2st.errors import (
 )
 from s2st.text.huggingface_tokenizer import train_byte_bpe
 from s2st.text.sentencepiece_training import train_sentencepiece
+from s2st.text.tokenizer_files import load_spec, read_model, save_models
 from s2st.text.tokenizers import (
     TOKENIZERS,
     CharactersConfig,
@@ -32,9 +33,6 @@ from s2st.text.tokenizers import (
     Tokenizer,
     TokenizerSpec,
     absent_side,
-    load_spec,
-    read_model,
-    save_models,
 )
 
 BYTES = HuggingFaceConfig(byte_bpe_vocab_size=300)
