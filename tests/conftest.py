@@ -2,10 +2,15 @@
 
 import contextlib
 import signal
+import sys
+from collections.abc import Iterator
 
 import pytest
 import simulated_device
 import torch
+
+from s2st.jobs.list_components import REGISTRIES
+from s2st.options import registry
 
 torch.set_num_threads(1)
 # Register the simulated device now: torch's first backward pass starts the threads of all devices
@@ -29,6 +34,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark an extensive test as slow, so that `-m "not slow"` leaves it out."""
     if item.get_closest_marker("extensive"):
         item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _plugins_leave_nothing() -> Iterator[None]:
+    """Takes back what the plugins of a test registered: tests go through all registries."""
+    entries = {name: dict(one._entries) for name, one in REGISTRIES.items()}
+    loaded = list(registry._loaded_plugins)
+    yield
+    for module in set(registry._loaded_plugins) - set(loaded):
+        sys.modules.pop(module, None)  # so that another test's `--plugin` registers it again
+    registry._loaded_plugins[:] = loaded
+    for name, one in REGISTRIES.items():
+        one._entries.clear()
+        one._entries.update(entries[name])
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,9 @@ def run_demo(options: Resolved, narrate: Callable[[str], None]) -> Iterator[str]
     folder = Path(config.dir)
     demo = _Demo(folder, narrate)
     if not config.only_data:
-        narrate(f"working in {folder}; you can repeat the commands below there; takes minutes")
+        narrate(
+            f"working in {folder}; you can repeat the commands below there; takes a few minutes"
+        )
     demo.write_corpus(config.train_size, config.test_size)
     if config.only_data:
         return

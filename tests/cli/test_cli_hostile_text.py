@@ -244,22 +244,17 @@ def test_plugins(s2st, world, tmp_path, monkeypatch):
         "SEARCHES.register('evil-text', Config, build, EVIL)\n"
     )
     plugin = ["--plugin", "evil_plugin_text"]
-    try:
-        outcome = s2st("list", "--options", *plugin)
-        assert outcome.out.count("\\x1b[31mred") == 3
-        assert "printed \\x1b[31mred" in outcome.err
-        check(outcome.out, outcome.err)
-        outcome = s2st("generate", *plugin, "--search", "evil-text", "--help")
-        assert "\\x1b[31mred" in outcome.out
-        check(outcome.out, outcome.err)
-        run = ["generate", "--checkpoint", world.forward, *plugin, "--search", "evil-text"]
-        outcome = s2st(*run, world.source)
-        outcome.check_error(1, "evil_plugin_text.py, line 10", "\\x1b[31mred")
-        check(outcome.err)
-    finally:
-        from s2st.search.registry import SEARCHES
-
-        SEARCHES._entries.pop("evil-text", None)
+    outcome = s2st("list", "--options", *plugin)
+    assert outcome.out.count("\\x1b[31mred") == 3
+    assert "printed \\x1b[31mred" in outcome.err
+    check(outcome.out, outcome.err)
+    outcome = s2st("generate", *plugin, "--search", "evil-text", "--help")
+    assert "\\x1b[31mred" in outcome.out
+    check(outcome.out, outcome.err)
+    run = ["generate", "--checkpoint", world.forward, *plugin, "--search", "evil-text"]
+    outcome = s2st(*run, world.source)
+    outcome.check_error(1, "evil_plugin_text.py, line 10", "\\x1b[31mred")
+    check(outcome.err)
 
 
 def test_warnings_and_vocabularies(s2st, world, tmp_path):

@@ -5,16 +5,8 @@ from importlib import invalidate_caches
 
 import pytest
 
-from s2st.criteria.registry import CRITERIA
-from s2st.models.registry import ARCHITECTURES
 from s2st.options import plugin_faults, registry
-from s2st.rescoring.registry import TUNERS
-from s2st.search.registry import SEARCHES
-from s2st.text.tokenizers import TOKENIZERS
-from s2st.training.lr_schedules import SCHEDULES
-from s2st.training.optimizers import OPTIMIZERS
 
-REGISTRIES = (ARCHITECTURES, CRITERIA, SEARCHES, OPTIMIZERS, SCHEDULES, TOKENIZERS, TUNERS)
 SEARCH = """
 from dataclasses import dataclass
 import torch
@@ -36,13 +28,12 @@ SEARCHES.register("mine", SearchConfig, Mine, "a search of a test")
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """Writes a module of code and gives its name; all it registers is gone afterwards."""
+    """Writes a module of code and gives its name."""
     monkeypatch.setattr(registry, "_loaded_plugins", [])
     monkeypatch.setattr(registry, "_entry_points_loaded", True)
     monkeypatch.setattr(plugin_faults, "_modules", set())
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     (tmp_path / "plugins").mkdir()
-    before = [dict(one._entries) for one in REGISTRIES]
     made = []
 
     def write(code: str, name: str = "odd_plugin") -> str:
@@ -52,9 +43,6 @@ def plugin(tmp_path, monkeypatch):
         return name
 
     yield write
-    for one, entries in zip(REGISTRIES, before, strict=True):
-        one._entries.clear()
-        one._entries.update(entries)
     for name in made:
         sys.modules.pop(name, None)
 

@@ -165,7 +165,6 @@ def test_the_metric_of_the_guide_works(train, tmp_path):
         assert METRICS.get("exact-match").build(None)(["a", "b"], ["a", "c"]) == 0.5
     finally:
         sys.path.remove(str(tmp_path))
-        METRICS._entries.pop("exact-match", None)
 
 
 def test_a_log_of_a_user_stays_and_a_warning_says_so(train, tmp_path):
