@@ -189,7 +189,7 @@ OPENNMT: Mapping[str, Mapping[str, str]] = {
         "beam-size": "--beam N",
         "block-ngram-repeat": "--no-repeat-ngram-size N",
         "gpu": "--device cuda",
-        "length-penalty": "--length-normalization wu, and --lenpen X",
+        "length-penalty": "--lenpen 1 for avg; --length-normalization wu --lenpen X for wu",
         "max-length": "--max-len-a 0 --max-len-b N",
         "min-length": "--min-len N",
         "model": "--checkpoint CHECKPOINT",
