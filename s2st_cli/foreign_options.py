@@ -150,7 +150,7 @@ OPENNMT: Mapping[str, Mapping[str, str]] = {
         "encoder-type": "--arch NAME, and --bidirectional for brnn",
         "freeze-word-vecs-dec": "--freeze-embeddings",
         "freeze-word-vecs-enc": "--freeze-embeddings",
-        "global-attention": "--arch lstm-attention --attention additive (mlp), dot, general or none",
+        "global-attention": "--arch lstm-attention --attention additive (mlp), dot, general, none",
         "gpu-ranks": _RANKS,
         "input-feed": "--arch lstm-attention --input-feeding",
         "keep-checkpoint": "--keep-last N",
