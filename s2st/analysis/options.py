@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from s2st.errors import UsageError
 from s2st.jobs.options import GENERATE_SPEC, ModelsConfig, report_format
 from s2st.options.option_fields import MAX_INTEGER, option
 from s2st.options.resolution import CommandSpec
-from s2st.process.device import ScoringDeviceConfig
+from s2st.process.device import PlaceConfig, ScoringDeviceConfig
 from s2st.process.ranks import RanksConfig
 
 MAX_SEED = (1 << 32) - 1  # the largest seed of numpy's older generators, which sacreBLEU uses
@@ -67,6 +68,52 @@ class AttentionConfig:
 
 
 @dataclass(frozen=True)
+class GradientsConfig:
+    """The sentences, the alignments and the output of `analyze gradients`."""
+
+    sentences: int = option(
+        200, "number of sentence pairs, from the first line on", minimum=1, maximum=MAX_INTEGER
+    )
+    word_alignments: str | None = option(
+        None, "word alignments of the lines, as fast_align and Moses write them (0-0 1-2)"
+    )
+    lexicon: str | None = option(
+        None,
+        "file of word translations (from `s2st train-lexicon`, Moses or fast_align): align each "
+        "target word to its most probable source word",
+    )
+    aligner: str | None = option(
+        None, "checkpoint of a model with attention: align each target word by it"
+    )
+    bins: int = option(
+        10, "number of relative positions per side of the map", minimum=1, maximum=100
+    )
+    min_pairs: int = option(
+        20,
+        "leave out lags with fewer pairs of words in the table and the figure",
+        minimum=1,
+        maximum=MAX_INTEGER,
+    )
+    source_lang: str | None = option(
+        None, "source language, for a model with several", flags=("-s",)
+    )
+    target_lang: str | None = option(
+        None, "target language, for a model with several", flags=("-t",)
+    )
+    figure: str | None = option(
+        None,
+        "draw the curves as NAME.svg and NAME.png, and the maps as NAME-map; needs matplotlib",
+    )
+    title: str = option("", "title of the figures")
+    format: str = report_format("JSON lines: one for each model, then one for each order")
+
+    def check(self) -> None:
+        """Raise UsageError if several sources of alignments are given."""
+        if sum(x is not None for x in (self.word_alignments, self.lexicon, self.aligner)) > 1:
+            raise UsageError("give only one of --word-alignments, --lexicon and --aligner")
+
+
+@dataclass(frozen=True)
 class StatesConfig:
     """The part of the state and the output of `analyze states`."""
 
@@ -101,5 +148,6 @@ RARITY_SPEC = CommandSpec(fixed=(CurvesConfig, RarityConfig))
 ATTENTION_SPEC = CommandSpec(
     fixed=(ModelsConfig, AttentionConfig, ScoringDeviceConfig), roles=GENERATE_SPEC.roles
 )
+GRADIENTS_SPEC = CommandSpec(fixed=(GradientsConfig, PlaceConfig))
 STATES_SPEC = CommandSpec(fixed=(ModelsConfig, StatesConfig, ScoringDeviceConfig, RanksConfig))
 NEIGHBORS_SPEC = CommandSpec(fixed=(NeighborsConfig,))

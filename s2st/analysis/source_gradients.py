@@ -139,7 +139,8 @@ def _gradients(
     if found is None:
         raise _no_gradient()
     # in float64, because squares of small numbers underflow in float32
-    return found.double().norm(dim=2).cpu()
+    norms: torch.Tensor = found.double().norm(dim=2)
+    return norms.cpu()
 
 
 @contextmanager
