@@ -23,7 +23,6 @@ from s2st.process.torch_import import import_torch
 from s2st.text.overwrite_checks import check_destinations
 
 if TYPE_CHECKING:
-
     from s2st.analysis.gradient_profile import GradientProfile
     from s2st.analysis.sentence_links import Pair
     from s2st.analysis.source_gradients import Differentiable

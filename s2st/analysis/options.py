@@ -1,6 +1,7 @@
 """Options of `s2st compare` and the `s2st analyze` commands, importable without torch or numpy."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from s2st.errors import UsageError
 from s2st.jobs.options import GENERATE_SPEC, ModelsConfig, report_format
@@ -58,13 +59,47 @@ class RarityConfig:
 
 
 @dataclass(frozen=True)
+class MapsConfig:
+    """The attention that `analyze attention` and `Model.attention` show."""
+
+    part: str | None = option(
+        None,
+        "attention of the decoder to the source (cross), or self-attention of the encoder or of "
+        "the decoder; default: cross; decoder for a language model",
+        choices=("cross", "encoder", "decoder"),
+    )
+    layer: int | Literal["all"] | None = option(
+        None,
+        "number of the layer, from 1 (lowest), or all; default: the highest",
+        minimum=1,
+        maximum=1000,
+        words=("all",),
+    )
+    head: int | Literal["all"] | None = option(
+        None,
+        "number of the attention head, from 1, or all; default: the mean over the heads",
+        minimum=1,
+        maximum=10_000,
+        words=("all",),
+    )
+    words: bool = option(
+        False,
+        "join pieces to words: weights are summed over pieces that are read, and averaged over "
+        "pieces that read",
+    )
+
+
+@dataclass(frozen=True)
 class AttentionConfig:
     """The sentence and the output of `analyze attention`."""
 
-    target: str | None = option(None, "target lines; without them, s2st translates the source")
+    target: str | None = option(
+        None, "target lines, or text of a language model; without them, s2st translates the source"
+    )
     line: int = option(1, "number of the line, from 1", minimum=1, maximum=MAX_INTEGER)
     figure: str | None = option(None, FIGURE_HELP)
-    format: str = report_format("one JSON object")
+    title: str = option("", "title of the figure")
+    format: str = report_format("JSON lines, one for each map")
 
 
 @dataclass(frozen=True)
@@ -146,7 +181,8 @@ COMPARE_SPEC = CommandSpec(fixed=(CompareConfig,))
 LENGTHS_SPEC = CommandSpec(fixed=(CurvesConfig,))
 RARITY_SPEC = CommandSpec(fixed=(CurvesConfig, RarityConfig))
 ATTENTION_SPEC = CommandSpec(
-    fixed=(ModelsConfig, AttentionConfig, ScoringDeviceConfig), roles=GENERATE_SPEC.roles
+    fixed=(ModelsConfig, AttentionConfig, MapsConfig, ScoringDeviceConfig),
+    roles=GENERATE_SPEC.roles,
 )
 GRADIENTS_SPEC = CommandSpec(fixed=(GradientsConfig, PlaceConfig))
 STATES_SPEC = CommandSpec(fixed=(ModelsConfig, StatesConfig, ScoringDeviceConfig, RanksConfig))

@@ -5,7 +5,7 @@ import pytest
 from builders import TINY, mixed_members, scorer
 
 from s2st.analysis.attention_map import attention_section, draw_attention, forced_map, searched_map
-from s2st.analysis.figures import draw_map
+from s2st.analysis.figures import SCALE_STEPS, Panel, draw_map, draw_maps
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
@@ -64,8 +64,12 @@ def test_a_picture_has_a_cell_for_every_weight(attending, tmp_path):
     text = svg.read_text()
     for label in (*found.source, *found.target):
         assert label.replace(">", "&gt;").replace("<", "&lt;") in text
-    shades = sorted(float(value) for value in re.findall(r"fill: #0072b2; opacity: ([\d.]+)", text))
-    np.testing.assert_allclose(shades, np.sort(found.weights.flatten()), atol=6e-4)
+    shades = [float(value) for value in re.findall(r"fill: #0072b2; opacity: ([\d.]+)", text)]
+    cells, scale = shades[: found.weights.size], shades[found.weights.size :]
+    np.testing.assert_allclose(cells, found.weights.flatten(), atol=6e-4)
+    assert len(scale) == SCALE_STEPS
+    assert scale == sorted(scale)
+    assert "attention weight" in text
 
 
 def test_maps_that_cannot_be_drawn(tmp_path):
@@ -73,5 +77,10 @@ def test_maps_that_cannot_be_drawn(tmp_path):
     names = {"x_label": "", "y_label": ""}
     with pytest.raises(UsageError, match="nothing to draw"):
         draw_map(tmp_path / "map", np.zeros((0, 1)), rows=[], columns=["a"], **names)
+    with pytest.raises(UsageError, match="nothing to draw"):
+        draw_maps(tmp_path / "map", [], rows=["a"], columns=["a"], **names)
+    with pytest.raises(UsageError, match="145 maps"):
+        panels = [Panel("", np.zeros((1, 1)))] * 145
+        draw_maps(tmp_path / "map", panels, rows=["a"], columns=["a"], **names)
     with pytest.raises(UsageError, match="121 words"):
         draw_map(tmp_path / "map", np.zeros((1, 121)), rows=["a"], columns=["b"] * 121, **names)
