@@ -49,8 +49,16 @@ class Tokenizer(ABC):
         """
         if not self.subword:
             return [True] * len(tokens)
-        counts = [len(split_words(self.decode(tokens[:end]))) for end in range(len(tokens) + 1)]
-        return [not i or counts[i + 1] > counts[i] for i in range(len(tokens))]
+        starts: list[bool] = []
+        before, space = "", True  # the text so far, and whether it ends with a space
+        for end in range(1, len(tokens) + 1):
+            text = self.decode(tokens[:end])
+            more = len(split_words(text)) > len(split_words(before))
+            blank = text.strip() == before.strip() and (not text or text[-1].isspace())
+            # a space of its own begins the word that follows
+            starts.append(not starts or ((more or blank) and not space))
+            before, space = text, blank
+        return starts
 
     def pieces(self) -> list[str] | None:
         """Return all tokens of a trained tokenizer; None if the text determines the tokens."""

@@ -6,6 +6,7 @@ target word, from 0.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 from s2st.errors import DataError
@@ -41,8 +42,7 @@ def _links(line: str, path: str, number: int) -> Links:
 def word_spans(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[range]:
     """Return the places of the tokens of each word."""
     begins = [i for i, begin in enumerate(tokenizer.word_starts(tokens)) if begin]
-    ends = [*begins[1:], len(tokens)]
-    return [range(begin, end) for begin, end in zip(begins, ends, strict=True)]
+    return [range(*places) for places in pairwise([*begins, len(tokens)])]
 
 
 def joined_word(tokenizer: Tokenizer, tokens: Sequence[str]) -> str:

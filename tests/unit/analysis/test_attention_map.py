@@ -79,8 +79,8 @@ def test_maps_that_cannot_be_drawn(tmp_path):
         draw_map(tmp_path / "map", np.zeros((0, 1)), rows=[], columns=["a"], **names)
     with pytest.raises(UsageError, match="nothing to draw"):
         draw_maps(tmp_path / "map", [], rows=["a"], columns=["a"], **names)
+    panels = [Panel("", np.zeros((1, 1)))] * 145
     with pytest.raises(UsageError, match="145 maps"):
-        panels = [Panel("", np.zeros((1, 1)))] * 145
         draw_maps(tmp_path / "map", panels, rows=["a"], columns=["a"], **names)
     with pytest.raises(UsageError, match="121 words"):
         draw_map(tmp_path / "map", np.zeros((1, 121)), rows=["a"], columns=["b"] * 121, **names)
