@@ -226,7 +226,7 @@ def draw_maps(
         x_label, y_label, title: plain text.
         scale: what the values are; a color scale beside the maps shows it. "" for no scale.
         own_top: whether the darkest color is the largest value of each panel, instead of 1.
-        across: number of panels per line; by default about as many as there are lines.
+        across: number of panels per line; by default one line, or a square of more than 4 panels.
         png: whether to write a PNG as well.
 
     Returns:
@@ -237,14 +237,15 @@ def draw_maps(
         OutputError: a file cannot be written.
     """
     _check_maps(panels, rows, columns)
-    across = min(len(panels), across or math.ceil(math.sqrt(len(panels))))
+    if across is None:
+        across = len(panels) if len(panels) <= 4 else math.ceil(math.sqrt(len(panels)))
     lines = math.ceil(len(panels) / across)
     unit = 0.28 if across * len(columns) <= MAX_LABELS else 0.16
     longest = [max(text_width(_cut(label)) for label in labels) for labels in (rows, columns)]
     width, height = unit * len(columns), unit * len(rows)
     inches = (
         max(2.6, 1.0 + across * (width + 0.3) + 0.1 * longest[0] + (0.9 if scale else 0)),
-        max(2.4, 1.2 + lines * (height + 0.35) + 0.1 * longest[1]),
+        max(2.4, 0.85 + lines * (height + 0.35) + 0.1 * longest[1]),
     )
     texts = [x_label, y_label, title, scale, *(panel.name for panel in panels), *rows, *columns]
     with _canvas(path, inches, texts, png) as figure:
