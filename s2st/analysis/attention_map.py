@@ -255,8 +255,8 @@ def draw_all(
     first = maps[0]
     names = [one.name if len(maps) > 1 else "" for one in maps]
     labels = {
-        CROSS: ("source", "target"), "encoder": ("source, read", "source"),
-        "decoder": ("words read", "word predicted"),
+        CROSS: ("source", "target"), "encoder": ("source words read", "source words"),
+        "decoder": ("words read", "words predicted"),
     }[first.part]  # fmt: skip
     heads = sum(one.layer == first.layer for one in maps)
     return draw_maps(

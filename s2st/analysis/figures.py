@@ -244,7 +244,7 @@ def draw_maps(
     longest = [max(text_width(_cut(label)) for label in labels) for labels in (rows, columns)]
     width, height = unit * len(columns), unit * len(rows)
     inches = (
-        max(2.6, 1.0 + across * (width + 0.3) + 0.1 * longest[0] + (0.9 if scale else 0)),
+        max(2.6, 1.0 + across * (width + 0.36) + 0.1 * longest[0] + (0.9 if scale else 0)),
         max(2.4, 0.85 + lines * (height + 0.35) + 0.1 * longest[1]),
     )
     texts = [x_label, y_label, title, scale, *(panel.name for panel in panels), *rows, *columns]

@@ -240,4 +240,4 @@ def test_a_figure_has_a_line_for_each_layer(transformer, tmp_path):
     assert text.count("layer 2, head 1") == 1
     assert text.count("attention weight") == 1
     assert text.count(">words read<") == 3
-    assert text.count(">word predicted<") == 2
+    assert text.count(">words predicted<") == 2
