@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+from s2st.analysis.options import MapsConfig
 from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
 from s2st.api.hypotheses import END, hypotheses_of
 from s2st.api.keywords import Option, refuse_names, resolved_keywords
@@ -20,7 +21,7 @@ from s2st.jobs.generate import translate_lines
 from s2st.jobs.load_models import LoadedModels, load_models
 from s2st.jobs.options import MODELS_SPEC, TRANSLATE_SPEC
 from s2st.jobs.score import score_lines
-from s2st.options.option_fields import option_specs, shown
+from s2st.options.option_fields import make_config, option_specs, shown
 from s2st.options.resolution import OptionSource, Resolved, select
 from s2st.process.consistent_reads import one_run
 from s2st.process.device import ScoringDeviceConfig
@@ -268,38 +269,76 @@ class Model:
         self,
         lines: Iterable[str],
         targets: Iterable[str] | None = None,
+        *,
+        part: str | None = None,
+        layer: int | str | None = None,
+        head: int | str | None = None,
+        words: bool = False,
         **options: Option,
     ) -> list[AttentionMap]:
-        """Return the attention map of each line, as `s2st analyze attention` computes it.
+        """Return the attention maps of each line, as `s2st analyze attention` computes them.
 
         Args:
-            lines: the source lines, each with words.
+            lines: the source lines, each with words; the text of a language model.
             targets: the target lines; without them, the model translates the source.
+            part: "cross" (from the decoder to the source), or "encoder" or "decoder" for
+                self-attention. The default is "cross", and "decoder" for a language model.
+            layer: number of the layer, from 1, or "all"; the highest one by default.
+            head: number of the head, from 1, or "all"; the mean over the heads by default.
+            words: join pieces to words.
             options: options of the search; only without `targets`.
 
+        Returns:
+            A map for each line. With "all" each line has several, by layer, then by head.
+
         Raises:
-            UsageError: wrong arguments, or a model without attention.
+            UsageError: wrong arguments, or a model without such attention.
             DataError: a line has no words, or lines and targets differ in number.
         """
-        from s2st.analysis.attention_map import forced_map, searched_map
+        from s2st.analysis.attention_map import attention_maps
 
+        where = "Model.attention()"
+        chosen = {"part": part, "layer": layer, "head": head, "words": words}
+        choice = make_config(MapsConfig, chosen, where)
         texts, scorer = lines_of(lines), self._models.scorer
+        absent = scorer.source.absent
         for number, line in enumerate(texts, start=1):
-            if not scorer.source.absent and not scorer.source.tokenizer.encode(line):
+            side = scorer.target if absent else scorer.source
+            if not side.tokenizer.encode(line):
                 raise DataError(f"lines, line {number}: it has no words to attend to")
-        if targets is None:
+        if targets is None and not absent:
             _refuse(options, "attention", "nbest", "the map shows the best translation")
             search = _search(_resolved("attention", options))
-            found = [searched_map(scorer, search, line) for line in texts]
+            found = [attention_maps(scorer, choice, line, None, search) for line in texts]
         else:
-            others = lines_of(targets, "targets")
             if options:
                 name = next(iter(options))
-                raise UsageError(f"Model.attention(): {name} cannot be combined with targets")
+                what = "a language model" if absent else "targets"
+                raise UsageError(f"{where}: {name} cannot be combined with {what}")
+            if absent and targets is not None:
+                raise UsageError(
+                    f"{where}: a language model has no targets; give its text as lines"
+                )
+            others = texts if targets is None else lines_of(targets, "targets")
             if len(others) != len(texts):
                 raise DataError(f"{len(texts)} lines, but {len(others)} targets")
-            found = [forced_map(scorer, *pair) for pair in zip(texts, others, strict=True)]
-        return [AttentionMap(m.source, m.target, m.weights, m.log_prob) for m in found]
+            pairs = zip(texts, others, strict=True)
+            found = [attention_maps(scorer, choice, *pair) for pair in pairs]
+        return [
+            AttentionMap(
+                m.source,
+                m.target,
+                m.weights,
+                m.log_prob,
+                m.rows,
+                m.columns,
+                m.part,
+                m.layer,
+                m.head,
+            )
+            for maps in found
+            for m in maps
+        ]
 
     def explain(
         self,
