@@ -150,6 +150,8 @@ class AttentionModel(WordModel):
 
     def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
         """The weights of the only layer of attention, from the decoder to the source."""
+        if self.attention is None:
+            return {}
         with recorded() as record:
             self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
         return {"cross": weights_of(record, [self.attention])}
