@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from s2st.analysis.figures import Panel, draw_maps
+from s2st.analysis.heat_maps import Panel, draw_maps
 from s2st.analysis.options import MapsConfig
 from s2st.analysis.report_document import Figure, Section
 from s2st.data.batch import make_batch, make_source
@@ -244,14 +244,14 @@ def searched_map(scorer: Scorer, search: Search, source: str) -> AttentionMap:
 def draw_attention(
     path: str | Path, found: AttentionMap, title: str = "", png: bool = True
 ) -> tuple[Path, Path]:
-    """Draw a map; see `figures.draw_map`."""
+    """Draw a map; see `heat_maps.draw_map`."""
     return draw_all(path, [found], title, png)
 
 
 def draw_all(
     path: str | Path, maps: Sequence[AttentionMap], title: str = "", png: bool = True
 ) -> tuple[Path, Path]:
-    """Draw the maps of a sentence, a line for each layer; see `figures.draw_maps`."""
+    """Draw the maps of a sentence, a line for each layer; see `heat_maps.draw_maps`."""
     first = maps[0]
     names = [one.name if len(maps) > 1 else "" for one in maps]
     labels = {

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from s2st.analysis.figures import Panel, Series, draw_curves, draw_maps
+from s2st.analysis.figures import Series, draw_curves
+from s2st.analysis.heat_maps import Panel, draw_maps
 from s2st.analysis.time_lags import time_lag
 from s2st.text.word_alignments import Links
 

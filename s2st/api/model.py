@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from s2st.analysis.options import MapsConfig
 from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
 from s2st.api.hypotheses import END, hypotheses_of
 from s2st.api.keywords import Option, refuse_names, resolved_keywords
@@ -16,12 +15,12 @@ from s2st.api.records import (
     PairScore,
     Rescoring,
 )
-from s2st.errors import DataError, UsageError
+from s2st.errors import UsageError
 from s2st.jobs.generate import translate_lines
 from s2st.jobs.load_models import LoadedModels, load_models
 from s2st.jobs.options import MODELS_SPEC, TRANSLATE_SPEC
 from s2st.jobs.score import score_lines
-from s2st.options.option_fields import make_config, option_specs, shown
+from s2st.options.option_fields import option_specs, shown
 from s2st.options.resolution import OptionSource, Resolved, select
 from s2st.process.consistent_reads import one_run
 from s2st.process.device import ScoringDeviceConfig
@@ -295,50 +294,14 @@ class Model:
             UsageError: wrong arguments, or a model without such attention.
             DataError: a line has no words, or lines and targets differ in number.
         """
-        from s2st.analysis.attention_map import attention_maps
+        from s2st.api.attention import attention
 
-        where = "Model.attention()"
-        chosen = {"part": part, "layer": layer, "head": head, "words": words}
-        choice = make_config(MapsConfig, chosen, where)
-        texts, scorer = lines_of(lines), self._models.scorer
-        absent = scorer.source.absent
-        for number, line in enumerate(texts, start=1):
-            side = scorer.target if absent else scorer.source
-            if not side.tokenizer.encode(line):
-                raise DataError(f"lines, line {number}: it has no words to attend to")
-        if targets is None and not absent:
+        choice = {"part": part, "layer": layer, "head": head, "words": words}
+        search = None
+        if targets is None:
             _refuse(options, "attention", "nbest", "the map shows the best translation")
             search = _search(_resolved("attention", options))
-            found = [attention_maps(scorer, choice, line, None, search) for line in texts]
-        else:
-            if options:
-                name = next(iter(options))
-                what = "a language model" if absent else "targets"
-                raise UsageError(f"{where}: {name} cannot be combined with {what}")
-            if absent and targets is not None:
-                raise UsageError(
-                    f"{where}: a language model has no targets; give its text as lines"
-                )
-            others = texts if targets is None else lines_of(targets, "targets")
-            if len(others) != len(texts):
-                raise DataError(f"{len(texts)} lines, but {len(others)} targets")
-            pairs = zip(texts, others, strict=True)
-            found = [attention_maps(scorer, choice, *pair) for pair in pairs]
-        return [
-            AttentionMap(
-                m.source,
-                m.target,
-                m.weights,
-                m.log_prob,
-                m.rows,
-                m.columns,
-                m.part,
-                m.layer,
-                m.head,
-            )
-            for maps in found
-            for m in maps
-        ]
+        return attention(self._models.scorer, lines, targets, choice, search, list(options))
 
     def explain(
         self,

@@ -14,7 +14,7 @@ from s2st.analysis.attention_map import (
     forced_map,
     searched_map,
 )
-from s2st.analysis.figures import SCALE_STEPS, Panel, draw_map, draw_maps
+from s2st.analysis.heat_maps import SCALE_STEPS, Panel, draw_map, draw_maps
 from s2st.analysis.options import MapsConfig
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
