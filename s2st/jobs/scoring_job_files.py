@@ -84,6 +84,23 @@ def _is_special(path: str) -> bool:
     return path == "-" or (os.path.exists(path) and not os.path.isfile(path))
 
 
+def vector_inputs(path: str) -> dict[str, str]:
+    """Return the files of `--source-vectors` for JobFiles: a file, or both files of a folder.
+
+    Raises:
+        InputMissingError, DataError: they are missing, or not vectors.
+    """
+    from s2st.text.vector_files import open_vectors
+
+    open_vectors(path)
+    if not os.path.isdir(path):
+        return {"--source-vectors": path}
+    return {
+        f"--source-vectors {name}": os.path.join(path, name)
+        for name in ("values.npy", "lengths.npy")
+    }
+
+
 def require_checkpoints(models: ModelsConfig) -> list[str]:
     """Return the checkpoints that the options name; raise UsageError if there is none."""
     paths = models.paths()
