@@ -165,6 +165,8 @@ def _tasks(
     from s2st.jobs.translation_tasks import plan
 
     config = options.config(TranslateConfig)
+    if config.replace_unk and scorer.source.tokenizer.vector_size:
+        raise UsageError("--replace-unk copies source words; this model reads vectors")
     if config.alignments or config.replace_unk:
         require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
     search = with_shortlist(search, scorer, options.config(ShortlistConfig))

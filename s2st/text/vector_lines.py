@@ -84,7 +84,10 @@ class VectorTokenizer(Tokenizer):
             DataError: the vectors have another size than those of the training data.
         """
         if not isinstance(line, VectorLine):
-            raise UsageError("the model reads vectors, not text: give --source-vectors FILE")
+            raise UsageError(
+                "the model reads vectors, not text: give --source-vectors FILE to `s2st generate` "
+                "or `s2st score`, or arrays to a model of s2st.load"
+            )
         size = line.values.shape[1]
         if size != self.vector_size:
             raise DataError(
