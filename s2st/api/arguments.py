@@ -51,7 +51,7 @@ def sources_of(lines: "Sources", side: "TextSide", name: str = "lines") -> list[
     """
     if isinstance(lines, str | bytes | bytearray) or not isinstance(lines, Iterable):
         return lines_of(lines, name)
-    items = list(lines)
+    items: list[Any] = list(lines)
     if not items or not hasattr(items[0], "__array__"):
         return lines_of(items, name)
     if not side.absent and not side.tokenizer.vector_size:

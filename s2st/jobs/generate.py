@@ -20,6 +20,7 @@ from s2st.jobs.options import ModelsConfig, ShortlistConfig, TranslateConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
     JobFiles,
+    check_vectors,
     count_lines,
     models_identity,
     open_queue,
@@ -93,6 +94,7 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
             open_queue(files, ranks, options, identity, config.resume, progress, count)
         )
         scorer = load_chosen_scorer(options, device)
+        check_vectors(config.source_vectors, scorer)
         demands = config.prefix, config.constraints
         tasks = _tasks(options, scorer, search, chunks, dictionary, demands)
         records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)

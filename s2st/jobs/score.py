@@ -20,6 +20,7 @@ from s2st.jobs.options import ModelsConfig, ScoreConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
     JobFiles,
+    check_vectors,
     models_identity,
     open_queue,
     refuse_shared_stdin,
@@ -107,6 +108,7 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
             open_queue(files, job_ranks, options, identity, config.resume, progress, count)
         )
         scorer = load_chosen_scorer(options, device)
+        check_vectors(config.source_vectors, scorer)
         totals.reads_source = not scorer.source.absent
         given = config.source is not None or config.source_vectors is not None
         _check_source(scorer, given, "--source FILE", "--target")

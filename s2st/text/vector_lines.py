@@ -91,7 +91,7 @@ class VectorTokenizer(Tokenizer):
         size = line.values.shape[1]
         if size != self.vector_size:
             raise DataError(
-                f"the model reads vectors of size {self.vector_size}, but these have {size}; "
+                f"vectors of size {size}, but the model reads vectors of size {self.vector_size}; "
                 "compute them as for its training data"
             )
         return VectorWords(line.values)
