@@ -17,6 +17,7 @@ from s2st.models.base import (
     EncoderOutput,
     ModelSizes,
     ModelStep,
+    without_eos,
 )
 from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
@@ -66,7 +67,9 @@ class TransformerStack(nn.Module):
         self.layers = nn.ModuleList(
             TransformerLayer(config, reads_source) for _ in range(count or config.layers)
         )
-        self.norm = nn.LayerNorm(self.width) if config.norm == "pre" else nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        if config.norm == "pre":
+            self.norm = nn.LayerNorm(self.width, config.norm_epsilon)
 
     def forward(
         self,
@@ -224,6 +227,8 @@ class TransformerModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The top state of every position."""
+        if not self.config.source_eos:
+            source = without_eos(source)
         packing = packing_of(source.lengths, source.tokens.shape[1], source.tokens.device)
         table = input_table(self.source_embedding, source)
         states = packing.unpack(self.encoder(source.tokens, packing, causal=False, table=table))

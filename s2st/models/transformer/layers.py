@@ -177,12 +177,12 @@ class TransformerLayer(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.pre_norm = config.norm == "pre"
         self.reads_source = reads_source
-        self.self_norm = nn.LayerNorm(width)
+        self.self_norm = nn.LayerNorm(width, config.norm_epsilon)
         self.self_attention = MultiHeadAttention(width, config.heads)
         if reads_source:
-            self.cross_norm = nn.LayerNorm(width)
+            self.cross_norm = nn.LayerNorm(width, config.norm_epsilon)
             self.cross_attention = MultiHeadAttention(width, config.heads)
-        self.inner_norm = nn.LayerNorm(width)
+        self.inner_norm = nn.LayerNorm(width, config.norm_epsilon)
         self.inner = Linear(width, inner)
         self.outer = Linear(inner, width)
         self.activation = config.activation
