@@ -103,7 +103,7 @@ def draw(path: Path, pictures: Pixels, references: list[str], hypotheses: list[s
     right = [i for i in range(len(references)) if i not in set(wrong)]
     chosen = [*wrong[: SHOWN // 4], *right][:SHOWN]
     with mpl.rc_context({"font.size": 8}):
-        figure = Figure(figsize=(11, 6.5), layout="constrained")
+        figure = Figure(figsize=(12, 8), layout="constrained")
         for axes, index in zip(figure.subplots(2, SHOWN // 2).flat, chosen, strict=False):
             axes.imshow(pictures[index], interpolation="nearest")
             axes.set_axis_off()
@@ -115,7 +115,7 @@ def draw(path: Path, pictures: Pixels, references: list[str], hypotheses: list[s
     say(f"drew {path}")
 
 
-def wrapped(text: str, width: int = 34) -> list[str]:
+def wrapped(text: str, width: int = 40) -> list[str]:
     """Break a text into lines, at spaces and at the line breaks that it has."""
     lines: list[str] = []
     for line in text.split("\n"):
