@@ -23,7 +23,8 @@ seven ways:
    occur more than once (`packed_lstm.py`). `word_inputs.py` decides. In a first layer the products
    of the input weights, and those of their gradients, then have one row per distinct word.
 7. Products in bfloat16: `run_layer` (`bfloat16_layer.py`, `bfloat16_cells.py`). Under autocast to
-   bfloat16 on a CPU, it takes the place of torch's fused layers in 1 and 3, and 6 is not used.
+   bfloat16 on a CPU, it takes the place of torch's fused layers in 1 and 3, and that of 6: a first
+   layer shares the products of equal words as there.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
 `STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3, and

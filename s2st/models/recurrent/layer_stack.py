@@ -9,7 +9,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
-from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16
+from s2st.models.recurrent.bfloat16_layer import (
+    MOST_WORDS,
+    autocasts,
+    multiplies_in_bfloat16,
+)
 from s2st.models.recurrent.cell_formulas import CELLS
 from s2st.models.recurrent.layer_runs import (
     FEWEST_TIMES,
@@ -101,10 +105,12 @@ class Stack(nn.Module):
         """Whether the first layer can read distinct words of this embedding table."""
         if self.cell == "rnn" or self.design.layer_norm or self._drops or self.prepared:
             return False
-        return can_share(table)
+        return can_share(table) or autocasts(table)
 
     def worth_sharing(self, rows: torch.Tensor, words: int) -> bool:
         """Whether that takes less time for rows (T, B) of this many distinct words."""
+        if torch.is_autocast_enabled("cpu"):
+            return words < MOST_WORDS * rows.numel()
         if self.cell == "gru" and len(rows) >= FEWEST_TIMES:
             return words < rows.numel()
         weight = self.layers[0].get_parameter("weight_ih_l0")
