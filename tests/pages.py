@@ -25,7 +25,7 @@ FENCED = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: `line` counts from 1; `reason` and `file` are "" unless a comment has them."""
+    """A fenced block. `line` counts from 1; `reason` and `file` are "" without a comment."""
 
     page: str
     line: int

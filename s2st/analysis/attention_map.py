@@ -128,7 +128,7 @@ def _layer_maps(
     if part not in weights:
         raise _no_part(part, tuple(weights))
     layers, log_prob = weights[part], float(scorer.score(batch).sum())
-    source_labels = (*_labels(read, scorer.source.vocabulary.encode(read)), END) if read else ()
+    source_labels = (*_source_labels(scorer, read), END) if read else ()
     target_labels = (*_labels(words, scorer.target.vocabulary.encode(words)), END)
     places = scorer.target.places(len(target_labels))
     inputs = [0, *(1 + place for place in places[:-1])]
@@ -329,10 +329,16 @@ def _map(
 ) -> AttentionMap:
     """Return the map; `weights` has its rows in the direction of the model."""
     words = scorer.source.tokenizer.encode(source)
-    sources = (*_labels(words, scorer.source.ids(words)), END)
+    sources = (*_source_labels(scorer, words), END)
     targets = (*_labels(target, scorer.target.vocabulary.encode(target)), END)
     weights = weights[scorer.target.places(len(weights))]
     return AttentionMap(sources, targets, weights, log_prob, targets, sources)
+
+
+def _source_labels(scorer: Scorer, words: Sequence[str]) -> list[str]:
+    if scorer.source.tokenizer.vector_size:  # a vector has a number instead of a word
+        return [str(number) for number in range(1, len(words) + 1)]
+    return _labels(words, scorer.source.vocabulary.encode(words))
 
 
 def _labels(words: Sequence[str], ids: Sequence[int]) -> list[str]:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s2st.analysis.options import MapsConfig
-from s2st.api.arguments import lines_of
+from s2st.api.arguments import lines_of, sources_of
 from s2st.api.records import AttentionMap
 from s2st.errors import DataError, UsageError
 from s2st.options.option_fields import make_config
 
 if TYPE_CHECKING:
+    from s2st.api.arguments import Sources
     from s2st.scoring.base import Scorer
     from s2st.search.base import Search
 
@@ -18,7 +19,7 @@ WHERE = "Model.attention()"
 
 def attention(
     scorer: "Scorer",
-    lines: Iterable[str],
+    lines: "Sources",
     targets: Iterable[str] | None,
     chosen: Mapping[str, Any],
     search: "Search | None",
@@ -40,7 +41,8 @@ def attention(
     from s2st.analysis.attention_map import attention_maps
 
     choice = make_config(MapsConfig, chosen, WHERE)
-    texts, absent = lines_of(lines), scorer.source.absent
+    absent = scorer.source.absent
+    texts = sources_of(lines, scorer.source)
     others = _targets(texts, targets, absent, options)
     side = scorer.target if absent else scorer.source
     for number, line in enumerate(texts, start=1):

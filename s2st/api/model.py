@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
+from s2st.api.arguments import Path, lines_of, load_plugins, paths_of, sources_of
 from s2st.api.hypotheses import END, hypotheses_of
 from s2st.api.keywords import Option, refuse_names, resolved_keywords
 from s2st.api.records import (
@@ -27,12 +27,13 @@ from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
 
 if TYPE_CHECKING:
+    from s2st.api.arguments import Sources
     from s2st.api.records import Floats
     from s2st.jobs.translation_tasks import Translation
     from s2st.search.base import Search
 
 # options of `generate` about files and about arguments that the methods have
-FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors")
+FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors", "source_vectors")
 
 
 def load(
@@ -110,13 +111,18 @@ class Model:
         return "" if side.absent else side.language
 
     @property
+    def source_vector_size(self) -> int:
+        """Size of the vectors that the model reads as a source; 0 for text."""
+        return self._models.scorer.source.tokenizer.vector_size
+
+    @property
     def target_lang(self) -> str:
         """The target language, "" if the model does not state it."""
         return self._models.scorer.target.language
 
     def translate(
         self,
-        lines: Iterable[str],
+        lines: "Sources",
         *,
         prefix: Iterable[str] | None = None,
         constraints: Iterable[Sequence[str]] | None = None,
@@ -127,7 +133,8 @@ class Model:
         A language model continues each line instead.
 
         Args:
-            lines: the text; an empty line stays empty.
+            lines: the text; an empty line stays empty. For a model of `preprocess
+                --source-vectors`, an array (L, D) for each line.
             prefix: for each line the beginning of its translation, "" for any.
             constraints: for each line the phrases that its translation must contain.
             options: options of `s2st generate`, such as `beam=5`, `search="greedy"`.
@@ -142,7 +149,7 @@ class Model:
 
     def nbest(
         self,
-        lines: Iterable[str],
+        lines: "Sources",
         n: int = 5,
         *,
         prefix: Iterable[str] | None = None,
@@ -166,7 +173,7 @@ class Model:
         found = self._translations("nbest", lines, prefix, constraints, wider)
         return [hypotheses_of(translation) for translation in found]
 
-    def sample(self, lines: Iterable[str], n: int = 1, **options: Option) -> list[list[Hypothesis]]:
+    def sample(self, lines: "Sources", n: int = 1, **options: Option) -> list[list[Hypothesis]]:
         """Return n random translations of each line, as `s2st generate --search sampling` does.
 
         Equal arguments give equal samples. The hypotheses are sorted by score.
@@ -186,11 +193,11 @@ class Model:
         found = self._translations("sample", lines, None, None, given)
         return [hypotheses_of(translation) for translation in found]
 
-    def score(self, sources: Iterable[str] | None, targets: Iterable[str]) -> list[PairScore]:
+    def score(self, sources: "Sources | None", targets: Iterable[str]) -> list[PairScore]:
         """Return log p(target | source) of each pair of lines, as `s2st score --checkpoint` does.
 
         Args:
-            sources: the source lines; None for a language model.
+            sources: the source lines, or arrays as in `translate`; None for a language model.
             targets: as many target lines.
 
         Raises:
@@ -199,7 +206,8 @@ class Model:
         """
         import numpy as np
 
-        texts = None if sources is None else lines_of(sources, "sources")
+        side = self._models.scorer.source
+        texts = None if sources is None else sources_of(sources, side, "sources")
         found = score_lines(self._models.scorer, texts, lines_of(targets, "targets"))
         return [
             PairScore(
@@ -213,7 +221,7 @@ class Model:
 
     def rescore(
         self,
-        sources: Iterable[str] | None,
+        sources: "Sources | None",
         lists: Sequence[Sequence[str | Candidate | Hypothesis]],
         *,
         tune: Sequence[str] | Sequence[Sequence[str]] | None = None,
@@ -243,7 +251,7 @@ class Model:
         others = [(other.paths[0], other._models.scorer) for other in _models(channel)]
         return rescore(self._models, sources, lists, tune, oracle, weights, others, options)
 
-    def sentence_vectors(self, lines: Iterable[str], part: str = "all") -> "Floats":
+    def sentence_vectors(self, lines: "Sources", part: str = "all") -> "Floats":
         """Return (N, D) encoder states of N lines, as `s2st analyze states` computes them.
 
         Args:
@@ -257,7 +265,7 @@ class Model:
 
         from s2st.analysis.sentence_vectors import sentence_vectors
 
-        texts = lines_of(lines)
+        texts = sources_of(lines, self._models.scorer.source)
         if not isinstance(part, str):
             raise UsageError(f"part must be the name of a part of the state, not {shown(part)}")
         if not texts:
@@ -266,7 +274,7 @@ class Model:
 
     def attention(
         self,
-        lines: Iterable[str],
+        lines: "Sources",
         targets: Iterable[str] | None = None,
         *,
         part: str | None = None,
@@ -336,12 +344,12 @@ class Model:
     def _translations(
         self,
         method: str,
-        lines: Iterable[str],
+        lines: "Sources",
         prefix: Iterable[str] | None,
         constraints: Iterable[Sequence[str]] | None,
         options: Mapping[str, Option],
     ) -> "Iterator[Translation]":
-        texts = lines_of(lines)
+        texts = sources_of(lines, self._models.scorer.source)
         beginnings = None if prefix is None else lines_of(prefix, "prefix")
         phrases = None if constraints is None else list(_phrases(constraints))
         resolved = _resolved(method, options)

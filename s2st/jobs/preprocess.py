@@ -17,11 +17,18 @@ from s2st.data.user_dictionaries import dictionary_tokenizer
 from s2st.jobs.vocabulary_advice import subword_advice
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks
-from s2st.text.tokenizers import ABSENT, TOKENIZERS, TokenizerSpec, absent_side
+from s2st.text.tokenizers import (
+    ABSENT,
+    TOKENIZERS,
+    VECTORS,
+    TokenizerSpec,
+    absent_side,
+    vectors_side,
+)
 
 PREPROCESS_SPEC = CommandSpec(
     fixed=(PreprocessConfig,),
-    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
+    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens", (), (VECTORS,)),),
 )
 log = logging.getLogger("s2st")
 
@@ -51,9 +58,7 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
     report = write_store(
         config,
         *(
-            absent_side()
-            if language == ABSENT
-            else _tokenizer(dictionaries[side], language, options)
+            _side(language, side, config, dictionaries[side], options)
             for language, side in languages_of(texts_of(checked(config))).items()
         ),
     )
@@ -67,11 +72,25 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
         language
         for language, side in languages_of(texts_of(checked(config))).items()
         if language != ABSENT and dictionaries[side] is None
+        if not (config.source_vectors and side == "src")
     ]
     advice = subword_advice(report, own_words, options.entries["tokenizer"].base)
     if advice is not None:
         log.warning("%s", advice)
     return report
+
+
+def _side(
+    language: str, side: str, config: PreprocessConfig, dictionary: str | None, options: Resolved
+) -> TokenizerSpec:
+    """The tokenizer of a language: none for an absent source, or for one of vectors."""
+    if language == ABSENT:
+        return absent_side()
+    if config.source_vectors and side == "src":
+        from s2st.text.vector_files import open_vectors
+
+        return vectors_side(language, open_vectors(config.source_vectors[0]).size)
+    return _tokenizer(dictionary, language, options)
 
 
 def _tokenizer(dictionary: str | None, language: str, options: Resolved) -> TokenizerSpec:
@@ -87,8 +106,12 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
     """The counts of each split, the sizes of the vocabularies, and the folder."""
     for split in report.splits:
         yield from _split_summary(split, config)
+    vectors = report.splits[0].source_language if config.source_vectors else ABSENT
+    without_words = (ABSENT, vectors)
     sizes = [
-        f"{n:,} {language} words" for language, n in report.words.items() if language != ABSENT
+        f"{n:,} {language} words"
+        for language, n in report.words.items()
+        if language not in without_words
     ]
     yield f"vocabulary: {', '.join(sizes)}"
     yield f"wrote {report.folder}"
@@ -98,6 +121,9 @@ def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str
     what = "lines" if config.only_target else "pairs"
     yield f"{split.name}: {split.pairs:,} {what}"
     for language, side in _sides(split):
+        if config.source_vectors and language == split.source_language:
+            yield f"  {language}: {side.tokens:,} vectors"
+            continue
         share = 100 * side.unknown / max(1, side.tokens)
         yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
     if not split.name.startswith("train"):

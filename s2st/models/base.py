@@ -257,11 +257,13 @@ class ModelSizes:
     Attributes:
         decoders: for a model with a decoder for each target language, the languages and the rows
             of their tables.
+        source_vectors: size of the vectors that the source consists of; 0 for words.
     """
 
     source_vocabulary: int
     target_vocabulary: int
     decoders: tuple[tuple[str, int], ...] = ()
+    source_vectors: int = 0
 
 
 def reverse_tokens(source: SourceBatch) -> torch.Tensor:

@@ -16,6 +16,7 @@ from s2st.models.base import DecoderState, Reading
 from s2st.models.prefix_tree import PrefixTree
 from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
+from s2st.text.vector_lines import VectorIds, VectorWords
 from s2st.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ class TextSide:
         return self.tokenizer.absent
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of tokens, without EOS, in the model's order."""
+        """Ids of tokens, without EOS, in the model's order; the vectors of a vector line."""
+        if isinstance(tokens, VectorWords):
+            return VectorIds(tokens.values)
         ids = self.vocabulary.encode(tokens)
         return ids[::-1] if self.right_to_left else ids
 

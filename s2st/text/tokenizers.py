@@ -16,6 +16,7 @@ from s2st.options.registry import Registry
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
+VECTORS = "vectors"  # of a source of vectors; users do not choose it
 MAX_MODEL_BYTES = 1 << 28  # of a trained model's file
 SPACE_SIGN = "\u2581"  # SentencePiece's sign for a space in a piece
 
@@ -27,11 +28,13 @@ class Tokenizer(ABC):
         model: content of the trained model file, if the tokenizer has one (`MODEL_KINDS`).
         subword: whether tokens are subword pieces, which mean nothing to other programs.
         absent: whether the side has no text, so that every line has no tokens.
+        vector_size: size of the vectors that are the tokens of a line; 0 for text.
     """
 
     model: bytes | None = None
     subword: bool = False
     absent: bool = False
+    vector_size: int = 0
 
     @abstractmethod
     def encode(self, line: str) -> list[str]:
@@ -116,6 +119,13 @@ class NoneConfig:
 @dataclass(frozen=True)
 class AbsentConfig:
     """The tokenizer `nothing` has no options."""
+
+
+@dataclass(frozen=True)
+class VectorsConfig:
+    """The tokenizer `vectors`, which `preprocess --source-vectors` sets."""
+
+    vector_size: int = option(1, "size of a vector", minimum=1, maximum=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -236,6 +246,11 @@ class TokenizerSpec:
         """Build the tokenizer; raise ConfigError if its model is missing or damaged."""
         return TOKENIZERS.get(self.name).build(self)
 
+    @property
+    def vector_size(self) -> int:
+        """Size of the vectors that are the tokens; 0 for text."""
+        return self.config.vector_size if self.name == VECTORS else 0
+
     def record(self) -> dict[str, Any]:
         """Return the spec as plain JSON values, without the model."""
         options = config_values(self.config)
@@ -329,6 +344,17 @@ TOKENIZERS.register("characters", CharactersConfig, CharacterTokenizer, "single 
 TOKENIZERS.register(
     ABSENT, AbsentConfig, AbsentTokenizer, "no tokens: the source side of a language model"
 )
+TOKENIZERS.register(
+    VECTORS,
+    VectorsConfig,
+    "s2st.text.vector_lines:VectorTokenizer",
+    "no text: the source of preprocess --source-vectors",
+)
+
+
+def vectors_side(language: str, size: int) -> TokenizerSpec:
+    """Return the spec of a source of vectors of a size."""
+    return TokenizerSpec(VECTORS, VectorsConfig(size), language)
 
 
 def space_starts(tokens: Sequence[str]) -> list[bool]:

@@ -29,13 +29,13 @@ MADE_HERE = {
     "docs/architectures.md": ["fr.arpa", "lm", "LM"],
 }
 # the sizes of the documents would take minutes
+TINY = "--arch transformer --layers 1 --hidden-size 8"
+PIECES = ("--tokenizer sentencepiece", "--tokenizer sentencepiece --sentencepiece-vocab-size 120")
 SMALLER = {
-    "docs/how-to/train.md": [("--arch transformer --max-tokens auto --dry-run",
-                              "--arch transformer --layers 1 --hidden-size 8 --max-tokens auto --dry-run"),
-                             ("--tokenizer sentencepiece", "--tokenizer sentencepiece --sentencepiece-vocab-size 120")],
-    "README.md": [("--tokenizer sentencepiece", "--tokenizer sentencepiece --sentencepiece-vocab-size 120"),
-                  ("--arch transformer", "--arch transformer --layers 1 --hidden-size 8")],
-}  # fmt: skip
+    "README.md": [PIECES, ("--arch transformer", TINY)],
+    "docs/how-to/train.md": [PIECES, ("--arch transformer --max-tokens", f"{TINY} --max-tokens")],
+    "docs/architectures.md": [("--order 5", "--order 2 --discount-fallback")],
+}
 # code that another test runs
 ELSEWHERE = {
     ("README.md", "python"),  # test_python_pages, with a model that knows the words
@@ -52,8 +52,9 @@ SMALL = "--layers 1 --hidden-size 8 --embedding-size 8 --lr 0.01 --max-epoch 3"
 MODELS = f"""
 s2st preprocess -s en -t fr --trainpref train --validpref valid --testpref test --destdir bin
 s2st preprocess -s fr -t en --trainpref train --validpref valid --destdir bin-back
-s2st preprocess --only-target -t fr --trainpref train --validpref valid --tgtdict bin --destdir bin-lm
-s2st train bin --arch transformer --layers 1 --hidden-size 8 --max-epoch 3 --lr 0.01 --save-dir model
+s2st preprocess --only-target -t fr --trainpref train --validpref valid --tgtdict bin \\
+    --destdir bin-lm
+s2st train bin {TINY} --max-epoch 3 --lr 0.01 --save-dir model
 s2st train bin {SMALL} --reverse-target --save-dir rtl
 s2st train bin-back {SMALL} --save-dir back
 s2st train bin-lm {SMALL} --arch lstm-lm --save-dir lm

@@ -40,6 +40,7 @@ from s2st.models.recurrent.word_inputs import word_inputs
 from s2st.models.registry import AttentionConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
+from s2st.models.vector_input import input_table
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -123,7 +124,8 @@ class AttentionModel(WordModel):
         if not self.config.source_eos:
             source = without_eos(source)
         tokens = source.tokens.t()
-        inputs, rows = word_inputs(self.source_embedding, tokens, self.encoder, self.dropout)
+        words = input_table(self.source_embedding, source)
+        inputs, rows = word_inputs(words, tokens, self.encoder, self.dropout)
         states, memory = self.encoder.run_padded(inputs, source.lengths, self.dropout, rows)
         positions = torch.arange(source.tokens.shape[1])
         mask = moved(positions < source.lengths.unsqueeze(1), source.tokens.device)

@@ -35,6 +35,7 @@ from s2st.models.transformer.decoder_cache import (
 from s2st.models.transformer.dropout import dropped
 from s2st.models.transformer.layers import TransformerLayer, sinusoids, sizes_of
 from s2st.models.transformer.packing import Packing, packing_of
+from s2st.models.vector_input import InputTable, VectorInput, input_table
 from s2st.text.vocabulary import PAD_ID
 
 TREE_ROWS = 64  # nodes of a tree that read their sentence's memory together
@@ -77,6 +78,7 @@ class TransformerStack(nn.Module):
         packing: Packing,
         causal: bool,
         sources: Sources | None = None,
+        table: InputTable | None = None,
     ) -> torch.Tensor:
         """Top states (P, H) of the packed positions of tokens (B, T).
 
@@ -85,8 +87,9 @@ class TransformerStack(nn.Module):
             packing: the positions to compute.
             causal: whether a position reads only the positions before it, and itself.
             sources: for cross-attention; source i belongs to sentence i.
+            table: the word vectors of this batch, if they are not the stack's.
         """
-        hidden = self._embed(tokens, packing)
+        hidden = self._embed(tokens, packing, table or self.tables[0])
         for index, layer in enumerate(self.layers):
             source = None if sources is None else (sources.memory[index], sources.mask)
             hidden = layer(hidden, packing, causal, source)
@@ -159,9 +162,9 @@ class TransformerStack(nn.Module):
     def _layers(self) -> list[TransformerLayer]:
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
-    def _embed(self, tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
+    def _embed(self, tokens: torch.Tensor, packing: Packing, table: InputTable) -> torch.Tensor:
         """(P, H) embeddings of the packed positions of ids (B, T)."""
-        length, table = tokens.shape[1], self.tables[0]
+        length = tokens.shape[1]
         positions = self._positions(0, length)
         if packing.places is None:
             hidden = self._scaled(table(tokens), positions).flatten(0, 1)
@@ -194,6 +197,10 @@ def initialize_table(table: nn.Embedding) -> None:
     they give logits near 1.
     """
     nn.init.normal_(table.weight, std=table.embedding_dim**-0.5)
+    if isinstance(table, VectorInput):  # as long for vectors whose numbers have the variance 1
+        size = table.projection.in_features
+        nn.init.normal_(table.projection.weight, std=(size * table.embedding_dim) ** -0.5)
+        nn.init.zeros_(table.projection.bias)
     with torch.no_grad():
         table.weight[PAD_ID].zero_()
 
@@ -232,7 +239,8 @@ class TransformerModel(WordModel):
         if not self.config.source_eos:
             source = without_eos(source)
         packing = packing_of(source.lengths, source.tokens.shape[1], source.tokens.device)
-        states = packing.unpack(self.encoder(source.tokens, packing, causal=False))
+        table = input_table(self.source_embedding, source)
+        states = packing.unpack(self.encoder(source.tokens, packing, causal=False, table=table))
         mask = packing.mask
         if mask is None:
             mask = torch.ones(packing.shape, dtype=torch.bool, device=states.device)
