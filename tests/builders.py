@@ -134,6 +134,7 @@ def describe(name: str, config: Any) -> str:
     ]
     if has_field(config, "input_feeding"):
         shown.append(f"{config.attention}-{config.attention_heads}")
+        shown += [config.bridge] if config.bridge != "none" else []
     if has_field(config, "norm"):
         shown += [config.norm, str(config.heads), config.positions]
     shown += [str(getattr(config, name, "")) for name in ("context", "cell", "decoder_cell")]

@@ -142,6 +142,16 @@ class Seq2SeqModel(nn.Module, ABC):
         """(N, D) what N rows remember; None for a model without a state of fixed size."""
         return None
 
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Attention weights when the model reads a batch of pairs, by the part of the model.
+
+        The parts are "encoder" (self-attention, (B, A, S, S) for A heads), "decoder"
+        (self-attention, (B, A, T, T), over the positions of `target_in`) and "cross" (from the
+        decoder to the source, (B, A, T, S)). Each has a tensor for each layer, the lowest first.
+        Rows sum to 1 at real positions. This default has no parts.
+        """
+        return {}
+
     def embeddings(self) -> Embeddings:
         """The tables of word vectors; this default has none."""
         return Embeddings(None, None)

@@ -17,6 +17,7 @@ from torch import nn
 from s2st.data.equal_key_runs import run_positions
 from s2st.errors import UsageError
 from s2st.models.attention.additive_scores import additive_scores
+from s2st.models.attention_record import note
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.softmax.chunked_loss import at_least_float32
 
@@ -105,6 +106,7 @@ class SourceAttention(nn.Module):
         scores = at_least_float32(self._scores(queries, source.keys))
         scores = scores.masked_fill(~source.mask[:, None, None], -torch.inf)
         weights = scores.softmax(dim=-1)
+        note(self, weights)
         values = self._by_head(source.values)
         contexts = torch.matmul(weights.to(values.dtype), values)
         return contexts.transpose(1, 2).flatten(2), weights

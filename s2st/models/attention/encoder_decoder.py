@@ -21,10 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s2st.data.batch import SourceBatch, moved
+from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.errors import UsageError
 from s2st.models.attention.attention_weights import AttendedSource, SourceAttention
 from s2st.models.attention.bridge import Bridge
+from s2st.models.attention_record import recorded, weights_of
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -148,6 +149,14 @@ class AttentionModel(WordModel):
         (memory,) = encoder_output.final
         parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
         return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
+
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of the only layer of attention, from the decoder to the source."""
+        if self.attention is None:
+            return {}
+        with recorded() as record:
+            self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
+        return {"cross": weights_of(record, [self.attention])}
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) after each token of target_in (B, T)."""

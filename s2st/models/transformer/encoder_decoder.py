@@ -12,6 +12,7 @@ from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
+from s2st.models.attention_record import Record, recorded, weights_of
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -150,6 +151,14 @@ class TransformerStack(nn.Module):
         for layer in self._layers():
             layer.prepare(precision)
 
+    def attention_weights(self, record: Record) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights that the layers noted: "self" and, if they read a source, "cross"."""
+        layers = self._layers()
+        found = {"self": weights_of(record, [layer.self_attention for layer in layers])}
+        if layers[0].reads_source:
+            found["cross"] = weights_of(record, [layer.cross_attention for layer in layers])
+        return found
+
     def _layers(self) -> list[TransformerLayer]:
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
@@ -256,6 +265,16 @@ class TransformerModel(WordModel):
         assert mask is not None
         real = mask.unsqueeze(2)
         return {"mean": states.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)}
+
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of all three kinds of attention."""
+        with recorded() as record:
+            self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
+        encoder = self.encoder.attention_weights(record)
+        decoder = self.decoder.attention_weights(record)
+        return {
+            "encoder": encoder["self"], "decoder": decoder["self"], "cross": decoder["cross"],
+        }  # fmt: skip
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""
