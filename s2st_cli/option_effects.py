@@ -186,6 +186,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             lambda v: v["shortlist"] is not None, "needs --shortlist FILE",
         ),
     ),
+    "train-ngram": (
+        Rule(("add_k",), _is("smoothing", "add-k"), "needs --smoothing add-k"),
+        Rule(
+            ("prune", "discount_fallback"), _is("smoothing", "kneser-ney"),
+            "needs --smoothing kneser-ney",
+        ),
+    ),
     "tune-length": (
         _ENSEMBLE,
         Rule(

@@ -11,6 +11,7 @@ GENERATE = "generate {src} --checkpoint {forward}"
 SERVE = "serve --checkpoint {forward}"
 EXPLAIN = "explain cat --checkpoint {forward}"
 TUNE_LENGTH = "tune-length --checkpoint {forward} --source {src} --ref {ref}"
+NGRAM = "train-ngram {ref} -o {tmp}/never.arpa"
 TEXT = "score {ref} --ref {ref}"
 PAIRS = "score --checkpoint {forward} --source {src} --target {ref}"
 ATTENTION = "analyze attention --source {src} --checkpoint {forward}"
@@ -34,6 +35,9 @@ IDLE = [
         ("--ensemble-weight 1", SEVERAL), ("--ensemble-mode log-probability", SEVERAL),
         ("--length-normalization wu", "needs --lenpen X"), ("--nbest 2", "has no effect"))),
     (f"{SERVE} --host 0.0.0.0", "--allow-host mt.example", "needs a loopback --host"),
+    (NGRAM, "--add-k 2", "needs --smoothing add-k"),
+    (f"{NGRAM} --smoothing none", "--prune 0,1", "needs --smoothing kneser-ney"),
+    (f"{NGRAM} --smoothing add-k", "--discount-fallback", "needs --smoothing kneser-ney"),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),
