@@ -211,6 +211,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs several HYP files for the bootstrap to compare",
         ),
         Rule(("precision",), lambda v: _models(v) > 0, "needs --checkpoint"),
+        Rule(("next_words",), lambda v: v["next"] is not None, "needs --next TEXT"),
     ),
     "rescore-nbest": (
         Rule(

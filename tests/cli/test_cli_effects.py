@@ -44,6 +44,7 @@ IDLE = [
     (TUNE_LENGTH, "--lenpen 1", "has no effect"),
     (PAIRS, "--ensemble-weight 1", SEVERAL),
     (PAIRS, "--ensemble-mode probability", SEVERAL),
+    (PAIRS, "--next-words 3", "needs --next"),
     (PAIRS, "--tokenize 13a", "needs --ref"),
     (PAIRS, "--lowercase", "needs --ref"),
     (PAIRS, "--ter", "needs --ref"),

@@ -162,6 +162,8 @@ def small(world, s2st, tmp_path_factory):
             words = [str(world.folder / "forward"), "-o", str(out / "mean")]
         if (name, parameter) == ("score", "samples"):
             words = [fr, en, "--ref", fr]
+        if (name, parameter) == ("score", "next_words"):
+            words = [*model, "--source", en, "--next", word]
         if (name, parameter) == ("train-ngram", "add_k"):
             words = [*words[:-1], "--smoothing", "add-k"]
         if name == "rescore-nbest" and parameter in ("max_rows", "threads"):
