@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
 from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16
-from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.cell_formulas import CELLS, UNFUSED
 from s2st.models.recurrent.layer_runs import (
     FEWEST_TIMES,
     State,
@@ -99,7 +99,7 @@ class Stack(nn.Module):
 
     def shares_words(self, table: torch.Tensor) -> bool:
         """Whether the first layer can read distinct words of this embedding table."""
-        if self.cell == "rnn" or self.design.layer_norm or self._drops or self.prepared:
+        if self.cell in ("rnn", *UNFUSED) or self._loops or self.prepared:
             return False
         return can_share(table)
 
@@ -287,7 +287,7 @@ class Stack(nn.Module):
     @property
     def _loops(self) -> bool:
         """Whether the layers run as a loop over time (`run_loop`)."""
-        return self.design.layer_norm or self._drops
+        return self.design.layer_norm or self._drops or self.cell in UNFUSED
 
     @property
     def _drops(self) -> bool:
