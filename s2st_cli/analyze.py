@@ -17,6 +17,7 @@ class _Analyses(LazyGroup):
         "rarity": "BLEU against the rarity of a sentence's words",
         "attention": "the attention map of one sentence",
         "states": "the encoder states of phrases in two dimensions",
+        "vectors": "the encoder state of each line as numbers",
         "neighbors": "the words with the most similar embeddings",
     }
 

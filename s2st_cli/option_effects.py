@@ -120,6 +120,10 @@ _ARCHITECTURE = (
     Rule(("adaptive_cutoffs",), _is("softmax", "adaptive"), "needs --softmax adaptive"),
     Rule(("init_range",), _is("init", "uniform"), "needs --init uniform"),
 )
+_CONCATENATED = Rule(
+    _ENSEMBLE.options, lambda _: False,
+    "has no effect: the states of several checkpoints are concatenated",
+)  # fmt: skip
 _CURVES = (Rule(("title",), lambda v: v["figure"] is not None, "needs --figure NAME"),)
 _PAGE = (
     _ENSEMBLE,
@@ -268,10 +272,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
         Rule(("nbest",), lambda _: False, "has no effect: the map shows the best translation"),
     ),
-    "states": (
-        Rule(
-            _ENSEMBLE.options, lambda _: False,
-            "has no effect: the states of several checkpoints are concatenated",
-        ),
-    ),
+    "states": (_CONCATENATED,),
+    "vectors": (_CONCATENATED,),
 }  # fmt: skip

@@ -110,6 +110,9 @@ IDLE = [
     ("analyze states {src} --checkpoint {forward} --checkpoint {gru}",
      "--ensemble-weight 1 --ensemble-weight 2", "are concatenated"),
     ("analyze states {src} --checkpoint {forward}", "--vectors", "needs --format json"),
+    ("analyze vectors {src} --checkpoint {forward}", "--ensemble-mode probability",
+     "are concatenated"),
+    ("analyze vectors {src} --checkpoint {forward}", "--ensemble-weight 1", "are concatenated"),
     ("analyze neighbours le --vectors {src}", "--side source", "--side"),
     # of a component that is not chosen
     (f"{GENERATE} --search sampling", "--lenpen 1", "needs --search beam or diverse-beam"),

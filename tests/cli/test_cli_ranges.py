@@ -155,6 +155,7 @@ def small(world, s2st, tmp_path_factory):
             "rarity": [*buckets, "--train-source", en],
             "attention": [*mapped, *search],
             "states": [*model, en],
+            "vectors": [*model, en],
             "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip
         words = commands[case.words[1] if name in ("analyze", "import") else name]
