@@ -60,6 +60,11 @@ def load_shown(
     models = [s2st.load(paths, **options), *(s2st.load(path, **single) for path in compare)]
     names: list[str] = []
     for model in models:
+        if model.source_vector_size:
+            raise UsageError(
+                f"{model.paths[0]}: the model reads vectors, which a page cannot take; use `s2st "
+                "generate --source-vectors`"
+            )
         name = " + ".join(map(_name, model.paths))
         same = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(f"{name} ({same + 1})" if same else name)

@@ -1,5 +1,6 @@
 """The plan of the converged systems, and its steps: which s2st command makes which file."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Plan:
         sets: test sets, as file names without language; lists belong to the first one.
         pairs: training pairs of the corpus of `s2st demo`; 0 for Multi30k.
         average: number of last checkpoints whose weights are averaged.
-        beam, lenpen: of the translations.
+        beam: of the translations; their length penalty is tuned on val.
         nbest: hypotheses per list to rescore: the first ones.
         rescoring, tuning: options of `rescore-nbest` for scoring, and for tuning.
         stores: options of `s2st preprocess` by name.
@@ -68,7 +69,6 @@ class Plan:
     pairs: int
     average: int
     beam: int
-    lenpen: float
     nbest: int
     rescoring: Mapping[str, Any]
     tuning: Mapping[str, Any]
@@ -179,6 +179,11 @@ def translation(system: str, name: str) -> str:
     return f"out/{system}.{name}.{TARGET}"
 
 
+def length_table(system: str) -> str:
+    """Return the file of BLEU by length penalty on val."""
+    return f"out/{system}.lenpen.jsonl"
+
+
 def evaluation(name: str) -> str:
     """Return the file of all systems' scores on a test set."""
     return f"out/{name}.scores.jsonl"
@@ -237,29 +242,48 @@ def _training(plan: Plan, model: Model, seed: int) -> Iterator[Step]:
     yield Step(f"average-{name}", words, (last,), (averaged(name),))
 
 
-def translation_steps(plan: Plan) -> Iterator[Step]:
-    """Yield the steps that translate and score the test sets."""
+def length_steps(plan: Plan) -> Iterator[Step]:
+    """Yield the steps that tune the length penalty of each system on val."""
+    source, reference = f"data/{DEV}.{SOURCE}", f"data/{DEV}.{TARGET}"
+    for system, members in plan.systems():
+        flags, paths = _checkpoints(members)
+        words = ("tune-length", *flags, "--beam", str(plan.beam), "--tokenize", "none")
+        words += ("--source", source, "--ref", reference, "--format", "json")
+        output = length_table(system)
+        inputs = (*paths, source, reference)
+        yield Step(f"tune-length-{system}", words, inputs, (output,), stdout=output)
+
+
+def translation_steps(plan: Plan, run: Path) -> Iterator[Step]:
+    """Yield the steps that translate the test sets, after those of `length_steps`."""
     for name in plan.sets:
         for system, members in plan.systems():
-            yield _translate(plan, system, members, name)
+            flags, paths = _checkpoints(members)
+            source, output = f"data/{name}.{SOURCE}", translation(system, name)
+            words = ("generate", *flags, "--beam", str(plan.beam))
+            words += ("--lenpen", f"{length_penalty(run, system):g}", "-o", output, source)
+            yield Step(f"generate-{system}-{name}", words, (*paths, source), (output,))
 
 
-def _translate(plan: Plan, system: str, members: Sequence[str], name: str) -> Step:
-    paths = [averaged(member) for member in members]
-    source, output = f"data/{name}.{SOURCE}", translation(system, name)
-    words = ["generate", *(word for path in paths for word in ("--checkpoint", path))]
-    words += ["--beam", str(plan.beam), "--lenpen", str(plan.lenpen), "-o", output, source]
-    return Step(f"generate-{system}-{name}", tuple(words), (*paths, source), (output,))
+def length_penalty(run: Path, system: str) -> float:
+    """Return the length penalty that has the best BLEU of a system on val."""
+    rows = [json.loads(line) for line in read_lines(str(run / length_table(system)))]
+    return next((float(row["lenpen"]) for row in rows if row["best"]), 0.0)
+
+
+def _checkpoints(members: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (options that name the checkpoints, the checkpoints)."""
+    paths = tuple(averaged(member) for member in members)
+    return tuple(word for path in paths for word in ("--checkpoint", path)), paths
 
 
 def scoring_steps(plan: Plan) -> Iterator[Step]:
     """Yield the steps that score the lists with each member."""
     for member, models in plan.members.items():
-        paths = [averaged(one) for one in plan.trained(models)]
+        flags, paths = _checkpoints(plan.trained(models))
         for name in (DEV, plan.sets[0]):
             lists, source = baseline_lists(name), f"data/{name}.{SOURCE}"
-            words = ["rescore-nbest", lists, "--source", source]
-            words += [word for path in paths for word in ("--checkpoint", path)]
+            words = ["rescore-nbest", lists, "--source", source, *flags]
             words += [*option_words(plan.rescoring), "--weight", "Baseline=1"]
             words += ["--format", "nbest", "-o", scored_lists(member, name)]
             inputs = (*paths, lists, source)

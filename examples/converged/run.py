@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "sutskever2014"), str(HERE.parent)]
 
 from expansion import (  # noqa: E402
     join_lists,
+    length_steps,
     put_texts,
     read_plan,
     scoring_steps,
@@ -74,7 +75,9 @@ def _run(arguments: argparse.Namespace) -> None:
     runner.run(steps)
     if arguments.until == "training":
         return
-    steps += translation_steps(plan)
+    steps += length_steps(plan)
+    runner.run(steps)
+    steps += translation_steps(plan, run)
     steps += evaluation_steps(plan)
     runner.run(steps)
     text = systems_table(plan, run)

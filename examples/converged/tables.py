@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from expansion import DEV, SOURCE, TARGET, Plan, choices, evaluation, translation
+from expansion import DEV, SOURCE, TARGET, Plan, choices, evaluation, length_penalty, translation
 from study.measures import Measured, Measures
 from study.steps import Step
 
@@ -33,8 +33,8 @@ def systems_table(plan: Plan, run: Path) -> str:
     A row with several seeds has the mean over them, the mean half width, and the range.
     """
     heads = [f"{LABELS[metric]}, {name}" for name in plan.sets for metric in LABELS]
-    lines = ["| system | epochs | " + " | ".join(heads) + " |"]
-    lines.append("|---|---:" + "|---:" * len(heads) + "|")
+    lines = ["| system | epochs | length penalty | " + " | ".join(heads) + " |"]
+    lines.append("|---|---:|---:" + "|---:" * len(heads) + "|")
     found = {name: _evaluations(run / evaluation(name)) for name in plan.sets}
     for model in plan.models:
         epochs = " ".join(f"{_epochs(run, member):.0f}" for member in model.members())
@@ -44,14 +44,17 @@ def systems_table(plan: Plan, run: Path) -> str:
             for metric in LABELS
         ]
         label = f"{model.label}, mean of {len(model.seeds)}" if model.seeds[1:] else model.label
-        lines.append(f"| {label} | {epochs} | " + " | ".join(cells) + " |")
+        lengths = " ".join(f"{length_penalty(run, member):g}" for member in model.members())
+        lines.append(f"| {label} | {epochs} | {lengths} | " + " | ".join(cells) + " |")
     for own in plan.ensembles:
         cells = [
             _mean([found[name][translation(own.name, name), metric]])
             for name in plan.sets
             for metric in LABELS
         ]
-        lines.append(f"| {own.label} | | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {own.label} | | {length_penalty(run, own.name):g} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 

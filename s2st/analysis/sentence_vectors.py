@@ -30,8 +30,8 @@ def sentence_vectors(scorer: Scorer, lines: Sequence[str], part: str = ALL) -> M
         UsageError: the model's state has no such part.
         OutOfMemoryError: the message names the lines by number.
     """
-    tokenize, vocabulary = scorer.source.tokenizer.encode, scorer.source.vocabulary
-    rows = [vocabulary.encode(tokenize(line)) for line in lines]
+    tokenize = scorer.source.tokenizer.encode
+    rows = [scorer.source.ids(tokenize(line)) for line in lines]
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     order, found = [], []
     for batch in plan_in_order(lengths, BATCHING):

@@ -2,10 +2,18 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from s2st.errors import DataError, UsageError
 from s2st.options.option_fields import shown
 from s2st.options.registry import load_plugin
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from s2st.scoring.base import TextSide
+
+    Sources = Iterable[str] | Iterable[npt.NDArray[Any]]
 
 Path = str | os.PathLike[str]
 
@@ -27,6 +35,50 @@ def lines_of(lines: Iterable[str], name: str = "lines") -> list[str]:
     if not isinstance(lines, Iterable):
         raise UsageError(f"{name} must be a list of lines, not {shown(lines)}")
     return [_line(line, f"{name}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def sources_of(lines: "Sources", side: "TextSide", name: str = "lines") -> list[str]:
+    """Return lines of text as `lines_of`, or arrays as lines of vectors.
+
+    Args:
+        lines: text; or for each line an array (L, D) of L vectors, such as an array (N, L, D).
+        side: the source side of the model.
+        name: name of the argument, for messages.
+
+    Raises:
+        UsageError: see `lines_of`; or an array has another shape, or the model reads text.
+        DataError: see `lines_of`; or a number is not finite.
+    """
+    if isinstance(lines, str | bytes | bytearray) or not isinstance(lines, Iterable):
+        return lines_of(lines, name)
+    items: list[Any] = list(lines)
+    if not items or not hasattr(items[0], "__array__"):
+        return lines_of(items, name)
+    if not side.absent and not side.tokenizer.vector_size:
+        raise UsageError(f"{name}: the model reads text, not vectors; give lines of text")
+    return [
+        _vector_line(item, f"{name}, line {number}") for number, item in enumerate(items, start=1)
+    ]
+
+
+def _vector_line(item: object, where: str) -> str:
+    import numpy as np
+
+    from s2st.text.vector_lines import VectorLine
+
+    if not hasattr(item, "__array__"):
+        raise UsageError(f"{where}: an array (L, D) was expected as in line 1, not {shown(item)}")
+    array = np.asarray(item)
+    if array.ndim != 2 or array.dtype.kind not in "fiub" or not array.shape[1]:
+        raise UsageError(
+            f"{where}: an array (L, D) of L vectors of D numbers was expected, not one of shape "
+            f"{array.shape} and type {array.dtype}"
+        )
+    with np.errstate(over="ignore"):
+        values = np.array(array, dtype=np.float32)  # a copy: the caller may change the array
+    if not np.isfinite(values).all():
+        raise DataError(f"{where}: a number is not finite as float32")
+    return VectorLine(values)
 
 
 def _line(line: object, where: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from s2st.api.arguments import Path, lines_of, load_plugins, paths_of
+from s2st.api.arguments import Path, lines_of, load_plugins, paths_of, sources_of
 from s2st.api.hypotheses import END, hypotheses_of
 from s2st.api.keywords import Option, refuse_names, resolved_keywords
 from s2st.api.records import (
@@ -16,7 +16,7 @@ from s2st.api.records import (
     PairScore,
     Rescoring,
 )
-from s2st.errors import DataError, UsageError
+from s2st.errors import UsageError
 from s2st.jobs.generate import translate_lines
 from s2st.jobs.load_models import LoadedModels, load_models
 from s2st.jobs.options import MODELS_SPEC, TRANSLATE_SPEC
@@ -28,12 +28,13 @@ from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
 
 if TYPE_CHECKING:
+    from s2st.api.arguments import Sources
     from s2st.api.records import Floats
     from s2st.jobs.translation_tasks import Translation
     from s2st.search.base import Search
 
 # options of `generate` about files and about arguments that the methods have
-FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors")
+FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors", "source_vectors")
 
 
 def load(
@@ -111,13 +112,18 @@ class Model:
         return "" if side.absent else side.language
 
     @property
+    def source_vector_size(self) -> int:
+        """Size of the vectors that the model reads as a source; 0 for text."""
+        return self._models.scorer.source.tokenizer.vector_size
+
+    @property
     def target_lang(self) -> str:
         """The target language, "" if the model does not state it."""
         return self._models.scorer.target.language
 
     def translate(
         self,
-        lines: Iterable[str],
+        lines: "Sources",
         *,
         prefix: Iterable[str] | None = None,
         constraints: Iterable[Sequence[str]] | None = None,
@@ -128,7 +134,8 @@ class Model:
         A language model continues each line instead.
 
         Args:
-            lines: the text; an empty line stays empty.
+            lines: the text; an empty line stays empty. For a model of `preprocess
+                --source-vectors`, an array (L, D) for each line.
             prefix: for each line the beginning of its translation, "" for any.
             constraints: for each line the phrases that its translation must contain.
             options: options of `s2st generate`, such as `beam=5`, `search="greedy"`.
@@ -143,7 +150,7 @@ class Model:
 
     def nbest(
         self,
-        lines: Iterable[str],
+        lines: "Sources",
         n: int = 5,
         *,
         prefix: Iterable[str] | None = None,
@@ -167,7 +174,7 @@ class Model:
         found = self._translations("nbest", lines, prefix, constraints, wider)
         return [hypotheses_of(translation) for translation in found]
 
-    def sample(self, lines: Iterable[str], n: int = 1, **options: Option) -> list[list[Hypothesis]]:
+    def sample(self, lines: "Sources", n: int = 1, **options: Option) -> list[list[Hypothesis]]:
         """Return n random translations of each line, as `s2st generate --search sampling` does.
 
         Equal arguments give equal samples. The hypotheses are sorted by score.
@@ -187,11 +194,11 @@ class Model:
         found = self._translations("sample", lines, None, None, given)
         return [hypotheses_of(translation) for translation in found]
 
-    def score(self, sources: Iterable[str] | None, targets: Iterable[str]) -> list[PairScore]:
+    def score(self, sources: "Sources | None", targets: Iterable[str]) -> list[PairScore]:
         """Return log p(target | source) of each pair of lines, as `s2st score --checkpoint` does.
 
         Args:
-            sources: the source lines; None for a language model.
+            sources: the source lines, or arrays as in `translate`; None for a language model.
             targets: as many target lines.
 
         Raises:
@@ -200,7 +207,8 @@ class Model:
         """
         import numpy as np
 
-        texts = None if sources is None else lines_of(sources, "sources")
+        side = self._models.scorer.source
+        texts = None if sources is None else sources_of(sources, side, "sources")
         found = score_lines(self._models.scorer, texts, lines_of(targets, "targets"))
         return [
             PairScore(
@@ -238,7 +246,7 @@ class Model:
 
     def rescore(
         self,
-        sources: Iterable[str] | None,
+        sources: "Sources | None",
         lists: Sequence[Sequence[str | Candidate | Hypothesis]],
         *,
         tune: Sequence[str] | Sequence[Sequence[str]] | None = None,
@@ -268,7 +276,7 @@ class Model:
         others = [(other.paths[0], other._models.scorer) for other in _models(channel)]
         return rescore(self._models, sources, lists, tune, oracle, weights, others, options)
 
-    def sentence_vectors(self, lines: Iterable[str], part: str = "all") -> "Floats":
+    def sentence_vectors(self, lines: "Sources", part: str = "all") -> "Floats":
         """Return (N, D) encoder states of N lines, as `s2st analyze states` computes them.
 
         Args:
@@ -282,7 +290,7 @@ class Model:
 
         from s2st.analysis.sentence_vectors import sentence_vectors
 
-        texts = lines_of(lines)
+        texts = sources_of(lines, self._models.scorer.source)
         if not isinstance(part, str):
             raise UsageError(f"part must be the name of a part of the state, not {shown(part)}")
         if not texts:
@@ -291,40 +299,42 @@ class Model:
 
     def attention(
         self,
-        lines: Iterable[str],
+        lines: "Sources",
         targets: Iterable[str] | None = None,
+        *,
+        part: str | None = None,
+        layer: int | str | None = None,
+        head: int | str | None = None,
+        words: bool = False,
         **options: Option,
     ) -> list[AttentionMap]:
-        """Return the attention map of each line, as `s2st analyze attention` computes it.
+        """Return the attention maps of each line, as `s2st analyze attention` computes them.
 
         Args:
-            lines: the source lines, each with words.
+            lines: the source lines, each with words; the text of a language model.
             targets: the target lines; without them, the model translates the source.
+            part: "cross" (from the decoder to the source), or "encoder" or "decoder" for
+                self-attention. The default is "cross", and "decoder" for a language model.
+            layer: number of the layer, from 1, or "all"; the highest one by default.
+            head: number of the head, from 1, or "all"; the mean over the heads by default.
+            words: join pieces to words.
             options: options of the search; only without `targets`.
 
+        Returns:
+            A map for each line. With "all" each line has several, by layer, then by head.
+
         Raises:
-            UsageError: wrong arguments, or a model without attention.
+            UsageError: wrong arguments, or a model without such attention.
             DataError: a line has no words, or lines and targets differ in number.
         """
-        from s2st.analysis.attention_map import forced_map, searched_map
+        from s2st.api.attention import attention
 
-        texts, scorer = lines_of(lines), self._models.scorer
-        for number, line in enumerate(texts, start=1):
-            if not scorer.source.absent and not scorer.source.tokenizer.encode(line):
-                raise DataError(f"lines, line {number}: it has no words to attend to")
+        choice = {"part": part, "layer": layer, "head": head, "words": words}
+        search = None
         if targets is None:
             _refuse(options, "attention", "nbest", "the map shows the best translation")
             search = _search(_resolved("attention", options))
-            found = [searched_map(scorer, search, line) for line in texts]
-        else:
-            others = lines_of(targets, "targets")
-            if options:
-                name = next(iter(options))
-                raise UsageError(f"Model.attention(): {name} cannot be combined with targets")
-            if len(others) != len(texts):
-                raise DataError(f"{len(texts)} lines, but {len(others)} targets")
-            found = [forced_map(scorer, *pair) for pair in zip(texts, others, strict=True)]
-        return [AttentionMap(m.source, m.target, m.weights, m.log_prob) for m in found]
+        return attention(self._models.scorer, lines, targets, choice, search, list(options))
 
     def explain(
         self,
@@ -359,12 +369,12 @@ class Model:
     def _translations(
         self,
         method: str,
-        lines: Iterable[str],
+        lines: "Sources",
         prefix: Iterable[str] | None,
         constraints: Iterable[Sequence[str]] | None,
         options: Mapping[str, Option],
     ) -> "Iterator[Translation]":
-        texts = lines_of(lines)
+        texts = sources_of(lines, self._models.scorer.source)
         beginnings = None if prefix is None else lines_of(prefix, "prefix")
         phrases = None if constraints is None else list(_phrases(constraints))
         resolved = _resolved(method, options)

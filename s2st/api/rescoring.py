@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from s2st.api.arguments import Path, lines_of, path_of
+from s2st.api.arguments import Path, lines_of, path_of, sources_of
 from s2st.api.keywords import Option, refuse_names, resolved_keywords
 from s2st.api.records import Candidate, Hypothesis, Rescoring
 from s2st.errors import DataError, UsageError
@@ -16,6 +16,7 @@ from s2st.text.line_files import split_words
 from s2st.text.nbest_entries import NBestEntry
 
 if TYPE_CHECKING:
+    from s2st.api.arguments import Sources
     from s2st.jobs.load_models import LoadedModels
     from s2st.jobs.rescore.ranking import RankedList
     from s2st.scoring.base import Scorer
@@ -32,7 +33,7 @@ References = Sequence[str] | Sequence[Sequence[str]] | None
 
 def rescore(
     models: "LoadedModels",
-    sources: Iterable[str] | None,
+    sources: "Sources | None",
     lists: Sequence[Sequence[str | Candidate | Hypothesis]],
     tune: References,
     oracle: References,
@@ -53,7 +54,7 @@ def rescore(
         if not models.scorer.source.absent:
             raise UsageError("the model translates: sources are needed beside lists")
         sources = [""] * len(entries)
-    texts = {SOURCES: lines_of(sources, SOURCES)}
+    texts = {SOURCES: sources_of(sources, models.scorer.source, SOURCES)}
     if len(texts[SOURCES]) != len(entries):
         raise DataError(f"{len(entries)} lists, but {len(texts[SOURCES])} sources")
     measured = _references("tune", tune), _references("oracle", oracle)

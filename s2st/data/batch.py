@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from s2st.text.vector_lines import FIRST_VECTOR, VectorIds
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -24,6 +26,8 @@ class SourceBatch:
         prefixes: target ids with which each sentence's hypotheses start; empty without prompts.
         constraints: phrases of target ids that each sentence's hypotheses must contain; empty if
             no sentence has any.
+        vectors: for sources of vectors, (P, D) float32: row i is the input with the id
+            FIRST_VECTOR + i. So a batch's ids are numbers in its own table. None for text.
     """
 
     tokens: torch.Tensor
@@ -31,17 +35,21 @@ class SourceBatch:
     line_ids: tuple[int, ...]
     prefixes: tuple[tuple[int, ...], ...] = ()
     constraints: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    vectors: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
 
     def to(self, device: torch.device) -> "SourceBatch":
-        """Return the batch with its tokens on a device."""
-        return replace(self, tokens=moved(self.tokens, device))
+        """Return the batch with its tokens, or vectors, on a device."""
+        vectors = None if self.vectors is None else moved(self.vectors, device)
+        return replace(self, tokens=moved(self.tokens, device), vectors=vectors)
 
     def copied(self) -> "SourceBatch":
         """Return a batch with copied tensors, for code that may write into them."""
-        return replace(self, tokens=self.tokens.clone(), lengths=self.lengths.clone())
+        vectors = None if self.vectors is None else self.vectors.clone()
+        tokens, lengths = self.tokens.clone(), self.lengths.clone()
+        return replace(self, tokens=tokens, lengths=lengths, vectors=vectors)
 
     def with_tag(self, tag: int) -> "SourceBatch":
         """Return the batch with the tag of a target language before each source."""
@@ -51,7 +59,7 @@ class SourceBatch:
     def with_absent_source(self) -> "SourceBatch":
         """Return a batch of as many empty sources, the input of a language model."""
         tokens = torch.full((len(self), 1), EOS_ID, device=self.tokens.device)
-        return replace(self, tokens=tokens, lengths=torch.ones_like(self.lengths))
+        return replace(self, tokens=tokens, lengths=torch.ones_like(self.lengths), vectors=None)
 
 
 @dataclass(frozen=True)
@@ -138,8 +146,12 @@ def pad_rows(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def make_source(rows: Sequence[Sequence[int]], line_ids: Sequence[int]) -> SourceBatch:
-    """Build a source batch from sentences of ids without EOS."""
-    return source_of(*pad_rows(rows), line_ids)
+    """Build a source batch from sentences of ids without EOS, or of vectors (VectorIds)."""
+    values = [row.values for row in rows if isinstance(row, VectorIds)]
+    if not values:
+        return source_of(*pad_rows(rows), line_ids)
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    return vector_source(np.concatenate(values), lengths, line_ids)
 
 
 def make_batch(
@@ -152,6 +164,20 @@ def make_batch(
 def source_of(words: torch.Tensor, lengths: torch.Tensor, line_ids: Sequence[int]) -> SourceBatch:
     """Build a source batch from (B, W) right-padded ids and (B,) lengths, both without EOS."""
     return SourceBatch(_with_eos(words, lengths), lengths + 1, tuple(line_ids))
+
+
+def vector_source(
+    values: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64], line_ids: Sequence[int]
+) -> SourceBatch:
+    """Build a source batch from vectors (P, D) of sentences one after the other, and (B,) lengths.
+
+    The ids number the vectors of the batch.
+    """
+    padded = np.full((len(lengths), lengths.max(initial=0)), PAD_ID, dtype=np.int64)
+    real = np.arange(padded.shape[1]) < lengths[:, np.newaxis]
+    padded[real] = np.arange(FIRST_VECTOR, FIRST_VECTOR + len(values))
+    source = source_of(torch.from_numpy(padded), torch.from_numpy(lengths), line_ids)
+    return replace(source, vectors=torch.from_numpy(values))
 
 
 def batch_of(source: SourceBatch, words: torch.Tensor, lengths: torch.Tensor) -> Batch:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from s2st.data.batch import Batch, batch_of, pad_rows, source_of
+from s2st.data.batch import Batch, batch_of, pad_rows, source_of, vector_source
 from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
 from s2st.data.corpora import CorpusSet, corpus_set
 from s2st.data.corpus_mixing import pairs_of_epoch
@@ -93,7 +93,10 @@ def load_batch(
     """
     numbers = np.asarray(indices, dtype=np.int64)
     rows = numbers - first
-    source = source_of(*_padded(corpus.source, rows, epoch), numbers.tolist())
+    if corpus.source.vectors is None:
+        source = source_of(*_padded(corpus.source, rows, epoch), numbers.tolist())
+    else:
+        source = vector_source(*corpus.source.vectors_of(rows), numbers.tolist())
     if corpus.tag is not None:
         source = source.with_tag(corpus.tag)
     batch = batch_of(source, *_padded(corpus.target, rows, epoch))

@@ -23,12 +23,14 @@ class CorpusText:
         name: name of the corpus.
         prefix: the common part of the file names.
         source, target: the languages, which are the suffixes of the files.
+        vectors: file of the sources if they are vectors; else "".
     """
 
     name: str
     prefix: str
     source: str
     target: str
+    vectors: str = ""
 
 
 def text_file(prefix: str, language: str) -> str:
@@ -81,6 +83,30 @@ def corpus_texts(
         texts.append(CorpusText(name or default, prefix, source, target))
     _check_distinct(option, texts)
     return tuple(texts)
+
+
+def with_vectors(texts: PairTexts, files: Sequence[str]) -> PairTexts:
+    """Return texts whose sources are vectors in files; unchanged without files.
+
+    Args:
+        texts: the texts of a pair.
+        files: one for each text, in the order of training, validation and test.
+
+    Raises:
+        UsageError: another number of files.
+    """
+    if not files:
+        return texts
+    every = [*texts.train, *texts.valid, *texts.test]
+    if len(files) != len(every):
+        names = ", ".join(text.prefix for text in every)
+        raise UsageError(
+            f"--source-vectors is given {len(files)} times, but there are {len(every)} texts "
+            f"({names}); give one file for each text, in this order"
+        )
+    named = iter(replace(text, vectors=file) for text, file in zip(every, files, strict=True))
+    splits = [tuple(next(named) for _ in split) for split in (texts.train, texts.valid, texts.test)]
+    return PairTexts(texts.source, texts.target, *splits)
 
 
 def texts_of_pairs(options: Mapping[str, Sequence[str]]) -> tuple[PairTexts, ...]:

@@ -15,10 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from s2st.data.array_files import ArrayWriter
+from s2st.data.array_files import ArrayWriter, open_array
 from s2st.data.corpus_texts import CorpusText, PairTexts, text_file
 from s2st.data.duplicate_filter import SeenHashes
-from s2st.data.id_writer import SideWriter, ids_path, read_id_chunks
+from s2st.data.id_writer import (
+    SideWriter,
+    VectorWriter,
+    ids_path,
+    read_id_chunks,
+    vectors_path,
+)
 from s2st.data.preprocess_languages import (
     Language,
     build_vocabularies,
@@ -30,7 +36,7 @@ from s2st.data.preprocess_report import CorpusCounts as CorpusCounts
 from s2st.data.preprocess_report import PreprocessReport as PreprocessReport
 from s2st.data.preprocess_report import SideCounts as SideCounts
 from s2st.data.preprocess_report import SplitReport as SplitReport
-from s2st.data.preprocess_workers import Chunk, Rules, tokenize_pairs
+from s2st.data.preprocess_workers import Chunk, Rules, SideVectors, tokenize_pairs
 from s2st.data.store import FORMAT, VERSION, VERSION_OF_PAIRS
 from s2st.data.trained_tokenizers import checked_spec, shown_name, train_model
 from s2st.data.validation_text import VALIDATION, with_text_kept
@@ -40,7 +46,8 @@ from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
 from s2st.text.line_files import read_aligned, read_lines
 from s2st.text.tokenizer_files import read_model, save_models
-from s2st.text.tokenizers import MODEL_KINDS, TokenizerSpec
+from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
+from s2st.text.vector_files import open_vectors
 from s2st.text.vocabulary import UNK_ID, mostly_unknown
 
 log = logging.getLogger("s2st")
@@ -170,13 +177,38 @@ class _Preprocessing:
 
     def _files(self, text: CorpusText) -> list[str]:
         """Return the files of a corpus, one per side; with --only-target just the target's."""
-        languages = (text.source, text.target)[1 if self.config.only_target else 0 :]
+        target_only = self.config.only_target or bool(text.vectors)
+        languages = (text.source, text.target)[1 if target_only else 0 :]
         return [text_file(text.prefix, language) for language in languages]
 
     def _pairs(self, text: CorpusText) -> Iterator[tuple[str, ...]]:
         """Yield (source, target) lines of a corpus; lines of an absent source are empty."""
+        if text.vectors:
+            return self._vector_pairs(text)
         rows = read_aligned(self._files(text), self.config.encoding_errors)
         return (("", *row) for row in rows) if self.config.only_target else rows
+
+    def _vector_pairs(self, text: CorpusText) -> Iterator[tuple[str, ...]]:
+        """Yield (source, target) lines of a corpus whose sources are vectors."""
+        found, size = open_vectors(text.vectors), self.languages[text.source].spec.vector_size
+        if found.size != size:
+            first = self.config.source_vectors[0]
+            raise DataError(f"vectors of size {found.size}, but {first} has {size}", found.path)
+        target = text_file(text.prefix, text.target)
+        vectors = found.lines()
+        number = 0
+        for number, line in enumerate(read_lines(target, self.config.encoding_errors), start=1):
+            if number > len(found):
+                raise DataError(
+                    f"has more lines than {found.path} has sentences ({len(found):,})",
+                    target,
+                    number,
+                )
+            yield next(vectors), line
+        if number < len(found):
+            raise DataError(
+                f"has {len(found):,} sentences, but {target} has {number:,} lines", found.path
+            )
 
     def _tokenized(
         self, pairs: Iterable[tuple[str, ...]], text: CorpusText, rules: Rules | None = None
@@ -227,10 +259,7 @@ class _Preprocessing:
         """Write the provisional ids of a pair's training text; return the counts of its corpora."""
         split = self._split("train", pair)
         sides = [self.languages[name] for name in (pair.source, pair.target)]
-        writers = [
-            SideWriter(self.folder, split, side.name, side.provisional(self.folder, split))
-            for side in sides
-        ]
+        writers = [self._writer(split, side, provisional=True) for side in sides]
         seen = SeenHashes()
         counts = []
         for text in texts:
@@ -246,6 +275,10 @@ class _Preprocessing:
                 for side, writer, tokens in zip(
                     sides, writers, (chunk.source, chunk.target), strict=True
                 ):
+                    if isinstance(tokens, SideVectors):
+                        assert isinstance(writer, VectorWriter)
+                        writer.append_vectors(tokens.values, tokens.lengths)
+                        continue
                     numbers = map(side.words.__getitem__, tokens.words)
                     table = np.fromiter(numbers, np.int32, len(tokens.words))
                     writer.append(table[tokens.places], tokens.lengths)
@@ -257,6 +290,13 @@ class _Preprocessing:
         for writer in writers:
             writer.close()
         return counts
+
+    def _writer(self, split: str, language: Language, provisional: bool) -> SideWriter:
+        """Return the writer of a language's side of a split."""
+        if language.spec.vector_size:
+            return VectorWriter(self.folder, split, language.name)
+        ids = language.provisional(self.folder, split) if provisional else None
+        return SideWriter(self.folder, split, language.name, ids)
 
     def _rules(self) -> Rules:
         config = self.config
@@ -282,25 +322,31 @@ class _Preprocessing:
 
     def _held_out_split(self, split: str, text: CorpusText) -> None:
         sides = [self.languages[name] for name in (text.source, text.target)]
-        writers = [SideWriter(self.folder, split, side.name) for side in sides]
+        writers = [self._writer(split, side, provisional=False) for side in sides]
         unknown = [0, 0]
         pairs = 0
         lines = self._pairs(text)
         if split.startswith(VALIDATION):
-            lines = with_text_kept(self.folder, split, (text.source, text.target), lines)
+            kept = ABSENT if text.vectors else text.source
+            lines = with_text_kept(self.folder, split, (kept, text.target), lines)
         for chunk in self._tokenized(lines, text):
             pairs += len(chunk)
             for number, tokens in enumerate((chunk.source, chunk.target)):
+                writer = writers[number]
+                if isinstance(tokens, SideVectors):
+                    assert isinstance(writer, VectorWriter)
+                    writer.append_vectors(tokens.values, tokens.lengths)
+                    continue
                 vocabulary = sides[number].known_words
                 table = np.array(vocabulary.encode(tokens.words), dtype=np.int32)
                 ids = table[tokens.places]
                 unknown[number] += int(np.count_nonzero(ids == UNK_ID))
-                writers[number].append(ids, tokens.lengths)
+                writer.append(ids, tokens.lengths)
         for writer in writers:
             writer.close()
         if pairs == 0:
             raise DataError("no lines in the file", self._files(text)[0])
-        source, target = (SideCounts(writers[i].ids.length, unknown[i]) for i in (0, 1))
+        source, target = (SideCounts(writers[i].tokens, unknown[i]) for i in (0, 1))
         self._report(
             SplitReport(
                 split, pairs, source, target, 0, 0, source_language=text.source,
@@ -320,7 +366,14 @@ class _Preprocessing:
                 log.warning("%s: %s", report.name, warning)
 
     def _remap(self, split: str, language: Language) -> SideCounts:
-        """Rewrite the provisional ids of one side of a split as final ids."""
+        """Rewrite the provisional ids of one side of a split as final ids.
+
+        A side of vectors is final already.
+        """
+        if language.spec.vector_size:
+            size = language.spec.vector_size
+            numbers = len(open_array(vectors_path(self.folder, split, language.name), np.float32))
+            return SideCounts(numbers // size, 0)
         writer = ArrayWriter(ids_path(self.folder, split, language.name), np.int32)
         provisional = language.provisional(self.folder, split)
         unknown = 0

@@ -76,7 +76,8 @@ class Language:
     def read_vocabulary(self) -> None:
         """Read the vocabulary that the user gave, or set that of an absent language."""
         if self.dictionary is None:
-            self.vocabulary = Vocabulary([], []) if self.name == ABSENT else None
+            wordless = self.name == ABSENT or self.spec.vector_size
+            self.vocabulary = Vocabulary([], []) if wordless else None
             return
         self.vocabulary = read_dictionary(self.dictionary, self.name)[1]
         self._warn_foreign_words(self.dictionary, self.vocabulary)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from s2st.data.corpus_texts import PairTexts, corpus_texts, texts_of_pairs
+from s2st.data.corpus_texts import PairTexts, corpus_texts, texts_of_pairs, with_vectors
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, make_config, option
-from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
+from s2st.text.tokenizers import ABSENT, MODEL_KINDS, VECTORS, TokenizerSpec
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class PreprocessConfig:
     tsv: str | None = option(
         None,
         "training text as lines of source TAB target, instead of --trainpref; - is standard input",
+    )
+    source_vectors: tuple[str, ...] = option(
+        (),
+        "the source is a sequence of vectors, in this .npy or .npz file or folder; one for each "
+        "corpus of --trainpref, --validpref and --testpref, in this order",
     )
     destdir: str = option("data-bin", "folder to write; must not exist")
     nwordssrc: int | None = option(
@@ -108,6 +113,8 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
     make_config(PreprocessConfig, config_values(config), "PreprocessConfig")
     if config.pair:
         return _checked_pairs(config)
+    if config.source_vectors:
+        config = _checked_vectors(config)
     if config.only_target:
         source_options = (
             "source_lang", "tsv", "srcdict", "nwordssrc", "source_sentencepiece", "max_ratio",
@@ -133,7 +140,8 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
     if config.trainpref and config.tsv is not None:
         raise UsageError("give --trainpref or --tsv, not both")
     has_training = bool(config.trainpref) or config.tsv is not None
-    if not has_training and not ((config.srcdict or config.only_target) and config.tgtdict):
+    no_words = config.only_target or config.source_vectors
+    if not has_training and not ((config.srcdict or no_words) and config.tgtdict):
         raise UsageError(
             "no training text: give --trainpref or --tsv, or both --srcdict and --tgtdict"
         )
@@ -149,11 +157,25 @@ def checked(config: PreprocessConfig) -> PreprocessConfig:
     return config
 
 
+def _checked_vectors(config: PreprocessConfig) -> PreprocessConfig:
+    """Return the config of a store of vectors with its source named; raise UsageError."""
+    for name in (
+        "only_target", "tsv", "srcdict", "nwordssrc", "thresholdsrc", "source_sentencepiece",
+        "joined_dictionary", "max_ratio", "drop_copies",
+    ):  # fmt: skip
+        if getattr(config, name) not in (None, False, 0):
+            raise UsageError(
+                f"--source-vectors cannot be combined with --{name.replace('_', '-')}: a vector is "
+                "no word"
+            )
+    return replace(config, source_lang=config.source_lang or VECTORS)
+
+
 def _checked_pairs(config: PreprocessConfig) -> PreprocessConfig:
     """Return the config of a store of several pairs; raise UsageError for what it cannot have."""
     single = (
         "source_lang", "target_lang", "only_target", "trainpref", "tsv", "source_sentencepiece",
-        "target_sentencepiece", "bpe_codes", "tokenizer_json",
+        "target_sentencepiece", "bpe_codes", "tokenizer_json", "source_vectors",
     )  # fmt: skip
     for name in single:
         if getattr(config, name):
@@ -187,7 +209,7 @@ def texts_of(config: PreprocessConfig) -> tuple[PairTexts, ...]:
         corpus_texts(f"--{name}", getattr(config, name), source, target)
         for name in ("trainpref", "validpref", "testpref")
     )
-    return (PairTexts(source, target, *splits),)
+    return (with_vectors(PairTexts(source, target, *splits), config.source_vectors),)
 
 
 def models_given(

@@ -8,15 +8,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import chain, count, islice
 
 import numpy as np
 import numpy.typing as npt
 
 from s2st.process.worker_processes import Workers
 from s2st.text.tokenizers import Tokenizer, TokenizerSpec
+from s2st.text.vector_lines import VectorLine, VectorWords
 
 CHUNK_PAIRS = 2000
+CHUNK_NUMBERS = 1 << 22  # of the vectors of a chunk
 Lines = list[tuple[str, ...]]
 
 
@@ -46,6 +48,23 @@ class SideTokens:
 
 
 @dataclass(frozen=True)
+class SideVectors:
+    """Vectors of one side of a chunk, sentence after sentence.
+
+    Attributes:
+        values: (P, D) float32.
+        lengths: number of vectors of every sentence.
+    """
+
+    values: npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.int64]
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> "SideVectors":
+        """Return the sentences where `keep` is true."""
+        return SideVectors(self.values[np.repeat(keep, self.lengths)], self.lengths[keep])
+
+
+@dataclass(frozen=True)
 class Rules:
     """Which training pairs to keep. The first rule that a pair breaks counts it.
 
@@ -72,7 +91,7 @@ class Chunk:
         hashes: 64-bit hash of the two lines of each kept pair; None without `hash_pairs`.
     """
 
-    source: SideTokens
+    source: SideTokens | SideVectors
     target: SideTokens
     empty: int
     long: int
@@ -124,7 +143,8 @@ class _ChunkTokenizer:
         self._rules = rules
 
     def tokenize(self, lines: Lines) -> Chunk:
-        source, target = _SideBuilder(), _SideBuilder()
+        source = _VectorBuilder() if self._source.vector_size else _SideBuilder()
+        target = _SideBuilder()
         skipped = dict.fromkeys(("empty", "long", "ratio", "copies"), 0)
         hashes = []
         for pair in lines:
@@ -158,6 +178,8 @@ class _ChunkTokenizer:
 def _hash(pair: tuple[str, ...]) -> int:
     """Return a 64-bit hash of the lines of a pair."""
     text = "\n".join(pair).encode("utf-8", "surrogatepass")
+    if isinstance(pair[0], VectorLine):
+        text += pair[0].values.tobytes()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
@@ -181,6 +203,22 @@ class _SideBuilder:
         return SideTokens(list(self._index), places, np.array(self._lengths, dtype=np.int64))
 
 
+class _VectorBuilder:
+    """Collects the vectors of a chunk."""
+
+    def __init__(self) -> None:
+        self._values: list[npt.NDArray[np.float32]] = []
+
+    def add(self, row: list[str]) -> None:
+        assert isinstance(row, VectorWords)
+        self._values.append(row.values)
+
+    def tokens(self) -> SideVectors:
+        lengths = np.array([len(values) for values in self._values], dtype=np.int64)
+        joined = np.concatenate(self._values) if self._values else np.zeros((0, 1), np.float32)
+        return SideVectors(joined, lengths)
+
+
 def _start(
     source: TokenizerSpec, target: TokenizerSpec, rules: Rules | None
 ) -> Callable[[Lines], Chunk]:
@@ -190,5 +228,12 @@ def _start(
 
 def _chunks(pairs: Iterable[tuple[str, ...]]) -> Iterator[Lines]:
     iterator = iter(pairs)
-    while chunk := list(islice(iterator, CHUNK_PAIRS)):
+    first = next(iterator, None)
+    if first is None:
+        return
+    most = CHUNK_PAIRS
+    if isinstance(first[0], VectorLine):  # bounded memory: vectors take more than words
+        most = max(1, min(most, CHUNK_NUMBERS // max(1, first[0].values.size)))
+    iterator = chain([first], iterator)
+    while chunk := list(islice(iterator, most)):
         yield chunk

@@ -7,11 +7,13 @@ several corpora, one after the other; their names and sizes are in the manifest.
 For a split NAME and a language L, `NAME.L.ids.npy` (int32) has the ids of all sentences one after
 the other, without EOS. `NAME.L.offsets.npy` (int64) has one more entry than there are sentences:
 sentence i is ids[offsets[i]:offsets[i+1]]. `NAME.L.txt` has the lines of a validation split.
+With `--source-vectors`, `NAME.L.vectors.npy` (float32) replaces the ids of the source: the numbers
+of all vectors, one vector after the other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
@@ -27,7 +29,8 @@ from s2st.process.folder_manifest import MANIFEST, check_size, files_of, read_ma
 from s2st.text.line_files import read_lines
 from s2st.text.tokenizer_files import load_spec
 from s2st.text.tokenizers import ABSENT, TokenizerSpec
-from s2st.text.vocabulary import Vocabulary
+from s2st.text.vector_lines import VectorLine
+from s2st.text.vocabulary import UNK_ID, Vocabulary
 
 FORMAT = "s2st-store"
 VERSION = 1
@@ -53,6 +56,8 @@ class Side:
         backwards: whether sentences are returned from the last word to the first.
         table: id of another vocabulary for each id; None for the ids of the store.
         sampler: draws other segmentations of the sentences; None keeps the stored one.
+        vectors: (P, D) float32, mapped: the vectors of all sentences; None for text. The ids are
+            then without meaning.
     """
 
     ids: npt.NDArray[np.int32]
@@ -62,6 +67,7 @@ class Side:
     backwards: bool = False
     table: npt.NDArray[np.int64] | None = None
     sampler: "Sampler | None" = None
+    vectors: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -99,6 +105,30 @@ class Side:
         if np.any(starts < 0) or np.any(ends < starts) or np.any(ends > len(self.ids)):
             raise CheckpointError("damaged: the offsets do not fit the ids", self.path)
         return starts, ends - starts
+
+    def vectors_of(
+        self, indices: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return the vectors (P, D) of sentences one after the other, and the (B,) lengths.
+
+        Raises:
+            CheckpointError: the offsets are damaged, or a number is not finite.
+        """
+        assert self.vectors is not None
+        starts, lengths = self.bounds(indices)
+        before = np.cumsum(lengths) - lengths
+        places = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+        values = np.asarray(self.vectors[places])
+        if not np.isfinite(values).all():  # the file may change during a run
+            raise CheckpointError("damaged: a vector is not finite", self.path)
+        return values, lengths
+
+    def vector_lines(self) -> list[str]:
+        """Return the sentences of a side of vectors as lines; the values stay mapped."""
+        assert self.vectors is not None
+        return [
+            VectorLine(self.vectors[start:end]) for start, end in pairwise(self.offsets.tolist())
+        ]
 
     def check_range(self, lowest: int, highest: int) -> None:
         """Raise CheckpointError unless ids from `lowest` to `highest` are in the vocabulary."""
@@ -257,7 +287,7 @@ class Store:
             known = ", ".join(self.splits) or "none"
             raise InputMissingError(f"{self.folder}: no split {name!r} (it has: {known})")
         languages = self.pair(name)
-        source, target = (self._side(name, n, len(self.vocabularies[n])) for n in languages)
+        source, target = (self._side(name, language) for language in languages)
         if len(source) != len(target):
             message = f"split {name}: {len(source)} source and {len(target)} target sentences"
             raise CheckpointError(message, str(self.folder))
@@ -280,6 +310,8 @@ class Store:
             path = text_path(self._place, name, language)
             if language == ABSENT:
                 sides.append([])
+            elif self.tokenizers[language].vector_size:
+                sides.append(self.split(name).source.vector_lines())
             elif path.name not in self._files:
                 message = f"has no text of the split {name}; run `s2st preprocess` again"
                 raise CheckpointError(message, str(self.folder))
@@ -309,17 +341,28 @@ class Store:
             if target.name in self._files:
                 self.text(name)
 
-    def _side(self, split: str, language: str, vocabulary_size: int) -> Side:
-        ids_path = check_size(self._place, self._files, f"{split}.{language}.ids.npy")
+    def _side(self, split: str, language: str) -> Side:
+        size = self.tokenizers[language].vector_size
+        kind = "vectors" if size else "ids"
+        ids_path = check_size(self._place, self._files, f"{split}.{language}.{kind}.npy")
         path = check_size(self._place, self._files, f"{split}.{language}.offsets.npy")
-        ids = open_array(ids_path, np.int32)
         offsets = open_array(path, np.int64)
+        vectors = None
+        if size:
+            values = open_array(ids_path, np.float32)
+            if len(values) % size:
+                raise CheckpointError(f"damaged: no vectors of size {size}", str(ids_path))
+            vectors = values.reshape(-1, size)
+            ids = np.broadcast_to(np.int32(UNK_ID), (len(vectors),))
+        else:
+            ids = open_array(ids_path, np.int32)
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(ids):
             raise CheckpointError("the offsets do not fit the ids", str(path))
         steps = (offsets[i : i + CHECK_CHUNK + 1] for i in range(0, len(offsets), CHECK_CHUNK))
         if any(np.any(part[1:] < part[:-1]) for part in steps):
             raise CheckpointError("the offsets go back", str(path))
-        return Side(ids, offsets, vocabulary_size, str(ids_path))
+        words = len(self.vocabularies[language])
+        return Side(ids, offsets, words, str(ids_path), vectors=vectors)
 
     def _vocabulary(self, language: str) -> Vocabulary:
         name = f"dict.{language}.txt"

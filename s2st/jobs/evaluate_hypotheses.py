@@ -35,7 +35,7 @@ def scores_texts(options: Resolved, hyps: Sequence[str], output: str) -> bool:
     """
     config = options.config(ScoreConfig)
     has_model = bool(options.config(ModelsConfig).paths())
-    has_pairs = bool(config.source or config.target)
+    has_pairs = bool(config.source or config.source_vectors or config.target)
     if (config.ref or hyps) and (has_model or has_pairs):
         raise UsageError("HYP and --ref cannot be combined with --checkpoint, --source or --target")
     if config.ref and (output != "-" or config.resume):

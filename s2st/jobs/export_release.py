@@ -61,6 +61,11 @@ def export(
         saved, model = load_saved(checkpoint, torch.device("cpu"), whole=True, choice=choice)
     if format == S2ST:
         _write_release(final, saved, model)
+    elif saved.record.source_tokenizer.vector_size:
+        raise UsageError(
+            f"{saved.folder}: the model reads vectors, which the format {format} cannot hold; "
+            f"leave out --format"
+        )
     else:
         with durable_folders.new_folder(final) as folder:
             CONVERTERS[format](saved.record, model.eval(), folder)

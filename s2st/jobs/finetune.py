@@ -161,6 +161,13 @@ def with_base_words(
     Raises:
         UsageError: the vocabularies differ, and `extend` is false.
     """
+    sizes = base.record.source_tokenizer.vector_size, record.source_tokenizer.vector_size
+    if sizes[0] != sizes[1]:
+        kinds = [f"vectors of size {size}" if size else "words" for size in sizes]
+        raise UsageError(
+            f"--finetune-from {base.path}: the model reads {kinds[0]}, but the sources of "
+            f"{store.folder} are {kinds[1]}"
+        )
     if base.record.languages is not None or record.languages is not None:
         _check_languages(record, base, store, extend)
         return record

@@ -20,11 +20,13 @@ from s2st.jobs.options import ModelsConfig, ShortlistConfig, TranslateConfig
 from s2st.jobs.progress import Progress
 from s2st.jobs.scoring_job_files import (
     JobFiles,
+    check_vectors,
     count_lines,
     models_identity,
     open_queue,
     refuse_shared_stdin,
     require_checkpoints,
+    vector_inputs,
 )
 from s2st.jobs.shortlist import with_shortlist
 from s2st.options.resolution import Resolved
@@ -60,6 +62,10 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     config = options.config(TranslateConfig)
     require_checkpoints(options.config(ModelsConfig))
     inputs = {"INPUT": source}
+    if config.source_vectors is not None:
+        if source != "-":
+            raise UsageError(f"give INPUT ({source}) or --source-vectors, not both")
+        inputs = vector_inputs(config.source_vectors)
     if config.unk_dictionary is not None:
         inputs["--unk-dictionary"] = config.unk_dictionary
     for name in ("prefix", "constraints"):
@@ -82,12 +88,13 @@ def generate(options: Resolved, source: str, output: str, progress: Progress) ->
     search = options.entries["search"].build(options.configs["search"])
     chunks = _chunks(config, source)
     identity = _identity(options, device) if files.lasting else {}
-    count = partial(count_lines, source, config.encoding_errors)
+    count = partial(_count, config, source)
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(
             open_queue(files, ranks, options, identity, config.resume, progress, count)
         )
         scorer = load_chosen_scorer(options, device)
+        check_vectors(config.source_vectors, scorer)
         demands = config.prefix, config.constraints
         tasks = _tasks(options, scorer, search, chunks, dictionary, demands)
         records = in_order(tasks, partial(_record, FORMATS[config.format]), queue)
@@ -160,6 +167,8 @@ def _tasks(
     from s2st.jobs.translation_tasks import plan
 
     config = options.config(TranslateConfig)
+    if config.replace_unk and scorer.source.tokenizer.vector_size:
+        raise UsageError("--replace-unk copies source words; this model reads vectors")
     if config.alignments or config.replace_unk:
         require_attention(scorer, "--alignments" if config.alignments else "--replace-unk", search)
     search = with_shortlist(search, scorer, options.config(ShortlistConfig))
@@ -199,10 +208,23 @@ def _check(options: Resolved, files: JobFiles) -> None:
 
 def _chunks(config: TranslateConfig, source: str) -> Iterable[Sequence[str]]:
     """Return the input in chunks; read a file's first chunk now, before models are loaded."""
+    if config.source_vectors is not None:
+        from s2st.text.vector_files import read_vector_chunks
+
+        vectors = read_vector_chunks(config.source_vectors, config.buffer_size)
+        return chain([next(vectors, [])], vectors)
     from s2st.text.streaming_chunks import read_chunks
 
     chunks = read_chunks(source, config.buffer_size, config.encoding_errors)
     return chunks if source == "-" else chain([next(chunks, [])], chunks)
+
+
+def _count(config: TranslateConfig, source: str) -> int:
+    if config.source_vectors is not None:
+        from s2st.text.vector_files import open_vectors
+
+        return len(open_vectors(config.source_vectors))
+    return count_lines(source, config.encoding_errors)
 
 
 def _keeps_tokens(config: TranslateConfig, scorer: "Scorer") -> bool:

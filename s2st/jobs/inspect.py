@@ -146,6 +146,8 @@ def _sides(record: "ModelRecord") -> Iterator[str]:
 
 
 def _side(name: str, spec: TokenizerSpec, vocabulary: Vocabulary) -> str:
+    if spec.vector_size:
+        return f"{name} {spec.language}: vectors of size {spec.vector_size}"
     special = vocabulary.first_word
     words = len(vocabulary) - special
     return f"{name} {spec.language}: {words:,} words + {special} special, tokenizer {spec.name}"
@@ -179,6 +181,8 @@ def _store(path: Path, store: "Store", splits: Mapping[str, "ParallelCorpus"]) -
     for name, corpus in splits.items():
         source, target = len(corpus.source.ids), len(corpus.target.ids)
         counts = f"{len(corpus):,} pairs, {source:,} source and {target:,} target tokens"
+        if store.source_tokenizer.vector_size:
+            counts = f"{len(corpus):,} pairs, {source:,} vectors and {target:,} target tokens"
         if store.source_language == ABSENT:
             counts = f"{len(corpus):,} lines, {target:,} tokens"
         yield f"{name}: {counts}"
@@ -203,7 +207,10 @@ def _parameters(architecture: str, config: Any, sizes: "ModelSizes", names: bool
 
     model = planned_model(architecture, config, sizes)
     source, target = sizes.source_vocabulary, sizes.target_vocabulary
-    yield f"vocabulary rows: {source:,} source, {target:,} target"
+    if sizes.source_vectors:
+        yield f"vocabulary rows: {target:,} target; source vectors of size {sizes.source_vectors}"
+    else:
+        yield f"vocabulary rows: {source:,} source, {target:,} target"
     yield "parameters by part (weights, biases apart):"
     parts = parameters_by_part(model)
     for part, (weights, biases) in parts.items():

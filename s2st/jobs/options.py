@@ -83,6 +83,11 @@ class TranslateConfig:
         "file of phrases: those of line i, separated by tabs, must occur in the translation of "
         "line i",
     )
+    source_vectors: str | None = option(
+        None,
+        "translate the vector sequences of this .npy or .npz file or folder instead of INPUT, for "
+        "a model of preprocess --source-vectors",
+    )
     detokenize: bool = option(True, "detokenize the output with the checkpoint's tokenizer")
     alignments: str | None = option(
         None,
@@ -244,6 +249,9 @@ class ScoreConfig:
 
     ref: tuple[str, ...] = option((), "reference file; repeatable", flags=("-r",))
     source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
+    source_vectors: str | None = option(
+        None, "vector sequences as the sources, in place of --source: .npy or .npz file or folder"
+    )
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
     next: str | None = option(
         None,

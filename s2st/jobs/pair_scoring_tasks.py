@@ -15,6 +15,7 @@ from s2st.jobs.work_queue import Task, WorkQueue, in_order
 from s2st.process.device import out_of_memory_errors
 from s2st.scoring.base import Scorer
 from s2st.scoring.prefix_sharing import MAX_PADDED_SOURCE, score_lists
+from s2st.text.vector_lines import content_key, refuse_vectors
 from s2st.text.vocabulary import UNK_ID
 
 CHUNK_PAIRS = 4096
@@ -60,6 +61,8 @@ def plan(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[Sequence[
     first = 0
     while texts := list(islice(iterator, CHUNK_PAIRS)):
         source, target = scorer.source, scorer.target
+        if not source.absent:
+            refuse_vectors((pair[0] for pair in texts), source.tokenizer)
         words = [target.tokenizer.encode(pair[1]) for pair in texts]
         chunk = _Chunk(
             scorer,
@@ -90,9 +93,9 @@ class _Chunk:
     targets: Sequence[list[int]]
 
     def tasks(self) -> Sequence[Task[PairScore]]:
-        groups: dict[tuple[int, ...], list[int]] = {}
+        groups: dict[tuple[int, ...] | bytes, list[int]] = {}
         for index, source in enumerate(self.sources):
-            groups.setdefault(tuple(source), []).append(index)
+            groups.setdefault(content_key(source), []).append(index)
         if len(groups) <= len(self.sources) // 2 and not self.scorer.source.absent:
             return self._shared(list(groups.values()))
         sides = zip(self.sources, self.targets, strict=True)

@@ -4,18 +4,31 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from s2st.data.preprocess import CorpusCounts, PreprocessReport, SplitReport, write_store
+from s2st.data.preprocess import (
+    CorpusCounts,
+    PreprocessReport,
+    SideCounts,
+    SplitReport,
+    write_store,
+)
 from s2st.data.preprocess_languages import languages_of
 from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
 from s2st.data.user_dictionaries import dictionary_tokenizer
 from s2st.jobs.vocabulary_advice import subword_advice
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks
-from s2st.text.tokenizers import ABSENT, TOKENIZERS, TokenizerSpec, absent_side
+from s2st.text.tokenizers import (
+    ABSENT,
+    TOKENIZERS,
+    VECTORS,
+    TokenizerSpec,
+    absent_side,
+    vectors_side,
+)
 
 PREPROCESS_SPEC = CommandSpec(
     fixed=(PreprocessConfig,),
-    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens"),),
+    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens", (), (VECTORS,)),),
 )
 log = logging.getLogger("s2st")
 
@@ -45,23 +58,39 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
     report = write_store(
         config,
         *(
-            absent_side()
-            if language == ABSENT
-            else _tokenizer(dictionaries[side], language, options)
+            _side(language, side, config, dictionaries[side], options)
             for language, side in languages_of(texts_of(checked(config))).items()
         ),
     )
     for line in _summary(report, config):
         log.info("%s", line)
+    for split in report.splits:
+        for language, side in _sides(split):
+            if not side.tokens:
+                log.warning("every %s line of %s is empty", language, split.name)
     own_words = [
         language
         for language, side in languages_of(texts_of(checked(config))).items()
         if language != ABSENT and dictionaries[side] is None
+        if not (config.source_vectors and side == "src")
     ]
     advice = subword_advice(report, own_words, options.entries["tokenizer"].base)
     if advice is not None:
         log.warning("%s", advice)
     return report
+
+
+def _side(
+    language: str, side: str, config: PreprocessConfig, dictionary: str | None, options: Resolved
+) -> TokenizerSpec:
+    """The tokenizer of a language: none for an absent source, or for one of vectors."""
+    if language == ABSENT:
+        return absent_side()
+    if config.source_vectors and side == "src":
+        from s2st.text.vector_files import open_vectors
+
+        return vectors_side(language, open_vectors(config.source_vectors[0]).size)
+    return _tokenizer(dictionary, language, options)
 
 
 def _tokenizer(dictionary: str | None, language: str, options: Resolved) -> TokenizerSpec:
@@ -77,8 +106,12 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
     """The counts of each split, the sizes of the vocabularies, and the folder."""
     for split in report.splits:
         yield from _split_summary(split, config)
+    vectors = report.splits[0].source_language if config.source_vectors else ABSENT
+    without_words = (ABSENT, vectors)
     sizes = [
-        f"{n:,} {language} words" for language, n in report.words.items() if language != ABSENT
+        f"{n:,} {language} words"
+        for language, n in report.words.items()
+        if language not in without_words
     ]
     yield f"vocabulary: {', '.join(sizes)}"
     yield f"wrote {report.folder}"
@@ -87,11 +120,12 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
 def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str]:
     what = "lines" if config.only_target else "pairs"
     yield f"{split.name}: {split.pairs:,} {what}"
-    sides = ((split.source_language, split.source), (split.target_language, split.target))
-    for language, side in sides:
-        if language != ABSENT:
-            share = 100 * side.unknown / max(1, side.tokens)
-            yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
+    for language, side in _sides(split):
+        if config.source_vectors and language == split.source_language:
+            yield f"  {language}: {side.tokens:,} vectors"
+            continue
+        share = 100 * side.unknown / max(1, side.tokens)
+        yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
     if not split.name.startswith("train"):
         return
     if len(split.corpora) == 1:
@@ -103,6 +137,12 @@ def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str
         skipped = _skipped(corpus, config)
         more = f"; skipped: {skipped}" if skipped else ""
         yield f"  corpus {corpus.name}: {corpus.pairs:,} {what}{more}"
+
+
+def _sides(split: SplitReport) -> Iterator[tuple[str, SideCounts]]:
+    """The languages that a split has, with their counts."""
+    sides = ((split.source_language, split.source), (split.target_language, split.target))
+    yield from ((language, side) for language, side in sides if language != ABSENT)
 
 
 def _skipped(counts: SplitReport | CorpusCounts, config: PreprocessConfig) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s2st.errors import UsageError
+from s2st.errors import DataError, UsageError
 from s2st.jobs.options import ModelsConfig
 from s2st.options.resolution import Resolved
 from s2st.process import durable_files
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from s2st.jobs.progress import Progress
     from s2st.jobs.work_queue import WorkQueue
+    from s2st.scoring.base import Scorer
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,45 @@ def refuse_shared_stdin(*paths: str) -> None:
 def _is_special(path: str) -> bool:
     """Whether a path is a stream or device, and neither a regular file nor a new name."""
     return path == "-" or (os.path.exists(path) and not os.path.isfile(path))
+
+
+def vector_inputs(path: str) -> dict[str, str]:
+    """Return the files of `--source-vectors` for JobFiles: a file, or both files of a folder.
+
+    Raises:
+        InputMissingError, DataError: they are missing, or not vectors.
+    """
+    from s2st.text.vector_files import open_vectors
+
+    open_vectors(path)
+    if not os.path.isdir(path):
+        return {"--source-vectors": path}
+    return {
+        f"--source-vectors {name}": os.path.join(path, name)
+        for name in ("values.npy", "lengths.npy")
+    }
+
+
+def check_vectors(path: str | None, scorer: "Scorer") -> None:
+    """Check that a model reads the vectors of `--source-vectors`; None is no such file.
+
+    Raises:
+        UsageError: the model reads text, or nothing.
+        DataError: the vectors have another size than the model's.
+    """
+    if path is None:
+        return
+    from s2st.text.vector_files import open_vectors
+
+    expected, size = scorer.source.tokenizer.vector_size, open_vectors(path).size
+    if not expected:
+        raise UsageError(f"--source-vectors {path}: the model does not read vectors; give it text")
+    if size != expected:
+        raise DataError(
+            f"vectors of size {size}, but the model reads vectors of size {expected}; compute them "
+            "as for its training data",
+            path,
+        )
 
 
 def require_checkpoints(models: ModelsConfig) -> list[str]:

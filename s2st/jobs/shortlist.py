@@ -28,6 +28,8 @@ def with_shortlist(search: "Search", scorer: "Scorer", config: ShortlistConfig) 
 
     if scorer.source.absent:
         raise UsageError("--shortlist needs a model with a source; a language model has none")
+    if scorer.source.tokenizer.vector_size:
+        raise UsageError("--shortlist needs a source of words; this model reads vectors")
     source, target = scorer.source.vocabulary, scorer.target.vocabulary
     lexicon = read_lexicon(config.shortlist, source, target)
     shortlists = Shortlists(

@@ -83,4 +83,6 @@ def _corpora(store: "Store", config: LexiconConfig) -> "Sequence[ParallelCorpus]
         )
     if next(iter(pairs))[0] == ABSENT:
         raise UsageError(f"{store.folder}: has one language only, so that nothing is translated")
+    if store.source_tokenizer.vector_size:
+        raise UsageError(f"{store.folder}: its sources are vectors, which have no translations")
     return found

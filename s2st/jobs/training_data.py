@@ -52,7 +52,8 @@ def _sampled(
     if not config.subword_sampling:
         return corpus
     sides = [("target", corpus.target_language)]
-    if getattr(options.configs["arch"], "reads_source", True):
+    reads_source = getattr(options.configs["arch"], "reads_source", True)
+    if reads_source and not store.tokenizers[corpus.source_language].vector_size:
         sides.append(("source", corpus.source_language))
     sampled = [SampledSide(s, store.tokenizers[n], store.vocabularies[n]) for s, n in sides]
     name = f"{corpus.source_language}-{corpus.target_language} " if several else ""

@@ -70,6 +70,8 @@ def check_model(
     from s2st.training.finetuning import check_fit
     from s2st.training.frozen_parameters import freeze
 
+    if record.source_tokenizer.vector_size and options.config(EmbeddingsConfig).source_embeddings:
+        raise UsageError("--source-embeddings needs a source of words; the store has vectors")
     model = planned_model(record.architecture, record.config, record.sizes)
     if base is not None:
         check_fit(base.record, record, base.path)

@@ -21,6 +21,7 @@ from s2st.rescoring.text_mismatch_check import UnknownWords
 from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Hypothesis, Search
 from s2st.text.prompt_joining import with_prompt
+from s2st.text.vector_lines import refuse_vectors
 
 log = logging.getLogger("s2st")
 MAX_PADDED_TOKENS = 20_000  # per batch: limits the encoder's memory on very long lines
@@ -98,6 +99,7 @@ def plan(
     config = BatchingConfig(batch_size=min(batch_size or most, most), max_tokens=MAX_PADDED_TOKENS)
     first = 0
     for chunk in chunks:
+        refuse_vectors(chunk, side.tokenizer)
         words = [side.tokenizer.encode(line) for line in chunk]
         for line, text in zip(words, chunk, strict=True):
             unknown.add(line, text)

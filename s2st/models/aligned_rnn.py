@@ -29,6 +29,7 @@ from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.registry import AlignedConfig, vanilla_cell
 from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
+from s2st.models.vector_input import VectorInput, input_table
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
 INSIDE, AT_END, BEYOND = 0, 1, 2  # a position is at a word of the source, at EOS, at padding
@@ -75,6 +76,8 @@ class AlignedModel(WordModel):
         self.config = config
         self.hidden_size = hidden
         self.source_embedding = nn.Embedding(sizes.source_vocabulary, embedding, PAD_ID)
+        if sizes.source_vectors:
+            self.source_embedding = VectorInput(sizes.source_vectors, embedding)
         nn.init.normal_(self.source_embedding.weight, std=0.1)
         with torch.no_grad():
             self.source_embedding.weight[PAD_ID].zero_()
@@ -97,7 +100,8 @@ class AlignedModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The top state of every position; neither later words nor padding change a state."""
-        inputs = F.dropout(self.source_embedding(source.tokens.t()), self.dropout, self.training)
+        table = input_table(self.source_embedding, source)
+        inputs = F.dropout(table(source.tokens.t()), self.dropout, self.training)
         before = inputs.new_zeros(self.layers.planes, len(source), self.hidden_size)
         states, _ = self.layers.run(inputs, before, self.dropout)
         states = states.transpose(0, 1)

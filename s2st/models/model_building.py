@@ -10,6 +10,7 @@ from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.multi_decoder import MultiDecoderModel
 from s2st.models.registry import ARCHITECTURES, EnsembleConfig
+from s2st.models.vector_input import reads_vectors
 
 if TYPE_CHECKING:
     from s2st.models.model_record import ModelRecord
@@ -44,6 +45,11 @@ def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqMod
     entry = ARCHITECTURES.get(architecture)
     if not sizes.decoders:
         model: Seq2SeqModel = entry.build(config, sizes)
+        if sizes.source_vectors and not reads_vectors(model):
+            raise UsageError(
+                f"the architecture {architecture} cannot read vectors (--source-vectors); use "
+                "another one, such as gru-attention or transformer"
+            )
         return model
     if not getattr(config, "reads_source", True):
         raise UsageError(f"--decoders per-language: {architecture} reads no source")

@@ -45,7 +45,8 @@ class ModelRecord:
         if self.languages is not None and self.languages.per_language:
             sides = self.languages.sides
             decoders = tuple((n, len(sides[n].vocabulary)) for n in self.languages.targets)
-        return ModelSizes(len(self.source_vocabulary), len(self.target_vocabulary), decoders)
+        source, target = len(self.source_vocabulary), len(self.target_vocabulary)
+        return ModelSizes(source, target, decoders, self.source_tokenizer.vector_size)
 
     @property
     def directions(self) -> str:

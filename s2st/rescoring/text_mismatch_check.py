@@ -165,7 +165,7 @@ class UnknownWords:
             words: the line's tokens.
             text: the line before tokenization; None if it came in tokens.
         """
-        if self.words >= MAX_WORDS:
+        if self.words >= MAX_WORDS or self.tokenizer.vector_size:
             return
         self.words += len(words)
         whole = words if text is None else split_words(text)

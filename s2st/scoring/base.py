@@ -17,6 +17,7 @@ from s2st.models.base import DecoderState, Reading
 from s2st.models.prefix_tree import PrefixTree
 from s2st.scoring.top_k import best_words
 from s2st.text.tokenizers import Tokenizer
+from s2st.text.vector_lines import VectorIds, VectorWords
 from s2st.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ class TextSide:
         return self.tokenizer.absent
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of tokens, without EOS, in the model's order."""
+        """Ids of tokens, without EOS, in the model's order; the vectors of a vector line."""
+        if isinstance(tokens, VectorWords):
+            return VectorIds(tokens.values)
         ids = self.vocabulary.encode(tokens)
         return ids[::-1] if self.right_to_left else ids
 
@@ -148,6 +151,13 @@ class Scorer(ABC):
             UsageError: this scorer has no sentence vectors.
         """
         raise UsageError(f"{type(self).__name__} has no sentence vectors")
+
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Attention weights of all layers and heads: see `Seq2SeqModel.attention_weights`.
+
+        This default has no parts: only a single model can tell its heads apart.
+        """
+        return {}
 
     def reading(self, source: SourceBatch) -> Reading | None:
         """How the model reads a batch of one source; None for a scorer that cannot tell."""

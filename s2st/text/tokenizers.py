@@ -16,6 +16,7 @@ from s2st.options.registry import Registry
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
+VECTORS = "vectors"  # of a source of vectors; users do not choose it
 MAX_MODEL_BYTES = 1 << 28  # of a trained model's file
 SPACE_SIGN = "\u2581"  # SentencePiece's sign for a space in a piece
 
@@ -27,11 +28,13 @@ class Tokenizer(ABC):
         model: content of the trained model file, if the tokenizer has one (`MODEL_KINDS`).
         subword: whether tokens are subword pieces, which mean nothing to other programs.
         absent: whether the side has no text, so that every line has no tokens.
+        vector_size: size of the vectors that are the tokens of a line; 0 for text.
     """
 
     model: bytes | None = None
     subword: bool = False
     absent: bool = False
+    vector_size: int = 0
 
     @abstractmethod
     def encode(self, line: str) -> list[str]:
@@ -40,6 +43,25 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode(self, tokens: Sequence[str]) -> str:
         """Return the detokenized text, without newlines."""
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each token of a text whether it begins a word; the first one does.
+
+        This default says yes for tokens that are words. For pieces, it asks `decode` where the
+        white space is.
+        """
+        if not self.subword:
+            return [True] * len(tokens)
+        starts: list[bool] = []
+        before, space = "", True  # the text so far, and whether it ends with a space
+        for end in range(1, len(tokens) + 1):
+            text = self.decode(tokens[:end])
+            more = len(split_words(text)) > len(split_words(before))
+            blank = text.strip() == before.strip() and (not text or text[-1].isspace())
+            # a space of its own begins the word that follows
+            starts.append(not starts or ((more or blank) and not space))
+            before, space = text, blank
+        return starts
 
     def pieces(self) -> list[str] | None:
         """Return all tokens of a trained tokenizer; None if the text determines the tokens."""
@@ -97,6 +119,13 @@ class NoneConfig:
 @dataclass(frozen=True)
 class AbsentConfig:
     """The tokenizer `nothing` has no options."""
+
+
+@dataclass(frozen=True)
+class VectorsConfig:
+    """The tokenizer `vectors`, which `preprocess --source-vectors` sets."""
+
+    vector_size: int = option(1, "size of a vector", minimum=1, maximum=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -217,6 +246,11 @@ class TokenizerSpec:
         """Build the tokenizer; raise ConfigError if its model is missing or damaged."""
         return TOKENIZERS.get(self.name).build(self)
 
+    @property
+    def vector_size(self) -> int:
+        """Size of the vectors that are the tokens; 0 for text."""
+        return self.config.vector_size if self.name == VECTORS else 0
+
     def record(self) -> dict[str, Any]:
         """Return the spec as plain JSON values, without the model."""
         options = config_values(self.config)
@@ -257,6 +291,10 @@ class CharacterTokenizer(Tokenizer):
     def encode(self, line: str) -> list[str]:
         """Return the characters of the line."""
         return list(SPACE_SIGN.join(split_words(line.lower() if self._lowercase else line)))
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each character whether it is the space before a word, or the first."""
+        return space_starts(tokens)
 
     def decode(self, tokens: Sequence[str]) -> str:
         """Return the text of the characters."""
@@ -306,6 +344,22 @@ TOKENIZERS.register("characters", CharactersConfig, CharacterTokenizer, "single 
 TOKENIZERS.register(
     ABSENT, AbsentConfig, AbsentTokenizer, "no tokens: the source side of a language model"
 )
+TOKENIZERS.register(
+    VECTORS,
+    VectorsConfig,
+    "s2st.text.vector_lines:VectorTokenizer",
+    "no text: the source of preprocess --source-vectors",
+)
+
+
+def vectors_side(language: str, size: int) -> TokenizerSpec:
+    """Return the spec of a source of vectors of a size."""
+    return TokenizerSpec(VECTORS, VectorsConfig(size), language)
+
+
+def space_starts(tokens: Sequence[str]) -> list[bool]:
+    """Return for each piece whether it begins with SPACE_SIGN, or is the first one."""
+    return [not place or token.startswith(SPACE_SIGN) for place, token in enumerate(tokens)]
 
 
 def absent_side() -> TokenizerSpec:

@@ -46,6 +46,8 @@ COMMANDS = [
     "analyze vectors {src} --checkpoint {run}/checkpoint_best --npy {new}/npy",
     "analyze neighbors the --checkpoint {run}/checkpoint_best",
     "analyze attention --checkpoint {run}/checkpoint_best --source {src} --figure {new}/map",
+    "analyze gradients {run}/checkpoint_best --source {src} --target {ref} --sentences 1"
+    " --aligner {run}/checkpoint_last --figure {new}/gradients --min-pairs 1",
     "analyze rarity {src} --ref {ref} --source {src} --vocabulary {run}/checkpoint_best --buckets 2"
     " --samples 5 --figure {new}/rare",
     "analyze lengths {src} {ref} --ref {ref} --source {src} --buckets 2 --samples 5"

@@ -16,7 +16,7 @@ from s2st.jobs.options import report_format
 from s2st.options.option_fields import option
 from s2st.options.resolution import CommandSpec, Resolved
 from s2st.text.nbest_dialects import dialect_of
-from s2st.text.tokenizers import ABSENT
+from s2st.text.tokenizers import ABSENT, VECTORS
 
 PEEKED_LINES = 10  # whose fields tell n-best lists from text
 
@@ -126,8 +126,8 @@ class _ModelSides:
 
     @property
     def has_source(self) -> bool:
-        """Whether the model reads a source; false for a language model."""
-        return self.source[0].name != ABSENT
+        """Whether the model reads text as its source; false for a language model."""
+        return self.source[0].name not in (ABSENT, VECTORS)
 
 
 def _fit(config: CheckConfig, files: Sequence[str]) -> ModelFit | None:

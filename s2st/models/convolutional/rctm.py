@@ -33,6 +33,7 @@ from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.registry import ConvolutionalConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
+from s2st.models.vector_input import input_table
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -63,7 +64,8 @@ class ConvolutionalModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The vector (B, E) of each source."""
-        inputs = F.dropout(self.source_embedding(source.tokens), self.dropout, self.training)
+        table = input_table(self.source_embedding, source)
+        inputs = F.dropout(table(source.tokens), self.dropout, self.training)
         return EncoderOutput((self.encoder(inputs, source.lengths),))
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:

@@ -32,6 +32,7 @@ from s2st.models.recurrent.word_inputs import word_inputs
 from s2st.models.registry import RecurrentConfig, VanillaConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
+from s2st.models.vector_input import InputTable, input_table, refuse_vectors
 from s2st.text.vocabulary import PAD_ID
 
 
@@ -80,15 +81,16 @@ class RecurrentModel(WordModel):
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The encoder's memory after each source's EOS."""
         tokens = reverse_tokens(source) if self.config.reverse_source else source.tokens
-        return EncoderOutput((self._read(tokens, source.lengths),))
+        table = input_table(self.source_embedding, source)
+        return EncoderOutput((self._read(table, tokens, source.lengths),))
 
-    def _read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def _read(self, table: InputTable, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """The encoder's memory (P, B, H) after tokens (B, S) in the order of reading."""
         if self.encoder.prepared:
             words, rows = torch.unique(tokens, return_inverse=True)
-            inputs = self.source_embedding(words)
+            inputs = table(words)
             return self.encoder.read(inputs, rows, lengths)
-        inputs, rows = word_inputs(self.source_embedding, tokens.t(), self.encoder, self.dropout)
+        inputs, rows = word_inputs(table, tokens.t(), self.encoder, self.dropout)
         return self.encoder.run_packed(inputs, lengths, self.dropout, rows)
 
     def reading(self, source: SourceBatch) -> Reading:
@@ -98,10 +100,11 @@ class RecurrentModel(WordModel):
         if self.config.reverse_source:
             places = [*places[-2::-1], length - 1]
         ends = torch.arange(1, length + 1)
+        table = input_table(self.source_embedding, source)
         tokens = source.tokens[:, places].expand(length, length)
         read = torch.arange(length).unsqueeze(0) < ends.unsqueeze(1)
         tokens = tokens.masked_fill(~read.to(tokens.device), PAD_ID)
-        state = self.initial_state(EncoderOutput((self._read(tokens, ends),)))
+        state = self.initial_state(EncoderOutput((self._read(table, tokens, ends),)))
         return Reading(tuple(places), state)
 
     def state_vectors(self, state: DecoderState) -> torch.Tensor:
@@ -127,6 +130,7 @@ class RecurrentModel(WordModel):
     def stage(self, index: int, count: int) -> RecurrentStage:
         """Some encoder layers with the decoder layers of the same height."""
         config, layers = self.config, len(self.decoder.layers)
+        refuse_vectors(self, "--pipeline-stages")
         if config.context == "every-step":
             raise UsageError(
                 "--pipeline-stages: with --context every-step the first decoder layer reads the "

@@ -2,14 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack
+from s2st.models.vector_input import InputTable
 
 
 def word_inputs(
-    table: nn.Embedding,
+    table: InputTable,
     tokens: torch.Tensor,
     stack: Stack | BidirectionalStack,
     dropout: float,

@@ -16,6 +16,7 @@ from s2st.models.base import ModelSizes
 from s2st.models.packed.packed_linear import make_product
 from s2st.models.registry import ModelConfig
 from s2st.models.softmax.chunked_loss import at_least_float32, softmax_loss
+from s2st.models.vector_input import VectorInput
 from s2st.text.vocabulary import PAD_ID
 
 NARROWER = 4  # each part of an adaptive softmax has 1 / NARROWER of the width of the one before
@@ -232,6 +233,14 @@ def word_tables(
     Raises:
         UsageError: one table is asked for, but the vocabularies have different sizes.
     """
+    if sizes.source_vectors:
+        if config.tie_embeddings == "all":
+            raise UsageError(
+                "--tie-embeddings all: a source of vectors (--source-vectors) has no table of word "
+                "vectors to share; use output"
+            )
+        vectors = VectorInput(sizes.source_vectors, width)
+        return vectors, nn.Embedding(sizes.target_vocabulary, width, PAD_ID)
     if config.tie_embeddings != "all":
         source = nn.Embedding(sizes.source_vocabulary, width, PAD_ID)
         return source, nn.Embedding(sizes.target_vocabulary, width, PAD_ID)

@@ -12,11 +12,13 @@ from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
+from s2st.models.attention_record import Record, recorded, weights_of
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
     ModelSizes,
     ModelStep,
+    without_eos,
 )
 from s2st.models.prefix_tree import PrefixTree
 from s2st.models.registry import TransformerConfig
@@ -33,6 +35,7 @@ from s2st.models.transformer.decoder_cache import (
 from s2st.models.transformer.dropout import dropped
 from s2st.models.transformer.layers import TransformerLayer, sinusoids, sizes_of
 from s2st.models.transformer.packing import Packing, packing_of
+from s2st.models.vector_input import InputTable, VectorInput, input_table
 from s2st.text.vocabulary import PAD_ID
 
 TREE_ROWS = 64  # nodes of a tree that read their sentence's memory together
@@ -65,7 +68,9 @@ class TransformerStack(nn.Module):
         self.layers = nn.ModuleList(
             TransformerLayer(config, reads_source) for _ in range(count or config.layers)
         )
-        self.norm = nn.LayerNorm(self.width) if config.norm == "pre" else nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        if config.norm == "pre":
+            self.norm = nn.LayerNorm(self.width, config.norm_epsilon)
 
     def forward(
         self,
@@ -73,6 +78,7 @@ class TransformerStack(nn.Module):
         packing: Packing,
         causal: bool,
         sources: Sources | None = None,
+        table: InputTable | None = None,
     ) -> torch.Tensor:
         """Top states (P, H) of the packed positions of tokens (B, T).
 
@@ -81,8 +87,9 @@ class TransformerStack(nn.Module):
             packing: the positions to compute.
             causal: whether a position reads only the positions before it, and itself.
             sources: for cross-attention; source i belongs to sentence i.
+            table: the word vectors of this batch, if they are not the stack's.
         """
-        hidden = self._embed(tokens, packing)
+        hidden = self._embed(tokens, packing, table or self.tables[0])
         for index, layer in enumerate(self.layers):
             source = None if sources is None else (sources.memory[index], sources.mask)
             hidden = layer(hidden, packing, causal, source)
@@ -144,12 +151,20 @@ class TransformerStack(nn.Module):
         for layer in self._layers():
             layer.prepare(precision)
 
+    def attention_weights(self, record: Record) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights that the layers noted: "self" and, if they read a source, "cross"."""
+        layers = self._layers()
+        found = {"self": weights_of(record, [layer.self_attention for layer in layers])}
+        if layers[0].reads_source:
+            found["cross"] = weights_of(record, [layer.cross_attention for layer in layers])
+        return found
+
     def _layers(self) -> list[TransformerLayer]:
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
-    def _embed(self, tokens: torch.Tensor, packing: Packing) -> torch.Tensor:
+    def _embed(self, tokens: torch.Tensor, packing: Packing, table: InputTable) -> torch.Tensor:
         """(P, H) embeddings of the packed positions of ids (B, T)."""
-        length, table = tokens.shape[1], self.tables[0]
+        length = tokens.shape[1]
         positions = self._positions(0, length)
         if packing.places is None:
             hidden = self._scaled(table(tokens), positions).flatten(0, 1)
@@ -182,6 +197,10 @@ def initialize_table(table: nn.Embedding) -> None:
     they give logits near 1.
     """
     nn.init.normal_(table.weight, std=table.embedding_dim**-0.5)
+    if isinstance(table, VectorInput):  # as long for vectors whose numbers have the variance 1
+        size = table.projection.in_features
+        nn.init.normal_(table.projection.weight, std=(size * table.embedding_dim) ** -0.5)
+        nn.init.zeros_(table.projection.bias)
     with torch.no_grad():
         table.weight[PAD_ID].zero_()
 
@@ -217,8 +236,11 @@ class TransformerModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The top state of every position."""
+        if not self.config.source_eos:
+            source = without_eos(source)
         packing = packing_of(source.lengths, source.tokens.shape[1], source.tokens.device)
-        states = packing.unpack(self.encoder(source.tokens, packing, causal=False))
+        table = input_table(self.source_embedding, source)
+        states = packing.unpack(self.encoder(source.tokens, packing, causal=False, table=table))
         mask = packing.mask
         if mask is None:
             mask = torch.ones(packing.shape, dtype=torch.bool, device=states.device)
@@ -243,6 +265,16 @@ class TransformerModel(WordModel):
         assert mask is not None
         real = mask.unsqueeze(2)
         return {"mean": states.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)}
+
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of all three kinds of attention."""
+        with recorded() as record:
+            self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
+        encoder = self.encoder.attention_weights(record)
+        decoder = self.decoder.attention_weights(record)
+        return {
+            "encoder": encoder["self"], "decoder": decoder["self"], "cross": decoder["cross"],
+        }  # fmt: skip
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""

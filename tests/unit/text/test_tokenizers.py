@@ -73,6 +73,7 @@ def every(model) -> list[Tokenizer]:
 def test_every_registered_tokenizer_is_tested_here(every):
     assert set(TOKENIZERS.names()) == {
         "none", "moses", "sentencepiece", "nothing", "characters", "subword-nmt", "huggingface",
+        "vectors",
     }  # fmt: skip
 
 
