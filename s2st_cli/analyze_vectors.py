@@ -15,8 +15,8 @@ HELP = """Print the sentence vector of each line of SOURCE (a file, or - for sta
 
 The vector is the encoder's final state: all that a decoder without attention gets to know of the
 source (the context vector). It holds the hidden states of all layers, the lowest first, and then,
-for an LSTM, the cell states. The vectors of several checkpoints are concatenated. A Transformer has
-no such vector.
+for an LSTM, the cell states. For a Transformer it is the mean of the top states. The vectors of
+several checkpoints are concatenated.
 """
 
 

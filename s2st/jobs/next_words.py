@@ -12,7 +12,7 @@ from s2st.errors import DataError, UsageError
 from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig, ScoreConfig
 from s2st.jobs.report_types import ReportLine
-from s2st.jobs.scoring_job_files import require_checkpoints
+from s2st.jobs.scoring_job_files import check_vectors, require_checkpoints
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import read_ranks
@@ -30,7 +30,8 @@ def next_word_tables(options: Resolved, hyps: Sequence[str], output: str) -> Ite
     """Yield the most probable next words, one table for each source line.
 
     Args:
-        options: of SCORE_SPEC. A model that translates needs `source`, a language model does not.
+        options: of SCORE_SPEC. A model that translates needs `source` or `source_vectors`, a
+            language model neither.
         hyps: the arguments HYP, of which there must be none.
         output: the value of --output-file, which must be "-".
 
@@ -57,14 +58,31 @@ def next_word_tables(options: Resolved, hyps: Sequence[str], output: str) -> Ite
     from s2st.process.device import setup_device
 
     scorer = load_chosen_scorer(options, setup_device(options.config(ScoringDeviceConfig)))
-    sources = None if config.source is None else list(read_lines(config.source))
-    if sources == []:
-        raise DataError("no lines", config.source)
+    check_vectors(config.source_vectors, scorer)
+    sources = _sources(config)
     found = words_after(scorer, config.next, sources, config.next_words)
     for number, table in enumerate(found):
         if not number and table.unknown:
             log.warning("--next: the model does not know %s", " ".join(table.unknown))
         yield from _record(number, table) if config.format == "json" else _lines(number, table)
+
+
+def _sources(config: ScoreConfig) -> list[str] | None:
+    """Return the source lines, or lines of vectors; None if the user names no source."""
+    path = config.source_vectors or config.source
+    if path is None:
+        return None
+    if config.source_vectors is None:
+        lines = list(read_lines(path))
+    elif config.source is None:
+        from s2st.text.vector_files import open_vectors
+
+        lines = list(open_vectors(path).lines())
+    else:
+        raise UsageError("give --source or --source-vectors, not both")
+    if not lines:
+        raise DataError("no lines", path)
+    return lines
 
 
 def words_after(
