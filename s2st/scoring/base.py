@@ -3,6 +3,7 @@
 Letters: B sentences, N rows being decoded, S source length, T target length with EOS, V words.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ class Scorer(ABC):
     target: TextSide
     device: torch.device
     computes_trees: bool = False  # whether `tree_log_probs` returns values
+    log_zero: float = -math.inf  # log-probabilities up to this one stand for the probability 0
 
     @abstractmethod
     def start(self, source: SourceBatch) -> DecoderState:

@@ -11,9 +11,9 @@ seven ways:
 3. Stretches: `Stack._run_stretches`. Sources on a CPU. torch's fused CPU layer takes no
    `PackedSequence`. Sentences are sorted by length, and time is cut where a sentence ends: no
    stretch contains padding.
-4. Loop over time: `run_loop` (`unfused_layer.py`). Layers with layer normalization, and training
-   with recurrent dropout. torch's fused layers have neither, so the loop takes their place inside
-   1 and 3 on every device.
+4. Loop over time: `run_loop` (`unfused_layer.py`). Layers with layer normalization or sigmoid
+   cells, and training with recurrent dropout. torch's fused layers have none of them, so the loop
+   takes their place inside 1 and 3 on every device.
 5. Token steps: `Steps` (`token_steps.py`). Every step of a search. On a CPU also the sources and
    the targets that are scored, once `prepare` has packed the weights (`packed/packed_linear.py`).
    Packed products are fastest with few rows. Rows that read the same word share its product, and

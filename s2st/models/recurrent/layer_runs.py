@@ -11,6 +11,7 @@ from torch import nn
 
 from s2st.models.recurrent.bfloat16_layer import autocasts, multiplies_in_bfloat16
 from s2st.models.recurrent.bfloat16_layer import run_layer as run_in_bfloat16
+from s2st.models.recurrent.cell_formulas import UNFUSED
 from s2st.models.recurrent.packed_gru import run_gru
 from s2st.models.recurrent.packed_lstm import run_lstm
 from s2st.models.recurrent.packed_positions import Words, can_share
@@ -35,7 +36,7 @@ def run_layer(
     """Run a layer by the fastest implementation that has what it needs.
 
     Args:
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn" or "rnn-sigmoid".
         layer: the weights, of torch's layer or with layer normalization.
         inputs: (T, N, E).
         state: before the first position; None for zeros.
@@ -44,7 +45,7 @@ def run_layer(
     Returns:
         (T, N, H) outputs, and the state after the last position.
     """
-    if mask is None and not isinstance(layer, NormedLayer):
+    if mask is None and not isinstance(layer, NormedLayer) and cell not in UNFUSED:
         if multiplies_in_bfloat16(layer, len(inputs)):
             return _run_bfloat16(cell, layer, inputs, state)
         if cell == "gru" and len(inputs) >= FEWEST_TIMES and can_share(inputs):

@@ -14,7 +14,7 @@ from s2st.models.recurrent.bfloat16_layer import (
     autocasts,
     multiplies_in_bfloat16,
 )
-from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.cell_formulas import CELLS, UNFUSED
 from s2st.models.recurrent.layer_runs import (
     FEWEST_TIMES,
     State,
@@ -103,7 +103,7 @@ class Stack(nn.Module):
 
     def shares_words(self, table: torch.Tensor) -> bool:
         """Whether the first layer can read distinct words of this embedding table."""
-        if self.cell == "rnn" or self.design.layer_norm or self._drops or self.prepared:
+        if self.cell in ("rnn", *UNFUSED) or self._loops or self.prepared:
             return False
         return can_share(table) or autocasts(table)
 
@@ -293,7 +293,7 @@ class Stack(nn.Module):
     @property
     def _loops(self) -> bool:
         """Whether the layers run as a loop over time (`run_loop`)."""
-        return self.design.layer_norm or self._drops
+        return self.design.layer_norm or self._drops or self.cell in UNFUSED
 
     @property
     def _drops(self) -> bool:
