@@ -270,6 +270,9 @@ class ScoreConfig:
         False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
     ter: bool = option(False, "also compute TER; slow on long files")
+    rouge: bool = option(
+        False, "also compute ROUGE-1, -2 and -L of summaries (needs s2st[rouge]); no bootstrap"
+    )
     format: str = report_format("JSON lines")
     samples: int = option(
         1000, "number of resamplings of the paired bootstrap", minimum=1, maximum=1_000_000
