@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from s2st.data.batch import moved
 from s2st.models.base import DecoderState
 from s2st.models.prefix_tree import BLOCK, PrefixTree
 from s2st.scoring.base import Scorer
@@ -53,11 +54,15 @@ def tree_scores(
     places = np.flatnonzero(asked.new)
     rows, words = nodes.paths.ravel()[places], table[:, 1:].ravel()[places]
     order = np.argsort(rows, kind="stable")
-    found = scorer.tree_log_probs(
-        start, tree, torch.from_numpy(rows[order]), torch.from_numpy(words[order])
-    )
-    if found is None:
+    features = scorer.tree_features(start, tree)
+    if features is None:
         return None
+    device = scorer.device
+    found = scorer.pick(
+        features,
+        moved(torch.from_numpy(rows[order]), device),
+        moved(torch.from_numpy(words[order]), device),
+    )
     values = np.empty(len(order), dtype=np.float32)
     values[order] = found.float().cpu().numpy()
     return np.where(alive, values[asked.paths], np.float32(0)), len(new)
