@@ -16,6 +16,7 @@ class _Analyses(LazyGroup):
         "lengths": "BLEU against sentence length",
         "rarity": "BLEU against the rarity of a sentence's words",
         "attention": "the attention map of one sentence",
+        "gradients": "gradients from target words to source words, and the lags between them",
         "states": "the encoder states of phrases in two dimensions",
         "neighbors": "the words with the most similar embeddings",
     }

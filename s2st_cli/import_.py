@@ -13,7 +13,8 @@ class _Imports(LazyGroup):
     prefix = "s2st_cli.import_"
     lines: ClassVar = {
         "marian": "a translation model of Marian (OPUS-MT), as Hugging Face stores it",
-        "fairseq": "a Transformer of fairseq, converted to safetensors",
+        "fairseq": "a Transformer or LSTM of fairseq, converted to safetensors",
+        "onmt": "a Transformer, LSTM or GRU of OpenNMT-py, converted to safetensors",
         "gpt2": "a GPT-2 language model, as Hugging Face stores it",
     }
 

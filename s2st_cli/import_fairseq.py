@@ -1,4 +1,4 @@
-"""`s2st import fairseq`: a checkpoint of a converted Transformer of fairseq."""
+"""`s2st import fairseq`: a checkpoint of a converted Transformer or LSTM of fairseq."""
 
 import click
 
@@ -16,7 +16,7 @@ from s2st_cli.import_options import folder_and_checkpoint
     "-t", "--target-lang", metavar="TEXT", help="target language; default: that of config.json"
 )
 def command(folder: str, release: str, source_lang: str | None, target_lang: str | None) -> None:
-    """Make a checkpoint of the Transformer in FOLDER.
+    """Make a checkpoint of the Transformer or LSTM in FOLDER.
 
     FOLDER holds config.json, model.safetensors, and a dict.LANGUAGE.txt for each language. A script
     in docs/other-toolkits.md makes it from a checkpoint of fairseq, which is pickled.

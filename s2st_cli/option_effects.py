@@ -252,7 +252,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "lengths": _CURVES,
     "rarity": _CURVES,
+    "gradients": _CURVES,
     "attention": (
+        *_CURVES,
         _ENSEMBLE,
         Rule(
             (), lambda v: v["target"] is None,

@@ -17,16 +17,19 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
-        "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints", "compare",
+        "aligner", "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints",
+        "compare",
         "config", "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from",
-        "folder", "input", "nbest", "oracle", "paths", "phrases", "prefix", "ref", "run_dir",
+        "folder", "input", "lexicon", "nbest", "oracle", "paths", "phrases", "prefix", "ref",
+        "run_dir",
         "shortlist", "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
         "target_embeddings", "target_sentencepiece", "text", "tgtdict", "tokenizer_json",
         "train_source", "tsv", "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
+        "word_alignments",
     )
 )  # fmt: skip
 LISTS = frozenset({"path"})  # paths separated by ":"
-LABELED = frozenset({"hyp", "a", "b"})  # FILE or label=FILE
+LABELED = frozenset({"hyp", "a", "b", "models"})  # FILE or label=FILE
 PREFIXES = frozenset({"pair", "trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
 OUTPUTS = frozenset({"output_file", "alignments", "explain", "report", "weights_out"})

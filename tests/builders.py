@@ -39,7 +39,17 @@ ATTENTIONS: tuple[dict[str, Any], ...] = (
     {"attention": "dot", "bidirectional": False, "layers": 2},
     {"attention": "general", "input_feeding": True, "attention_heads": 3},
     {"attention": "general", "layers": 2, "attention_heads": 2},
-)
+    {
+        "attention": "none", "input_feeding": True, "layers": 2, "encoder_hidden_size": 8,
+        "bridge": "linear", "output_bias": True, "source_eos": False,
+    },
+    {"attention": "none", "bridge": "relu", "layers": 2, "bidirectional": False},
+    {
+        "attention": "additive", "input_feeding": True, "attention_query": "current-state",
+        "attention_bias": True, "attention_output": "linear", "encoder_hidden_size": 4,
+        "bridge": "relu", "source_eos": False, "attention_heads": 2,
+    },
+)  # fmt: skip
 
 # beside all depths, directions and contexts of the plain ones
 RECURRENT: tuple[dict[str, Any], ...] = (
@@ -66,6 +76,7 @@ TRANSFORMERS: tuple[dict[str, Any], ...] = (
     {
         "heads": 3, "layers": 2, "activation": "gelu-tanh", "positions": "learned",
         "max_positions": 40, "scale_embeddings": False, "output_bias": True,
+        "source_eos": False, "norm_epsilon": 0.01,
     },
 )  # fmt: skip
 
@@ -123,6 +134,7 @@ def describe(name: str, config: Any) -> str:
     ]
     if has_field(config, "input_feeding"):
         shown.append(f"{config.attention}-{config.attention_heads}")
+        shown += [config.bridge] if config.bridge != "none" else []
     if has_field(config, "norm"):
         shown += [config.norm, str(config.heads), config.positions]
     shown += [str(getattr(config, name, "")) for name in ("context", "cell", "decoder_cell")]

@@ -13,7 +13,8 @@ from study.steps import Step, StudyError
 
 from s2st.demo_corpus import read_corpus
 from s2st.process import durable_files
-from s2st.text.line_files import read_lines
+from s2st.text.line_files import read_lines, split_words
+from s2st.text.vocabulary import SPECIALS, UNK_ID
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +25,7 @@ PARTS = {"train": "train", "valid": "val", "test": "test_2016_flickr"}  # and Mu
 STORE, BACK_STORE = "bin", "bin-back"
 BACK = "channel"  # the model of the other translation direction
 NGRAM = "models/ngram/fr.arpa"
+LEXICON = "models/lexicon/en-fr.tsv"
 TOGETHER = "together"  # name of the rescoring with features of several models
 
 
@@ -32,8 +34,9 @@ class Row:
     """One line of the table.
 
     Attributes:
-        kind: "translation", "language" (a neural language model) or "ngram".
-        options: options of `s2st train` or `s2st train-ngram`.
+        kind: "translation", "language" (a neural language model), "ngram", or "lexicon" (the most
+            probable translation of each word, in the order of the source).
+        options: options of `s2st train`, `train-ngram` or `train-lexicon`.
     """
 
     name: str
@@ -141,18 +144,36 @@ def expand(plan: Plan, lists: bool) -> list[Step]:
     if lists and plan.lists_by:
         steps += _made_lists(plan)
     for row in plan.rows:
-        steps += _scoring(row)
-        if lists:
+        if row.kind != "lexicon":
+            steps += _scoring(row)
+        if lists and row.kind != "lexicon":
             steps += _rescoring(row.name, ["--checkpoint", checkpoint(row)], [checkpoint(row)])
     if lists:
         steps += _together(plan)
-    steps += [_speed(plan, row) for row in plan.rows if row.kind != "ngram"]
+    steps += [_speed(plan, row) for row in plan.rows if row.kind in ("translation", "language")]
     return steps
 
 
 def checkpoint(row: Row) -> str:
     """Return the path of a row's model."""
-    return NGRAM if row.kind == "ngram" else f"models/{row.name}/checkpoint_best"
+    files = {"ngram": NGRAM, "lexicon": LEXICON}
+    return files.get(row.kind, f"models/{row.name}/checkpoint_best")
+
+
+def translate_words(plan: Plan, run: Path) -> None:
+    """Write the word-for-word translations of the test set; unknown words stay as they are."""
+    for row in plan.rows:
+        if row.kind == "lexicon":
+            best: dict[str, str] = {}
+            for line in read_lines(str(run / LEXICON)):  # the best translation of a word is first
+                source, target, _ = line.split("\t")
+                if target != SPECIALS[UNK_ID]:
+                    best.setdefault(source, target)
+            lines = [
+                " ".join(best.get(word, word) for word in split_words(line))
+                for line in read_lines(str(run / "data/test.en"))
+            ]
+            _write(run / f"out/{row.name}.fr", lines)
 
 
 def _preprocess(plan: Plan, store: str, source: str, target: str) -> Step:
@@ -163,6 +184,9 @@ def _preprocess(plan: Plan, store: str, source: str, target: str) -> Step:
 
 
 def _training(plan: Plan, row: Row) -> Step:
+    if row.kind == "lexicon":
+        words = ("train-lexicon", STORE, *option_words(row.options), "-o", LEXICON)
+        return Step(f"train-{row.name}", words, (STORE,), (LEXICON,))
     if row.kind != "ngram":
         return _train(plan, row.name, row.options, STORE)
     words = ("train-ngram", "data/train.fr", *option_words(row.options), "-o", NGRAM)
@@ -232,7 +256,7 @@ def _together(plan: Plan) -> Iterator[Step]:
     flags = [word for row in rows for word in ("--checkpoint", checkpoint(row))]
     flags += ["--feature-per", "member", "--channel-checkpoint", channel]
     yield from _rescoring(TOGETHER, flags, [*map(checkpoint, rows), channel])
-    first = f"rescored/{plan.rows[0].name}.test.nbest"
+    first = next(f"rescored/{row.name}.test.nbest" for row in plan.rows if row.kind != "lexicon")
     words = ("rescore-nbest", first, "--source", "data/test.en", "--weight", "Baseline=1")
     output = "out/baseline.fr"
     yield Step("choose-baseline", (*words, "-o", output), (first, "data/test.en"), (output,))

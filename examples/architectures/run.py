@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 # step runner and measures come from the study of the paper
 sys.path[:0] = [str(HERE), str(HERE.parent / "sutskever2014"), str(HERE.parent)]
 
-from comparison import expand, put_texts, read_plan  # noqa: E402
+from comparison import expand, put_texts, read_plan, translate_words  # noqa: E402
 from study.steps import Runner, StoppedError, StudyError, machine, versions  # noqa: E402
 from table import render  # noqa: E402
 
@@ -60,6 +60,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         if not lists:
             _say("no n-best lists: rescoring is skipped (name their folder with --lists)")
         Runner(run, arguments.jobs, arguments.threads, _say).run(expand(plan, lists))
+        translate_words(plan, run)
         text = render(plan, run, lists) + f"\n{machine()}; {versions()}.\n"
         durable.replace_file(run / "results.md", text.encode())
     print(text, end="")

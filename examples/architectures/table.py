@@ -10,6 +10,7 @@ from study.steps import StudyError
 from s2st.models.base import parameters_by_part
 from s2st.models.model_building import hollow_model
 from s2st.models.model_files import read_saved
+from s2st.text.line_files import read_lines
 
 HEAD = (
     "| system | parameters | words/s in training | test perplexity | BLEU, beam 5 | "
@@ -32,10 +33,12 @@ def render(plan: Plan, run: Path, lists: bool) -> str:
         lines.append(f"| the lists' own choice | | | | | {_cell(own)} |")
     for row in plan.rows:
         cells = [row.label, _parameters(row, run), _speed(row, measures)]
-        cells.append(_cell(measures.perplexity([f"out/{row.name}.scores.jsonl"])))
-        translated = row.kind == "translation"
+        scores = row.kind != "lexicon"
+        perplexity = [f"out/{row.name}.scores.jsonl"]
+        cells.append(_cell(measures.perplexity(perplexity)) if scores else "")
+        translated = row.kind in ("translation", "lexicon")
         cells.append(_cell(measures.bleu([f"out/{row.name}.fr"])) if translated else "")
-        cells.append(_cell(measures.bleu([f"rescored/{row.name}.fr"])) if lists else "")
+        cells.append(_cell(measures.bleu([f"rescored/{row.name}.fr"])) if lists and scores else "")
         lines.append("| " + " | ".join(cells) + " |")
     if lists:
         own = measures.bleu([f"rescored/{TOGETHER}.fr"])
@@ -47,14 +50,18 @@ def render(plan: Plan, run: Path, lists: bool) -> str:
 
 def _gains(plan: Plan, measures: Measures) -> str:
     base = measures.bleu(["out/baseline.fr"])
-    names = {row.name: row.label for row in plan.rows} | {TOGETHER: "together"}
+    names = {row.name: row.label for row in plan.rows if row.kind != "lexicon"} | {
+        TOGETHER: "together"
+    }
     found = ((label, measures.bleu([f"rescored/{n}.fr"]).less(base)) for n, label in names.items())
     return "; ".join(f"{label} {_cell(gain)}" for label, gain in found)
 
 
 def _parameters(row: Row, run: Path) -> str:
-    """Count weights and biases, or the n-grams of an n-gram model."""
+    """Count weights and biases, n-grams of an n-gram model, or word pairs of a lexicon."""
     path = run / checkpoint(row)
+    if row.kind == "lexicon":
+        return f"{sum(1 for _ in read_lines(str(path))):,} word pairs"
     if row.kind == "ngram":
         with open(path, encoding="utf-8") as stream:
             heads = [line for _, line in zip(range(12), stream, strict=False)]
@@ -66,8 +73,8 @@ def _parameters(row: Row, run: Path) -> str:
 
 
 def _speed(row: Row, measures: Measures) -> str:
-    """Return training words/s, source and target together; of an n-gram model the time."""
-    if row.kind == "ngram":
+    """Return training words/s, source and target together; of a model of counts the time."""
+    if row.kind in ("ngram", "lexicon"):
         seconds = json.loads((measures.run / f"steps/train-{row.name}.json").read_text())["seconds"]
         return f"({seconds:.0f} s in all)"
     source, target = measures.words_per_second(f"speed-{row.name}")

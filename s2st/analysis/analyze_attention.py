@@ -1,13 +1,13 @@
-"""The job of `s2st analyze attention`: the attention map of one sentence as a table or a record.
+"""The job of `s2st analyze attention`: the attention maps of one sentence as tables or records.
 
 Importable without torch, so that wrong options are reported at once.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from s2st.analysis.options import AttentionConfig
+from s2st.analysis.options import AttentionConfig, MapsConfig
 from s2st.errors import UsageError
 from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig
@@ -24,43 +24,44 @@ if TYPE_CHECKING:
 log = logging.getLogger("s2st")
 
 
-def analyze_attention(options: Resolved, source: str) -> Iterator[ReportLine]:
-    """Computes the attention map of one line of the source.
+def analyze_attention(options: Resolved, source: str | None) -> Iterator[ReportLine]:
+    """Computes the attention maps of one line of the source.
 
     Args:
         options: of ATTENTION_SPEC.
-        source: path of the source lines, "-" for standard input.
+        source: path of the source lines, "-" for standard input; None for a language model.
 
     Yields:
-        The table line by line, or one record. The log-probability of the target is logged, and
-        the figure is drawn at the end.
+        The tables line by line, or one record for each map. The log-probability of the target is
+        logged, and the figure is drawn at the end.
 
     Raises:
-        UsageError: no checkpoint, a line that does not exist, or a model without attention.
+        UsageError: no checkpoint, a line that does not exist, or a model without such attention.
         S2STError: files that cannot be read, loaded or written.
     """
     config, models = options.config(AttentionConfig), options.config(ModelsConfig)
     require_checkpoints(models)
-    refuse_shared_stdin(source, config.target or "")
+    refuse_shared_stdin(source or "", config.target or "")
     import_torch()
-    from s2st.analysis.attention_map import draw_attention, forced_map, searched_map
+    from s2st.analysis.attention_map import attention_maps, draw_all
     from s2st.analysis.figures import require_matplotlib
     from s2st.process.device import setup_device
 
     if config.figure is not None:
         require_matplotlib()
-    line = _line(source, config.line)
+    line = None if source is None else _line(source, config.line)
     target = None if config.target is None else _line(config.target, config.line)
     scorer = load_chosen_scorer(options, setup_device(options.config(ScoringDeviceConfig)))
-    if target is not None:
-        found = forced_map(scorer, line, target)
-    else:
-        search = options.entries["search"].build(options.configs["search"])
-        found = searched_map(scorer, search, line)
-    yield from [_record(found)] if config.format == "json" else _table(found)
-    log.info("log-probability of the target %.4f", found.log_prob)
+    if source is None and not scorer.source.absent:
+        raise UsageError("give the source lines: --source FILE")
+    if scorer.source.absent and target is None:
+        raise UsageError("a language model reads no source: give its text with --target FILE")
+    search = options.entries["search"].build(options.configs["search"])
+    maps = attention_maps(scorer, options.config(MapsConfig), line, target, search)
+    yield from map(_record, maps) if config.format == "json" else _tables(maps)
+    log.info("log-probability of the target %.4f", maps[0].log_prob)
     if config.figure is not None:
-        log.info("wrote %s and %s", *draw_attention(config.figure, found))
+        log.info("wrote %s and %s", *draw_all(config.figure, maps, config.title))
 
 
 def _line(path: str, number: int) -> str:
@@ -71,17 +72,28 @@ def _line(path: str, number: int) -> str:
     return line
 
 
-def _table(found: "AttentionMap") -> Iterator[str]:
-    """The source words, then one line for each target word, separated by tabs."""
-    yield "\t".join(["", *found.source])
-    for word, weights in zip(found.target, found.weights.tolist(), strict=True):
-        yield "\t".join([word, *(f"{weight:.4f}" for weight in weights)])
+def _tables(maps: "Sequence[AttentionMap]") -> Iterator[str]:
+    """Of each map the words read, then one line for each row, separated by tabs.
+
+    Several maps begin with their names, and an empty line comes between them.
+    """
+    for number, found in enumerate(maps):
+        if number:
+            yield ""
+        yield "\t".join([found.name if len(maps) > 1 else "", *found.columns])
+        for word, weights in zip(found.rows, found.weights.tolist(), strict=True):
+            yield "\t".join([word, *(f"{weight:.4f}" for weight in weights)])
 
 
 def _record(found: "AttentionMap") -> ReportLine:
     return {
+        "part": found.part,
+        "layer": found.layer,
+        "head": found.head,
         "source": found.source,
         "target": found.target,
+        "rows": found.rows,
+        "columns": found.columns,
         "attention": found.weights.tolist(),
         "log_prob": found.log_prob,
     }

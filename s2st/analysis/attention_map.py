@@ -1,46 +1,209 @@
-"""Attention maps: the attention weights of each target word over the source words of a sentence.
+"""Attention maps of a sentence: to the source, or self-attention, of one layer and head or all.
 
-Rows are target words, columns are source words, in the order of the text. EOS is last in both.
+Rows read and columns are read, both in the order of the text. EOS is last.
 """
 
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from s2st.analysis.figures import draw_map
+from s2st.analysis.heat_maps import Panel, draw_maps
+from s2st.analysis.options import MapsConfig
 from s2st.analysis.report_document import Figure, Section
-from s2st.data.batch import make_source
+from s2st.data.batch import make_batch, make_source
 from s2st.errors import UsageError
-from s2st.scoring.base import Scorer
+from s2st.scoring.base import Scorer, TextSide
 from s2st.search.base import Search
 from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID
+from s2st.text.word_alignments import joined_word, word_spans
 
-END = SPECIALS[EOS_ID]
+BEGIN, END = SPECIALS[BOS_ID], SPECIALS[EOS_ID]
+CROSS = "cross"
+UNKNOWN = " (unk)"  # after a word that the model does not know
 SHOWN = 2  # number of maps in a report
 LONGEST_SHOWN = 40  # largest number of words per side of a map in a report
 
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """The attention map of one sentence pair.
+    """One attention map of a sentence pair, or of a text of a language model.
 
     Attributes:
-        source: S labels: the words and END. A word that the model does not know ends in `(unk)`.
-        target: T labels of the same form.
-        weights: (T, S) attention weights; rows sum to 1.
+        source: labels of the source: the words and END. A word that the model does not know ends
+            in `(unk)`. Empty for a language model.
+        target: labels of the target, of the same form.
+        weights: (R, C) attention weights; rows sum to 1.
         log_prob: log-probability of the target, in nats.
+        rows, columns: R and C labels. Rows read, columns are read:
+            cross: target words read source words.
+            encoder: source words read source words.
+            decoder: the row of a target word is the step that predicts it. It reads BEGIN and the
+                words before.
+        part: "cross", "encoder" or "decoder".
+        layer: number of the layer, from 1; None for the highest one.
+        head: number of the head, from 1; None for the mean over the heads.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: npt.NDArray[np.float64]
     log_prob: float
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    part: str = CROSS
+    layer: int | None = None
+    head: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The layer and the head in words."""
+        layer = "" if self.layer is None else f"layer {self.layer}"
+        head = "" if self.head is None else f"head {self.head}"
+        return ", ".join(filter(None, (layer, head)))
+
+
+def attention_maps(
+    scorer: Scorer,
+    choice: MapsConfig,
+    source: str | None,
+    target: str | None,
+    search: Search | None = None,
+) -> list[AttentionMap]:
+    """Compute the maps of a sentence that the options choose.
+
+    Args:
+        scorer: the model; an ensemble has only the mean map of "cross".
+        choice: part, layers, heads and words.
+        source: the source line; not used for a language model.
+        target: the target line, or the text of a language model; None to translate the source.
+        search: translates the source, if there is no target.
+
+    Raises:
+        UsageError: the model has no such attention, or there is no text.
+    """
+    part = choice.part or ("decoder" if scorer.source.absent else CROSS)
+    plain = part == CROSS and choice.layer is None and choice.head is None
+    if target is None and (source is None or search is None):
+        raise UsageError("a language model reads no source: give its text as the target")
+    if plain:
+        assert source is not None or scorer.source.absent
+        if target is None:
+            assert search is not None
+            found = [searched_map(scorer, search, source or "")]
+        else:
+            found = [forced_map(scorer, source or "", target)]
+    else:
+        words = _target_words(scorer, source, target, search)
+        found = _layer_maps(scorer, part, choice, source or "", words)
+    return [_joined(scorer, one) for one in found] if choice.words else found
+
+
+def _target_words(
+    scorer: Scorer, source: str | None, target: str | None, search: Search | None
+) -> list[str]:
+    """Return the tokens of the target, or of the best translation."""
+    if target is not None:
+        return scorer.target.tokenizer.encode(target)
+    assert source is not None
+    assert search is not None
+    batch = make_source([scorer.source.ids(_words(scorer, source))], [0])
+    return scorer.target.words(search(scorer, batch)[0][0].tokens)
+
+
+def _layer_maps(
+    scorer: Scorer, part: str, choice: MapsConfig, source: str, words: Sequence[str]
+) -> list[AttentionMap]:
+    """Compute the maps of some layers and heads, by teacher forcing."""
+    if part != "decoder" and scorer.source.absent:
+        raise UsageError("this is a language model: it has no attention to a source")
+    read = [] if scorer.source.absent else _words(scorer, source)
+    batch = make_batch([scorer.source.ids(read)], [scorer.target.ids(words)], [0])
+    weights = scorer.attention_weights(batch)
+    if part not in weights:
+        raise _no_part(part, tuple(weights))
+    layers, log_prob = weights[part], float(scorer.score(batch).sum())
+    source_labels = (*_labels(read, scorer.source.vocabulary.encode(read)), END) if read else ()
+    target_labels = (*_labels(words, scorer.target.vocabulary.encode(words)), END)
+    places = scorer.target.places(len(target_labels))
+    inputs = [0, *(1 + place for place in places[:-1])]
+    sides = {
+        "cross": (target_labels, source_labels, places, None),
+        "encoder": (source_labels, source_labels, None, None),
+        "decoder": (target_labels, (BEGIN, *target_labels[:-1]), places, inputs),
+    }
+    rows, columns, of_rows, of_columns = sides[part]
+    maps = []
+    for layer in _numbers("layer", choice.layer, len(layers), len(layers)):
+        assert layer is not None
+        heads = layers[layer - 1][0].double().cpu().numpy()
+        for head in _numbers("head", choice.head, len(heads), None):
+            table = heads.mean(axis=0) if head is None else heads[head - 1]
+            table = table if of_rows is None else table[of_rows]
+            table = table if of_columns is None else table[:, of_columns]
+            maps.append(
+                AttentionMap(
+                    source_labels, target_labels, table, log_prob, rows, columns, part, layer, head
+                )
+            )
+    return maps
+
+
+def _numbers(
+    what: str, chosen: int | str | None, count: int, default: int | None
+) -> list[int | None]:
+    """Return the chosen layers or heads, from 1."""
+    if chosen is None:
+        return [default]
+    if isinstance(chosen, str):
+        return list(range(1, count + 1))
+    if chosen > count:
+        raise UsageError(f"--{what} {chosen}: this attention has {count} {what}{'s' * (count > 1)}")
+    return [chosen]
+
+
+def _joined(scorer: Scorer, found: AttentionMap) -> AttentionMap:
+    """Return the map of words: sums over pieces that are read, means over pieces that read."""
+    source = _groups(scorer.source, found.source)
+    target = _groups(scorer.target, found.target)
+    begun = [(range(1), BEGIN), *((range(p.start + 1, p.stop + 1), w) for p, w in target[:-1])]
+    rows, columns = {
+        "cross": (target, source), "encoder": (source, source), "decoder": (target, begun),
+    }[found.part]  # fmt: skip
+    summed = np.stack([found.weights[:, place].sum(axis=1) for place, _ in columns], axis=1)
+    weights = np.stack([summed[place].mean(axis=0) for place, _ in rows])
+    labels = [tuple(word for _, word in side) for side in (source, target, rows, columns)]
+    return replace(
+        found, weights=weights, source=labels[0], target=labels[1], rows=labels[2],
+        columns=labels[3],
+    )  # fmt: skip
+
+
+def _groups(side: TextSide, labels: Sequence[str]) -> list[tuple[range, str]]:
+    """Return the places and the label of each word; END is one of its own."""
+    if not labels:
+        return []
+    pieces = [label.removesuffix(UNKNOWN) for label in labels[:-1]]
+    groups = []
+    for span in word_spans(side.tokenizer, pieces):
+        unknown = any(labels[place].endswith(UNKNOWN) for place in span)
+        word = joined_word(side.tokenizer, pieces[span.start : span.stop])
+        groups.append((span, word + UNKNOWN * unknown))
+    return [*groups, (range(len(pieces), len(labels)), END)]
+
+
+def _no_part(part: str, parts: Sequence[str]) -> UsageError:
+    if not parts:
+        return UsageError(
+            "--part, --layer and --head need one model with attention in layers or heads, such as "
+            "transformer, lstm-attention or transformer-lm"
+        )
+    return UsageError(f"--part {part}: this model has only {' and '.join(parts)}")
 
 
 def forced_map(scorer: Scorer, source: str, target: str) -> AttentionMap:
@@ -81,10 +244,25 @@ def searched_map(scorer: Scorer, search: Search, source: str) -> AttentionMap:
 def draw_attention(
     path: str | Path, found: AttentionMap, title: str = "", png: bool = True
 ) -> tuple[Path, Path]:
-    """Draw a map; see `figures.draw_map`."""
-    return draw_map(
-        path, found.weights, rows=found.target, columns=found.source,
-        x_label="source", y_label="target", title=title, png=png,
+    """Draw a map; see `heat_maps.draw_map`."""
+    return draw_all(path, [found], title, png)
+
+
+def draw_all(
+    path: str | Path, maps: Sequence[AttentionMap], title: str = "", png: bool = True
+) -> tuple[Path, Path]:
+    """Draw the maps of a sentence, a line for each layer; see `heat_maps.draw_maps`."""
+    first = maps[0]
+    names = [one.name if len(maps) > 1 else "" for one in maps]
+    labels = {
+        CROSS: ("source", "target"), "encoder": ("source words read", "source words"),
+        "decoder": ("words read", "words predicted"),
+    }[first.part]  # fmt: skip
+    heads = sum(one.layer == first.layer for one in maps)
+    return draw_maps(
+        path, [Panel(name, one.weights) for name, one in zip(names, maps, strict=True)],
+        rows=first.rows, columns=first.columns, x_label=labels[0], y_label=labels[1], title=title,
+        scale="attention weight", across=heads if heads < len(maps) else None, png=png,
     )  # fmt: skip
 
 
@@ -150,18 +328,16 @@ def _map(
     log_prob: float,
 ) -> AttentionMap:
     """Return the map; `weights` has its rows in the direction of the model."""
-    source_words = scorer.source.tokenizer.encode(source)
-    return AttentionMap(
-        (*_labels(source_words, scorer.source.ids(source_words)), END),
-        (*_labels(target, scorer.target.vocabulary.encode(target)), END),
-        weights[scorer.target.places(len(weights))],
-        log_prob,
-    )
+    words = scorer.source.tokenizer.encode(source)
+    sources = (*_labels(words, scorer.source.ids(words)), END)
+    targets = (*_labels(target, scorer.target.vocabulary.encode(target)), END)
+    weights = weights[scorer.target.places(len(weights))]
+    return AttentionMap(sources, targets, weights, log_prob, targets, sources)
 
 
 def _labels(words: Sequence[str], ids: Sequence[int]) -> list[str]:
     unknown = SPECIALS[UNK_ID]
     return [
-        f"{word} (unk)" if number == UNK_ID and word != unknown else word
+        f"{word}{UNKNOWN}" if number == UNK_ID and word != unknown else word
         for word, number in zip(words, ids, strict=True)
     ]

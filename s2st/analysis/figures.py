@@ -1,4 +1,4 @@
-"""Figures as SVG and PNG files: curves with bands, labeled points, and heat maps.
+"""Figures as SVG and PNG files: curves with bands and labeled points. Maps are in `heat_maps.py`.
 
 The SVG is for web pages: text stays text, the background is transparent, text and axes follow the
 reader's light or dark mode, and equal input gives equal bytes. The PNG is for everything else. The
@@ -13,11 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from s2st.analysis.figure_files import INK, drawable, figure_paths, save_figure
-from s2st.analysis.figure_fonts import fonts_for, text_width
+from s2st.analysis.figure_fonts import fonts_for
 from s2st.analysis.label_placement import place_labels
 from s2st.errors import UsageError
 
@@ -31,8 +28,6 @@ DASHES: tuple[Any, ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _WIDEST_LABEL = 30  # wrap a point's label beyond this number of characters
 _WIDEST_NAME = 60  # wrap a series' name in the legend
-_WIDEST_WORD = 24  # cut a map's label
-MAX_LABELS = 120  # largest number of labels per side of a map
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def draw_curves(
     """
     _check([(one.x, one.y, one.low, one.high) for one in series])
     texts = [x_label, y_label, title, *(one.name for one in series)]
-    with _canvas(path, (6.4, 4.3), texts, png) as figure:
+    with canvas(path, (6.4, 4.3), texts, png) as figure:
         axes = _axes(figure, x_label, y_label, title)
         handles = []
         for number, one in enumerate(series):
@@ -148,7 +143,7 @@ def draw_scatter(
     _check([(one.x, one.y, one.labels) for one in groups])
     texts = [x_label, y_label, title, *(one.name for one in groups)]
     texts += [label for one in groups for label in one.labels]
-    with _canvas(path, (7.2, 5.4), texts) as figure:
+    with canvas(path, (7.2, 5.4), texts) as figure:
         axes = _axes(figure, x_label, y_label, title)
         axes.margins(0.14)
         handles, labels = [], []
@@ -173,69 +168,6 @@ def draw_scatter(
         return save_figure(figure, path, title)
 
 
-def draw_map(
-    path: str | Path,
-    values: npt.NDArray[np.floating],
-    *,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    x_label: str,
-    y_label: str,
-    title: str = "",
-    png: bool = True,
-) -> tuple[Path, Path]:
-    """Draw a matrix as a heat map, darker for larger values, with the first row on top.
-
-    Args:
-        path: name of the figure; ".svg" and ".png" are added.
-        values: (R, C) from 0 to 1.
-        rows, columns: labels of the R rows and C columns, at most MAX_LABELS each.
-        x_label, y_label, title: plain text.
-        png: whether to write a PNG as well.
-
-    Returns:
-        The files written: SVG, PNG.
-
-    Raises:
-        UsageError: there are no cells or too many labels, or matplotlib is missing.
-        OutputError: a file cannot be written.
-    """
-    most = max(len(rows), len(columns))
-    if not values.size:
-        raise UsageError("nothing to draw: the map has no cells")
-    if most > MAX_LABELS:
-        message = f"a map with {most} words on one side is unreadable; the limit is {MAX_LABELS}"
-        raise UsageError(message)
-    longest = [max(text_width(_cut(label)) for label in labels) for labels in (rows, columns)]
-    inches = (1.0 + 0.28 * len(columns) + 0.1 * longest[0], 1.2 + 0.28 * len(rows))
-    inches = max(2.6, inches[0]), max(2.4, inches[1] + 0.1 * longest[1])
-    with _canvas(path, inches, [x_label, y_label, title, *rows, *columns], png) as figure:
-        axes = _axes(figure, x_label, y_label, title)
-        axes.grid(visible=False)
-        # one color with the value as its opacity is readable on any background
-        for row, line in enumerate(values.tolist()):
-            for column, share in enumerate(line):
-                axes.add_patch(_cell(column, row, min(1.0, max(0.0, share))))
-        axes.set_xlim(-0.5, len(columns) - 0.5)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_aspect("equal")
-        axes.set_xticks(range(len(columns)), [_cut(word) for word in columns], rotation=90)
-        axes.set_yticks(range(len(rows)), [_cut(word) for word in rows])
-        axes.tick_params(length=0, labelsize=9)
-        return save_figure(figure, path, title, png)
-
-
-def _cell(column: int, row: int, share: float) -> Any:
-    from matplotlib.patches import Rectangle
-
-    edges = column - 0.5, row - 0.5
-    return Rectangle(edges, 1, 1, facecolor=COLORS[0], edgecolor="none", alpha=round(share, 3))
-
-
-def _cut(word: str) -> str:
-    return word if len(word) <= _WIDEST_WORD else word[: _WIDEST_WORD - 1] + "…"
-
-
 def _check(groups: Sequence[Sequence[Sequence[Any] | None]]) -> None:
     if not any(columns[0] for columns in groups):
         raise UsageError("nothing to draw: no series has a point")
@@ -245,7 +177,7 @@ def _check(groups: Sequence[Sequence[Sequence[Any] | None]]) -> None:
 
 
 @contextmanager
-def _canvas(
+def canvas(
     path: str | Path, inches: tuple[float, float], texts: Sequence[str], png: bool = True
 ) -> Iterator[Any]:
     """Yield a new figure in the style of s2st; matplotlib's settings are restored afterwards.

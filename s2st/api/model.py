@@ -15,7 +15,7 @@ from s2st.api.records import (
     PairScore,
     Rescoring,
 )
-from s2st.errors import DataError, UsageError
+from s2st.errors import UsageError
 from s2st.jobs.generate import translate_lines
 from s2st.jobs.load_models import LoadedModels, load_models
 from s2st.jobs.options import MODELS_SPEC, TRANSLATE_SPEC
@@ -268,38 +268,40 @@ class Model:
         self,
         lines: Iterable[str],
         targets: Iterable[str] | None = None,
+        *,
+        part: str | None = None,
+        layer: int | str | None = None,
+        head: int | str | None = None,
+        words: bool = False,
         **options: Option,
     ) -> list[AttentionMap]:
-        """Return the attention map of each line, as `s2st analyze attention` computes it.
+        """Return the attention maps of each line, as `s2st analyze attention` computes them.
 
         Args:
-            lines: the source lines, each with words.
+            lines: the source lines, each with words; the text of a language model.
             targets: the target lines; without them, the model translates the source.
+            part: "cross" (from the decoder to the source), or "encoder" or "decoder" for
+                self-attention. The default is "cross", and "decoder" for a language model.
+            layer: number of the layer, from 1, or "all"; the highest one by default.
+            head: number of the head, from 1, or "all"; the mean over the heads by default.
+            words: join pieces to words.
             options: options of the search; only without `targets`.
 
+        Returns:
+            A map for each line. With "all" each line has several, by layer, then by head.
+
         Raises:
-            UsageError: wrong arguments, or a model without attention.
+            UsageError: wrong arguments, or a model without such attention.
             DataError: a line has no words, or lines and targets differ in number.
         """
-        from s2st.analysis.attention_map import forced_map, searched_map
+        from s2st.api.attention import attention
 
-        texts, scorer = lines_of(lines), self._models.scorer
-        for number, line in enumerate(texts, start=1):
-            if not scorer.source.absent and not scorer.source.tokenizer.encode(line):
-                raise DataError(f"lines, line {number}: it has no words to attend to")
+        choice = {"part": part, "layer": layer, "head": head, "words": words}
+        search = None
         if targets is None:
             _refuse(options, "attention", "nbest", "the map shows the best translation")
             search = _search(_resolved("attention", options))
-            found = [searched_map(scorer, search, line) for line in texts]
-        else:
-            others = lines_of(targets, "targets")
-            if options:
-                name = next(iter(options))
-                raise UsageError(f"Model.attention(): {name} cannot be combined with targets")
-            if len(others) != len(texts):
-                raise DataError(f"{len(texts)} lines, but {len(others)} targets")
-            found = [forced_map(scorer, *pair) for pair in zip(texts, others, strict=True)]
-        return [AttentionMap(m.source, m.target, m.weights, m.log_prob) for m in found]
+        return attention(self._models.scorer, lines, targets, choice, search, list(options))
 
     def explain(
         self,

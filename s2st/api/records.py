@@ -90,19 +90,32 @@ class PairScore(Record):
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap(Record):
-    """The attention of each target token to the source tokens.
+    """The attention of each token to others: of the target to the source, or self-attention.
 
     Attributes:
         source: S source tokens, `</s>` last. A token that the model does not know ends in `(unk)`.
+            Empty for a language model.
         target: T target tokens of the same form.
-        weights: (T, S) attention weights; rows sum to 1.
+        weights: (R, C) attention weights; rows sum to 1.
         log_prob: log-probability of the target.
+        rows: R tokens that read: `target`, or `source` for the encoder's self-attention. In the
+            decoder's self-attention, the row of a token is the step that predicts it.
+        columns: C tokens that are read: `source`, or `<s>` and the target without `</s>` for the
+            decoder's self-attention.
+        part: "cross", "encoder" or "decoder".
+        layer: number of the layer, from 1; None for the highest one.
+        head: number of the head, from 1; None for the mean over the heads.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     weights: Floats
     log_prob: float
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    part: str = "cross"
+    layer: int | None = None
+    head: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

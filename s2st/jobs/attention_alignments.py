@@ -53,7 +53,7 @@ def require_attention(scorer: Scorer, option: str, search: Search | None = None)
         )
 
 
-def links_of(attention: npt.NDArray[np.float32]) -> Links:
+def links_of(attention: npt.NDArray[np.floating]) -> Links:
     """Return the alignment for attention weights (T, S), whose last row and column are EOS.
 
     Of source words with equal weights, the first one counts.

@@ -67,7 +67,7 @@ def import_gpt2(folder: str, checkpoint: str, language: str = "en") -> None:
 def import_fairseq(
     folder: str, checkpoint: str, source_lang: str | None = None, target_lang: str | None = None
 ) -> None:
-    """Make a checkpoint of a fairseq Transformer that was converted to safetensors and JSON.
+    """Make a checkpoint of a converted Transformer or LSTM of fairseq.
 
     Args:
         folder: the model: config.json, model.safetensors, and a dict.LANGUAGE.txt for each side.
@@ -83,6 +83,27 @@ def import_fairseq(
         from s2st.models.fairseq_format import read_fairseq
 
         return read_fairseq(folder, source_lang, target_lang)
+
+    _import(read, folder, checkpoint)
+
+
+def import_onmt(folder: str, checkpoint: str, source_lang: str, target_lang: str) -> None:
+    """Make a checkpoint of a model of OpenNMT-py that was converted to safetensors and JSON.
+
+    Args:
+        folder: the model: config.json, vocab.json and model.safetensors.
+        checkpoint: the folder to create.
+        source_lang, target_lang: language codes.
+
+    Raises:
+        OutputError: the checkpoint exists or cannot be written.
+        S2STError: the folder cannot be read; see `s2st.models.onmt_format.read_onmt`.
+    """
+
+    def read() -> "Imported":
+        from s2st.models.onmt_format import read_onmt
+
+        return read_onmt(folder, source_lang, target_lang)
 
     _import(read, folder, checkpoint)
 

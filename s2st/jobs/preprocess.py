@@ -4,7 +4,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from s2st.data.preprocess import CorpusCounts, PreprocessReport, SplitReport, write_store
+from s2st.data.preprocess import (
+    CorpusCounts,
+    PreprocessReport,
+    SideCounts,
+    SplitReport,
+    write_store,
+)
 from s2st.data.preprocess_languages import languages_of
 from s2st.data.preprocess_options import PreprocessConfig, checked, texts_of
 from s2st.data.user_dictionaries import dictionary_tokenizer
@@ -53,6 +59,10 @@ def preprocess(options: Resolved) -> PreprocessReport | None:
     )
     for line in _summary(report, config):
         log.info("%s", line)
+    for split in report.splits:
+        for language, side in _sides(split):
+            if not side.tokens:
+                log.warning("every %s line of %s is empty", language, split.name)
     own_words = [
         language
         for language, side in languages_of(texts_of(checked(config))).items()
@@ -87,11 +97,9 @@ def _summary(report: PreprocessReport, config: PreprocessConfig) -> Iterator[str
 def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str]:
     what = "lines" if config.only_target else "pairs"
     yield f"{split.name}: {split.pairs:,} {what}"
-    sides = ((split.source_language, split.source), (split.target_language, split.target))
-    for language, side in sides:
-        if language != ABSENT:
-            share = 100 * side.unknown / max(1, side.tokens)
-            yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
+    for language, side in _sides(split):
+        share = 100 * side.unknown / max(1, side.tokens)
+        yield f"  {language}: {side.tokens:,} tokens, {side.unknown:,} unknown ({share:.2f} %)"
     if not split.name.startswith("train"):
         return
     if len(split.corpora) == 1:
@@ -103,6 +111,12 @@ def _split_summary(split: SplitReport, config: PreprocessConfig) -> Iterator[str
         skipped = _skipped(corpus, config)
         more = f"; skipped: {skipped}" if skipped else ""
         yield f"  corpus {corpus.name}: {corpus.pairs:,} {what}{more}"
+
+
+def _sides(split: SplitReport) -> Iterator[tuple[str, SideCounts]]:
+    """The languages that a split has, with their counts."""
+    sides = ((split.source_language, split.source), (split.target_language, split.target))
+    yield from ((language, side) for language, side in sides if language != ABSENT)
 
 
 def _skipped(counts: SplitReport | CorpusCounts, config: PreprocessConfig) -> str:

@@ -5,7 +5,7 @@ vocabulary, H width. Batch first, right-padded.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -15,6 +15,7 @@ from s2st.data.batch import Batch, SourceBatch, moved
 from s2st.errors import UsageError
 from s2st.models.prefix_tree import PrefixTree
 from s2st.models.softmax.chunked_loss import at_least_float32
+from s2st.text.vocabulary import PAD_ID
 
 
 class DecoderState(ABC):
@@ -141,6 +142,16 @@ class Seq2SeqModel(nn.Module, ABC):
         """(N, D) what N rows remember; None for a model without a state of fixed size."""
         return None
 
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Attention weights when the model reads a batch of pairs, by the part of the model.
+
+        The parts are "encoder" (self-attention, (B, A, S, S) for A heads), "decoder"
+        (self-attention, (B, A, T, T), over the positions of `target_in`) and "cross" (from the
+        decoder to the source, (B, A, T, S)). Each has a tensor for each layer, the lowest first.
+        Rows sum to 1 at real positions. This default has no parts.
+        """
+        return {}
+
     def embeddings(self) -> Embeddings:
         """The tables of word vectors; this default has none."""
         return Embeddings(None, None)
@@ -260,6 +271,14 @@ def reverse_tokens(source: SourceBatch) -> torch.Tensor:
     words = source.lengths.unsqueeze(1) - 1  # without EOS
     index = torch.where(positions < words, words - 1 - positions, positions)
     return source.tokens.gather(1, moved(index, source.tokens.device))
+
+
+def without_eos(source: SourceBatch) -> SourceBatch:
+    """The sources without EOS, as wide as before. A source without words keeps its EOS."""
+    lengths = (source.lengths - 1).clamp(min=1)
+    after = torch.arange(source.tokens.shape[1]) >= lengths.unsqueeze(1)
+    tokens = source.tokens.masked_fill(moved(after, source.tokens.device), PAD_ID)
+    return replace(source, tokens=tokens, lengths=lengths)
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, tuple[int, int]]:

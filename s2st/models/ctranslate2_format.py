@@ -53,7 +53,7 @@ def write_ctranslate2(
         spec.register_source_vocabulary(list(record.source_vocabulary.tokens))
         spec.register_target_vocabulary(list(record.target_vocabulary.tokens))
         spec.config.decoder_start_token = SPECIALS[BOS_ID]
-        spec.config.add_source_eos = True
+        spec.config.add_source_eos = config.source_eos
     else:
         depth = len(model.decoder.layers)
         spec = specs.TransformerDecoderModelSpec.from_config(depth, config.heads, **shape)
@@ -61,6 +61,7 @@ def write_ctranslate2(
     spec.config.bos_token = SPECIALS[BOS_ID]
     spec.config.eos_token = SPECIALS[EOS_ID]
     spec.config.unk_token = SPECIALS[UNK_ID]
+    spec.config.layer_norm_epsilon = config.norm_epsilon
     with torch.inference_mode():
         if isinstance(model, TransformerModel):
             _fill_stack(spec.encoder, spec.encoder.embeddings[0], model.encoder, config)

@@ -5,6 +5,7 @@ from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
+from s2st.models.attention_record import recorded
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
@@ -84,6 +85,12 @@ class TransformerLM(LanguageModel):
         """No words."""
         (empty,) = encoder_output.final
         return TransformerState(first_rows(len(empty), empty.device), 0, WordCache([]))
+
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of the self-attention."""
+        with recorded() as record:
+            self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
+        return {"decoder": self.decoder.attention_weights(record)["self"]}
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""

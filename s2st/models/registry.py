@@ -7,6 +7,7 @@ not trained: `s2st.scoring.load_scorers` builds it from checkpoints.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from s2st.errors import UsageError
 from s2st.options.option_fields import MAX_WEIGHT, option
 from s2st.options.registry import Registry
 
@@ -101,6 +102,16 @@ def _dropout(help: str) -> Any:
     return option(None, help, minimum=0, maximum=0.99)
 
 
+def _source_eos() -> Any:
+    return option(
+        True, "the encoder reads </s> after the last source word, as fairseq and unlike OpenNMT-py"
+    )
+
+
+def _output_bias() -> Any:
+    return option(False, "add a bias to the logits of the words")
+
+
 @dataclass(frozen=True)
 class SizedConfig(ModelConfig):
     """The sizes of the recurrent architectures. `train` derives missing sizes from the corpus.
@@ -165,14 +176,63 @@ class AttentionConfig(SizedConfig):
     attention: str = option(
         "additive",
         "score function of the attention: additive (Bahdanau et al. 2015), dot or general (Luong "
-        "et al. 2015)",
-        choices=("additive", "dot", "general"),
+        "et al. 2015); none: the decoder reads the source through its first state only",
+        choices=("additive", "dot", "general", "none"),
     )
     attention_heads: int = option(1, "attention heads", minimum=1, maximum=1000)
-    bidirectional: bool = option(True, "the encoder reads in both directions")
-    input_feeding: bool = option(
-        False, "the next step also reads the attended features (Luong et al. 2015, section 3.3)"
+    attention_query: str = option(
+        "auto",
+        "decoder state that is compared with the source: the state after the last word (Luong et "
+        "al.), or the one before it (Bahdanau et al., needs --input-feeding); auto: "
+        "previous-state for additive attention with --input-feeding",
+        choices=("auto", "current-state", "previous-state"),
     )
+    attention_bias: bool = option(
+        False, "biases in the products with the query of additive attention and with the context"
+    )
+    attention_output: str = option(
+        "tanh",
+        "function of the product with context and state, from which words are predicted",
+        choices=("tanh", "linear"),
+    )
+    bidirectional: bool = option(True, "the encoder reads in both directions")
+    encoder_hidden_size: int | None = _width(
+        "cells per layer of the encoder, of both directions together; default: --hidden-size"
+    )
+    bridge: str = option(
+        "none",
+        "what a decoder layer starts from: the last state of the encoder layer at its height, a "
+        "linear function of it (the same for all layers), or the ReLU of a linear function of the "
+        "states of all layers",
+        choices=("none", "linear", "relu"),
+    )
+    input_feeding: bool = option(
+        False,
+        "the next step also reads the attended features (Luong et al. 2015, section 3.3); with "
+        "--attention none the last output",
+    )
+    source_eos: bool = _source_eos()
+    output_bias: bool = _output_bias()
+
+    def check(self) -> None:
+        """Raises UsageError for options that contradict each other or have no effect."""
+        if self.attention_query == "previous-state" and not self.input_feeding:
+            raise UsageError("--attention-query previous-state needs --input-feeding")
+        if self.attention != "none":
+            return
+        for name in ("attention_heads", "attention_query", "attention_bias", "attention_output"):
+            if getattr(self, name) != getattr(AttentionConfig, name):
+                raise UsageError(f"--{name.replace('_', '-')} has no effect with --attention none")
+
+    @property
+    def attends_first(self) -> bool:
+        """Whether the decoder state before a word is the query, and the next one reads its context.
+
+        If not, the state after the word is the query.
+        """
+        if self.attention_query != "auto":
+            return self.attention_query == "previous-state"
+        return self.input_feeding and self.attention == "additive"
 
 
 @dataclass(frozen=True)
@@ -218,7 +278,11 @@ class TransformerConfig(ModelConfig):
     scale_embeddings: bool = option(
         True, "multiply the embeddings by the square root of --hidden-size"
     )
-    output_bias: bool = option(False, "add a bias to the logits of the words")
+    output_bias: bool = _output_bias()
+    norm_epsilon: float = option(
+        1e-5, "number added to the variance in layer normalization", minimum=1e-12, maximum=1
+    )
+    source_eos: bool = _source_eos()
 
 
 @dataclass(frozen=True)
@@ -310,13 +374,13 @@ ARCHITECTURES.register(
     "lstm-attention",
     AttentionConfig,
     f"{_ATTENTION}:build_lstm_attention",
-    "LSTM encoder-decoder with attention (additive, dot or general)",
+    "LSTM encoder-decoder with attention (additive, dot or general), or with input feeding only",
 )
 ARCHITECTURES.register(
     "gru-attention",
     AttentionConfig,
     f"{_ATTENTION}:build_gru_attention",
-    "GRU encoder-decoder with attention (additive, dot or general)",
+    "GRU encoder-decoder with attention (additive, dot or general), or with input feeding only",
 )
 ARCHITECTURES.register(
     "transformer",

@@ -28,18 +28,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 @dataclass(frozen=True)
-class DeviceConfig:
-    """Device, data type and threads of a job."""
+class PlaceConfig:
+    """Device and threads of a job that always computes in float32."""
 
     device: str = option(
         "auto", "device; auto uses a GPU if there is one", choices=("auto", "cpu", "cuda")
-    )
-    precision: str = option(
-        "float32",
-        "data type of matrix products; bfloat16 is faster on GPUs and on CPUs with AVX512_BF16 or "
-        "AMX; auto measures both on this machine and uses the faster one; weights and states are "
-        "always float32",
-        choices=("float32", "bfloat16", "auto"),
     )
     threads: int | None = option(
         None,
@@ -47,6 +40,19 @@ class DeviceConfig:
         "on this machine leave]",
         minimum=1,
         maximum=1024,
+    )
+
+
+@dataclass(frozen=True)
+class DeviceConfig(PlaceConfig):
+    """Device, threads and data type of a job."""
+
+    precision: str = option(
+        "float32",
+        "data type of matrix products; bfloat16 is faster on GPUs and on CPUs with AVX512_BF16 or "
+        "AMX; auto measures both on this machine and uses the faster one; weights and states are "
+        "always float32",
+        choices=("float32", "bfloat16", "auto"),
     )
 
 
@@ -61,7 +67,7 @@ class ScoringDeviceConfig(DeviceConfig):
     )
 
 
-def setup_device(config: DeviceConfig) -> "torch.device":
+def setup_device(config: PlaceConfig) -> "torch.device":
     """Choose the device, and set threads and allocator; raise UsageError without the device."""
     import torch
 

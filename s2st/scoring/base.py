@@ -162,6 +162,13 @@ class Scorer(ABC):
         """
         raise UsageError(f"{type(self).__name__} has no sentence vectors")
 
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Attention weights of all layers and heads: see `Seq2SeqModel.attention_weights`.
+
+        This default has no parts: only a single model can tell its heads apart.
+        """
+        return {}
+
     def reading(self, source: SourceBatch) -> Reading | None:
         """How the model reads a batch of one source; None for a scorer that cannot tell."""
         return None

@@ -64,6 +64,23 @@ class ModelScorer(Scorer):
         return {name: at_least_float32(part) for name, part in parts.items()}
 
     @torch.inference_mode()
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of the model; a tag before the source has no row and no column."""
+        copied = batch.to(self.device).copied()
+        with autocast(self.device, self._precision):
+            found = self.model.attention_weights(
+                replace(copied, source=self._tagged(copied.source))
+            )
+        if self._tag is None:
+            return found
+        every, rest = slice(None), slice(1, None)
+        cut = {"encoder": (every, every, rest, rest), "cross": (every, every, every, rest)}
+        return {
+            part: tuple(w[cut[part]] if part in cut else w for w in layers)
+            for part, layers in found.items()
+        }
+
+    @torch.inference_mode()
     def reading(self, source: SourceBatch) -> Reading | None:
         """How the model reads a source; None with tags, which are no words of it."""
         if self._tag is not None:

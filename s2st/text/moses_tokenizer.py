@@ -10,7 +10,7 @@ WITHOUT_SPACES = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo", "dz")  # betw
 
 
 class MosesTokenizer(Tokenizer):
-    """The Moses tokenizer of sacremoses; docs/guide.md lists differences from Moses."""
+    """The Moses tokenizer of sacremoses; docs/how-to/tokenize.md lists differences from Moses."""
 
     def __init__(self, spec: TokenizerSpec) -> None:
         import sacremoses

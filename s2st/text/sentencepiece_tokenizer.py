@@ -8,7 +8,7 @@ from itertools import groupby
 
 from s2st.errors import ConfigError
 from s2st.text.subword_draws import BpeDraws, UnigramDraws, words_of
-from s2st.text.tokenizers import SPACE_SIGN, SampledTokenizer, TokenizerSpec
+from s2st.text.tokenizers import SPACE_SIGN, SampledTokenizer, TokenizerSpec, space_starts
 
 UNKNOWN = "<unk>"  # an unknown token in `resample`
 _ASCII_SPACE = re.compile(r"[ \t\n\r\f\v]+")
@@ -50,6 +50,10 @@ class SentencePieceTokenizer(SampledTokenizer):
         text: str = self._processor.decode_pieces(list(tokens))
         # the library keeps the space signs, even a leading one, of tokens that are not pieces
         return " ".join(text.removeprefix(SPACE_SIGN).split("\n")).replace(SPACE_SIGN, " ")
+
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each piece whether a space comes before it."""
+        return space_starts(tokens)
 
     def pieces(self) -> list[str]:
         """Return the pieces that text can consist of, without `<unk>`, `<s>` and `</s>`."""

@@ -66,6 +66,10 @@ class SubwordNmtTokenizer(SampledTokenizer):
         words = [_joined(group) for group in _groups(tokens)]
         return " ".join(words) if self._moses is None else self._moses.decode(words)
 
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each subword whether the one before it ends its word."""
+        return [not i or not tokens[i - 1].endswith(MARK) for i in range(len(tokens))]
+
     def remarks(self) -> list[str]:
         """Return the warnings of the Moses tokenizer, if it is used."""
         return [] if self._moses is None else self._moses.remarks()

@@ -41,6 +41,25 @@ class Tokenizer(ABC):
     def decode(self, tokens: Sequence[str]) -> str:
         """Return the detokenized text, without newlines."""
 
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each token of a text whether it begins a word; the first one does.
+
+        This default says yes for tokens that are words. For pieces, it asks `decode` where the
+        white space is.
+        """
+        if not self.subword:
+            return [True] * len(tokens)
+        starts: list[bool] = []
+        before, space = "", True  # the text so far, and whether it ends with a space
+        for end in range(1, len(tokens) + 1):
+            text = self.decode(tokens[:end])
+            more = len(split_words(text)) > len(split_words(before))
+            blank = text.strip() == before.strip() and (not text or text[-1].isspace())
+            # a space of its own begins the word that follows
+            starts.append(not starts or ((more or blank) and not space))
+            before, space = text, blank
+        return starts
+
     def pieces(self) -> list[str] | None:
         """Return all tokens of a trained tokenizer; None if the text determines the tokens."""
         return None
@@ -258,6 +277,10 @@ class CharacterTokenizer(Tokenizer):
         """Return the characters of the line."""
         return list(SPACE_SIGN.join(split_words(line.lower() if self._lowercase else line)))
 
+    def word_starts(self, tokens: Sequence[str]) -> list[bool]:
+        """Return for each character whether it is the space before a word, or the first."""
+        return space_starts(tokens)
+
     def decode(self, tokens: Sequence[str]) -> str:
         """Return the text of the characters."""
         return "".join(tokens).replace(SPACE_SIGN, " ")
@@ -306,6 +329,11 @@ TOKENIZERS.register("characters", CharactersConfig, CharacterTokenizer, "single 
 TOKENIZERS.register(
     ABSENT, AbsentConfig, AbsentTokenizer, "no tokens: the source side of a language model"
 )
+
+
+def space_starts(tokens: Sequence[str]) -> list[bool]:
+    """Return for each piece whether it begins with SPACE_SIGN, or is the first one."""
+    return [not place or token.startswith(SPACE_SIGN) for place, token in enumerate(tokens)]
 
 
 def absent_side() -> TokenizerSpec:

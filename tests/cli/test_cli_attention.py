@@ -152,6 +152,9 @@ def test_maps_that_cannot_be_made(s2st, world, attending, tmp_path):
     s2st(*run, model, "--source", empty).check_error(2, "no words")
     s2st(*run, model, "--source", empty, "--line", 7).check_error(2, "no line 7")
     s2st(*run, world.gru, "--source", world.source).check_error(2, "no attention")
+    s2st(*run, model, "--target", world.target).check_error(2, "--source FILE")
+    encoder = "--part", "encoder"
+    s2st(*run, model, "--source", world.source, *encoder).check_error(2, "has only cross")
 
 
 def test_a_report_shows_maps_where_it_is_asked_to(s2st, world, attending, tmp_path):

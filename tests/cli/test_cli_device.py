@@ -129,6 +129,8 @@ def test_commands_print_what_they_print_on_the_cpu(either, world, attending, tmp
         )  # fmt: skip
     check(either, "analyze", "states", *models, "--threads", 1, six[0])
     check(either, "analyze", "attention", *models, "--source", six[0], *SHORT)
+    files = "--source", six[0], "--target", six[1], "--sentences", 3, "--min-pairs", 1
+    check(either, "analyze", "gradients", models[1], *files, "--threads", 1)
     check(either, "tune-length", *models, "--source", six[0], "--ref", six[1], "--threads", 1)
     mean = tmp_path / "mean"
     either(NAME, "average", "--last", 2, world.save_dir, "-o", mean)

@@ -95,6 +95,8 @@ IDLE = [
     ("inspect {forward}", "--layers 3", "cannot be combined with PATH"),
     (f"analyze lengths {CURVES}", "--title T", "needs --figure"),
     (f"analyze rarity {CURVES} --train-source {{src}}", "--title T", "needs --figure"),
+    ("analyze gradients {forward} --source {src} --target {ref}", "--title T", "needs --figure"),
+    (ATTENTION, "--title T", "needs --figure"),
     (f"{ATTENTION} --target {{ref}}", "--beam 3", "--target"),
     (f"{ATTENTION} --target {{ref}}", "--search greedy", "--target"),
     (ATTENTION, "--nbest 3", "best translation"),

@@ -41,6 +41,11 @@ def files(tmp_path, world):
             ["f.svg", "f.png"],
         ),
         (
+            "analyze gradients {model} --source {src} --target {ref} --sentences 1 "
+            "--min-pairs 1 --figure {tmp}/f",
+            ["f.svg", "f.png", "f-map.svg", "f-map.png"],
+        ),
+        (
             "analyze lengths {ref} --ref {ref} --source {src} --buckets 2 --figure {tmp}/f",
             ["f.svg", "f.png"],
         ),

@@ -44,6 +44,8 @@ COMMANDS = [
     "explain the --checkpoint {run}/checkpoint_best --compare {run}/checkpoint_last -o {new}/html",
     "analyze neighbors the --checkpoint {run}/checkpoint_best",
     "analyze attention --checkpoint {run}/checkpoint_best --source {src} --figure {new}/map",
+    "analyze gradients {run}/checkpoint_best --source {src} --target {ref} --sentences 1"
+    " --aligner {run}/checkpoint_last --figure {new}/gradients --min-pairs 1",
     "analyze rarity {src} --ref {ref} --source {src} --vocabulary {run}/checkpoint_best --buckets 2"
     " --samples 5 --figure {new}/rare",
     "analyze lengths {src} {ref} --ref {ref} --source {src} --buckets 2 --samples 5"

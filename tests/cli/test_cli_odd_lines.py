@@ -176,3 +176,15 @@ def test_pairs_and_lists_of_odd_lines_are_scored(s2st, models, tmp_path, model):
     for line, record in zip(rescored.lines, records, strict=True):
         found = float(line.split("S2ST0= ")[1].split()[0])
         assert found == pytest.approx(record["log_prob"], rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize(("source", "target"), [("\n \n", "a\n\n"), ("a\n\n", "\n\n")])
+def test_held_out_text_without_words_is_a_warning(s2st, tmp_path, source, target):
+    for name, text in {"t.x": "a b\n", "t.y": "c d\n", "v.x": source, "v.y": target}.items():
+        (tmp_path / name).write_text(text)
+    prefixes = ("--trainpref", tmp_path / "t", "--validpref", tmp_path / "v")
+    done = s2st("preprocess", "-s", "x", "-t", "y", *prefixes, "--destdir", tmp_path / "bin")
+    assert done.code == 0
+    warnings = [line for line in done.err.splitlines() if "is empty" in line]
+    side = "y" if source.strip() else "x"
+    assert warnings == [f"s2st: warning: every {side} line of valid is empty"]

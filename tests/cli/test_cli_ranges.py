@@ -154,6 +154,7 @@ def small(world, s2st, tmp_path_factory):
             "lengths": buckets,
             "rarity": [*buckets, "--train-source", en],
             "attention": [*mapped, *search],
+            "gradients": [str(world.forward), "--source", en, "--target", fr, "--threads", "1"],
             "states": [*model, en],
             "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip

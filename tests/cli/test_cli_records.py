@@ -153,8 +153,12 @@ def test_the_metric_of_the_guide_works(train, tmp_path):
     import s2st as package
     from s2st.jobs.validation_metrics import METRICS
 
-    guide = (Path(package.__file__).parents[1] / "docs" / "guide.md").read_text("utf-8")
+    guide = (Path(package.__file__).parents[1] / "docs" / "how-to" / "plugins.md").read_text(
+        "utf-8"
+    )
     (code,) = [c for c in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "METRICS" in c]
+    example = Path(package.__file__).parents[1] / "examples" / "plugin" / "exact_match.py"
+    assert code in example.read_text("utf-8")
     (tmp_path / "plugin_of_the_guide.py").write_text(code)
     sys.path.insert(0, str(tmp_path))
     try:

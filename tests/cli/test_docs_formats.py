@@ -20,6 +20,8 @@ CALLS = {
     "analyze lengths": f"analyze lengths {{ref}} {ANALYZED}",
     "analyze rarity": f"analyze rarity {{ref}} {ANALYZED} --train-source {{src}}",
     "analyze states": "analyze states {src} --checkpoint {model} --vectors",
+    "analyze gradients": "analyze gradients {model} --source {src} --target {ref} --sentences 2 "
+    "--aligner {attending}",
     "analyze attention": "analyze attention --checkpoint {attending} --source {src}",
     "analyze neighbors": "analyze neighbors {word} --checkpoint {model} --count 2",
 }

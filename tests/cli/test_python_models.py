@@ -234,6 +234,74 @@ def test_attention_maps(run, attending, tmp_path):
         model.attention(["a"], ["v"], beam=2)
 
 
+def test_attention_maps_of_layers_heads_and_self_attention(run, tmp_path):
+    values = {"layers": 2, "hidden_size": 6, "heads": 2, "dropout": 0.0}
+    path = random_checkpoint(tmp_path / "m", "transformer", values)
+    model = library.load(path)
+    (tmp_path / "s").write_text("a b q\nf e d c\n")
+    (tmp_path / "t").write_text("v w\ny y zz\n")
+    command = ["analyze", "attention", "--checkpoint", path, "--source", tmp_path / "s"]
+    command += ["--target", tmp_path / "t", "--line", 2, "--format", "json"]
+    for choice, count in (
+        ({}, 1), ({"layer": 1}, 1), ({"layer": "all", "head": "all"}, 4), ({"head": 2}, 1),
+        ({"part": "encoder", "head": "all"}, 2), ({"part": "decoder", "words": True}, 1),
+    ):  # fmt: skip
+        found = model.attention(["f e d c"], ["y y zz"], **choice)
+        flags = [f"--{name}" if v is True else f"--{name}={v}" for name, v in choice.items()]
+        rows = [json.loads(row) for row in run(*command, *flags)]
+        assert len(found) == len(rows) == count
+        for one, row in zip(found, rows, strict=True):
+            assert one.weights.tolist() == row.pop("attention")
+            for name, value in row.items():
+                mine = getattr(one, name)
+                assert mine == (tuple(value) if isinstance(value, list) else value)
+        table = run(*command[:-2], *flags)
+        assert len("\n".join(table).split("\n\n")) == count
+    twice = model.attention(["a", "b"], ["v", "w"], head="all")
+    assert [(one.source[0], one.head) for one in twice] == [
+        ("a", 1), ("a", 2), ("b", 1), ("b", 2),
+    ]  # fmt: skip
+    for wrong, message in (
+        ({"layer": 3}, "this attention has 2 layers"), ({"layer": 0}, "layer is 0"),
+        ({"part": "top"}, "choose from cross, encoder, decoder"), ({"head": "none!"}, "head takes"),
+    ):  # fmt: skip
+        with pytest.raises(library.S2STError, match=message):
+            model.attention(["a"], ["v"], **wrong)
+
+
+@pytest.mark.parametrize("store", ["one language", "pairs"])
+def test_attention_of_a_language_model(s2st, run, world, tiny, tmp_path, store):
+    bin_folder, save = tmp_path / "bin", tmp_path / "lm"
+    if store == "pairs":
+        bin_folder = world.store
+    else:
+        words = ["--only-target", "-t", "fr", "--trainpref", world.folder / "train"]
+        assert s2st("preprocess", *words, "--destdir", bin_folder).code == 0
+    options = ["-a", "transformer-lm", "--layers", 1, "--hidden-size", 8, "--heads", 2]
+    once = ["--max-update", 1, "--dropout", 0, "--threads", 1, "--save-dir", save]
+    outcome = s2st("train", bin_folder, *options, *once)
+    assert outcome.code == 0, outcome.err
+    command = ["analyze", "attention", "--checkpoint", save / "checkpoint_last"]
+    text = ["--target", world.target, "--format", "json"]
+    rows = [json.loads(row) for row in run(*command, *text, "--head", "all")]
+    words = world.target.read_text().split("\n")[0].split()
+    assert [row["head"] for row in rows] == [1, 2]
+    for row in rows:
+        assert (row["part"], row["source"]) == ("decoder", [])
+        assert [label.removesuffix(" (unk)") for label in row["rows"]] == [*words, "</s>"]
+        assert [label.removesuffix(" (unk)") for label in row["columns"]] == ["<s>", *words]
+        weights = np.array(row["attention"])
+        assert not np.triu(weights, 1).any()
+    model = library.load(save / "checkpoint_last")
+    found = model.attention([" ".join(words)], head=2)[0]
+    assert found.weights.tolist() == rows[1]["attention"]
+    with pytest.raises(library.UsageError, match="has no targets"):
+        model.attention(["le"], ["chat"])
+    with pytest.raises(library.UsageError, match="cannot be combined with a language model"):
+        model.attention(["le"], beam=2)
+    s2st(*command, "--source", world.source).check_error(2, "--target FILE")
+
+
 def test_vectors_are_those_of_analyze_states(run, world, model, tmp_path):
     phrases = ["the cat sees the dog", "the dog sees the cat", "a man reads"]
     (tmp_path / "p").write_text("".join(line + "\n" for line in phrases))

@@ -16,6 +16,25 @@ def run(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
+def word_for_word(folder):
+    """Each word's most probable translation, by a search through the whole lexicon."""
+
+    def value(entry):
+        return float(entry[2])
+
+    entries = [line.split("\t") for line in (folder / "models/lexicon/en-fr.tsv").open()]
+    made = []
+    for line in (folder / "data/test.en").read_text().splitlines():
+        choices = [
+            max((e for e in [*entries, (w, w, "-1")] if e[0] == w and e[1] != "<unk>"), key=value)[
+                1
+            ]
+            for w in line.split()
+        ]
+        made.append(" ".join(choices))
+    return made
+
+
 @pytest.mark.extensive
 def test_the_table_of_a_toy_comparison(tmp_path):
     plan = ["--plan", FOLDER / "plan-smoke.toml", "--jobs", "1"]
@@ -33,6 +52,10 @@ def test_the_table_of_a_toy_comparison(tmp_path):
             assert low <= value <= high
     assert table["LSTM language model"][3] == ""  # translates nothing
     assert table["3-gram language model"][0].endswith("n-grams")
+    assert table["word for word"][0].endswith("word pairs")
+    assert table["word for word"][2] == table["word for word"][4].rstrip(" |") == ""
+    words = word_for_word(tmp_path / "run")
+    assert words == (tmp_path / "run/out/word-for-word.fr").read_text().splitlines()
     best = table["4 of these, a channel model and the length, tuned together"]
     assert re.match(r"[\d.]+ \[", best[-1])
     again = run(tmp_path / "run", *plan)

@@ -23,7 +23,7 @@ SMALLER = [
 
 def shell_blocks(page):
     """The commands of a page, also those that belong to a list."""
-    found = re.findall(r"(?ms)^```\n(.*?)^```$|((?:^ {8}[^\n]*\n)+)", page)
+    found = re.findall(r"(?ms)^```sh\n(.*?)^```$|((?:^ {8}[^\n]*\n)+)", page)
     return "".join(fenced or re.sub(r"(?m)^ {8}", "", indented) for fenced, indented in found)
 
 

@@ -71,6 +71,7 @@ def claims_table(figures: Figures) -> Item:
 def claims(figures: Figures) -> list[Claim]:
     """Return every claim that the files of the run can decide."""
     found = [*_models(figures), *_depth(figures), *_ensembles(figures), _batching(figures)]
+    found += _splitting(figures)
     if figures.lists:
         found += _rescoring(figures)
     return [*found, _length(figures)]
@@ -148,6 +149,22 @@ def _batching(figures: Figures) -> Claim:
         "bucketed batches twice as fast as random ones", "2 x",
         f"{ratio:.2f} x ({bucketed:,.0f} against {random:,.0f} words/s, both sides)", None,
         verdict="held" if ratio >= 2 else "not held",
+    )  # fmt: skip
+
+
+def _splitting(figures: Figures) -> Iterator[Claim]:
+    split = figures.plan.split
+    if split is None:
+        return
+    one, parts = (
+        sum(figures.measures.words_per_second(f"speed-{kind}")) for kind in ("one", "split")
+    )
+    ratio = parts / one
+    yield Claim(
+        f"a model split over {split.processes} processes (on the same cores here) trains faster "
+        "than in one", "3.7 x: 6,300 words/s on 8 GPUs against 1,700 on one",
+        f"{ratio:.2f} x ({parts:,.0f} against {one:,.0f} words/s, both sides)", None,
+        verdict="held" if ratio > 1 else "not held",
     )  # fmt: skip
 
 

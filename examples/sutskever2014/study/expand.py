@@ -62,6 +62,7 @@ def expand(plan: Plan, lists: bool) -> list[Step]:
     return [
         _preprocess(plan),
         *_batching(plan),
+        *_splitting(plan),
         *_training(plan),
         *(_rescoring(plan) if lists else ()),
         *_scoring(plan),
@@ -107,6 +108,25 @@ def _batching(plan: Plan) -> Iterator[Step]:
         words = _train(plan, model, model.seeds[0], folder, more)
         outputs = (f"{folder}/checkpoint_last",)
         yield Step(f"batches-{kind}", words, (STORE,), outputs, owned=(folder,), alone=True)
+
+
+def _splitting(plan: Plan) -> Iterator[Step]:
+    """Yield a training in one process on all cores, and one of the model in parts."""
+    if plan.split is None:
+        return
+    model = plan.model(plan.split.model)
+    for kind, processes, parts in (
+        ("one", 1, {}), ("split", plan.split.processes, plan.split.parts),
+    ):  # fmt: skip
+        folder = f"timing/{kind}"
+        more = {**plan.split.options, **parts}
+        more |= {"max-update": plan.split.updates, "log-interval": 10}
+        words = _train(plan, model, model.seeds[0], folder, more)
+        outputs = (f"{folder}/checkpoint_last",)
+        yield Step(
+            f"speed-{kind}", words, (STORE,), outputs, owned=(folder,), alone=True,
+            processes=processes,
+        )  # fmt: skip
 
 
 def _models(system: System) -> tuple[list[str], list[str]]:

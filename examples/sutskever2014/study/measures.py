@@ -59,12 +59,13 @@ class Measures:
     Args:
         run: the run folder.
         source, target: the languages.
+        name: of the test set's files in RUN/data.
     """
 
-    def __init__(self, run: Path, source: str, target: str) -> None:
+    def __init__(self, run: Path, source: str, target: str, name: str = "test") -> None:
         self.run = run
-        self.sources = self._lines(f"data/test.{source}")
-        self.references = self._lines(f"data/test.{target}")
+        self.sources = self._lines(f"data/{name}.{source}")
+        self.references = self._lines(f"data/{name}.{target}")
         self._draws = resamples(len(self.references), SAMPLES, SEED)
         self._statistics: dict[str, npt.NDArray[np.int64]] = {}
 

@@ -116,6 +116,25 @@ class Batching:
 
 
 @dataclass(frozen=True)
+class Split:
+    """The comparison of a model in one process with its parts in several.
+
+    Attributes:
+        model: the model.
+        updates: for each of the two.
+        processes: number of processes of the split model.
+        options: of `s2st train` for both.
+        parts: of `s2st train` for the split model: --pipeline-stages and --vocabulary-parts.
+    """
+
+    model: str
+    updates: int
+    processes: int
+    options: Options
+    parts: Options
+
+
+@dataclass(frozen=True)
 class Analysis:
     """The figures: a single model and an ensemble, their beam, buckets of a curve, and phrases.
 
@@ -178,6 +197,7 @@ class Plan:
     batching: Batching
     analysis: Analysis
     roles: Roles
+    split: Split | None = None
     cost: Cost | None = None
 
     def systems(self) -> tuple[System, ...]:
@@ -229,12 +249,11 @@ def _plan(content: dict[str, Any]) -> Plan:
     common = content.pop("train", {})
     models = content.pop("models", {})
     ensembles = content.pop("ensembles", {})
-    simple = {
+    simple: dict[str, type] = {
         "corpus": Corpus, "lists": Lists, "search": Search, "rescoring": Rescoring,
         "batching": Batching, "analysis": Analysis, "roles": Roles,
     }  # fmt: skip
-    if "cost" in content:
-        simple["cost"] = Cost
+    simple |= {key: kind for key, kind in (("split", Split), ("cost", Cost)) if key in content}
     made = {key: _record(kind, key, content.pop(key, {})) for key, kind in simple.items()}
     return _record(
         Plan,
@@ -307,7 +326,15 @@ def _check_names(plan: Plan) -> None:
         plan.analysis.ensemble, roles.small_ensemble, roles.large_ensemble,
     ):  # fmt: skip
         plan.system(name)
-    for name in (plan.batching.model, roles.rnn, roles.forward, roles.reversed, *roles.depth):
+    split = (plan.split.model,) if plan.split else ()
+    for name in (
+        plan.batching.model,
+        *split,
+        roles.rnn,
+        roles.forward,
+        roles.reversed,
+        *roles.depth,
+    ):
         plan.model(name)
     if not plan.search.beams or plan.analysis.beam not in plan.search.beams:
         raise StudyError("search.beams must hold analysis.beam")

@@ -44,6 +44,7 @@ class Step:
         stdout: the output that receives the command's stdout, or "" to discard it.
         alone: whether the step runs alone on all cores, because its time is a result. After a
             stop it starts over.
+        processes: of the command; several run under torchrun.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Step:
     owned: tuple[str, ...] = ()
     stdout: str = ""
     alone: bool = False
+    processes: int = 1
 
 
 class StudyError(Exception):
@@ -214,6 +216,9 @@ class Runner:
                 missing_ok=True
             )  # not truncated: a step left from an earlier run may still write to it
         words = [sys.executable, "-m", "s2st_cli", *step.command]
+        if step.processes > 1:
+            count_flag = ("--nproc-per-node", str(step.processes))
+            words[1:1] = ["-m", "torch.distributed.run", "--standalone", *count_flag]
         if sys.platform == "linux":
             words = [sys.executable, str(CHILD), str(os.getpid()), *words]
         with open(self.log(step.name), "ab") as errors, open(target, "wb") as output:

@@ -1,7 +1,8 @@
 """Attention of a recurrent decoder to the source, with three score functions.
 
-Letters: B sentences, Q queries per sentence, N rows of a search, S source positions, H width, K
-heads of width H / K. The score of a query s and a source state h is (for each head: of its part)
+Letters: B sentences, Q queries per sentence, N rows of a search, S source positions, H width, E
+width of the encoder (mostly H), K heads of width H / K. The score of a query s and a source state h
+is (for each head: of its part)
     dot       s . h
     general   s . (W h)                        (both: Luong et al. 2015, section 3.1)
     additive  v . tanh(U s + W h)              (Bahdanau et al. 2015, section A.1.2)
@@ -16,6 +17,7 @@ from torch import nn
 from s2st.data.equal_key_runs import run_positions
 from s2st.errors import UsageError
 from s2st.models.attention.additive_scores import additive_scores
+from s2st.models.attention_record import note
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.softmax.chunked_loss import at_least_float32
 
@@ -26,7 +28,7 @@ class AttendedSource:
 
     Attributes:
         keys: (B, S, H) that queries are compared with.
-        values: (B, S, H) that are averaged: the encoder's states.
+        values: (B, S, E) that are averaged: the encoder's states.
         mask: (B, S) True at real positions.
     """
 
@@ -52,42 +54,59 @@ class SourceAttention(nn.Module):
         kind: "additive", "dot" or "general".
         width: H.
         heads: K; each head weights the positions by its own part of the width.
+        encoder_width: E; None for H.
+        bias: whether the product with the query of additive attention has a bias.
 
     Raises:
-        UsageError: K does not divide H.
+        UsageError: K does not divide H and E, or the kind needs E = H.
     """
 
-    def __init__(self, kind: str, width: int, heads: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        width: int,
+        heads: int,
+        encoder_width: int | None = None,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        if width % heads:
+        states = encoder_width or width
+        for option, size in (("--hidden-size", width), ("--encoder-hidden-size", states)):
+            if size % heads:
+                raise UsageError(
+                    f"--attention-heads {heads} does not divide {option} {size} evenly"
+                )
+        if kind == "dot" and states != width:
             raise UsageError(
-                f"--attention-heads {heads} does not divide --hidden-size {width} evenly"
+                f"--attention dot needs --encoder-hidden-size {width}, as --hidden-size; use "
+                "--attention general"
             )
         self.kind = kind
         self.heads = heads
         if kind != "dot":
-            self.of_state = nn.Linear(width, width, bias=False)
+            self.of_state = nn.Linear(states, width, bias=False)
         if kind == "additive":
-            self.of_query = PreparedLinear(width, width, bias=False)
+            self.of_query = PreparedLinear(width, width, bias=bias)
             self.vector = nn.Parameter(torch.empty(width))
             bound = (heads / width) ** 0.5  # the bound of an nn.Linear with width / heads inputs
             nn.init.uniform_(self.vector, -bound, bound)
 
     def source(self, states: torch.Tensor, mask: torch.Tensor) -> AttendedSource:
-        """The keys and values of the encoder's states (B, S, H) with their mask (B, S)."""
+        """The keys and values of the encoder's states (B, S, E) with their mask (B, S)."""
         keys = states if self.kind == "dot" else self.of_state(states)
         return AttendedSource(keys, states, mask)
 
     def forward(
         self, queries: torch.Tensor, source: AttendedSource
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Contexts (B, Q, H) and weights (B, K, Q, S) of queries (B, Q, H).
+        """Contexts (B, Q, E) and weights (B, K, Q, S) of queries (B, Q, H).
 
         Weights are in at least float32 and exactly 0 at padding.
         """
         scores = at_least_float32(self._scores(queries, source.keys))
         scores = scores.masked_fill(~source.mask[:, None, None], -torch.inf)
         weights = scores.softmax(dim=-1)
+        note(self, weights)
         values = self._by_head(source.values)
         contexts = torch.matmul(weights.to(values.dtype), values)
         return contexts.transpose(1, 2).flatten(2), weights
@@ -95,7 +114,7 @@ class SourceAttention(nn.Module):
     def rows(
         self, queries: torch.Tensor, source: AttendedSource, sentences: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Contexts (N, H) and weights (N, S), averaged over the heads, of queries (N, H).
+        """Contexts (N, E) and weights (N, S), averaged over the heads, of queries (N, H).
 
         Args:
             sentences: (N,) the sentence of each row; None if row i is sentence i.
@@ -104,7 +123,7 @@ class SourceAttention(nn.Module):
             contexts, weights = self(queries.unsqueeze(1), source)
             return contexts.squeeze(1), weights.mean(dim=1).squeeze(1)
         count, width = source.mask.shape
-        all_contexts = torch.empty_like(queries)
+        all_contexts = queries.new_empty(len(queries), source.values.shape[2])
         all_weights = at_least_float32(queries.new_empty(len(queries), width))
         for band in _bands(sentences, count):
             grid = queries.new_zeros(len(band.sentences), band.width, queries.shape[1])

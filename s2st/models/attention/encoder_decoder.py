@@ -12,6 +12,7 @@ predicted from f_t = tanh(W [c_t; s_t]), as in Luong et al. (Bahdanau et al. hav
         additive attention this is not Bahdanau's order.
     input feeding, dot or general   s_t also reads f_{t-1} (Luong et al., section 3.3).
     input feeding, additive         the query is s_{t-1}, and s_t also reads c_t: Bahdanau's order.
+`attention_query` chooses the order by name. With `attention="none"`, f_t = s_t.
 """
 
 from dataclasses import dataclass
@@ -20,13 +21,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s2st.data.batch import SourceBatch, moved
+from s2st.data.batch import Batch, SourceBatch, moved
+from s2st.errors import UsageError
 from s2st.models.attention.attention_weights import AttendedSource, SourceAttention
+from s2st.models.attention.bridge import Bridge
+from s2st.models.attention_record import recorded, weights_of
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
     ModelSizes,
     ModelStep,
+    without_eos,
 )
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
@@ -45,13 +50,13 @@ class AttentionState(DecoderState):
     Attributes:
         memory: (P, N, H) the layers' hidden states, then their cell states.
         fed: (N, H) the previous features, which Luong's input feeding reads; otherwise None.
-        source: the sources of these rows, and possibly of others.
+        source: the sources of these rows, and possibly of others; None without attention.
         sentences: (N,) the sentence of each row; None if row i is sentence i.
     """
 
     memory: torch.Tensor
     fed: torch.Tensor | None
-    source: AttendedSource
+    source: AttendedSource | None
     sentences: torch.Tensor | None
 
     def select(self, rows: torch.Tensor) -> "AttentionState":
@@ -59,6 +64,8 @@ class AttentionState(DecoderState):
         memory = self.memory.index_select(1, rows)
         fed = None if self.fed is None else self.fed.index_select(0, rows)
         source = self.source
+        if source is None:
+            return AttentionState(memory, fed, None, None)
         sentences = rows.clone() if self.sentences is None else self.sentences.index_select(0, rows)
         live = torch.unique(sentences)
         if 2 * len(live) < len(source):
@@ -84,13 +91,28 @@ class AttentionModel(WordModel):
         tables = word_tables(config, sizes, embedding)
         self.source_embedding, self.target_embedding = tables
         kind = BidirectionalStack if config.bidirectional else Stack
-        self.encoder = kind(cell, embedding, hidden, layers)
-        fed = hidden if config.input_feeding else 0
+        width = config.encoder_hidden_size or hidden
+        self.encoder = kind(cell, embedding, width, layers)
+        config.check()
+        fed = (width if config.attends_first else hidden) if config.input_feeding else 0
         self.decoder = Stack(cell, embedding + fed, hidden, layers)
-        self.attention = SourceAttention(config.attention, hidden, config.attention_heads)
-        self.combine = PreparedLinear(2 * hidden, hidden, bias=False)
+        self.attention: SourceAttention | None = None
+        self.combine: PreparedLinear | None = None
+        bias = config.attention_bias
+        if config.attention != "none":
+            self.attention = SourceAttention(
+                config.attention, hidden, config.attention_heads, width, bias
+            )
+            self.combine = PreparedLinear(width + hidden, hidden, bias)
+        self.bridge: Bridge | None = None
+        if config.bridge != "none":
+            self.bridge = Bridge(config.bridge, layers, self.decoder.planes, width, hidden)
+        elif width != hidden:
+            raise UsageError(
+                f"--encoder-hidden-size {width} differs from --hidden-size {hidden}: add --bridge "
+                "linear or relu"
+            )
         self.softmax = Output(hidden, sizes.target_vocabulary, config, self.target_embedding)
-        self._attends_first = config.input_feeding and config.attention == "additive"
         for table in tables:
             nn.init.normal_(table.weight, std=0.1)
             with torch.no_grad():
@@ -98,6 +120,8 @@ class AttentionModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The states of every position, and the encoder's memory after the last."""
+        if not self.config.source_eos:
+            source = without_eos(source)
         tokens = source.tokens.t()
         inputs, rows = word_inputs(self.source_embedding, tokens, self.encoder, self.dropout)
         states, memory = self.encoder.run_padded(inputs, source.lengths, self.dropout, rows)
@@ -111,8 +135,10 @@ class AttentionModel(WordModel):
         states, mask = encoder_output.states, encoder_output.mask
         assert states is not None
         assert mask is not None
-        source = self.attention.source(states, mask)
-        feeds = self.config.input_feeding and not self._attends_first
+        source = None if self.attention is None else self.attention.source(states, mask)
+        if self.bridge is not None:
+            memory = self.bridge(memory)
+        feeds = self.config.input_feeding and not self.config.attends_first
         fed = torch.zeros_like(memory[0]) if feeds else None
         return AttentionState(memory, fed, source, None)
 
@@ -122,11 +148,19 @@ class AttentionModel(WordModel):
         parts = torch.split(memory.transpose(0, 1), len(self.decoder.layers), dim=1)
         return {n: part.flatten(1) for n, part in zip(("hidden", "cell"), parts, strict=False)}
 
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of the only layer of attention, from the decoder to the source."""
+        if self.attention is None:
+            return {}
+        with recorded() as record:
+            self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
+        return {"cross": weights_of(record, [self.attention])}
+
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) after each token of target_in (B, T)."""
         assert isinstance(state, AttentionState)
         source = state.source
-        if state.sentences is not None:
+        if source is not None and state.sentences is not None:
             source = source.select(state.sentences)
         table, tokens = self.target_embedding, target_in.t()
         if self.config.input_feeding:
@@ -135,35 +169,50 @@ class AttentionModel(WordModel):
         else:
             inputs, rows = word_inputs(table, tokens, self.decoder, self.dropout)
             tops = self.decoder.run(inputs, state.memory, self.dropout, rows)[0].transpose(0, 1)
-            features = self._features(self.attention(tops, source)[0], tops)
+            features = self._attended(tops, source)
         return F.dropout(features, self.dropout, self.training)
 
     def _decode_fed(
-        self, inputs: torch.Tensor, state: AttentionState, source: AttendedSource
+        self, inputs: torch.Tensor, state: AttentionState, source: AttendedSource | None
     ) -> torch.Tensor:
         """Features (B, T, H) of inputs (T, B, E) with input feeding, one step at a time."""
         memory, fed = state.memory, state.fed
-        tops, contexts, features = [], [], []
+        if fed is None:
+            return self._decode_contexts(inputs, memory, source)
+        features = []
         for column in inputs:
-            if fed is None:
-                fed = self.attention(self._top(memory).unsqueeze(1), source)[0].squeeze(1)
-                contexts.append(fed)
             joined = torch.cat([column, fed], dim=1).unsqueeze(0)
             top, memory = self.decoder.run(joined, memory, self.dropout)
-            if self._attends_first:
-                tops.append(top.squeeze(0))
-                fed = None
-            else:
-                context = self.attention(top.transpose(0, 1), source)[0].squeeze(1)
-                fed = self._features(context, top.squeeze(0))
-                features.append(fed)
-        if self._attends_first:
-            return self._features(torch.stack(contexts, dim=1), torch.stack(tops, dim=1))
+            fed = self._attended(top.transpose(0, 1), source).squeeze(1)
+            features.append(fed)
         return torch.stack(features, dim=1)
+
+    def _decode_contexts(
+        self, inputs: torch.Tensor, memory: torch.Tensor, source: AttendedSource | None
+    ) -> torch.Tensor:
+        """Features (B, T, H) of inputs (T, B, E) where the state before a word is the query."""
+        assert self.attention is not None
+        assert source is not None
+        tops, contexts = [], []
+        for column in inputs:
+            context = self.attention(self._top(memory).unsqueeze(1), source)[0].squeeze(1)
+            joined = torch.cat([column, context], dim=1).unsqueeze(0)
+            top, memory = self.decoder.run(joined, memory, self.dropout)
+            tops.append(top.squeeze(0))
+            contexts.append(context)
+        return self._features(torch.stack(contexts, dim=1), torch.stack(tops, dim=1))
+
+    def _attended(self, tops: torch.Tensor, source: AttendedSource | None) -> torch.Tensor:
+        """Features (B, T, H) of top states (B, T, H), which are also the queries."""
+        if self.attention is None or source is None:
+            return tops
+        return self._features(self.attention(tops, source)[0], tops)
 
     def _features(self, contexts: torch.Tensor, tops: torch.Tensor) -> torch.Tensor:
         """The features from which words are predicted."""
-        return torch.tanh(self.combine(torch.cat([contexts, tops], dim=-1)))
+        assert self.combine is not None
+        product = self.combine(torch.cat([contexts, tops], dim=-1))
+        return product if self.config.attention_output == "linear" else torch.tanh(product)
 
     def _top(self, memory: torch.Tensor) -> torch.Tensor:
         return memory[len(self.decoder.layers) - 1]
@@ -171,7 +220,12 @@ class AttentionModel(WordModel):
     def step(self, tokens: torch.Tensor, state: DecoderState) -> ModelStep:
         """Reads one token in each row; the attention is the mean over the heads."""
         assert isinstance(state, AttentionState)
-        if self._attends_first:
+        if self.attention is None or state.source is None:
+            memory = self._read(tokens, state)
+            top = self._top(memory)
+            fed = None if state.fed is None else top
+            return ModelStep(top, AttentionState(memory, fed, None, None), None)
+        if self.config.attends_first:
             before = self._top(state.memory)
             context, weights = self.attention.rows(before, state.source, state.sentences)
             inputs = torch.cat([self.target_embedding(tokens), context], dim=1)

@@ -32,11 +32,13 @@ from s2st.models.onnx_format.layers import (
     return_mask,
     source_mask,
     step_token,
+    without_eos,
     zeros,
 )
 from s2st.models.onnx_format.recurrent import (
     StackNames,
     both_ways,
+    bridged,
     return_states,
     reversed_words,
     run_stack,
@@ -156,32 +158,38 @@ def _attention(model: AttentionModel, weights: Mapping[str, torch.Tensor]) -> Mo
     _, width, _, _ = config.sizes()
     encoder = Graph(weights)
     tokens, lengths = encoder_inputs(encoder)
+    if not config.source_eos:
+        lengths = without_eos(encoder, lengths)
     mask = source_mask(encoder, tokens, lengths)
     kind = both_ways if config.bidirectional else stack_names
     names = kind("encoder", layers, cell)
     tops, states = run_stack(encoder, names, embed(encoder, SOURCE, tokens), mask, lengths)
+    states = bridged(encoder, config.bridge, states, layers, width)
     return_states(encoder, names, states, width)
-    return_source(encoder, config, tops, width)
-    return_mask(encoder, mask)
+    attention = config.attention != "none"
+    if attention:
+        return_source(encoder, config, tops, width)
+        return_mask(encoder, mask)
 
     names = stack_names("decoder", layers, cell)
     step = Graph(weights)
     inputs = embed(step, TARGET, step_token(step))
     states = state_inputs(step, names)
-    source = source_inputs(step, config, width)
-    attends_first = config.input_feeding and config.attention == "additive"
-    feeds = config.input_feeding and not attends_first
-    if attends_first:
+    source = source_inputs(step, config, width) if attention else None
+    feeds = config.input_feeding and not config.attends_first
+    context = None
+    if config.attends_first and source is not None:
         context = attend(step, config, top_of(step, names, states), source)
-        states = step_stack(step, names, joined(step, [inputs, context]), states)
-    else:
-        if feeds:
-            inputs = joined(step, [inputs, step.input("fed", FLOAT, ("batch", width))])
-            encoder.output("fed", zeros(encoder, lengths, width), FLOAT, ("batch", width))
-        states = step_stack(step, names, inputs, states)
-        context = attend(step, config, top_of(step, names, states), source)
-    top = top_of(step, names, states)
-    features = step.op("Tanh", linear(step, joined(step, [context, top]), "combine"))
+        inputs = joined(step, [inputs, context])
+    if feeds:
+        inputs = joined(step, [inputs, step.input("fed", FLOAT, ("batch", width))])
+        encoder.output("fed", zeros(encoder, lengths, width), FLOAT, ("batch", width))
+    states = step_stack(step, names, inputs, states)
+    features = top_of(step, names, states)
+    if source is not None:
+        context = context or attend(step, config, features, source)
+        features = linear(step, joined(step, [context, features]), "combine")
+        features = features if config.attention_output == "linear" else step.op("Tanh", features)
     _logits(step, features, model)
     return_states(step, names, states, width, NEW)
     if feeds:
@@ -193,6 +201,8 @@ def _transformer(model: TransformerModel, weights: Mapping[str, torch.Tensor]) -
     config, depth = model.config, len(model.decoder.layers)
     encoder = Graph(weights)
     tokens, lengths = encoder_inputs(encoder)
+    if not config.source_eos:
+        lengths = without_eos(encoder, lengths)
     mask = source_mask(encoder, tokens, lengths)
     stack = TransformerGraph(encoder, "encoder", config, SOURCE, len(model.encoder.layers))
     tops = stack.encode(tokens, mask)

@@ -12,7 +12,7 @@ from s2st.models.onnx_format.layers import expanded, linear, masked_softmax, res
 
 @dataclass(frozen=True)
 class Source:
-    """What a step reads of the source: keys and values (N, S, H), and the mask (N, S)."""
+    """What a step reads of the source: keys (N, S, H), values (N, S, E), and the mask (N, S)."""
 
     keys: Value
     values: Value
@@ -21,23 +21,26 @@ class Source:
 
 def return_source(graph: Graph, config: Any, states: Value, width: int) -> None:
     """Returns the encoder's states and, where they differ from them, the keys."""
-    shape = ("batch", "source", width)
     if config.attention != "dot":
-        graph.output("source_keys", linear(graph, states, "attention.of_state"), FLOAT, shape)
-    graph.output("source_states", states, FLOAT, shape)
+        keys = linear(graph, states, "attention.of_state")
+        graph.output("source_keys", keys, FLOAT, ("batch", "source", width))
+    encoder_width = config.encoder_hidden_size or width
+    graph.output("source_states", states, FLOAT, ("batch", "source", encoder_width))
 
 
 def source_inputs(graph: Graph, config: Any, width: int) -> Source:
     """The inputs of a step for what `return_source` returns, and the mask."""
-    shape = ("batch", "source", width)
-    keys = None if config.attention == "dot" else graph.input("source_keys", FLOAT, shape)
-    values = graph.input("source_states", FLOAT, shape)
+    keys = None
+    if config.attention != "dot":
+        keys = graph.input("source_keys", FLOAT, ("batch", "source", width))
+    encoder_width = config.encoder_hidden_size or width
+    values = graph.input("source_states", FLOAT, ("batch", "source", encoder_width))
     mask = graph.input("source_mask", BOOL, ("batch", "source"))
     return Source(values if keys is None else keys, values, mask)
 
 
 def attend(graph: Graph, config: Any, query: Value, source: Source) -> Value:
-    """The context (N, H) of queries (N, H)."""
+    """The context (N, E) of queries (N, H)."""
     heads = config.attention_heads
     if config.attention == "additive":
         queries = expanded(graph, linear(graph, query, "attention.of_query"), 1)

@@ -35,11 +35,16 @@ def linear(graph: Graph, inputs: Value, name: str) -> Value:
     return result + graph.weight(bias) if graph.has(bias) else result
 
 
-def layer_norm(graph: Graph, inputs: Value, name: str) -> Value:
-    """Layer normalization of the last dimension, with torch's epsilon."""
+def without_eos(graph: Graph, lengths: Value) -> Value:
+    """(B,) lengths without EOS; a source without words keeps its EOS."""
+    return graph.op("Max", lengths - 1, 1)
+
+
+def layer_norm(graph: Graph, inputs: Value, name: str, epsilon: float = 1e-5) -> Value:
+    """Layer normalization of the last dimension; the default is torch's epsilon."""
     scale, shift = (graph.weight(f"{name}.{part}") for part in ("weight", "bias"))
     return graph.op(
-        "LayerNormalization", inputs, scale, shift, attributes={"axis": -1, "epsilon": 1e-5}
+        "LayerNormalization", inputs, scale, shift, attributes={"axis": -1, "epsilon": epsilon}
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2st.models.onnx_format.graph import BOOL, FLOAT, Graph, Value
-from s2st.models.onnx_format.layers import expanded, joined, layer_norm, parts, zeros
+from s2st.models.onnx_format.layers import expanded, joined, layer_norm, linear, parts, zeros
 
 Planes = list[Value]  # the hidden state and, for the LSTM, the cell state
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -154,6 +154,21 @@ def run_stack(
         finals.append(planes)
     ordered = [planes[kind] for kind in range(len(finals[0])) for planes in finals]
     return graph.op("Transpose", inputs, attributes={"perm": (1, 0, 2)}), ordered
+
+
+def bridged(graph: Graph, kind: str, states: Planes, layers: int, width: int) -> Planes:
+    """The first states of a decoder from an encoder's last ones (`attention/bridge.py`)."""
+    if kind == "none":
+        return states
+    found: Planes = []
+    for number, begin in enumerate(range(0, len(states), layers)):
+        part, name = states[begin : begin + layers], f"bridge.parts.{number}"
+        if kind == "linear":
+            found += [linear(graph, state, name) for state in part]
+        else:
+            together = graph.op("Relu", linear(graph, joined(graph, part), name))
+            found += parts(graph, together, [width] * layers)
+    return found
 
 
 def top_of(graph: Graph, names: StackNames, states: Planes) -> Value:

@@ -94,12 +94,15 @@ class TransformerGraph:
 
     def before(self, name: str, hidden: Value) -> Value:
         """The input of a sublayer: normalized first in a pre-norm layer."""
-        return layer_norm(self.graph, hidden, name) if self.config.norm == "pre" else hidden
+        return self._normed(hidden, name) if self.config.norm == "pre" else hidden
 
     def after(self, name: str, hidden: Value, update: Value) -> Value:
         """Adds the output of a sublayer; a post-norm layer then normalizes the sum."""
         total = hidden + update
-        return total if self.config.norm == "pre" else layer_norm(self.graph, total, name)
+        return total if self.config.norm == "pre" else self._normed(total, name)
+
+    def _normed(self, hidden: Value, name: str) -> Value:
+        return layer_norm(self.graph, hidden, name, self.config.norm_epsilon)
 
     def feed_forward(self, layer: str, hidden: Value) -> Value:
         """The feed-forward sublayer."""

@@ -15,7 +15,8 @@ class WordModel(Seq2SeqModel):
     A subclass sets `softmax`, and, if it has them, `source_embedding` and `target_embedding`.
 
     Attributes:
-        prepared_parts: names of the modules whose weights `prepare` packs.
+        prepared_parts: names of the modules whose weights `prepare` packs; a model can have None
+            in place of a module.
     """
 
     prepared_parts: ClassVar[tuple[str, ...]] = ("decoder", "softmax")
@@ -52,4 +53,6 @@ class WordModel(Seq2SeqModel):
             super().prepare(precision)
             return
         for name in self.prepared_parts:
-            getattr(self, name).prepare(precision)
+            part = getattr(self, name)
+            if part is not None:
+                part.prepare(precision)

@@ -12,11 +12,13 @@ from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
+from s2st.models.attention_record import Record, recorded, weights_of
 from s2st.models.base import (
     DecoderState,
     EncoderOutput,
     ModelSizes,
     ModelStep,
+    without_eos,
 )
 from s2st.models.prefix_tree import PrefixTree, TreeParts
 from s2st.models.registry import TransformerConfig
@@ -66,7 +68,9 @@ class TransformerStack(nn.Module):
         self.layers = nn.ModuleList(
             TransformerLayer(config, reads_source) for _ in range(count or config.layers)
         )
-        self.norm = nn.LayerNorm(self.width) if config.norm == "pre" else nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        if config.norm == "pre":
+            self.norm = nn.LayerNorm(self.width, config.norm_epsilon)
 
     def forward(
         self,
@@ -146,6 +150,14 @@ class TransformerStack(nn.Module):
         for layer in self._layers():
             layer.prepare(precision)
 
+    def attention_weights(self, record: Record) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights that the layers noted: "self" and, if they read a source, "cross"."""
+        layers = self._layers()
+        found = {"self": weights_of(record, [layer.self_attention for layer in layers])}
+        if layers[0].reads_source:
+            found["cross"] = weights_of(record, [layer.cross_attention for layer in layers])
+        return found
+
     def _layers(self) -> list[TransformerLayer]:
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
@@ -219,6 +231,8 @@ class TransformerModel(WordModel):
 
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The top state of every position."""
+        if not self.config.source_eos:
+            source = without_eos(source)
         packing = packing_of(source.lengths, source.tokens.shape[1], source.tokens.device)
         states = packing.unpack(self.encoder(source.tokens, packing, causal=False))
         mask = packing.mask
@@ -245,6 +259,16 @@ class TransformerModel(WordModel):
         assert mask is not None
         real = mask.unsqueeze(2)
         return {"mean": states.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1)}
+
+    def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
+        """The weights of all three kinds of attention."""
+        with recorded() as record:
+            self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
+        encoder = self.encoder.attention_weights(record)
+        decoder = self.decoder.attention_weights(record)
+        return {
+            "encoder": encoder["self"], "decoder": decoder["self"], "cross": decoder["cross"],
+        }  # fmt: skip
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""

@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from s2st.errors import UsageError
+from s2st.models.attention_record import is_recording, note
 from s2st.models.packed.packed_linear import PackedWeight, PreparedLinear, make_product
 from s2st.models.packed.trained_linear import linear
 from s2st.models.prefix_tree import BLOCK, TreePart
 from s2st.models.registry import TransformerConfig
+from s2st.models.softmax.chunked_loss import at_least_float32
 from s2st.models.transformer.decoder_cache import Rows, WordCache
 from s2st.models.transformer.dropout import add_dropped
 from s2st.models.transformer.packing import Packing
@@ -111,10 +113,25 @@ class MultiHeadAttention(nn.Module):
         Returns:
             (B, T, H).
         """
+        if is_recording():
+            note(self, self._weights(query, keys, mask, causal))
         attended = F.scaled_dot_product_attention(
             self.split(query), keys, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
         )
         return attended.transpose(1, 2).flatten(2)
+
+    def _weights(
+        self, query: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None, causal: bool
+    ) -> torch.Tensor:
+        """(B, A, T, K) the weights of `attend` without dropout, in at least float32."""
+        read = at_least_float32(self.split(query)), at_least_float32(keys)
+        scores = torch.matmul(read[0], read[1].transpose(2, 3)) / math.sqrt(keys.shape[3])
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        if causal:
+            later = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(later, -torch.inf)
+        return scores.softmax(dim=-1)
 
     def attend_step(
         self, query: torch.Tensor, memory: torch.Tensor, bias: torch.Tensor | None
@@ -175,12 +192,12 @@ class TransformerLayer(nn.Module):
         self.attention_dropout = config.attention_dropout
         self.pre_norm = config.norm == "pre"
         self.reads_source = reads_source
-        self.self_norm = nn.LayerNorm(width)
+        self.self_norm = nn.LayerNorm(width, config.norm_epsilon)
         self.self_attention = MultiHeadAttention(width, config.heads)
         if reads_source:
-            self.cross_norm = nn.LayerNorm(width)
+            self.cross_norm = nn.LayerNorm(width, config.norm_epsilon)
             self.cross_attention = MultiHeadAttention(width, config.heads)
-        self.inner_norm = nn.LayerNorm(width)
+        self.inner_norm = nn.LayerNorm(width, config.norm_epsilon)
         self.inner = Linear(width, inner)
         self.outer = Linear(inner, width)
         self.activation = config.activation

@@ -11,7 +11,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 
 from s2st.analysis import figure_fonts
-from s2st.analysis.figures import Points, Series, draw_curves, draw_map, draw_scatter
+from s2st.analysis.figures import Points, Series, draw_curves, draw_scatter
+from s2st.analysis.heat_maps import draw_map
 
 HANGUL = "한글"
 

@@ -426,7 +426,7 @@ def test_colours_have_the_contrast_of_wcag_in_both_modes_and_in_print():
 
 
 def test_the_example_of_the_guide_is_a_report(study):
-    guide = (Path(s2st.__file__).parents[1] / "docs" / "guide.md").read_text("utf-8")
+    guide = (Path(s2st.__file__).parents[1] / "docs" / "how-to" / "analyze.md").read_text("utf-8")
     (example,) = re.findall(r"```json\n(\{\"format\": \"s2st-report\".*?)```", guide, re.DOTALL)
     folder = study()
     (folder / "report.json").write_text(example, "utf-8")

@@ -35,6 +35,9 @@ def attended(query, states, weights, config):
     of_state, of_query, vector = (weights.get(name) for name in names)
     keys = states if config.attention == "dot" else states @ of_state.T
     compared = query if config.attention != "additive" else query @ of_query.T
+    if config.attention_bias:
+        compared = compared + weights["attention.of_query.bias"]
+    own = states.shape[1] // config.attention_heads
     width = len(query) // config.attention_heads
     contexts, shares = [], []
     for head in range(config.attention_heads):
@@ -44,7 +47,7 @@ def attended(query, states, weights, config):
         else:
             scores = [compared[part] @ key[part] for key in keys]
         share = softmax(np.array(scores))
-        contexts.append(share @ states[:, part])
+        contexts.append(share @ states[:, head * own : (head + 1) * own])
         shares.append(share)
     return np.concatenate(contexts), np.mean(shares, axis=0)
 
@@ -132,19 +135,26 @@ def read(step, weights, prefix, inputs, width):
 def slow_decode(cell, config, weights, source, target):
     """Features and attention of one pair, word by word, in numpy."""
     step = {"lstm": lstm, "gru": gru}[cell]
+    if not config.source_eos:
+        source = source[:-1]
     states, memory = weights["source_embedding.weight"][source], []
+    wide = config.encoder_hidden_size or 6
+    half = wide // 2
     for layer in range(config.layers):
         if config.bidirectional:
-            ahead, first = read(step, weights, f"encoder.forwards.{layer}.layers.0", states, 3)
+            ahead, first = read(step, weights, f"encoder.forwards.{layer}.layers.0", states, half)
             back, second = read(step, weights, f"encoder.backwards.{layer}.layers.0",
-                                states[::-1], 3)  # fmt: skip
+                                states[::-1], half)  # fmt: skip
             states = np.concatenate([ahead, back[::-1]], axis=1)
             memory.append(tuple(map(np.concatenate, zip(first, second, strict=True))))
         else:
-            states, last = read(step, weights, f"encoder.layers.{layer}", states, 6)
+            states, last = read(step, weights, f"encoder.layers.{layer}", states, wide)
             memory.append(last)
+    memory = bridged(config, weights, memory)
     fed, features, shares = np.zeros(6), [], []
-    first = config.attention == "additive" and config.input_feeding
+    first = (config.attention, config.input_feeding) == ("additive", True)
+    if config.attention_query != "auto":
+        first = config.attention_query == "previous-state"
     for word in target:
         inputs = weights["target_embedding.weight"][word]
         if first:
@@ -155,12 +165,38 @@ def slow_decode(cell, config, weights, source, target):
         for layer in range(config.layers):
             memory[layer] = step(weights, f"decoder.layers.{layer}", inputs, *memory[layer])
             inputs = memory[layer][0]
+        if config.attention == "none":
+            fed = inputs
+            features.append(fed)
+            continue
         if not first:
             context, share = attended(inputs, states, weights, config)
-        fed = np.tanh(weights["combine.weight"] @ np.concatenate([context, inputs]))
+        fed = weights["combine.weight"] @ np.concatenate([context, inputs])
+        if config.attention_bias:
+            fed = fed + weights["combine.bias"]
+        if config.attention_output == "tanh":
+            fed = np.tanh(fed)
         features.append(fed)
         shares.append(share)
     return np.array(features), np.array(shares)
+
+
+def bridged(config, weights, memory):
+    """The first (hidden, cell) of each decoder layer."""
+    if config.bridge == "none":
+        return memory
+    kinds = []
+    for kind in range(2):
+        weight, bias = (weights.get(f"bridge.parts.{kind}.{name}") for name in ("weight", "bias"))
+        states = [state[kind] for state in memory]
+        if weight is None:  # a GRU has no cell state
+            kinds.append([np.zeros(6)] * len(memory))
+        elif config.bridge == "linear":
+            kinds.append([weight @ state + bias for state in states])
+        else:
+            joined = np.maximum(0, weight @ np.concatenate(states) + bias)
+            kinds.append(np.split(joined, len(memory)))
+    return list(zip(*kinds, strict=True))
 
 
 @pytest.mark.parametrize(("cell", "config"), EVERY)
@@ -175,16 +211,22 @@ def test_a_decoder_equals_numpy_written_out(cell, config):
     for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
         features, shares = slow_decode(cell, config, weights, [*source, 2], [BOS_ID, *target])
         np.testing.assert_allclose(fast[row, : len(features)], features, rtol=0, atol=1e-10)
-        own, length = state.select(torch.tensor([row])), len(source) + 1
+        own, length = state.select(torch.tensor([row])), len(source) + config.source_eos
         for position, word in enumerate([BOS_ID, *target]):
             result = tiny.step(torch.tensor([word]), own)
+            np.testing.assert_allclose(result.features[0], features[position], atol=1e-10)
+            own = result.state
+            if config.attention == "none":
+                assert result.attention is None
+                continue
             found = result.attention[0].numpy()
             np.testing.assert_allclose(found[:length], shares[position], rtol=0, atol=1e-10)
             assert not found[length:].any()
-            own = result.state
 
 
-@pytest.mark.parametrize(("cell", "config"), EVERY)
+@pytest.mark.parametrize(
+    ("cell", "config"), [case for case in EVERY if case.values[1].attention != "none"]
+)
 @torch.no_grad()
 def test_attention_of_rows_in_any_order_is_that_of_each_alone(cell, config):
     """Rows of one sentence far from each other, many of one and few of others, some of none."""
@@ -201,7 +243,8 @@ def test_attention_of_rows_in_any_order_is_that_of_each_alone(cell, config):
             (together.features, alone.features), (together.attention, alone.attention),
         ):  # fmt: skip
             torch.testing.assert_close(mine[index : index + 1], its, rtol=0, atol=1e-10)
-    real = torch.arange(source.tokens.shape[1]) < source.lengths.unsqueeze(1)
+    lengths = source.lengths if config.source_eos else (source.lengths - 1).clamp(min=1)
+    real = torch.arange(source.tokens.shape[1]) < lengths.unsqueeze(1)
     assert not together.attention[~real[rows]].any()
     torch.testing.assert_close(together.attention.sum(dim=1), torch.ones(15, dtype=torch.float64))
 
@@ -214,6 +257,30 @@ def test_sources_of_ended_sentences_are_forgotten():
     assert len(wide.source) == 2
     assert len(wide.select(torch.arange(60)).source) == 2
     assert state.select(torch.arange(9)).source is state.source
+
+
+@torch.no_grad()
+def test_a_source_without_words_keeps_its_eos():
+    config = CONFIG(**TINY, source_eos=False)
+    tiny = model("lstm-attention", config).eval()
+    (short,), (long,) = (tiny.encode(source_batch([row])).final for row in ([], [2]))
+    torch.testing.assert_close(short, long)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"attention_query": "previous-state"}, "needs --input-feeding"),
+        ({"attention": "none", "attention_bias": True}, "--attention-bias has no effect"),
+        ({"attention": "none", "attention_heads": 2}, "--attention-heads has no effect"),
+        ({"encoder_hidden_size": 8}, "--encoder-hidden-size 8 .* add --bridge linear or relu"),
+        ({"encoder_hidden_size": 8, "attention": "dot", "bridge": "relu"}, "use --attention gen"),
+        ({"encoder_hidden_size": 8, "attention_heads": 3}, "not divide --encoder-hidden-size 8"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(values, message):
+    with pytest.raises(UsageError, match=message):
+        model("lstm-attention", CONFIG(**{**TINY, **values}))
 
 
 def test_parts_that_do_not_fit_are_refused():

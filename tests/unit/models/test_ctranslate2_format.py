@@ -34,7 +34,7 @@ MARIAN = {"norm": "post", "tie_embeddings": "output", "decoder_layers": 1, "acti
 GPT2 = {"activation": "gelu-tanh", "positions": "learned", "max_positions": 20,
         "scale_embeddings": False}  # fmt: skip
 CHANGES = [{}, {"norm": "post", "tie_embeddings": "output", "heads": 3}, MARIAN, GPT2,
-           {"activation": "gelu"}]  # fmt: skip
+           {"activation": "gelu"}, {"norm_epsilon": 0.01}]  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", CHANGES)
@@ -51,6 +51,17 @@ def test_scores_are_those_of_ctranslate2(tmp_path, changes):
     for row, own, mask in zip(found, scorer.score(batch), batch.target_mask(), strict=True):
         theirs = torch.tensor(row.log_probs, dtype=own.dtype)
         assert torch.allclose(theirs, own[mask], atol=1e-4)
+
+
+def test_sources_without_eos(tmp_path):
+    scorer = scorer_of(1, source_eos=False)
+    translator = converted(tmp_path, scorer)
+    pair = "a b c", "v w"
+    (found,) = translator.score_batch([pair[0].split()], [pair[1].split()])
+    sides = (scorer.source.vocabulary, scorer.target.vocabulary)
+    ids = [[side.encode(text.split())] for side, text in zip(sides, pair, strict=True)]
+    own = scorer.score(make_batch(*ids, [0]))[0]
+    assert torch.allclose(torch.tensor(found.log_probs, dtype=own.dtype), own, atol=1e-4)
 
 
 def test_greedy_translations_are_those_of_ctranslate2(tmp_path):

@@ -128,7 +128,7 @@ def test_log_probabilities_are_those_of_fairseqs_formulas(model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arch": "lstm"}, "reads its last output even without attention"),
+        ({"arch": "lstm_lm"}, "the model is 'lstm_lm'; s2st reads fairseq's transformer and lstm"),
         ({"arch": "fconv"}, "the model is 'fconv'"),
         ({"layernorm_embedding": True}, "layernorm_embedding is True"),
         ({"decoder_attention_heads": 1}, "encoder_attention_heads and decoder_attention_heads"),
