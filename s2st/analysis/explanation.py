@@ -143,7 +143,7 @@ def prefix_ids(scorer: Scorer, tokens: Sequence[str]) -> list[int]:
     unknown = vocabulary.tokens[UNK_ID]
     for token in tokens:
         if token not in vocabulary and token != unknown:
-            raise UsageError(f"prefix: {token!r} is no word of the model's target vocabulary")
+            raise UsageError(f"prefix: {token!r} is no token that the model can write")
     return vocabulary.encode(tokens)
 
 

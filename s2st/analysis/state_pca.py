@@ -195,14 +195,17 @@ def principal_components(vectors: Matrix) -> tuple[Matrix, tuple[float, float]]:
     Returns:
         (N, 2) places, and the share of the variance of each component.
     """
-    wide = np.pad(vectors, ((0, 0), (0, max(0, 2 - vectors.shape[1]))))
-    _, spread, directions = np.linalg.svd(wide - wide.mean(axis=0), full_matrices=False)
+    rows, columns = vectors.shape
+    wide = np.pad(vectors - vectors.mean(axis=0), ((0, 0), (0, max(0, 2 - columns))))
+    # two components need two rows and two columns; zeros change none
+    padded = np.pad(wide, ((0, max(0, 2 - rows)), (0, 0)))
+    _, spread, directions = np.linalg.svd(padded, full_matrices=False)
     directions = directions[:2]
     largest = np.abs(directions).argmax(axis=1)
     directions *= np.sign(directions[[0, 1], largest])[:, np.newaxis]
     variance = spread**2
     shares = variance[:2] / (variance.sum() or 1.0)
-    return (wide - wide.mean(axis=0)) @ directions.T, (float(shares[0]), float(shares[1]))
+    return wide @ directions.T, (float(shares[0]), float(shares[1]))
 
 
 def cosine_distances(vectors: Matrix) -> Matrix:

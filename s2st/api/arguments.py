@@ -1,7 +1,7 @@
 """Checks of what Python programs pass: lines of text, paths, and plugins."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import DataError, UsageError
@@ -32,8 +32,10 @@ def lines_of(lines: Iterable[str], name: str = "lines") -> list[str]:
     if isinstance(lines, str | bytes | bytearray):
         kind = "one text" if isinstance(lines, str) else "bytes"
         raise UsageError(f"{name} must be a list of lines, not {kind}; for one line, give [line]")
-    if not isinstance(lines, Iterable):
+    if not _iterable(lines):
         raise UsageError(f"{name} must be a list of lines, not {shown(lines)}")
+    if isinstance(lines, Mapping | Set):
+        raise UsageError(f"{name} must be a list of lines, not a {type(lines).__name__}")
     return [_line(line, f"{name}, line {number}") for number, line in enumerate(lines, start=1)]
 
 
@@ -49,16 +51,33 @@ def sources_of(lines: "Sources", side: "TextSide", name: str = "lines") -> list[
         UsageError: see `lines_of`; or an array has another shape, or the model reads text.
         DataError: see `lines_of`; or a number is not finite.
     """
-    if isinstance(lines, str | bytes | bytearray) or not isinstance(lines, Iterable):
-        return lines_of(lines, name)
+    if isinstance(lines, str | bytes | bytearray | Mapping | Set) or not _iterable(lines):
+        return lines_of(lines, name)  # type: ignore[arg-type]  # raises
     items: list[Any] = list(lines)
-    if not items or not hasattr(items[0], "__array__"):
+    size = 0 if side.absent else side.tokenizer.vector_size
+    # strings of NumPy are text and have __array__ too
+    if not items or isinstance(items[0], str) or not hasattr(items[0], "__array__"):
+        if items and size and not isinstance(items[0], str | bytes):
+            raise UsageError(
+                f"{name}, line 1: an array of NumPy (L, D) was expected, not {shown(items[0])}"
+            )
         return lines_of(items, name)
-    if not side.absent and not side.tokenizer.vector_size:
+    if not side.absent and not size:
         raise UsageError(f"{name}: the model reads text, not vectors; give lines of text")
+    if getattr(lines, "ndim", 3) == 2:
+        raise UsageError(f"{name} must be arrays (L, D), not one; for one line, give [array]")
     return [
         _vector_line(item, f"{name}, line {number}") for number, item in enumerate(items, start=1)
     ]
+
+
+def _iterable(lines: object) -> bool:
+    """Return whether lines can be iterated over; an array without dimensions only looks so."""
+    try:
+        iter(lines)  # type: ignore[call-overload]
+    except TypeError:
+        return False
+    return True
 
 
 def _vector_line(item: object, where: str) -> str:
@@ -68,7 +87,10 @@ def _vector_line(item: object, where: str) -> str:
 
     if not hasattr(item, "__array__"):
         raise UsageError(f"{where}: an array (L, D) was expected as in line 1, not {shown(item)}")
-    array = np.asarray(item)
+    try:
+        array = np.asarray(item)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor of a GPU, or with gradients
+        raise UsageError(f"{where}: cannot be read as an array of NumPy: {error}") from error
     if array.ndim != 2 or array.dtype.kind not in "fiub" or not array.shape[1]:
         raise UsageError(
             f"{where}: an array (L, D) of L vectors of D numbers was expected, not one of shape "

@@ -74,5 +74,7 @@ def _targets(
         return texts if absent else [None] * len(texts)
     others = lines_of(targets, "targets")
     if len(others) != len(texts):
-        raise DataError(f"{len(texts)} lines, but {len(others)} targets")
+        raise DataError(
+            f"targets must have one line for each of the {len(texts)} lines, not {len(others)}"
+        )
     return others

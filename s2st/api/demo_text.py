@@ -32,9 +32,9 @@ def write_demo_corpus(
         OutputError: a file exists with other content, or cannot be written.
     """
     sizes = (train_size, valid_size, test_size)
-    for size in sizes:
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise UsageError(f"a size of the demo corpus must be a whole number, not {shown(size)}")
+    for name, size in zip(("train_size", "valid_size", "test_size"), sizes, strict=True):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise UsageError(f"{name} must be a whole number from 0, not {shown(size)}")
     try:
         corpus = read_corpus(*sizes)
     except ValueError as error:

@@ -38,6 +38,8 @@ def explain(
             f"alternatives must be a number from 1 to {MAX_ALTERNATIVES}, not {shown(alternatives)}"
         )
     lines = lines_of([sentence], "sentence")
+    if not isinstance(prefix, str | Sequence):
+        raise UsageError(f"prefix must be one text, or a list of tokens, not {shown(prefix)}")
     text, tokens = (prefix, []) if isinstance(prefix, str) else ("", lines_of(prefix, "prefix"))
     traced = TracedBeam(options.configs["search"], prefix_ids(scorer, tokens))
     beginnings = [text] if text else None

@@ -410,7 +410,15 @@ def _with_beam(options: dict[str, Option], n: object) -> dict[str, Option]:
 
 def _phrases(constraints: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield the phrases of each line, separated by tabs, as in a file of `--constraints`."""
+    if isinstance(constraints, str) or not isinstance(constraints, Iterable):
+        raise UsageError(
+            f"constraints must be a list of phrases for each line, not {shown(constraints)}"
+        )
     for number, phrases in enumerate(constraints, start=1):
+        if isinstance(phrases, str) or not isinstance(phrases, Iterable):
+            raise UsageError(
+                f"constraints, line {number} must be a list of phrases, not {shown(phrases)}"
+            )
         yield "\t".join(lines_of(phrases, f"constraints, line {number}"))
 
 

@@ -1,5 +1,6 @@
 """Rescoring of lists in memory: records to entries of n-best lists, and back."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
@@ -56,7 +57,10 @@ def rescore(
         sources = [""] * len(entries)
     texts = {SOURCES: sources_of(sources, models.scorer.source, SOURCES)}
     if len(texts[SOURCES]) != len(entries):
-        raise DataError(f"{len(entries)} lists, but {len(texts[SOURCES])} sources")
+        raise DataError(
+            f"lists must have one list for each of the {len(texts[SOURCES])} sources, "
+            f"not {len(entries)}"
+        )
     measured = _references("tune", tune), _references("oracle", oracle)
     if all(measured) and list(measured[0].values()) != list(measured[1].values()):
         raise UsageError("tune and oracle are different references of the same lists")
@@ -181,6 +185,10 @@ def _weights(
     if weights is None:
         return {}
     if not isinstance(weights, Mapping):
+        if not isinstance(weights, str | os.PathLike):
+            raise UsageError(
+                f"weights must be a mapping of features to numbers, or a path, not {shown(weights)}"
+            )
         return {"weights": path_of(weights, "weights")}
     items = []
     for name, value in weights.items():

@@ -33,8 +33,11 @@ def principal_components(vectors: "npt.ArrayLike") -> "tuple[Floats, tuple[float
         matrix = np.asarray(vectors, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(f"vectors must be a matrix of numbers, not {shown(vectors)}") from error
-    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
+    if matrix.ndim != 2 or not matrix.size:
         raise UsageError(
-            f"vectors must be a matrix of finite numbers, not an array of shape {matrix.shape}"
+            f"vectors must be a matrix (N, D) of numbers, not an array of shape {matrix.shape}"
         )
+    if not np.isfinite(matrix).all():
+        row = int(np.argmin(np.isfinite(matrix).all(axis=1)))
+        raise UsageError(f"vectors, row {row + 1}: a number is not finite")
     return project(matrix)

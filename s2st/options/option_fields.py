@@ -313,7 +313,11 @@ def unknown_option_message(
         where: name of the source, for the message.
         keywords: whether to show names as keywords of Python, with "_".
     """
-    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    known = list(known)
+    positive = name.removeprefix("no_")
+    if keywords and positive != name and positive in known:
+        return f"{where}: unknown option {shown(name)}; write {positive}=False"
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     sign = "_" if keywords else "-"
     hint = f"; did you mean {' or '.join(near).replace('_', sign)}?" if near else ""
     return f"{where}: unknown option {shown(name.replace('_', sign))}{hint}"

@@ -53,7 +53,9 @@ class EnsembleScorer(Scorer):
             raise UsageError("an ensemble needs at least one member")
         weights = weights or [1.0] * len(members)
         if len(weights) != len(members):
-            raise UsageError(f"{len(weights)} weights for {len(members)} ensemble members")
+            raise UsageError(
+                f"{len(weights)} ensemble weights for {len(members)} models; give one for each"
+            )
         if not all(math.isfinite(weight) and weight > 0 for weight in weights):
             raise UsageError("ensemble weights must be positive numbers")
         side = next((m.target for m in members if m.target.language), members[0].target)

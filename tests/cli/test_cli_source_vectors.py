@@ -274,6 +274,9 @@ def test_python_arrays_that_cannot_be_used(corpus, world):
     model = library.load(corpus / "run/checkpoint_best")
     for wrong, told in (
         (["text"], "reads vectors, not text"),
+        ([[[1.0, 2.0, 3.0, 4.0]]], "lines, line 1: an array of NumPy"),
+        (np.ones((2, 4)), r"for one line, give \[array\]"),
+        ([torch.ones(2, 4, requires_grad=True)], "lines, line 1: cannot be read as an array"),
         ([np.ones((2, 5))], "vectors of size 5, but the model reads vectors of size 4"),
         ([np.full((2, 4), np.nan)], "lines, line 1: a number is not finite"),
         ([np.ones((2, 4)), "text"], "lines, line 2: an array"),

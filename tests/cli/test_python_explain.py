@@ -162,9 +162,9 @@ def test_an_empty_line_has_an_empty_explanation(models, sentence):
         ({"alternatives": "5"}, "alternatives must be a number from 1"),
         ({"search": "greedy"}, "'search' is not possible here"),
         ({"shortlist": "x"}, "'shortlist' is not possible here"),
-        ({"prefix": ["</s>"]}, "'</s>' is no word"),
-        ({"prefix": ["never-seen"]}, "'never-seen' is no word"),
-        ({"prefix": 5}, "prefix must be a list"),
+        ({"prefix": ["</s>"]}, "'</s>' is no token"),
+        ({"prefix": ["never-seen"]}, "'never-seen' is no token"),
+        ({"prefix": 5}, "prefix must be one text, or a list of tokens"),
         ({"beem": 3}, "did you mean beam"),
     ],
 )

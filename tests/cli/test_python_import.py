@@ -7,6 +7,7 @@ import subprocess
 import sys
 import typing
 
+import numpy as np
 import pytest
 
 import s2st as library
@@ -134,8 +135,15 @@ def model(world):
         (lambda m: m.translate(["a"], prefix="le"), "UsageError", "prefix must be a list of lines"),
         (
             lambda m: m.translate(["a"], constraints=["le"]), "UsageError",
-            "constraints, line 1 must be a list of lines, not one text",
+            "constraints, line 1 must be a list of phrases, not 'le'",
         ),
+        (lambda m: m.translate(["a"], constraints="le"), "UsageError", "phrases for each line"),
+        (lambda m: m.translate({"a"}), "UsageError", "lines must be a list of lines, not a set"),
+        (lambda m: m.translate({"a": 1}), "UsageError", "must be a list of lines, not a dict"),
+        (lambda m: m.score(["a"], {"b"}), "UsageError", "targets must be a list of lines"),
+        (lambda m: m.translate(np.array("a")), "UsageError", "lines must be a list of lines, not"),
+        (lambda m: m.translate(["a"], no_unk=True), "ConfigError", "'no_unk'; write unk=False"),
+        (lambda m: m.rescore(["a"], [["b"]], weights=[1]), "UsageError", "weights must be a mapp"),
         (lambda m: m.nbest(["a"], 3, beam=2), "UsageError", "use --beam 3"),
         (lambda m: m.nbest(["a"], "3"), "ConfigError", "--nbest takes a whole number"),
         (lambda m: m.nbest(["a"], 0), "ConfigError", "the minimum is 1"),
@@ -147,9 +155,14 @@ def model(world):
         (lambda m: m.attention(["a"]), "UsageError", "the model has no attention"),
         (lambda m: library.principal_components("abc"), "UsageError", "a matrix of numbers"),
         (lambda m: library.principal_components([1.0]), "UsageError", "shape (1,)"),
+        (
+            lambda m: library.principal_components([[1.0, 2.0], [3.0, np.nan]]), "UsageError",
+            "vectors, row 2: a number is not finite",
+        ),
         (lambda m: library.train("x" * 300), "InputMissingError", "too long"),
         (lambda m: library.train("a\0b"), "UsageError", "a path of text"),
         (lambda m: library.write_demo_corpus("x", 10**6), "UsageError", "21,000 pairs"),
+        (lambda m: library.write_demo_corpus("x", 5, -1), "UsageError", "valid_size must be"),
         (lambda m: library.write_demo_corpus("x", "5"), "UsageError", "must be a whole number"),
         (lambda m: library.write_demo_corpus("/proc/x"), "OutputError", "/proc/x"),
         (lambda m: library.load("no/model"), "InputMissingError", "no/model"),
@@ -161,7 +174,7 @@ def model(world):
         (lambda m: library.load(m.paths, device="gpu"), "ConfigError", "choose from auto, cpu"),
         (lambda m: library.load(m.paths, precision="half"), "ConfigError", "choose from float32"),
         (lambda m: library.load(m.paths, threads=0), "ConfigError", "the minimum is 1"),
-        (lambda m: library.load(m.paths, ensemble_weight=[1, 2]), "UsageError", "2 weights for 1"),
+        (lambda m: library.load(m.paths, ensemble_weight=[1, 2]), "UsageError", "2 ensemble"),
         (lambda m: library.load(m.paths, ensemble_mode="mean"), "ConfigError", "choose from"),
     ],
 )  # fmt: skip
@@ -179,3 +192,23 @@ def test_a_record_of_options_made_by_hand_is_checked(tmp_path):
     config = PreprocessConfig(source_lang="en", target_lang="fr", trainpref="train")
     with pytest.raises(library.ConfigError, match="--trainpref takes a list, not 'train'"):
         checked(config)
+
+
+def test_arrays_of_text_are_lines(model):
+    # a column of a table comes as such an array
+    lines = ["the cat sleeps .", "a dog"]
+    for kind in ("str", "object"):
+        array = np.array(lines, dtype=kind)
+        assert model.translate(array, max_len_a=0, max_len_b=4) == model.translate(
+            lines, max_len_a=0, max_len_b=4
+        )
+
+
+def test_one_vector_is_at_the_origin_of_its_components():
+    # one point has no variance; two points lie on one line, at half their distance (5) on each side
+    places, shares = library.principal_components([[3.0, 4.0]])
+    assert (places.tolist(), shares) == ([[0.0, 0.0]], (0.0, 0.0))
+    places, shares = library.principal_components([[0.0, 0.0], [3.0, 4.0]])
+    np.testing.assert_allclose(abs(places[:, 0]), [2.5, 2.5])
+    np.testing.assert_allclose(places[:, 1], [0, 0], atol=1e-12)
+    assert shares == pytest.approx((1.0, 0.0))
