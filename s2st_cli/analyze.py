@@ -18,6 +18,7 @@ class _Analyses(LazyGroup):
         "attention": "the attention map of one sentence",
         "gradients": "gradients from target words to source words, and the lags between them",
         "states": "the encoder states of phrases in two dimensions",
+        "vectors": "the encoder state of each line as numbers",
         "neighbors": "the words with the most similar embeddings",
     }
 

@@ -25,7 +25,8 @@ from s2st_cli.click_options import Command
     default=S2ST,
     show_default=True,
     help="s2st: a checkpoint without training state; ctranslate2: a Transformer for CTranslate2; "
-    "onnx: encoder and decoder step of any architecture as ONNX graphs",
+    "onnx: encoder and decoder step of any architecture as ONNX graphs; word2vec: the word vectors "
+    "of both sides as text",
 )
 def command(
     checkpoint: str, release: str, source_lang: str | None, target_lang: str | None, format: str

@@ -120,6 +120,10 @@ _ARCHITECTURE = (
     Rule(("adaptive_cutoffs",), _is("softmax", "adaptive"), "needs --softmax adaptive"),
     Rule(("init_range",), _is("init", "uniform"), "needs --init uniform"),
 )
+_CONCATENATED = Rule(
+    _ENSEMBLE.options, lambda _: False,
+    "has no effect: the states of several checkpoints are concatenated",
+)  # fmt: skip
 _CURVES = (Rule(("title",), lambda v: v["figure"] is not None, "needs --figure NAME"),)
 _PAGE = (
     _ENSEMBLE,
@@ -186,6 +190,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             lambda v: v["shortlist"] is not None, "needs --shortlist FILE",
         ),
     ),
+    "train-ngram": (
+        Rule(("add_k",), _is("smoothing", "add-k"), "needs --smoothing add-k"),
+        Rule(
+            ("prune", "discount_fallback"), _is("smoothing", "kneser-ney"),
+            "needs --smoothing kneser-ney",
+        ),
+    ),
     "tune-length": (
         _ENSEMBLE,
         Rule(
@@ -204,6 +215,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "needs several HYP files for the bootstrap to compare",
         ),
         Rule(("precision",), lambda v: _models(v) > 0, "needs --checkpoint"),
+        Rule(("next_words",), lambda v: v["next"] is not None, "needs --next TEXT"),
     ),
     "rescore-nbest": (
         Rule(
@@ -262,10 +274,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
         Rule(("nbest",), lambda _: False, "has no effect: the map shows the best translation"),
     ),
-    "states": (
-        Rule(
-            _ENSEMBLE.options, lambda _: False,
-            "has no effect: the states of several checkpoints are concatenated",
-        ),
-    ),
+    "states": (_CONCATENATED,),
+    "vectors": (_CONCATENATED,),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`s2st score`: BLEU, chrF and TER of hypotheses, or log-probabilities of pairs under a model."""
+"""`s2st score`: scores of hypotheses, log-probabilities of pairs, or next words under a model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from s2st.jobs.evaluate_hypotheses import score_texts, scores_texts
+from s2st.jobs.next_words import next_word_tables
 from s2st.jobs.options import SCORE_SPEC, ScoreConfig
 from s2st.jobs.score import score_pairs
 from s2st.options.resolution import Resolved
@@ -23,12 +24,18 @@ are compared with the first one by paired bootstrap. Without HYP, s2st reads sta
 With --checkpoint, --source and --target, s2st writes log p(target | source) of each pair (natural
 log), and prints the perplexity per token, EOS included, on stderr. A language model needs no
 --source.
+
+With --checkpoint and --next TEXT, s2st prints the most probable next words after the text:
+probability, log-probability and word, with tabs between.
 """
 
 
 def run(options: Resolved, extra: Mapping[str, Any]) -> None:
     """Call the job of the chosen use."""
     output = extra["output_file"]
+    if options.config(ScoreConfig).next is not None:
+        show_lines(next_word_tables(options, extra["hyp"], output))
+        return
     if scores_texts(options, extra["hyp"], output):
         show_lines(score_texts(options.config(ScoreConfig), extra["hyp"]))
         return

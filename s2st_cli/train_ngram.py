@@ -14,6 +14,9 @@ HELP = """Train an n-gram language model on TEXT files, one sentence per line.
 The files may be compressed; - is standard input. s2st estimates an interpolated model with modified
 Kneser-Ney smoothing, like KenLM's lmplz, and writes it as an ARPA file. `score`, `generate` and
 `rescore-nbest` take that file as --checkpoint.
+
+--smoothing none and add-k give the models of textbooks: p(w | h) = (count(h w) + k) /
+(count(h) + k V), where h is the --order - 1 words before w, and V the number of words.
 """
 
 

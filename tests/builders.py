@@ -91,7 +91,7 @@ def variants(name: str) -> list[Any]:
     entry = ARCHITECTURES.get(name)
     specs = {spec.name: spec for spec in option_specs(entry.config_type)}
     choices: dict[str, tuple[Any, ...]] = {"layers": (1, 2), "reverse_source": (False, True)}
-    for cells in ("context", "cell", "decoder_cell"):
+    for cells in ("context", "cell", "decoder_cell", "nonlinearity"):
         if cells in specs:
             choices[cells] = specs[cells].choices
     choices = {k: v for k, v in choices.items() if k in specs and k not in entry.overrides}
@@ -108,6 +108,8 @@ def variants(name: str) -> list[Any]:
     made = []
     for values in product(*choices.values()):
         chosen = dict(zip(choices, values, strict=True))
+        if chosen.get("cell", "rnn") != "rnn" and chosen["nonlinearity"] != "tanh":
+            continue  # only vanilla cells have a choice
         made.append(entry.config_type(**{**entry.overrides, **sizes, **chosen}))
     if "recurrent_dropout" in specs and not entry.overrides:
         made += [entry.config_type(**{**sizes, **values}) for values in RECURRENT]
@@ -138,6 +140,7 @@ def describe(name: str, config: Any) -> str:
     if has_field(config, "norm"):
         shown += [config.norm, str(config.heads), config.positions]
     shown += [str(getattr(config, name, "")) for name in ("context", "cell", "decoder_cell")]
+    shown.append("sigmoid" if getattr(config, "nonlinearity", "tanh") == "sigmoid" else "")
     return "-".join(filter(None, shown))
 
 

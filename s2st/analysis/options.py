@@ -163,6 +163,19 @@ class StatesConfig:
 
 
 @dataclass(frozen=True)
+class VectorsConfig:
+    """The part of the state and the output of `analyze vectors`."""
+
+    part: str = option(
+        "all", "part of the state: hidden, cell (LSTM), another part of the architecture, or all"
+    )
+    npy: str | None = option(
+        None, "write the vectors to this NumPy file instead: a table (lines, numbers) of float32"
+    )
+    format: str = report_format("JSON lines")
+
+
+@dataclass(frozen=True)
 class NeighborsConfig:
     """The vectors and the output of `analyze neighbors`."""
 
@@ -186,4 +199,5 @@ ATTENTION_SPEC = CommandSpec(
 )
 GRADIENTS_SPEC = CommandSpec(fixed=(GradientsConfig, PlaceConfig))
 STATES_SPEC = CommandSpec(fixed=(ModelsConfig, StatesConfig, ScoringDeviceConfig, RanksConfig))
+VECTORS_SPEC = CommandSpec(fixed=(ModelsConfig, VectorsConfig, ScoringDeviceConfig))
 NEIGHBORS_SPEC = CommandSpec(fixed=(NeighborsConfig,))

@@ -10,6 +10,7 @@ from s2st.api.keywords import Option, refuse_names, resolved_keywords
 from s2st.api.records import (
     AttentionMap,
     Candidate,
+    Choice,
     Explanation,
     Hypothesis,
     PairScore,
@@ -218,6 +219,30 @@ class Model:
             )
             for pair in found
         ]
+
+    def next_words(self, prefix: str = "", *, source: str | None = None, n: int = 10) -> Choice:
+        """Return the most probable next words after a prefix, as `s2st score --next` does.
+
+        Args:
+            prefix: the beginning of the target; "" for its first word.
+            source: the source line; None for a language model.
+            n: number of words. Words of probability 0 are left out.
+
+        Raises:
+            UsageError: wrong arguments, the model needs a source, or it predicts the last word
+                first.
+        """
+        import numpy as np
+
+        from s2st.jobs.next_words import words_after
+
+        count: object = n
+        if not isinstance(count, Integral) or int(count) < 1:
+            raise UsageError(f"n must be a number from 1, not {shown(n)}")
+        (text,) = lines_of([prefix], "prefix")
+        lines = None if source is None else lines_of([source], "source")
+        (found,) = words_after(self._models.scorer, text, lines, int(count))
+        return Choice(found.words, np.array(found.log_probs, dtype=np.float64), found.prefix)
 
     def rescore(
         self,

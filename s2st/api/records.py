@@ -141,7 +141,7 @@ class BeamNode(Record):
 
 @dataclass(frozen=True, eq=False)
 class Choice(Record):
-    """The most probable tokens at one position of the best hypothesis.
+    """The most probable tokens at one position, of the best hypothesis or after a prefix.
 
     Attributes:
         tokens: k tokens, best first, whatever the search allows there.

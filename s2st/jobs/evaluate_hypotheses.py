@@ -1,10 +1,10 @@
-"""The job of `s2st score --ref`: BLEU, chrF and TER of hypothesis files as lines of a report.
+"""The job of `s2st score --ref`: BLEU, chrF, TER and ROUGE of files as lines of a report.
 
 Importable without sacreBLEU, so that wrong options are reported at once.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from s2st.errors import DataError, UsageError
@@ -63,6 +63,7 @@ def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine
     if not read_ranks().first:
         return
     from s2st.jobs.paired_comparison import compare_systems
+    from s2st.jobs.rouge import rouge
     from s2st.jobs.text_metrics import evaluate_system
 
     systems, references = _read(hyps or ["-"], config.ref)
@@ -72,6 +73,8 @@ def score_texts(config: ScoreConfig, hyps: Sequence[str]) -> Iterator[ReportLine
             name, lines, references, tokenize=config.tokenize, lowercase=config.lowercase,
             with_ter=config.ter,
         )  # fmt: skip
+        if config.rouge:
+            scores = replace(scores, rouge=rouge(name, lines, references))
         yield from [_record(scores)] if config.format == "json" else _lines(scores, named=several)
     if several:
         results = compare_systems(

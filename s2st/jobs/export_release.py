@@ -103,8 +103,15 @@ def _write_onnx(record: "ModelRecord", model: "Seq2SeqModel", folder: Path) -> N
     write_onnx(folder, record, model)
 
 
+def _write_word2vec(record: "ModelRecord", model: "Seq2SeqModel", folder: Path) -> None:
+    from s2st.models.word2vec_format import write_word2vec
+
+    write_word2vec(folder, record, model)
+
+
 CONVERTERS: dict[str, WriteFormat] = {
     "ctranslate2": _write_ctranslate2,
     "onnx": _write_onnx,
+    "word2vec": _write_word2vec,
 }
 FORMATS = (S2ST, *CONVERTERS)

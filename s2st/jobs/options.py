@@ -253,6 +253,14 @@ class ScoreConfig:
         None, "vector sequences as the sources, in place of --source: .npy or .npz file or folder"
     )
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
+    next: str | None = option(
+        None,
+        "text with which the target begins (' ' for no words): print its most probable next words; "
+        "a model that translates needs --source, and gives a table for each line",
+    )
+    next_words: int = option(
+        10, "with --next: number of next words", minimum=1, maximum=100_000_000
+    )
     resume: bool = option(False, "continue a stopped run that wrote the same --output-file")
     tokenize: str = option(
         "13a",
@@ -262,6 +270,9 @@ class ScoreConfig:
         False, "lowercase both sides for both BLEU scores; chrF is always case-sensitive, TER never"
     )
     ter: bool = option(False, "also compute TER; slow on long files")
+    rouge: bool = option(
+        False, "also compute ROUGE-1, -2 and -L of summaries (needs s2st[rouge]); no bootstrap"
+    )
     format: str = report_format("JSON lines")
     samples: int = option(
         1000, "number of resamplings of the paired bootstrap", minimum=1, maximum=1_000_000

@@ -34,6 +34,7 @@ class PairScore:
         token_log_probs: log-probability of each token and, last, of EOS.
         log_prob: their sum.
         unknown: number of target tokens that are not in the vocabulary.
+        impossible: number of tokens, EOS among them, whose probability is 0.
     """
 
     line: int
@@ -41,6 +42,7 @@ class PairScore:
     token_log_probs: tuple[float, ...]
     log_prob: float
     unknown: int
+    impossible: int
 
 
 def score_pairs(scorer: Scorer, pairs: Iterable[tuple[str, ...]]) -> Iterator[PairScore]:
@@ -147,4 +149,5 @@ class _Chunk:
             token_log_probs=tuple(row[place] for place in places),
             log_prob=sum(row),
             unknown=self.targets[index].count(UNK_ID),
+            impossible=sum(value <= self.scorer.log_zero for value in row),
         )

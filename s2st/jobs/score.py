@@ -53,10 +53,12 @@ class PairTotals:
     pairs: int = 0
     tokens: int = 0
     unknown: int = 0
+    impossible: int = 0
     log_prob: float = 0.0
 
-    def add(self, log_prob: float, tokens: int, unknown: int) -> None:
+    def add(self, log_prob: float, tokens: int, unknown: int, impossible: int) -> None:
         """Count one pair."""
+        self.impossible += impossible
         self.pairs += 1
         self.tokens += tokens
         self.unknown += unknown
@@ -65,10 +67,16 @@ class PairTotals:
     def summary(self) -> str:
         """The sums and the perplexity per token, as one line; needs at least one token."""
         what = "pairs" if self.reads_source else "lines"
+        zero = ""
+        if self.impossible:
+            zero = (
+                f"; tokens of probability 0 (log10 -99 in an ARPA file): {self.impossible:,}; the "
+                "model calls their lines impossible, and the true perplexity is infinite"
+            )
         return (
             f"{self.pairs:,} {what}, {self.tokens:,} target tokens with EOS "
             f"({self.unknown:,} unknown), log-probability {self.log_prob:.3f}, perplexity "
-            f"{perplexity_text(-self.log_prob / self.tokens, 4)}"
+            f"{perplexity_text(-self.log_prob / self.tokens, 4)}{zero}"
         )
 
 
@@ -210,8 +218,8 @@ def _count(paths: Sequence[str]) -> int:
     return sum(1 for _ in read_aligned(paths[-1:]))
 
 
-def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int]:
-    """A pair's line of output, and its log-probability, tokens and unknown words."""
+def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int, int]:
+    """A pair's line of output, and its log-probability, tokens, unknown and impossible words."""
     record = f"{pair.log_prob:.6f}"
     if as_json:
         values = {
@@ -221,4 +229,4 @@ def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int]:
             "token_log_probs": list(pair.token_log_probs),
         }
         record = json.dumps(values, ensure_ascii=False)
-    return record, pair.log_prob, len(pair.token_log_probs), pair.unknown
+    return record, pair.log_prob, len(pair.token_log_probs), pair.unknown, pair.impossible

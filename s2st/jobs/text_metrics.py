@@ -64,17 +64,18 @@ class MetricScore:
 
 @dataclass(frozen=True)
 class SystemScores:
-    """All scores of one system; `ter` is None if it was not requested."""
+    """All scores of one system; `ter` is None and `rouge` empty if they were not requested."""
 
     name: str
     bleu: MetricScore
     tokenized_bleu: MetricScore
     chrf: MetricScore
     ter: MetricScore | None
+    rouge: tuple[MetricScore, ...] = ()
 
     def metrics(self) -> list[MetricScore]:
         """Return the scores in the order in which they are shown."""
-        scores = (self.bleu, self.tokenized_bleu, self.chrf, self.ter)
+        scores = (self.bleu, self.tokenized_bleu, self.chrf, self.ter, *self.rouge)
         return [score for score in scores if score is not None]
 
 

@@ -26,7 +26,7 @@ from s2st.models.base import (
     ModelStep,
 )
 from s2st.models.recurrent.layer_stack import Stack
-from s2st.models.registry import AlignedConfig
+from s2st.models.registry import AlignedConfig, vanilla_cell
 from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.vector_input import VectorInput, input_table
@@ -81,7 +81,8 @@ class AlignedModel(WordModel):
         nn.init.normal_(self.source_embedding.weight, std=0.1)
         with torch.no_grad():
             self.source_embedding.weight[PAD_ID].zero_()
-        self.layers = Stack(config.cell, embedding, hidden, layers)
+        cell = vanilla_cell(config.nonlinearity) if config.cell == "rnn" else config.cell
+        self.layers = Stack(cell, embedding, hidden, layers)
         # without EOS, whose probability is 0 or 1
         self.softmax = Output(hidden, sizes.target_vocabulary - 1, config)
 

@@ -169,6 +169,32 @@ class RecurrentConfig(SizedConfig):
     init_range: float = option(0.08, "bound of the uniform initialization", minimum=0, maximum=100)
 
 
+def _nonlinearity(cells: str) -> Any:
+    return option(
+        "tanh",
+        f"function of {cells}: tanh, or sigmoid as in section 2 of Sutskever et al. 2014; sigmoid "
+        "is slower",
+        choices=("tanh", "sigmoid"),
+    )
+
+
+@dataclass(frozen=True)
+class VanillaConfig(RecurrentConfig):
+    """Options of the vanilla RNN encoder-decoder."""
+
+    nonlinearity: str = _nonlinearity("the cells")
+
+    @property
+    def cell(self) -> str:
+        """Return the name of the cells in `recurrent/cell_formulas.py`."""
+        return vanilla_cell(self.nonlinearity)
+
+
+def vanilla_cell(nonlinearity: str) -> str:
+    """Return the name of vanilla cells in `recurrent/cell_formulas.py`."""
+    return "rnn" if nonlinearity == "tanh" else "rnn-sigmoid"
+
+
 @dataclass(frozen=True)
 class AttentionConfig(SizedConfig):
     """Options of the recurrent encoder-decoders with attention."""
@@ -324,6 +350,12 @@ class AlignedConfig(SizedConfig):
 
     layers: int | None = _layers("layers")
     cell: str = option("rnn", "kind of cell", choices=("rnn", "gru", "lstm"))
+    nonlinearity: str = _nonlinearity("the cells of --cell rnn")
+
+    def check(self) -> None:
+        """Raise UsageError for a nonlinearity that the cells do not have."""
+        if self.cell != "rnn" and self.nonlinearity != "tanh":
+            raise UsageError("--nonlinearity needs --cell rnn")
 
 
 @dataclass(frozen=True)
@@ -355,7 +387,7 @@ ARCHITECTURES.register(
     "gru", RecurrentConfig, f"{_RECURRENT}:build_gru", "GRU encoder-decoder, no attention"
 )
 ARCHITECTURES.register(
-    "rnn", RecurrentConfig, f"{_RECURRENT}:build_rnn", "vanilla (tanh) RNN encoder-decoder"
+    "rnn", VanillaConfig, f"{_RECURRENT}:build_rnn", "vanilla RNN encoder-decoder (tanh or sigmoid)"
 )
 ARCHITECTURES.register(
     "rctm",

@@ -27,6 +27,7 @@ from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocab
 SUFFIXES = (".arpa", ".arpa.gz")  # of files that s2st writes
 READ = (*SUFFIXES, ".arpa.xz", ".arpa.bz2")
 MISSING_UNK = -100.0  # KenLM's, log10
+LOG10_OF_ZERO = -99.0  # what ARPA files write for the probability 0, by SRILM's convention
 MAX_LOG10 = 1e30  # of a number, with its sign; sums of them are finite in single precision
 MAX_ORDERS = 20
 COMMENT = "# s2st tokenizer "

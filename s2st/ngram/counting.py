@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from s2st.errors import DataError
 from s2st.ngram.external_sort import Column, count_keys, mapped
-from s2st.ngram.lookup_tables import Keys
+from s2st.ngram.lookup_tables import Keys, find
 from s2st.text.tokenizers import Tokenizer
 from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID, Vocabulary, mostly_unknown
 
@@ -118,6 +118,24 @@ def count_ngrams(
             positions.number(length, orders[-1].keys)
     positions.close()
     return orders
+
+
+def context_numbers(keys: Keys, contexts: Keys, shorter: Keys, words: int) -> Keys:
+    """Return the numbers of the n-grams' contexts among the n-grams of the previous order.
+
+    The context w1 .. w(k-1) extends by w1 the context w2 .. w(k-1) of the shorter n-gram
+    w2 .. wk, which is already known.
+
+    Args:
+        keys: of some n-grams of order k.
+        contexts: for each n-gram of order k - 1 the number of its context; empty for single words.
+        shorter: keys of the n-grams of order k - 1.
+        words: V, the size of the vocabulary.
+    """
+    suffix, first = keys // words, keys % words
+    if not len(contexts):  # a single word has no context
+        return first
+    return find(shorter, contexts[suffix] * words + first)
 
 
 class _Positions:

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.errors import DataError
-from s2st.ngram.counting import Counted
+from s2st.ngram.counting import Counted, context_numbers
 from s2st.ngram.external_sort import mapped
-from s2st.ngram.lookup_tables import Floats, Keys, find
+from s2st.ngram.lookup_tables import Floats, Keys
 from s2st.text.vocabulary import BOS_ID, PAD_ID
 
 FALLBACK = (0.5, 1.0, 1.5)  # lmplz's
@@ -138,7 +138,9 @@ class _Smoothing:
         sums: Floats = self._new(f"{order}.sums", len(shorter.keys))  # type: ignore[assignment]
         rest: Floats = self._new(f"{order}.rest", len(shorter.keys))  # type: ignore[assignment]
         for part in self._parts(size):
-            contexts[part] = self._context(ngrams.keys[part], shorter)
+            contexts[part] = context_numbers(
+                ngrams.keys[part], self._contexts, shorter.keys, self.V
+            )
             counts = adjusted[part]
             kept_ngrams = ngrams.counts[part] > threshold
             lost = np.where(kept_ngrams, discounts[np.minimum(counts, 3)], counts)
@@ -159,17 +161,6 @@ class _Smoothing:
             kept[part] = ngrams.counts[part] > threshold
         self._contexts = contexts
         return Smoothed(ngrams.keys, probabilities, np.empty(0), kept if threshold else None)
-
-    def _context(self, keys: Keys, shorter: Smoothed) -> Keys:
-        """Return the numbers of the n-grams' contexts among the n-grams of the previous order.
-
-        The context w1 .. w(k-1) extends by w1 the context w2 .. w(k-1) of the shorter n-gram
-        w2 .. wk, which is already known.
-        """
-        suffix, first = keys // self.V, keys % self.V
-        if not len(self._contexts):  # a single word has no context
-            return first
-        return find(shorter.keys, self._contexts[suffix] * self.V + first)
 
 
 def _counts_of_counts(adjusted: Keys, block: int) -> list[int]:

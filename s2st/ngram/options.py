@@ -26,6 +26,19 @@ class NGramConfig:
     nwords: int | None = option(
         None, "keep only the N most frequent words", minimum=1, maximum=100_000_000
     )
+    smoothing: str = option(
+        "kneser-ney",
+        "how words that never follow a context get their probability: modified Kneser-Ney, k more "
+        "occurrences of every word (add-k), or not at all (none: count over count)",
+        choices=("kneser-ney", "add-k", "none"),
+    )
+    add_k: float | None = option(
+        None,
+        "with --smoothing add-k: number of occurrences added to each count [default: 1]",
+        minimum=0,
+        maximum=1_000_000,
+        open_minimum=True,
+    )
     prune: str = option(
         "0",
         "drop n-grams that occur at most this many times: one number per order, rising from 0; "
@@ -43,6 +56,13 @@ class NGramConfig:
         "on bytes that are not UTF-8: stop (strict), or read them as U+FFFD (replace)",
         choices=("strict", "replace"),
     )
+
+    @property
+    def added(self) -> float:
+        """Return the occurrences that `add-k` adds to each count; 0 for `none`."""
+        if self.smoothing == "none":
+            return 0.0
+        return 1.0 if self.add_k is None else self.add_k
 
     def thresholds(self) -> list[int]:
         """Return for each order the count up to which n-grams are pruned; raise UsageError."""

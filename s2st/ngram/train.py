@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s2st.errors import OutputError, UsageError, reason
-from s2st.ngram.arpa_files import SUFFIXES, tokenizer_comment
+from s2st.ngram.add_k import add_counts
+from s2st.ngram.arpa_files import LOG10_OF_ZERO, SUFFIXES, tokenizer_comment
 from s2st.ngram.counting import WordLimits, count_ngrams, read_text
 from s2st.ngram.kneser_ney import Smoothed, smooth
 from s2st.ngram.options import NGramConfig
@@ -63,8 +64,11 @@ def train_ngrams(
     with _temporary_folder(config.temporary_folder or str(output.parent)) as folder:
         tokens, words = read_text(lines, tokenizer, limits, folder)
         counted = count_ngrams(tokens, len(words), config.order, folder, memory)
-        fallback = config.discount_fallback
-        orders = smooth(counted, thresholds, fallback, folder, memory)
+        if config.smoothing == "kneser-ney":
+            fallback = config.discount_fallback
+            orders = smooth(counted, thresholds, fallback, folder, memory)
+        else:
+            orders = add_counts(counted, config.added, folder, memory)
         sizes = tuple(_size(order, number) for number, order in enumerate(orders, start=1))
         write_whole(output, chain([tokenizer_comment(spec)], _arpa(words, orders, sizes)))
     return NGramReport(len(tokens), sizes)
@@ -110,8 +114,8 @@ def _lines(
 ) -> str:
     """Format some n-grams of order index + 1 as lines."""
     order, size = orders[index], len(vocabulary)
-    log_probs = np.log10(order.probabilities[places]).tolist()
-    backoffs = np.log10(order.backoffs[places]).tolist() if len(order.backoffs) else None
+    log_probs = _log10(order.probabilities[places])
+    backoffs = _log10(order.backoffs[places]) if len(order.backoffs) else None
     words = []  # first words of the n-grams, then their second words, and so on
     for shorter in reversed(orders[: index + 1]):
         keys = shorter.keys[places]
@@ -124,3 +128,10 @@ def _lines(
         columns = zip(log_probs, texts, backoffs, strict=True)
         rows = [f"{p:.8g}\t{text}\t{b:.8g}\n" for p, text, b in columns]
     return "".join(rows)
+
+
+def _log10(values: npt.NDArray[np.float64]) -> list[float]:
+    """Return the logarithms of numbers; that of 0 is -99 by the convention of ARPA files."""
+    with np.errstate(divide="ignore"):
+        logs: list[float] = np.maximum(np.log10(values), LOG10_OF_ZERO).tolist()
+    return logs

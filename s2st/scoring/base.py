@@ -3,6 +3,7 @@
 Letters: B sentences, N rows being decoded, S source length, T target length with EOS, V words.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -124,13 +125,29 @@ class TextSide:
         return [*range(count - 2, -1, -1), count - 1]
 
 
+@dataclass(frozen=True)
+class MemberApart:
+    """A member of an ensemble that scores words by itself.
+
+    Attributes:
+        scorer: the member.
+        state: its first state.
+        ids: (V,) its ids of the ensemble's target words, on the CPU; None if they are the same.
+    """
+
+    scorer: "Scorer"
+    state: DecoderState
+    ids: torch.Tensor | None
+
+
 class Scorer(ABC):
     """p(target | source) by one or several models. `source` and `target` define the ids."""
 
     source: TextSide
     target: TextSide
     device: torch.device
-    computes_trees: bool = False  # whether `tree_log_probs` returns values
+    computes_trees: bool = False  # whether `tree_features` returns values
+    log_zero: float = -math.inf  # log-probabilities up to this one stand for the probability 0
 
     @abstractmethod
     def start(self, source: SourceBatch) -> DecoderState:
@@ -249,20 +266,26 @@ class Scorer(ABC):
         values, words = (torch.cat(columns) for columns in zip(*found, strict=True))
         return BestStep(values, words, result.state, result.attention)
 
-    def tree_log_probs(
-        self, state: DecoderState, tree: PrefixTree, nodes: torch.Tensor, words: torch.Tensor
-    ) -> torch.Tensor | None:
-        """(K,) log-probabilities of words (K,) after the prefixes `nodes` (K,), which ascend.
-
-        This default returns None: the caller steps through the prefixes.
+    def tree_features(self, state: DecoderState, tree: PrefixTree) -> "Features | None":
+        """Features of all prefixes of a tree; None if this scorer computes steps only.
 
         Args:
             state: the first state, a row for each source.
-            tree: the prefixes.
-            nodes: (K,) numbers of nodes, on the CPU.
-            words: (K,) ids, on the CPU.
+            tree: the prefixes, on any device.
         """
         return None
+
+    def members_apart(self, state: DecoderState) -> "Sequence[MemberApart]":
+        """Members whose log-probabilities of words are all that `combined` needs; often none.
+
+        Args:
+            state: the first state.
+        """
+        return ()
+
+    def combined(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Log-probabilities from those of each member of `members_apart`, of any shape."""
+        raise NotImplementedError
 
     def pick(self, features: Features, rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(K,) log-probabilities of words (K,) in rows (K,) of the features; rows ascend."""

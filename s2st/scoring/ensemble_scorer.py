@@ -10,7 +10,8 @@ import torch
 from s2st.data.batch import Batch, SourceBatch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState
-from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
+from s2st.models.prefix_tree import PrefixTree
+from s2st.scoring.base import Advance, Features, MemberApart, Scorer, ScorerStep, TextSide
 from s2st.scoring.shortlist import Shortlist, narrowed_side
 from s2st.text.vocabulary import Vocabulary
 
@@ -64,6 +65,7 @@ class EnsembleScorer(Scorer):
         self.mode = mode
         self._forbidden: torch.Tensor | None = None  # (B, V) words that a shortlist leaves out
         self.device = members[0].device
+        self.computes_trees = all(member.computes_trees for member in members)
         self.target = members[0].target
         self.source = _union_source([member.source for member in members])
         self._source_maps = [self._map(self.source.vocabulary, m.source) for m in members]
@@ -125,6 +127,36 @@ class EnsembleScorer(Scorer):
         features = tuple(result.features for result in results)
         states = EnsembleState(tuple(result.state for result in results))
         return Advance(features, states, self._attention([r.attention for r in results]))
+
+    @torch.inference_mode()
+    def tree_features(self, state: DecoderState, tree: PrefixTree) -> "Features | None":
+        """The features of every member, if all of them compute trees."""
+        assert isinstance(state, EnsembleState)
+        found = []
+        for member, inner, table in zip(
+            self.members, state.members, self._target_maps, strict=True
+        ):
+            own = tree if table is None else replace(tree, tokens=table.cpu()[tree.tokens.cpu()])
+            features = member.tree_features(inner, own)
+            if features is None:
+                return None
+            found.append(features)
+        return tuple(found)
+
+    def members_apart(self, state: DecoderState) -> Sequence[MemberApart]:
+        """All members in mode "probability", whose mean needs no other words' probabilities."""
+        if self.mode != "probability":
+            return ()
+        assert isinstance(state, EnsembleState)
+        members = zip(self.members, state.members, self._target_maps, strict=True)
+        return [
+            MemberApart(member, inner, None if table is None else table.cpu())
+            for member, inner, table in members
+        ]
+
+    def combined(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The log of the weighted mean of the probabilities."""
+        return self._combine(parts)
 
     def _attention(self, parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
         """The weighted mean over the members that read a source; None if one of them has none."""

@@ -116,15 +116,12 @@ class ModelScorer(Scorer):
         return Advance(result.features, result.state, attention)
 
     @torch.inference_mode()
-    def tree_log_probs(
-        self, state: DecoderState, tree: PrefixTree, nodes: torch.Tensor, words: torch.Tensor
-    ) -> torch.Tensor | None:
+    def tree_features(self, state: DecoderState, tree: PrefixTree) -> "Features | None":
         """Computes all prefixes at once, if the model can."""
         if not self.computes_trees:
             return None
         with autocast(self.device, self._precision):
-            features = self.model.decode_tree(tree.to(self.device), state)
-        return self.pick(features, nodes.to(self.device), words.to(self.device))
+            return self.model.decode_tree(tree.to(self.device), state)
 
     @torch.inference_mode()
     def log_probs(self, features: Features) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from s2st.data.batch import Batch, SourceBatch
 from s2st.models.base import DecoderState
-from s2st.ngram.arpa_files import read_arpa, read_model, read_words
+from s2st.ngram.arpa_files import LOG10_OF_ZERO, read_arpa, read_model, read_words
 from s2st.ngram.lookup_tables import NGrams
 from s2st.process.consistent_reads import check_same, stamp_of
 from s2st.scoring.base import Advance, Features, Scorer, ScorerStep, TextSide
@@ -123,6 +123,9 @@ class NGramScorer(Scorer):
     Raises:
         InputMissingError, DataError: see `read_arpa` in `ngram/arpa_files.py`.
     """
+
+    # -99, less rounding in single precision
+    log_zero = (LOG10_OF_ZERO + 0.001) * math.log(10)
 
     def __init__(
         self,

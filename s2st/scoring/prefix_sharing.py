@@ -96,18 +96,47 @@ def _score_part(
     # be a million columns
     order = sorted(range(len(flat)), key=lambda i: (flat[i][0], tuple(flat[i][1])))
     table, lengths = _table([flat[i] for i in order])
-    scores = np.zeros((len(flat), table.shape[1] - 1), dtype=np.float32)
+    scores, stepped = _table_scores(scorer, start, table, lengths, max_rows)
+    back = np.empty(len(flat), dtype=np.int64)
+    back[order] = np.arange(len(flat))
+    return [scores[back[i], : len(words) + 1] for i, (_, words) in enumerate(flat)], stepped
+
+
+def _table_scores(
+    scorer: Scorer, start: DecoderState, table: Matrix, lengths: Matrix, max_rows: int
+) -> tuple[npt.NDArray[np.float32], int]:
+    """Scores (R, T) of the sorted rows of a table, and the number of steps' rows.
+
+    Members of an ensemble walk by themselves if they can: each one needs the softmax of some words
+    only, and those that compute trees are not held up by those that step.
+    """
+    members = scorer.members_apart(start)
+    if members:
+        found = [
+            _table_scores(m.scorer, m.state, _with_ids(table, m.ids), lengths, max_rows)
+            for m in members
+        ]
+        together = scorer.combined([torch.from_numpy(scores) for scores, _ in found])
+        alive = np.arange(table.shape[1] - 1) < lengths[:, np.newaxis]
+        return together.numpy() * alive, max(stepped for _, stepped in found)
+    scores = np.zeros((len(table), table.shape[1] - 1), dtype=np.float32)
     stepped = 0
     if scorer.computes_trees:
         max_rows = max(1, min(max_rows, MAX_POSITIONS // table.shape[1]))
-    for first in range(0, len(flat), max_rows):
+    for first in range(0, len(table), max_rows):
         part = slice(first, first + max_rows)
         walk = _Walk(scorer, table[part], lengths[part])
         scores[part, : walk.width], rows = walk.run(start)
         stepped += rows
-    back = np.empty(len(flat), dtype=np.int64)
-    back[order] = np.arange(len(flat))
-    return [scores[back[i], : len(words) + 1] for i, (_, words) in enumerate(flat)], stepped
+    return scores, stepped
+
+
+def _with_ids(table: Matrix, ids: torch.Tensor | None) -> Matrix:
+    """The table with a member's ids, in the same order of rows: equal prefixes stay neighbors."""
+    if ids is None:
+        return table
+    words = table[:, 1:]
+    return np.concatenate([table[:, :1], np.where(words < 0, -1, ids.numpy()[words])], axis=1)
 
 
 def _table(flat: Sequence[tuple[int, Sequence[int]]]) -> tuple[Matrix, Matrix]:

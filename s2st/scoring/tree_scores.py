@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from s2st.data.batch import moved
 from s2st.models.base import DecoderState
-from s2st.models.prefix_tree import PrefixTree
+from s2st.models.prefix_tree import BLOCK, PrefixTree
 from s2st.scoring.base import Scorer
 from s2st.text.vocabulary import BOS_ID
 
@@ -36,24 +37,32 @@ def tree_scores(
     asked = _Numbered(alive & (first_difference[:, np.newaxis] <= columns + 1))
     new = np.flatnonzero(nodes.new)
     depths = new % width
+    shown = np.flatnonzero(alive)
+    last = np.zeros(len(new), dtype=np.int64)  # the last hypothesis through each node
+    np.maximum.at(last, nodes.paths.ravel()[shown], shown // width)
+    ends = np.cumsum(nodes.new.sum(axis=1))[last]
     tokens = np.where(depths == 0, BOS_ID, table[:, :-1].ravel()[new])
     tree = PrefixTree(
         tokens=torch.from_numpy(tokens),
         depths=torch.from_numpy(depths),
         sentences=torch.from_numpy(table[new // width, 0]),
+        ends=torch.from_numpy(ends),
         paths=torch.from_numpy(nodes.paths),
-        lengths=torch.from_numpy(lengths),
-        owners=torch.from_numpy(new),
-        owned=torch.from_numpy(nodes.new.sum(axis=1)),
+        leaders=torch.from_numpy(new[::BLOCK] // width),
+        heights=torch.from_numpy(depths[::BLOCK].copy()),
     )
     places = np.flatnonzero(asked.new)
     rows, words = nodes.paths.ravel()[places], table[:, 1:].ravel()[places]
     order = np.argsort(rows, kind="stable")
-    found = scorer.tree_log_probs(
-        start, tree, torch.from_numpy(rows[order]), torch.from_numpy(words[order])
-    )
-    if found is None:
+    features = scorer.tree_features(start, tree)
+    if features is None:
         return None
+    device = scorer.device
+    found = scorer.pick(
+        features,
+        moved(torch.from_numpy(rows[order]), device),
+        moved(torch.from_numpy(words[order]), device),
+    )
     values = np.empty(len(order), dtype=np.float32)
     values[order] = found.float().cpu().numpy()
     return np.where(alive, values[asked.paths], np.float32(0)), len(new)

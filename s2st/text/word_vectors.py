@@ -52,6 +52,14 @@ def read_vectors(path: str | Path, wanted: Container[str] | None = None) -> Word
     return WordVectors(tuple(vectors), table)
 
 
+def vector_lines(vectors: WordVectors) -> Iterator[str]:
+    """Yield the lines of a file of word2vec, which `read_vectors` reads back exactly."""
+    words, numbers = vectors.table.shape
+    yield f"{words} {numbers}\n"
+    for word, row in zip(vectors.words, vectors.table.tolist(), strict=True):
+        yield f"{word} {' '.join(f'{value:.9g}' for value in row)}\n"
+
+
 def vector_size(path: str | Path) -> int:
     """Return the size of the vectors, from the file's first line; raises as `read_vectors`."""
     return _begin(path)[0]

@@ -11,6 +11,7 @@ GENERATE = "generate {src} --checkpoint {forward}"
 SERVE = "serve --checkpoint {forward}"
 EXPLAIN = "explain cat --checkpoint {forward}"
 TUNE_LENGTH = "tune-length --checkpoint {forward} --source {src} --ref {ref}"
+NGRAM = "train-ngram {ref} -o {tmp}/never.arpa"
 TEXT = "score {ref} --ref {ref}"
 PAIRS = "score --checkpoint {forward} --source {src} --target {ref}"
 ATTENTION = "analyze attention --source {src} --checkpoint {forward}"
@@ -34,12 +35,16 @@ IDLE = [
         ("--ensemble-weight 1", SEVERAL), ("--ensemble-mode log-probability", SEVERAL),
         ("--length-normalization wu", "needs --lenpen X"), ("--nbest 2", "has no effect"))),
     (f"{SERVE} --host 0.0.0.0", "--allow-host mt.example", "needs a loopback --host"),
+    (NGRAM, "--add-k 2", "needs --smoothing add-k"),
+    (f"{NGRAM} --smoothing none", "--prune 0,1", "needs --smoothing kneser-ney"),
+    (f"{NGRAM} --smoothing add-k", "--discount-fallback", "needs --smoothing kneser-ney"),
     (TUNE_LENGTH, "--ensemble-weight 1", SEVERAL),
     (TUNE_LENGTH, "--ensemble-mode log-probability", SEVERAL),
     (TUNE_LENGTH, "--nbest 2", "has no effect"),
     (TUNE_LENGTH, "--lenpen 1", "has no effect"),
     (PAIRS, "--ensemble-weight 1", SEVERAL),
     (PAIRS, "--ensemble-mode probability", SEVERAL),
+    (PAIRS, "--next-words 3", "needs --next"),
     (PAIRS, "--tokenize 13a", "needs --ref"),
     (PAIRS, "--lowercase", "needs --ref"),
     (PAIRS, "--ter", "needs --ref"),
@@ -107,6 +112,9 @@ IDLE = [
     ("analyze states {src} --checkpoint {forward} --checkpoint {gru}",
      "--ensemble-weight 1 --ensemble-weight 2", "are concatenated"),
     ("analyze states {src} --checkpoint {forward}", "--vectors", "needs --format json"),
+    ("analyze vectors {src} --checkpoint {forward}", "--ensemble-mode probability",
+     "are concatenated"),
+    ("analyze vectors {src} --checkpoint {forward}", "--ensemble-weight 1", "are concatenated"),
     ("analyze neighbours le --vectors {src}", "--side source", "--side"),
     # of a component that is not chosen
     (f"{GENERATE} --search sampling", "--lenpen 1", "needs --search beam or diverse-beam"),

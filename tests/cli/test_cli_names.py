@@ -42,6 +42,8 @@ COMMANDS = [
     "score {src} --ref {ref}",
     "compare {src} {ref} --ref {ref} --samples 5",
     "explain the --checkpoint {run}/checkpoint_best --compare {run}/checkpoint_last -o {new}/html",
+    "export {run}/checkpoint_best {new}/words --format word2vec",
+    "analyze vectors {src} --checkpoint {run}/checkpoint_best --npy {new}/npy",
     "analyze neighbors the --checkpoint {run}/checkpoint_best",
     "analyze attention --checkpoint {run}/checkpoint_best --source {src} --figure {new}/map",
     "analyze gradients {run}/checkpoint_best --source {src} --target {ref} --sentences 1"

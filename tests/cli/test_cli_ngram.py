@@ -160,3 +160,30 @@ def test_a_dictionary_of_other_words_is_told(s2st, text, tmp_path):
     refused = s2st("train-ngram", text, *options, "--dict", tmp_path / "vocab")
     refused.check_error(65, "vocab, line 1", "SentencePiece .vocab")
     s2st("train-ngram", text, *options, "--tokenizer", "sentencepiece").check_error(2, "--dict")
+
+
+def test_counts_of_the_text(s2st, tmp_path):
+    """By hand: `boy is spreading` occurs 3 times, twice before `insults`; 11 words can follow."""
+    lines = ["the boy is spreading fire", "the boy is spreading insults",
+             "a boy is spreading insults", "the girl is spreading joy"]  # fmt: skip
+    (tmp_path / "text").write_text("".join(f"{line}\n" for line in lines))
+    arpa = tmp_path / "m.arpa"
+    for smoothing, expected in (
+        (["--smoothing", "none"], 2 / 3),
+        (["--smoothing", "add-k"], (2 + 1) / (3 + 11)),
+        (["--smoothing", "add-k", "--add-k", "0.5"], (2 + 0.5) / (3 + 5.5)),
+    ):
+        outcome = s2st("train-ngram", tmp_path / "text", "-o", arpa, "--order", 4, *smoothing)
+        assert outcome.code == 0, outcome.err
+        row = next(r for r in arpa.read_text().splitlines() if "boy is spreading insults" in r)
+        assert 10 ** float(row.split("\t")[0]) == pytest.approx(expected)
+        (tmp_path / "t").write_text("a boy is spreading insults\na girl is spreading joy\n")
+        outcome = s2st("score", "--checkpoint", arpa, "--target", tmp_path / "t")
+        possible, other = map(float, outcome.lines)
+        if "none" in smoothing:
+            # count over count, word by word: a 1/4, boy 1, is 1, spreading 1, insults 2/3
+            assert possible == pytest.approx(math.log(1 / 4 * 2 / 3))
+            assert other < -99 * math.log(10)
+            assert "tokens of probability 0 (log10 -99 in an ARPA file): 1;" in outcome.err
+        else:
+            assert "of probability 0" not in outcome.err

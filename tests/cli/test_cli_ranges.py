@@ -156,6 +156,7 @@ def small(world, s2st, tmp_path_factory):
             "attention": [*mapped, *search],
             "gradients": [str(world.forward), "--source", en, "--target", fr, "--threads", "1"],
             "states": [*model, en],
+            "vectors": [*model, en],
             "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip
         words = commands[case.words[1] if name in ("analyze", "import") else name]
@@ -163,6 +164,10 @@ def small(world, s2st, tmp_path_factory):
             words = [str(world.folder / "forward"), "-o", str(out / "mean")]
         if (name, parameter) == ("score", "samples"):
             words = [fr, en, "--ref", fr]
+        if (name, parameter) == ("score", "next_words"):
+            words = [*model, "--source", en, "--next", word]
+        if (name, parameter) == ("train-ngram", "add_k"):
+            words = [*words[:-1], "--smoothing", "add-k"]
         if name == "rescore-nbest" and parameter in ("max_rows", "threads"):
             words = [*nbest, *model]
         if name == "preprocess" and "sentencepiece" in case.words:

@@ -1,5 +1,6 @@
 """`--source-vectors` on the command line: from arrays to a store, a model, text and scores."""
 
+import json
 import shutil
 
 import numpy as np
@@ -296,3 +297,19 @@ def test_finetuning_needs_vectors_of_the_same_size(s2st, corpus, world, tmp_path
     assert outcome.code == 2
     assert "the model reads words, but the sources of" in outcome.err
     assert "are vectors of size 4" in outcome.err
+
+
+def test_next_words_after_vectors(s2st, corpus):
+    """The first word's table holds what `score` gives the first word of a target."""
+    model = ("--checkpoint", corpus / "run" / "checkpoint_best", "--threads", 1)
+    source = ("--source-vectors", corpus / "test.npz", "--format", "json")
+    outcome = s2st("score", *model, *source, "--next", " ", "--next-words", 20)
+    assert outcome.code == 0, outcome.err
+    scored = s2st("score", *model, *source, "--target", corpus / "test.en")
+    for table, pair in zip(map(json.loads, outcome.lines), map(json.loads, scored.lines),
+                           strict=True):  # fmt: skip
+        found = {row["token"]: row["log_prob"] for row in table["next"]}
+        expected = pair["token_log_probs"][0]
+        assert found[pair["tokens"][0]] == pytest.approx(expected, abs=1e-4)
+    both = ("--source", corpus / "test.en", "--next", "one")
+    s2st("score", *model, *source, *both).check_error(2, "not both")

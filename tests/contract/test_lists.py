@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 from builders import mixed_members, reads_source, source_batch, sources_for
+from builders import scorer as scorer_of
 
 from s2st.data.batch import make_batch
+from s2st.models import prefix_tree
+from s2st.models.registry import ARCHITECTURES
 from s2st.scoring import prefix_sharing
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble_scorer import EnsembleScorer
@@ -136,3 +139,59 @@ def test_equal_hypotheses_of_different_sources_are_not_mixed_up(scorer):
         np.testing.assert_allclose(first, second, rtol=1e-6)
         return
     assert np.abs(first - second).max() > 1e-4
+
+
+def transformers_and(*others):
+    """Two Transformers, of which one has its own order of target words, and other members."""
+    config = ARCHITECTURES.get("transformer").config_type(
+        layers=2, hidden_size=8, heads=2, dropout=0.0
+    )
+    return [
+        scorer_of("transformer", config, 4),
+        scorer_of("transformer", config, 5, target_words="y v x w"),
+        *others,
+    ]
+
+
+@pytest.mark.parametrize("mode", ["probability", "log-probability"])
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_ensembles_with_transformers(mode, recurrent, seed):
+    """Members that compute trees are not stepped, unless a mean of all words needs it."""
+    members = transformers_and(*(mixed_members()[:1] if recurrent else []))
+    ensemble = EnsembleScorer(members, [3.0, 0.5, 1.0][: len(members)], mode)
+    lists = random_lists(ensemble, 5, seed, longest=1 + 3 * seed)
+    stepped = []
+    for member in members[:2]:
+        member.step_words = member.advance = lambda *_: stepped.append(1)
+    sources = sources_for(ensemble, 5, seed)
+    if mode == "log-probability" and recurrent:
+        with pytest.raises(AttributeError):  # of the None that the members above return
+            score_lists(ensemble, source_batch(sources), lists, 10_000)
+        assert stepped
+    else:
+        score_lists(ensemble, source_batch(sources), lists, 10_000)
+        assert not stepped
+    for member in members[:2]:
+        del member.step_words, member.advance
+    for max_rows in (10_000, 7):
+        assert_equal_to_plain(ensemble, sources, lists, max_rows)
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 24])
+@pytest.mark.parametrize("blocks", [1, 3, 1000])
+def test_trees_in_blocks(monkeypatch, blocks, kept):
+    """Lists of a hundred words and many branches: blocks begin deep in the tree, and end in it."""
+    member = transformers_and()[0]
+    monkeypatch.setattr(prefix_tree, "KEPT_CELLS", kept)
+    monkeypatch.setattr(prefix_tree, "CPU_CELLS", blocks * 2 * 8 * (100 + prefix_tree.BLOCK))
+    rng = np.random.default_rng(blocks)
+    size = len(member.target.vocabulary)
+    stem = rng.integers(3, size, 100).tolist()
+    lists = [
+        [stem[: rng.integers(0, 100)] + rng.integers(3, size, 4).tolist() for _ in range(20)],
+        [stem, stem[:31], stem[:32], stem[:33]],
+        [[]],
+    ]
+    scores = assert_equal_to_plain(member, sources_for(member, 3), lists, 10_000)
+    assert scores.rows_stepped == distinct_prefixes(lists)

@@ -21,6 +21,7 @@ from s2st.errors import UsageError
 from s2st.models.registry import ARCHITECTURES
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble_scorer import EnsembleScorer
+from s2st.scoring.next_words import next_words
 from s2st.text.vocabulary import BOS_ID, UNK_ID
 
 
@@ -199,3 +200,24 @@ def test_every_variant_has_a_name_of_its_own():
     names = [describe(name, config) for name in trainable() for config in variants(name)]
     assert len(names) == len(set(names))
     assert {"lstm", "gru", "rnn", "lstm-forward", "lstm-reversed"} <= set(trainable())
+
+
+def test_next_words_are_those_that_score_gives(scorer):
+    """After a prefix of two words, all words have the probability that `score` gives them there."""
+    (source,) = sources_for(scorer)[:1]
+    words = scorer.target.vocabulary.tokens
+    line = " ".join(scorer.source.words(source))
+    prefix = words[5:7]
+    if scorer.target.right_to_left:
+        with pytest.raises(UsageError, match="last word first"):
+            next(next_words(scorer, [line], " ".join(prefix), 3))
+        return
+    (found,) = next_words(scorer, [line], " ".join(prefix), len(words))
+    ids = range(5, len(words))
+    batch = make_batch([source] * len(ids), [[5, 6, i] for i in ids], range(len(ids)))
+    expected = scorer.score(batch)[:, 2].tolist()
+    rows = dict(zip(found.words, found.log_probs, strict=True))
+    assert found.prefix == prefix
+    assert list(found.log_probs) == sorted(found.log_probs, reverse=True)
+    for i, value in zip(ids, expected, strict=True):
+        assert rows.get(words[i], -np.inf) == pytest.approx(value, abs=1e-9)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_once import made_once
 from pages import ROOT, Block, blocks, programs, run_shell, script
@@ -26,6 +27,7 @@ MADE_HERE = {
     "docs/how-to/tokenize.md": ["bin"],
     "docs/how-to/train.md": ["model", "M"],
     "docs/how-to/fine-tune.md": ["mine-bin"],
+    "docs/how-to/vectors.md": ["bin", "model", "M"],
     "docs/architectures.md": ["fr.arpa", "lm", "LM"],
 }
 # the sizes of the documents would take minutes
@@ -58,13 +60,15 @@ s2st train bin {TINY} --max-epoch 3 --lr 0.01 --save-dir model
 s2st train bin {SMALL} --reverse-target --save-dir rtl
 s2st train bin-back {SMALL} --save-dir back
 s2st train bin-lm {SMALL} --arch lstm-lm --save-dir lm
+s2st train-lexicon bin -o lexicon.tsv
 s2st train-ngram train.fr -o fr.arpa --order 2 --dict bin --lang fr
 s2st generate --checkpoint model/checkpoint_best --nbest 4 --format moses test.en -o test.nbest
 """
 LINKS = {
     "M": "model/checkpoint_best", "M-right-to-left": "rtl/checkpoint_best",
     "M-back": "back/checkpoint_best", "LM": "lm/checkpoint_best", "forward": "model",
-    "reversed": "model", "general": "model", "runs/nmt": "../model/checkpoint_best",
+    "reversed": "model", "a": "model", "b": "model", "general": "model",
+    "runs/nmt": "../model/checkpoint_best",
     "examples": str(ROOT / "examples"),
 }  # fmt: skip
 
@@ -89,6 +93,9 @@ def write_texts(folder: Path) -> None:
                 (folder / f"{name}.{language}").write_text(text)
                 if language == "fr" and "/" in name:  # stands for Korean
                     (folder / f"{name}.ko").write_text(text)
+        count = len((folder / "data" / f"{split}.en").read_text().splitlines())
+        vectors = np.random.default_rng(1).standard_normal((count, 3, 48), dtype=np.float32)
+        np.save(folder / "data" / f"{split}.npy", vectors)
     two = "".join((folder / "test.en").read_text().splitlines(True)[:2])
     for name in ("in", "in.en", "big.en", "tokenized.en"):
         (folder / name).write_text(two)

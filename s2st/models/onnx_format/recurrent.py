@@ -11,8 +11,13 @@ from s2st.models.onnx_format.graph import BOOL, FLOAT, Graph, Value
 from s2st.models.onnx_format.layers import expanded, joined, layer_norm, linear, parts, zeros
 
 Planes = list[Value]  # the hidden state and, for the LSTM, the cell state
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-TOGETHER = {"lstm": (4,), "gru": (2, 1), "rnn": ()}  # number of gates in each norm of a product
+GATES = {"lstm": 4, "gru": 3, "rnn": 1, "rnn-sigmoid": 1}
+TOGETHER = {
+    "lstm": (4,),
+    "gru": (2, 1),
+    "rnn": (),
+    "rnn-sigmoid": (),
+}  # number of gates in each norm of a product
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class StackNames:
 
     Attributes:
         prefixes: of each layer; a bidirectional layer has one for each direction.
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn" or "rnn-sigmoid".
         residual: whether layers from the second on add their input.
     """
 
@@ -81,8 +86,8 @@ def cell_step(graph: Graph, prefix: str, product: Value, before: Planes, cell: s
         name = f"{prefix}.cell_norm"
         return layer_norm(graph, value, name) if graph.has(f"{name}.weight") else value
 
-    if cell == "rnn":
-        return [graph.op("Tanh", normed(product + recurrent))]
+    if cell in ("rnn", "rnn-sigmoid"):
+        return [graph.op("Tanh" if cell == "rnn" else "Sigmoid", normed(product + recurrent))]
     if cell == "lstm":
         i, f, g, o = parts(graph, product + recurrent, sizes)
         i, f, o = (graph.op("Sigmoid", gate) for gate in (i, f, o))

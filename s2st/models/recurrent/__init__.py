@@ -11,9 +11,9 @@ seven ways:
 3. Stretches: `Stack._run_stretches`. Sources on a CPU. torch's fused CPU layer takes no
    `PackedSequence`. Sentences are sorted by length, and time is cut where a sentence ends: no
    stretch contains padding.
-4. Loop over time: `run_loop` (`unfused_layer.py`). Layers with layer normalization, and training
-   with recurrent dropout. torch's fused layers have neither, so the loop takes their place inside
-   1 and 3 on every device.
+4. Loop over time: `run_loop` (`unfused_layer.py`). Layers with layer normalization or sigmoid
+   cells, and training with recurrent dropout. torch's fused layers have none of them, so the loop
+   takes their place inside 1 and 3 on every device.
 5. Token steps: `Steps` (`token_steps.py`). Every step of a search. On a CPU also the sources and
    the targets that are scored, once `prepare` has packed the weights (`packed/packed_linear.py`).
    Packed products are fastest with few rows. Rows that read the same word share its product, and
@@ -23,7 +23,8 @@ seven ways:
    occur more than once (`packed_lstm.py`). `word_inputs.py` decides. In a first layer the products
    of the input weights, and those of their gradients, then have one row per distinct word.
 7. Products in bfloat16: `run_layer` (`bfloat16_layer.py`, `bfloat16_cells.py`). Under autocast to
-   bfloat16 on a CPU, it takes the place of torch's fused layers in 1 and 3, and 6 is not used.
+   bfloat16 on a CPU, it takes the place of torch's fused layers in 1 and 3, and that of 6: a first
+   layer shares the products of equal words as there.
 
 Formulas (`cell_formulas.py`): the loop uses `FORMULAS`, which keep gradients; token steps use
 `STEPS`, which write in place. Both equal torch's layers, which compute 1 to 3, and

@@ -6,10 +6,11 @@ product multiplies the inputs of all positions, one product per step multiplies 
 product per weight matrix gives the gradient of that matrix. The products sum in float32. Gates,
 states and their gradients are float32. The weights stay float32, and each call converts them once.
 
-The formulas are those of `cell_formulas.py`.
+The formulas are those of `cell_formulas.py`. As in `packed_lstm.py`, positions that read the same
+word can share its product; the gradients of such positions are summed in float32.
 
-Letters: N sentences, longest first, P positions of all sentences, E input width, H width, G width
-of all gates. The P positions are ordered by time, then by sentence.
+Letters: N sentences, longest first, P positions of all sentences, U distinct words, E input width,
+H width, G width of all gates. The P positions are ordered by time, then by sentence.
 """
 
 from collections.abc import Sequence
@@ -23,16 +24,20 @@ from torch import nn
 from s2st.models.recurrent.bfloat16_cells import CELLS
 from s2st.process.device import has_bfloat16
 
+MOST_WORDS = 0.65  # distinct words per position; with more, sharing products saves no time
 FEWEST_STEPS = 2  # autocast keeps converted weights between calls, which is faster for single steps
 
 
 def multiplies_in_bfloat16(layer: nn.Module, steps: int) -> bool:
     """Whether `run_layer` can run a layer of torch here: autocast to bfloat16 on a CPU."""
-    if steps < FEWEST_STEPS or not torch.is_autocast_enabled("cpu"):
-        return False
-    weight = layer.get_parameter("weight_hh_l0")
+    return steps >= FEWEST_STEPS and autocasts(layer.get_parameter("weight_hh_l0"))
+
+
+def autocasts(weight: torch.Tensor) -> bool:
+    """Whether products of a float32 weight are in bfloat16 now, on a CPU that multiplies in it."""
     return (
-        weight.device.type == "cpu"
+        torch.is_autocast_enabled("cpu")
+        and weight.device.type == "cpu"
         and weight.dtype == torch.float32
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
         and has_bfloat16(weight.device)
@@ -45,16 +50,18 @@ def run_layer(
     inputs: torch.Tensor,
     counts: Sequence[int],
     state: tuple[torch.Tensor, ...] | None,
+    rows: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """Run one of torch's recurrent layers over sentences of different lengths.
 
     Args:
         cell: "lstm", "gru" or "rnn".
         layer: the weights, float32.
-        inputs: (P, E) bfloat16 or float32.
+        inputs: (P, E) bfloat16 or float32; with `rows`, (U, E) embeddings of the distinct words.
         counts: number of sentences at each time; never increases.
         state: (N, H) hidden state and, for the LSTM, cell state before the first position; None for
             zeros.
+        rows: (P,) the distinct word at each position; None if each position has an input.
 
     Returns:
         (P, H) bfloat16 hidden states, and float32 (N, H) each, the state after each sentence's last
@@ -67,7 +74,9 @@ def run_layer(
         state = (zeros,) * CELLS[cell].planes
     apply: Any = _Layer.apply  # only some releases of torch have a type here
     with torch.autocast("cpu", enabled=False):
-        outputs, *final = apply(cell, counts, inputs, *weights, *(part.float() for part in state))
+        outputs, *final = apply(
+            cell, counts, rows, inputs, *weights, *(part.float() for part in state)
+        )
     return outputs, tuple(final)
 
 
@@ -77,6 +86,7 @@ class _Layer(torch.autograd.Function):
         ctx: Any,
         cell: str,
         counts: Sequence[int],
+        rows: torch.Tensor | None,
         inputs: torch.Tensor,
         of_input: torch.Tensor,
         of_state: torch.Tensor,
@@ -86,10 +96,10 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[torch.Tensor, ...]:
         ctx.input_dtype = inputs.dtype
         inputs, of_input, of_state = (x.bfloat16() for x in (inputs, of_input, of_state))
-        formulas = CELLS[cell](len(inputs), of_state.shape[1])
+        formulas = CELLS[cell](sum(counts), of_state.shape[1])
         bias = formulas.input_bias(input_bias, state_bias)
         products = F.linear(inputs, of_input, bias.bfloat16())
-        outputs = products.new_empty(len(inputs), of_state.shape[1])
+        outputs = products.new_empty(sum(counts), of_state.shape[1])
         current = state
         read = state[0].bfloat16()
         ended: list[tuple[torch.Tensor, ...]] = []
@@ -99,10 +109,11 @@ class _Layer(torch.autograd.Function):
                 ended.append(tuple(plane[count:] for plane in current))
                 read, current = read[:count], tuple(plane[:count] for plane in current)
             product = F.linear(read, of_state)
-            current = formulas.step(span, products[span], product, state_bias, current)
+            own = products[span] if rows is None else products.index_select(0, rows[span])
+            current = formulas.step(span, own, product, state_bias, current)
             read = outputs[span].copy_(current[0])
         ended.append(current)
-        ctx.counts, ctx.formulas = counts, formulas
+        ctx.counts, ctx.rows, ctx.formulas = counts, rows, formulas
         ctx.save_for_backward(inputs, of_input, of_state, outputs, *state)
         return outputs, *(torch.cat(planes[::-1]) for planes in zip(*ended, strict=True))
 
@@ -136,18 +147,26 @@ class _Layer(torch.autograd.Function):
         ]
         read = torch.cat([state[0].bfloat16(), *previous])
         of_products, of_states = formulas.errors
+        if ctx.rows is not None:
+            of_products = _sums_by_word(of_products, ctx.rows, len(inputs))
         of_inputs = None
-        if ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[3]:
             of_inputs = F.linear(of_products, of_input.t()).to(ctx.input_dtype)
         input_bias, state_bias = (bias.clone() for bias in formulas.bias_errors)
         weights = (_weight_gradient(of_products, inputs), _weight_gradient(of_states, read))
-        return (None, None, of_inputs, *weights, input_bias, state_bias, *gradients)
+        return (None, None, None, of_inputs, *weights, input_bias, state_bias, *gradients)
 
 
 def _spans(counts: Sequence[int]) -> list[slice]:
     """The positions of each time."""
     ends = list(accumulate(counts))
     return [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _sums_by_word(errors: torch.Tensor, rows: torch.Tensor, words: int) -> torch.Tensor:
+    """(U, G) bfloat16 for each word the sum of the errors (P, G) of its positions."""
+    sums = errors.new_zeros(words, errors.shape[1], dtype=torch.float32)
+    return sums.index_add_(0, rows, errors.float()).bfloat16()
 
 
 def _weight_gradient(errors: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 The formulas are torch's (x_t is the layer's input; biases are left out here):
     rnn   h_t = tanh(W x_t + U h_{t-1})
+          (rnn-sigmoid: sigmoid in place of tanh, here and below)
     gru   r, z = sigmoid(W x_t + U h_{t-1});  n = tanh(W_n x_t + r * (U_n h_{t-1}))
           h_t = (1 - z) * n + z * h_{t-1}
     lstm  i, f, o = sigmoid(W x_t + U h_{t-1});  g = tanh(W_g x_t + U_g h_{t-1})
@@ -15,11 +16,24 @@ gain, and its own shift, which replaces the bias. One LN covers the GRU's gates 
 """
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from torch import nn
 
-CELLS: dict[str, Callable[[int, int], nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+class SigmoidRNN(nn.RNN):
+    """The weights of a vanilla layer with sigmoid cells, which torch does not compute."""
+
+    def forward(self, *_: object) -> NoReturn:
+        """Raises NotImplementedError: `Stack` runs these layers as a loop."""
+        raise NotImplementedError("torch has no layer of sigmoid cells")
+
+
+CELLS: dict[str, Callable[[int, int], nn.RNNBase]] = {
+    "lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN, "rnn-sigmoid": SigmoidRNN,
+}  # fmt: skip
+UNFUSED = ("rnn-sigmoid",)  # cells whose layers torch does not compute
 Planes = list[torch.Tensor]  # (N, H) each: the hidden state and, for the LSTM, the cell state
 Norm = Callable[[torch.Tensor], torch.Tensor]
 # (W x, U h, state before, state after, norm): writes the state after, which may be the same tensors
@@ -62,7 +76,14 @@ def _rnn(
     torch.tanh(total if norm is None else norm(total), out=after[0])
 
 
-STEPS: dict[str, Step] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}
+def _rnn_sigmoid(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, after: Planes, norm: Norm | None
+) -> None:
+    total = inputs.add_(recurrent)
+    torch.sigmoid(total if norm is None else norm(total), out=after[0])
+
+
+STEPS: dict[str, Step] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn, "rnn-sigmoid": _rnn_sigmoid}
 
 
 def _lstm_formula(
@@ -90,4 +111,14 @@ def _rnn_formula(
     return [torch.tanh(total if norm is None else norm(total))]
 
 
-FORMULAS: dict[str, Formula] = {"lstm": _lstm_formula, "gru": _gru_formula, "rnn": _rnn_formula}
+def _rnn_sigmoid_formula(
+    inputs: torch.Tensor, recurrent: torch.Tensor, before: Planes, norm: Norm | None
+) -> Planes:
+    total = inputs + recurrent
+    return [torch.sigmoid(total if norm is None else norm(total))]
+
+
+FORMULAS: dict[str, Formula] = {
+    "lstm": _lstm_formula, "gru": _gru_formula, "rnn": _rnn_formula,
+    "rnn-sigmoid": _rnn_sigmoid_formula,
+}  # fmt: skip

@@ -29,7 +29,7 @@ from s2st.models.recurrent.decoder import (
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
 from s2st.models.recurrent.pipeline_stage import RecurrentStage
 from s2st.models.recurrent.word_inputs import word_inputs
-from s2st.models.registry import RecurrentConfig
+from s2st.models.registry import RecurrentConfig, VanillaConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.vector_input import InputTable, input_table, refuse_vectors
@@ -40,7 +40,7 @@ class RecurrentModel(WordModel):
     """Encoder and decoder stacks of one kind of cell, with embeddings and a softmax matrix.
 
     Args:
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn" or "rnn-sigmoid".
         config: sizes; every one must be set.
         sizes: vocabulary sizes.
     """
@@ -169,6 +169,6 @@ def build_gru(config: RecurrentConfig, sizes: ModelSizes) -> RecurrentModel:
     return RecurrentModel("gru", config, sizes)
 
 
-def build_rnn(config: RecurrentConfig, sizes: ModelSizes) -> RecurrentModel:
+def build_rnn(config: VanillaConfig, sizes: ModelSizes) -> RecurrentModel:
     """The architecture `rnn`."""
-    return RecurrentModel("rnn", config, sizes)
+    return RecurrentModel(config.cell, config, sizes)

@@ -9,8 +9,9 @@ Letters: N sentences, T positions of each, U distinct words, E input width, H wi
 import torch
 from torch import nn
 
-from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16
+from s2st.models.recurrent.bfloat16_layer import autocasts, multiplies_in_bfloat16
 from s2st.models.recurrent.bfloat16_layer import run_layer as run_in_bfloat16
+from s2st.models.recurrent.cell_formulas import UNFUSED
 from s2st.models.recurrent.packed_gru import run_gru
 from s2st.models.recurrent.packed_lstm import run_lstm
 from s2st.models.recurrent.packed_positions import Words, can_share
@@ -35,7 +36,7 @@ def run_layer(
     """Run a layer by the fastest implementation that has what it needs.
 
     Args:
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn" or "rnn-sigmoid".
         layer: the weights, of torch's layer or with layer normalization.
         inputs: (T, N, E).
         state: before the first position; None for zeros.
@@ -44,7 +45,7 @@ def run_layer(
     Returns:
         (T, N, H) outputs, and the state after the last position.
     """
-    if mask is None and not isinstance(layer, NormedLayer):
+    if mask is None and not isinstance(layer, NormedLayer) and cell not in UNFUSED:
         if multiplies_in_bfloat16(layer, len(inputs)):
             return _run_bfloat16(cell, layer, inputs, state)
         if cell == "gru" and len(inputs) >= FEWEST_TIMES and can_share(inputs):
@@ -66,13 +67,25 @@ def _run_bfloat16(
     cell: str, layer: nn.Module, inputs: torch.Tensor, state: State | None
 ) -> tuple[torch.Tensor, State]:
     """`run_layer` with products in bfloat16."""
+    shape = torch.Size(inputs.shape[:2])
+    return _bfloat16_positions(cell, layer, inputs.flatten(0, 1), None, shape, state)
+
+
+def _bfloat16_positions(
+    cell: str,
+    layer: nn.Module,
+    inputs: torch.Tensor,
+    rows: torch.Tensor | None,
+    shape: torch.Size,
+    state: State | None,
+) -> tuple[torch.Tensor, State]:
+    """`run_positions` with products in bfloat16."""
     planes = state if isinstance(state, tuple) or state is None else (state,)
     first = None if planes is None else tuple(plane.squeeze(0) for plane in planes)
-    steps, sentences = inputs.shape[:2]
-    counts = [sentences] * steps
-    outputs, final = run_in_bfloat16(cell, layer, inputs.flatten(0, 1), counts, first)
+    counts = [shape[1]] * shape[0]
+    outputs, final = run_in_bfloat16(cell, layer, inputs, counts, first, rows)
     last = tuple(plane.unsqueeze(0) for plane in final)
-    return outputs.view(steps, sentences, -1), last if cell == "lstm" else last[0]
+    return outputs.view(*shape, -1), last if cell == "lstm" else last[0]
 
 
 def bfloat16_stretches(
@@ -99,11 +112,13 @@ def run_positions(
     shape: torch.Size,
     state: State | None,
 ) -> tuple[torch.Tensor, State]:
-    """Like torch's layer, by packed products, for T x B positions of this shape.
+    """Like torch's layer, by packed or bfloat16 products, for T x B positions of this shape.
 
     Args:
         inputs: (T x B, E); with `rows` (T x B), the (U, E) distinct ones that they read.
     """
+    if autocasts(layer.get_parameter("weight_hh_l0")):
+        return _bfloat16_positions(cell, layer, inputs, rows, shape, state)
     words = Words(rows, [shape[1]] * shape[0])
     if cell == "gru":
         assert not isinstance(state, tuple)
@@ -117,10 +132,14 @@ def run_positions(
 def words_in_stretches(
     cell: str, layer: nn.Module, inputs: torch.Tensor, pieces: list[torch.Tensor]
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Like `bfloat16_stretches` in float32; the pieces hold rows of the distinct inputs (U, E)."""
+    """Like `bfloat16_stretches`, also in float32; the pieces hold rows of the inputs (U, E)."""
     counts = [piece.shape[1] for piece in pieces for _ in piece]
-    words = Words(torch.cat([piece.flatten() for piece in pieces]), counts)
-    if cell == "gru":
+    rows = torch.cat([piece.flatten() for piece in pieces])
+    words = Words(rows, counts)
+    if autocasts(layer.get_parameter("weight_hh_l0")):
+        outputs, final = run_in_bfloat16(cell, layer, inputs, counts, None, rows)
+        memory = torch.stack(final)
+    elif cell == "gru":
         outputs, hidden = run_gru(layer, inputs, words, None)
         memory = hidden.unsqueeze(0)
     else:

@@ -9,8 +9,12 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from s2st.data.batch import moved
 from s2st.models.packed.packed_linear import make_product
-from s2st.models.recurrent.bfloat16_layer import multiplies_in_bfloat16
-from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.bfloat16_layer import (
+    MOST_WORDS,
+    autocasts,
+    multiplies_in_bfloat16,
+)
+from s2st.models.recurrent.cell_formulas import CELLS, UNFUSED
 from s2st.models.recurrent.layer_runs import (
     FEWEST_TIMES,
     State,
@@ -99,12 +103,14 @@ class Stack(nn.Module):
 
     def shares_words(self, table: torch.Tensor) -> bool:
         """Whether the first layer can read distinct words of this embedding table."""
-        if self.cell == "rnn" or self.design.layer_norm or self._drops or self.prepared:
+        if self.cell in ("rnn", *UNFUSED) or self._loops or self.prepared:
             return False
-        return can_share(table)
+        return can_share(table) or autocasts(table)
 
     def worth_sharing(self, rows: torch.Tensor, words: int) -> bool:
         """Whether that takes less time for rows (T, B) of this many distinct words."""
+        if torch.is_autocast_enabled("cpu"):
+            return words < MOST_WORDS * rows.numel()
         if self.cell == "gru" and len(rows) >= FEWEST_TIMES:
             return words < rows.numel()
         weight = self.layers[0].get_parameter("weight_ih_l0")
@@ -287,7 +293,7 @@ class Stack(nn.Module):
     @property
     def _loops(self) -> bool:
         """Whether the layers run as a loop over time (`run_loop`)."""
-        return self.design.layer_norm or self._drops
+        return self.design.layer_norm or self._drops or self.cell in UNFUSED
 
     @property
     def _drops(self) -> bool:

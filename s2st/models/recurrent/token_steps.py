@@ -20,7 +20,7 @@ class Steps:
     """Token steps of a stack of layers, without dropout.
 
     Attributes:
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn" or "rnn-sigmoid".
         products: for each layer, its product with the input and its product with the state.
         norms: for each layer, the norm inside its cell (see `cell_formulas.py`), or None.
         residual: whether layers from the second on add their input to their output.

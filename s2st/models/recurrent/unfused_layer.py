@@ -1,7 +1,7 @@
 """A recurrent layer as a loop over time, for the features that torch's fused layers lack.
 
-These are layer normalization in the cells, and recurrent dropout with one mask for a whole
-sentence. One product multiplies a layer's inputs at all positions before the loop starts.
+These are layer normalization in the cells, recurrent dropout with one mask for a whole sentence,
+and sigmoid cells. One product multiplies a layer's inputs at all positions before the loop starts.
 
 Letters: T positions, N sentences, E input width, H width, G gates x H.
 """
@@ -19,8 +19,8 @@ from s2st.models.recurrent.cell_formulas import FORMULAS, Norm
 # (weight, bias or None) -> function that multiplies by the weight and adds the bias
 MakeProduct = Callable[[torch.Tensor, torch.Tensor | None], Callable[[torch.Tensor], torch.Tensor]]
 # number of gates in each norm of a product
-_TOGETHER = {"lstm": (4,), "gru": (2, 1), "rnn": ()}
-_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+_TOGETHER = {"lstm": (4,), "gru": (2, 1), "rnn": (), "rnn-sigmoid": ()}
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1, "rnn-sigmoid": 1}
 
 
 class NormedLayer(nn.Module):
@@ -99,7 +99,7 @@ def run_loop(
     """Runs a layer over all positions, with gradients.
 
     Args:
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn" or "rnn-sigmoid".
         parts: functions of the layer.
         inputs: (T, N, E).
         state: hidden and, for the LSTM, cell state, (1, N, H) each.

@@ -20,7 +20,7 @@ from s2st.models.base import (
     ModelStep,
     without_eos,
 )
-from s2st.models.prefix_tree import PrefixTree
+from s2st.models.prefix_tree import PrefixTree, TreeParts
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
@@ -57,6 +57,7 @@ class TransformerStack(nn.Module):
         super().__init__()
         self.width, _, self.dropout = sizes_of(config)
         self.tables = (table,)  # a tuple: no parameters of this module
+        self.heads = config.heads
         self.scale = math.sqrt(self.width) if config.scale_embeddings else 1.0
         self.halves = config.positions == "half-sinusoids"
         self.positions: nn.Parameter | None = None
@@ -128,8 +129,9 @@ class TransformerStack(nn.Module):
         bias = None
         if sources is not None and sources.bias is not None:
             bias = sources.bias.index_select(0, sentences)
+        parts = TreeParts(tree, self.heads, self.width, hidden.dtype)
         for number, layer in enumerate(self._layers()):
-            hidden = layer.read_tree(hidden, tree)
+            hidden = layer.read_tree(hidden, parts)
             if sources is not None:
                 memory = sources.memory[number].index_select(1, sentences)
                 hidden, _ = layer.step_source(hidden, rows, memory, bias, False)

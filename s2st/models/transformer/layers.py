@@ -8,7 +8,7 @@ most R, S source length, H width, A attention heads, D = H / A.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 import torch
@@ -19,15 +19,13 @@ from s2st.errors import UsageError
 from s2st.models.attention_record import is_recording, note
 from s2st.models.packed.packed_linear import PackedWeight, PreparedLinear, make_product
 from s2st.models.packed.trained_linear import linear
-from s2st.models.prefix_tree import PrefixTree
+from s2st.models.prefix_tree import BLOCK, TreePart
 from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.chunked_loss import at_least_float32
 from s2st.models.transformer.decoder_cache import Rows, WordCache
 from s2st.models.transformer.dropout import add_dropped
 from s2st.models.transformer.packing import Packing
 
-TREE_CELLS = 1 << 20  # numbers of the paths of a tree that are read at once: they fit the cache
-GPU_TREE_CELLS = 1 << 27
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": F.gelu,
     "gelu-tanh": partial(F.gelu, approximate="tanh"),
@@ -163,7 +161,7 @@ class MultiHeadAttention(nn.Module):
             alpha=1 / math.sqrt(keys.shape[2]),
         ).view(len(query), self.heads, query.shape[1], memory.shape[3])
         if bias is not None:
-            scores = scores + bias
+            scores = scores + bias.to(scores.dtype)
         weights = torch.softmax(scores, dim=-1)
         attended = torch.bmm(weights.flatten(0, 1), values)
         attended = attended.view(*weights.shape[:3], values.shape[2])
@@ -292,28 +290,21 @@ class TransformerLayer(nn.Module):
         hidden = self._after(self.cross_norm, hidden, update)
         return hidden, rows.back(weights.mean(dim=1)) if weigh else None
 
-    def read_tree(self, hidden: torch.Tensor, tree: PrefixTree) -> torch.Tensor:
-        """Self-attention of each node (P, H) of a tree to the nodes above it, and to itself.
-
-        The paths are read as sequences. A node takes its result from one of its paths.
-        """
+    def read_tree(self, hidden: torch.Tensor, parts: Iterable[TreePart]) -> torch.Tensor:
+        """Self-attention of each node (P, H) of a tree to the nodes above it, and to itself."""
         attention, width = self.self_attention, hidden.shape[1]
         rows = attention.of_rows(self._before(self.self_norm, hidden))
-        most = TREE_CELLS if rows.device.type == "cpu" else GPU_TREE_CELLS
-        size = max(1, most // (tree.paths.shape[1] * rows.shape[1]))
-        found, done = [], 0
-        for begin in range(0, len(tree.paths), size):
-            part = slice(begin, begin + size)
-            length, count = int(tree.lengths[part].max()), int(tree.owned[part].sum())
-            read = F.embedding(tree.paths[part, :length], rows)
-            query, keys, values = read.split(width, dim=-1)
-            attended = attention.attend(
-                query, attention.split(keys), attention.split(values), causal=True
+        table = rows.view(3 * attention.heads * len(rows), width // attention.heads)
+        found = []
+        for part in parts:
+            query = rows[part.first : part.last, :width]
+            missing = len(part.bias) * BLOCK - len(query)
+            query = F.pad(query, (0, 0, 0, missing)) if missing else query
+            memory = F.embedding(part.memory, table)
+            attended, _ = attention.attend_step(
+                query.view(len(part.bias), BLOCK, width), memory, part.bias
             )
-            places = tree.owners[done : done + count] - begin * tree.paths.shape[1]
-            path, depth = places // tree.paths.shape[1], places % tree.paths.shape[1]
-            found.append(attended.flatten(0, 1).index_select(0, path * length + depth))
-            done += count
+            found.append(attended.flatten(0, 1)[: part.last - part.first])
         return self._after(self.self_norm, hidden, attention.output(torch.cat(found)))
 
     def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:

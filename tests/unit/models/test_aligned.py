@@ -175,3 +175,21 @@ def test_shared_embeddings_are_refused():
     config = AlignedConfig(**TINY, tie_embeddings="output")
     with pytest.raises(UsageError, match="no target embeddings"):
         build_model("aligned-rnn", config, ModelSizes(SOURCE_SIZE, TARGET_SIZE))
+
+
+@torch.no_grad()
+def test_sigmoid_cells_as_in_the_papers_section_2():
+    """h_t = sigm(W x_t + U h_(t-1)), y_t = W h_t, with torch's biases."""
+    tiny = tiny_model(nonlinearity="sigmoid", layers=1)
+    (layer,) = tiny.layers.layers
+    hidden = torch.zeros(layer.hidden_size, dtype=torch.float64)
+    ids = [4, 7, 3, 9]
+    found = tiny.encode(source_batch([ids])).states[0]
+    for place, word in enumerate(ids):
+        x = tiny.source_embedding.weight[word]
+        total = layer.weight_ih_l0 @ x + layer.bias_ih_l0
+        hidden = torch.sigmoid(total + layer.weight_hh_l0 @ hidden + layer.bias_hh_l0)
+        torch.testing.assert_close(found[place], hidden, rtol=0, atol=1e-12)
+    for cell in ("gru", "lstm"):
+        with pytest.raises(UsageError, match="--cell rnn"):
+            AlignedConfig(cell=cell, nonlinearity="sigmoid").check()

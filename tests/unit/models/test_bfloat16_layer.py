@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
 from s2st.models.recurrent import bfloat16_layer, layer_runs, layer_stack
+from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack
+from s2st.models.recurrent.word_inputs import word_inputs
 from s2st.process.device import has_bfloat16
 
 pytestmark = pytest.mark.skipif(
@@ -20,9 +23,9 @@ def calls(monkeypatch):
     """Notes the sentences of each step of every layer that runs in bfloat16."""
     noted = []
 
-    def noting(cell, layer, inputs, counts, state):
+    def noting(cell, layer, inputs, counts, state, rows=None):
         noted.append(counts)
-        return bfloat16_layer.run_layer(cell, layer, inputs, counts, state)
+        return bfloat16_layer.run_layer(cell, layer, inputs, counts, state, rows)
 
     monkeypatch.setattr(layer_runs, "run_in_bfloat16", noting)
     return noted
@@ -54,6 +57,37 @@ def test_outputs_states_and_gradients_are_those_of_torch(cell, calls):
     for right, other in zip(expected, found, strict=True):
         assert other.dtype == torch.float32
         assert (right - other).norm() < ROUNDING * right.norm()
+
+
+@pytest.mark.parametrize("kind", [Stack, BidirectionalStack])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_positions_that_share_a_word_have_the_outputs_and_gradients_of_float32(cell, kind, calls):
+    torch.manual_seed(1)
+    stack = kind(cell, 24, 32, 2)
+    inputs, rows = torch.randn(7, 24, requires_grad=True), torch.randint(0, 7, (9, 6))
+    parameters, results = [inputs, *stack.parameters()], []
+    for low in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+            shared = (inputs, LENGTHS, 0.0, rows) if low else (inputs[rows], LENGTHS, 0.0)
+            outputs = list(stack.run_padded(*shared))
+            if kind is Stack:
+                shared = (inputs, None, 0.0, rows) if low else (inputs[rows], None, 0.0)
+                outputs += stack.run(*shared)
+        torch.manual_seed(2)
+        total = sum((each.float() * torch.randn(each.shape)).sum() for each in outputs)
+        gradients = torch.autograd.grad(total, parameters)
+        results.append([*(each.float() for each in outputs), *gradients])
+    assert len(calls) == 4
+    for right, other in zip(*results, strict=True):
+        assert (right - other).norm() < ROUNDING * right.norm()
+
+
+@pytest.mark.parametrize(("words", "shares"), [(4, True), (16, False)])
+def test_words_share_products_if_enough_occur_more_than_once(words, shares):
+    tokens = torch.arange(16).view(4, 4) % words
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rows = word_inputs(nn.Embedding(16, 8), tokens, Stack("lstm", 8, 8, 1), 0.0)[1]
+    assert (rows is not None) is shares
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -124,3 +124,17 @@ def test_a_folder_that_is_no_gpt2_model_is_one_clear_line(tmp_path, fields, mess
     with pytest.raises(S2STError, match=message):
         import_gpt2(str(tmp_path / "theirs"), str(tmp_path / "ours"))
     assert not (tmp_path / "ours").exists()
+
+
+def test_the_next_pieces_are_those_of_transformers(imported):
+    import s2st
+
+    ours, model, trained, end = imported
+    with torch.no_grad():
+        logits = model(torch.tensor([[end, *trained.encode("the moon").ids]])).logits[0, -1]
+    expected = torch.log_softmax(logits, dim=-1).topk(5)
+    found = s2st.load(str(ours), threads=1).next_words("the moon", n=5)
+    assert found.log_probs == pytest.approx(expected.values.numpy(), abs=1e-4)
+    ends = {trained.id_to_token(end): "</s>"}
+    pieces = [trained.id_to_token(i) for i in expected.indices.tolist()]
+    assert list(found.tokens) == [ends.get(piece, piece) for piece in pieces]

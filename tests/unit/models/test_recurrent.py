@@ -6,11 +6,13 @@ import torch
 from builders import TINY, model, source_batch
 
 from s2st.models.base import ModelSizes, reverse_tokens
+from s2st.models.recurrent.cell_formulas import SigmoidRNN
 from s2st.models.recurrent.encoder_decoder import RecurrentModel
-from s2st.models.registry import ARCHITECTURES, RecurrentConfig
+from s2st.models.recurrent.layer_stack import Stack
+from s2st.models.registry import RecurrentConfig, VanillaConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
-CELLS = ["lstm", "gru", "rnn"]
+CELLS = ["lstm", "gru", "rnn", "rnn-sigmoid"]
 
 
 def sigmoid(x):
@@ -29,6 +31,8 @@ def cell_step(cell, weights, x, hidden, memory):
         rows = slice(index * size, (index + 1) * size)
         return matrix[rows] @ vector + bias[rows]
 
+    if cell == "rnn-sigmoid":
+        return sigmoid(w @ x + b + u @ hidden + d), memory
     if cell == "rnn":
         return np.tanh(w @ x + b + u @ hidden + d), memory
     if cell == "gru":
@@ -77,9 +81,13 @@ def numpy_translation(cell, tiny, source, target_in):
     return np.array(logits)
 
 
-def variant(layers, context, reverse):
-    sizes = {**TINY, "layers": layers}
-    return RecurrentConfig(**sizes, context=context, reverse_source=reverse)
+def made(cell, layers, context, reverse):
+    """A tiny model with these cells."""
+    values = {**TINY, "layers": layers, "context": context, "reverse_source": reverse}
+    if cell.startswith("rnn"):
+        kind = "sigmoid" if cell == "rnn-sigmoid" else "tanh"
+        return model("rnn", VanillaConfig(**values, nonlinearity=kind), seed=layers).eval()
+    return model(cell, RecurrentConfig(**values), seed=layers).eval()
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -88,7 +96,7 @@ def variant(layers, context, reverse):
 @pytest.mark.parametrize("reverse", [False, True])
 @torch.no_grad()
 def test_encoder_and_steps_follow_the_equations(cell, layers, context, reverse):
-    tiny = model(cell, variant(layers, context, reverse), seed=layers).eval()
+    tiny = made(cell, layers, context, reverse)
     sources = [[4, 5, 6, 9], [7], [], [8, 8, 3]]
     state = tiny.initial_state(tiny.encode(source_batch(sources)))
     target_in = [BOS_ID, 4, 3, 7]
@@ -108,7 +116,7 @@ def test_encoder_and_steps_follow_the_equations(cell, layers, context, reverse):
 @torch.no_grad()
 def test_the_encoders_state_is_every_layers_hidden_and_cell_state(cell):
     """The paper's 4 layers x 2 x 1000 = 8000 numbers: here 2 layers x 2 (LSTM) x 6."""
-    tiny = model(cell, variant(2, "first-state", False)).eval()
+    tiny = made(cell, 2, "first-state", False)
     (memory,) = tiny.encode(source_batch([[4, 5]])).final
     zero = np.zeros(6)
     state = [(zero, zero)] * 2
@@ -169,7 +177,38 @@ def test_sizes_must_be_set():
 
 def test_the_equations_are_registered_under_their_names():
     for cell in CELLS:
-        entry = ARCHITECTURES.get(cell)
-        made = entry.build(variant(1, "first-state", False), ModelSizes(9, 9))
         kinds = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
-        assert type(made.encoder.layers[0]) is kinds[cell]
+        kind = kinds.get(cell, SigmoidRNN)
+        assert type(made(cell, 1, "first-state", False).encoder.layers[0]) is kind
+
+
+@pytest.mark.parametrize("lengths", [[4, 4, 4], [6, 3, 6, 3, 5], [1, 7]], ids=str)
+def test_sigmoid_layers_and_their_gradients_are_a_loop_over_each_sentence(lengths):
+    """Also after dropout and in a stack of three, with two columns of padding too many."""
+    torch.manual_seed(sum(lengths))
+    stack = Stack("rnn-sigmoid", 3, 5, 3).double()
+    inputs = torch.randn(max(lengths) + 2, len(lengths), 3, dtype=torch.float64, requires_grad=True)
+    outputs, found = stack.run_padded(inputs, torch.tensor(lengths), 0.0)
+    whole, _ = stack.run(inputs, None, 0.0)
+    columns = []
+    for row, length in enumerate(lengths):
+        states = [torch.zeros(5, dtype=torch.float64)] * 3
+        for place in range(length):
+            x = inputs[place, row]
+            for index, layer in enumerate(stack.layers):
+                total = layer.weight_ih_l0 @ x + layer.bias_ih_l0 + layer.bias_hh_l0
+                x = 1 / (1 + torch.exp(-total - layer.weight_hh_l0 @ states[index]))
+                states[index] = x
+            torch.testing.assert_close(outputs[place, row], x, rtol=0, atol=1e-12)
+            torch.testing.assert_close(whole[place, row], x, rtol=0, atol=1e-12)
+        columns.append(torch.stack(states))
+    expected = torch.stack(columns, dim=1)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    wanted = [inputs, *stack.parameters()]
+    own = torch.autograd.grad((found**2).sum(), wanted)
+    theirs = torch.autograd.grad((expected**2).sum(), wanted)
+    for mine, its in zip(own, theirs, strict=True):
+        torch.testing.assert_close(mine, its, rtol=0, atol=1e-12)
+    stack.prepare("float32")
+    steps, _ = stack.run(inputs.detach(), torch.zeros(3, len(lengths), 5).double(), 0.0)
+    torch.testing.assert_close(steps, whole.detach(), rtol=0, atol=1e-12)

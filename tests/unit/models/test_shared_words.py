@@ -136,8 +136,6 @@ def test_other_cells_designs_and_data_types_have_an_input_at_every_position(monk
         assert inputs.shape == (2, 2, 3)
         assert rows is None
     assert words_of(monkeypatch, Stack("lstm", 3, 5, 1).double(), dtype=torch.double)[2] is None
-    with torch.autocast("cpu", torch.bfloat16):
-        assert words_of(monkeypatch, Stack("lstm", 3, 5, 1))[2] is None
 
 
 def test_few_or_distinct_words_are_left_to_torch(monkeypatch):

@@ -7,11 +7,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s2st.errors import UsageError
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
-from s2st.models.recurrent.cell_formulas import CELLS
+from s2st.models.recurrent.cell_formulas import CELLS, UNFUSED
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
 
 LENGTHS = torch.tensor([3, 6, 1, 6, 4])
-KINDS = list(CELLS)
+KINDS = [cell for cell in CELLS if cell not in UNFUSED]  # which torch has too
 
 
 def inputs_of(width=3, seed=0):
@@ -48,6 +48,8 @@ def normed_step(cell, layer, x, hidden, memory):
     """One step of one row by the paper's supplement, gates in torch's order."""
     size = len(hidden)
     of_input, of_state = array(layer.weight_ih_l0) @ x, array(layer.weight_hh_l0) @ hidden
+    if cell == "rnn-sigmoid":
+        return sigmoid(norm(of_input + of_state, layer.cell_norm)), memory
     if cell == "rnn":
         return np.tanh(norm(of_input + of_state, layer.cell_norm)), memory
     if cell == "gru":
@@ -64,7 +66,7 @@ def normed_step(cell, layer, x, hidden, memory):
 
 
 @pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("cell", KINDS)
+@pytest.mark.parametrize("cell", list(CELLS))
 def test_layer_normalised_stacks_follow_the_equations(cell, residual):
     stack = shaken(Stack(cell, 3, 4, 3, StackDesign(residual=residual, layer_norm=True))).eval()
     inputs = inputs_of()
