@@ -85,7 +85,8 @@ class Command(PlainCommand):
                 continue
             value = ctx.params.get(name)
             if value == "" or (isinstance(value, tuple) and "" in value):
-                raise UsageError(f"{_shown_name(parameter)} is empty; {EMPTY}")
+                remedy = "give it a value" if parameter.required else EMPTY
+                raise UsageError(f"{_shown_name(parameter)} is empty; {remedy}")
         return rest
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

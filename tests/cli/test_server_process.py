@@ -163,7 +163,7 @@ def test_explain_escapes_and_forces(s2st, world):
     forced = s2st("explain", "the cat .", *model, "--prefix-text", word).out
     assert data_of(forced)["answers"][0]["hypotheses"][0]["tokens"][0] == word
     s2st("explain", "a\nb", *model).check_error(65, "line break")
-    s2st("explain", "", *model).check_error(2, "SENTENCE is empty")
+    s2st("explain", "", *model).check_error(2, "SENTENCE is empty; give it a value")
 
 
 @pytest.mark.slow
