@@ -85,7 +85,8 @@ class Command(PlainCommand):
                 continue
             value = ctx.params.get(name)
             if value == "" or (isinstance(value, tuple) and "" in value):
-                remedy = "give it a value" if parameter.required else EMPTY
+                argument = isinstance(parameter, click.Argument)
+                remedy = "give it a value" if argument else EMPTY
                 raise UsageError(f"{_shown_name(parameter)} is empty; {remedy}")
         return rest
 

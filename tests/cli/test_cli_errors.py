@@ -87,8 +87,8 @@ CASES = [
     (MISSING, "train {file}", "{file}"),
     # ensembles
     (USAGE, f"{GENERATE} --checkpoint {{other}}", "target vocabulary"),
-    (USAGE, f"{GENERATE} --checkpoint {{model}} --ensemble-weight 1", "1 weights for 2"),
-    (USAGE, f"{GENERATE} --ensemble-weight 1 --ensemble-weight 2", "2 weights for 1"),
+    (USAGE, f"{GENERATE} --checkpoint {{model}} --ensemble-weight 1", "1 ensemble weights for 2"),
+    (USAGE, f"{GENERATE} --ensemble-weight 1 --ensemble-weight 2", "2 ensemble weights for 1"),
     (
         USAGE,
         f"{GENERATE} --checkpoint {{model}} --ensemble-weight 0 --ensemble-weight 1",

@@ -187,7 +187,7 @@ def test_members_that_do_not_fit_are_refused():
     stranger = tiny_scorer("lstm", lstm, target_words="v w x z")
     with pytest.raises(UsageError, match="2 words are not in all of them, such as 'y'"):
         EnsembleScorer([members[0], stranger])
-    with pytest.raises(UsageError, match="2 weights for 3"):
+    with pytest.raises(UsageError, match="2 ensemble weights for 3"):
         EnsembleScorer(members, [1.0, 1.0])
     for bad in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="positive"):
