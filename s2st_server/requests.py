@@ -127,7 +127,7 @@ class _Fields:
     def texts(self, name: str, most: int) -> tuple[str, ...]:
         values = self.values.get(name)
         if not isinstance(values, list) or not values:
-            raise RefusedError(422, f"{name} must be a list of texts")
+            raise RefusedError(422, f"{name} must be a list of one or more texts")
         if len(values) > most:
             raise RefusedError(413, f"{name}: {len(values)} items; at most {most} are allowed")
         return tuple(self._text(value, f"{name}[{i}]") for i, value in enumerate(values))

@@ -38,7 +38,7 @@ def write_explanation(path: str, explanation: Explanation) -> None:
 
 
 def explanation_values(explanation: Explanation) -> dict[str, Any]:
-    """Return the explanation as JSON values; the guide documents the fields."""
+    """Return the explanation as JSON values; docs/how-to/rescore.md documents the fields."""
     weights = explanation.weights.values
     return {
         "lists": explanation.lists,

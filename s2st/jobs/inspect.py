@@ -217,7 +217,7 @@ def _parameters(architecture: str, config: Any, sizes: "ModelSizes", names: bool
         yield f"  {part:<18} {weights:>13,}  + {biases:,}"
     weights = sum(part[0] for part in parts.values())
     biases = sum(part[1] for part in parts.values())
-    yield f"  {'total':<18} {weights:>13,}  + {biases:,}   ({weights / 1e6:.0f} M)"
+    yield f"  {'total':<18} {weights:>13,}  + {biases:,}   ({weights / 1e6:.3g} M)"
     if names:
         yield "parameters (shape):"
         for name, parameter in model.named_parameters(remove_duplicate=False):

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from s2st.data.store import Store
 
 # number of pairs -> what was measured with about so many: "Choose a model for the amount of data"
-# in the guide
+# in docs/how-to/train.md
 MEASURED = {
     10_000: "on 3,000 English-Korean pairs, 12.3 instead of 5.7 character BLEU",
     100_000: "on 30,000 English-French pairs, 20.5 instead of 5.2 BLEU in equal time",
@@ -33,5 +33,5 @@ def better_choice(architecture: str, store: "Store", pairs: int) -> str | None:
     measured = next(text for most, text in MEASURED.items() if pairs <= most)
     return (
         f"for {pairs:,} pairs a much better choice is known: {first}`--arch transformer` and "
-        f"`generate --lenpen 1` ({measured}; see the guide)"
+        f"`generate --lenpen 1` ({measured}; see docs/how-to/train.md)"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from s2st.errors import DataError, UsageError
 from s2st.models.fairseq_lstm import lstm_model
 from s2st.models.fairseq_transformer import transformer_model
-from s2st.models.foreign_folder import ForeignFolder, text_of
+from s2st.models.foreign_folder import CONVERT, ForeignFolder, text_of
 from s2st.models.marian_format import Imported
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
@@ -30,7 +30,7 @@ def read_fairseq(
         DataError, CheckpointError: a file is damaged, or describes another kind of model.
         UsageError: a language is missing.
     """
-    folder = ForeignFolder(path)
+    folder = ForeignFolder(path, CONVERT)
     fields = folder.json("config.json")
     where = f"{folder.path}/config.json"
     arch = text_of(fields.get("arch") or fields.get("_name"))

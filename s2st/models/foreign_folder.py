@@ -11,6 +11,7 @@ from s2st.models.weight_files import load_tensors
 from s2st.options.option_fields import load_json
 from s2st.process.bounded_read import read_bounded
 
+CONVERT = "first convert the checkpoint with the script in docs/other-toolkits.md"
 MAX_JSON = 1 << 26  # bytes; a vocabulary of a million words has about 20 MB
 PICKLED = ("pytorch_model.bin", "model.pt", "pytorch_model.bin.index.json")
 
@@ -20,12 +21,16 @@ class ForeignFolder:
 
     Attributes:
         path: as the user names it.
+        remedy: what to do if a file is missing, for messages; "" for nothing.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, remedy: str = "") -> None:
         self.path = Path(path)
+        self.remedy = f"; {remedy}" if remedy else ""
+        if self.path.is_file():
+            raise InputMissingError(f"{path}: a file, not a folder{self.remedy}")
         if not self.path.is_dir():
-            raise InputMissingError(f"{path}: no such folder")
+            raise InputMissingError(f"{path}: no such folder{self.remedy}")
 
     def __contains__(self, name: str) -> bool:
         return (self.path / name).is_file()
@@ -38,6 +43,8 @@ class ForeignFolder:
             DataError: it is no JSON object.
         """
         path = self.path / name
+        if not path.exists():
+            raise InputMissingError(f"{path}: no such file{self.remedy}")
         try:
             found = load_json(read_bounded(path, MAX_JSON, "a JSON file"))
         except ValueError as error:
@@ -57,7 +64,7 @@ class ForeignFolder:
         if name not in self:
             pickled = next((other for other in PICKLED if other in self), None)
             if pickled is None:
-                raise InputMissingError(f"{path}: no such file")
+                raise InputMissingError(f"{path}: no such file{self.remedy}")
             raise InputMissingError(
                 f"{path}: no such file; s2st does not load {pickled}, which is pickled: save the "
                 "model as safetensors (save_pretrained of the package transformers does)"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from s2st.errors import DataError
-from s2st.models.foreign_folder import ForeignFolder, take, text_of
+from s2st.models.foreign_folder import CONVERT, ForeignFolder, take, text_of
 from s2st.models.foreign_recurrent import widened
 from s2st.models.marian_format import NEVER, Imported
 from s2st.models.model_record import ModelRecord
@@ -49,7 +49,7 @@ def read_onmt(path: str | Path, source_lang: str, target_lang: str) -> Imported:
         InputMissingError: a file is missing.
         DataError, CheckpointError: a file is damaged, or describes another kind of model.
     """
-    folder = ForeignFolder(path)
+    folder = ForeignFolder(path, CONVERT)
     fields = folder.json("config.json")
     where = f"{folder.path}/config.json"
     check_supported(fields, SUPPORTED, where)

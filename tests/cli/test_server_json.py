@@ -155,8 +155,8 @@ def test_health_and_description(client):
         (b'{"text": "a", "lines": ["a"]}', 422, "text or lines"),
         (b'{"text": 5}', 422, "text must be a text"),
         (b'{"text": null}', 422, "text must be a text"),
-        (b'{"lines": "a"}', 422, "list of texts"),
-        (b'{"lines": []}', 422, "list of texts"),
+        (b'{"lines": "a"}', 422, "list of one or more texts"),
+        (b'{"lines": []}', 422, "list of one or more texts"),
         (b'{"lines": [1]}', 422, "lines[0] must be a text"),
         (b'{"lines": ["a", "b"], "prefix": ["c"]}', 422, "2 lines, but 1 prefixes"),
         (b'{"text": "a\\nb"}', 422, "line break"),
@@ -184,7 +184,7 @@ def test_bad_bodies_get_one_clear_error(client, body, status, part):
 @pytest.mark.parametrize(
     ("body", "part"),
     [
-        ({"text": "a", "prefix": ["</s>"]}, "no word"),
+        ({"text": "a", "prefix": ["</s>"]}, "no token"),
         ({"text": "a", "prefix": 5}, "prefix must be a text"),
         ({"text": "a", "alternatives": 101}, "from 1 to 100"),
         ({"lines": ["a"]}, "unknown field"),

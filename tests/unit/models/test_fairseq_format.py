@@ -15,7 +15,7 @@ from torch import nn
 
 import s2st
 from s2st.errors import S2STError
-from s2st.jobs.import_model import import_fairseq
+from s2st.jobs.import_model import import_fairseq, import_onmt
 
 WORDS = {"en": ["a", "b", "c", "d", "e"], "fr": ["v", "w", "x", "y"]}
 WIDTH, HEADS, INNER = 8, 2, 12
@@ -150,3 +150,13 @@ def test_another_dictionary_is_refused(model, tmp_path):
     (folder / "dict.fr.txt").write_text("v 1\n")
     with pytest.raises(S2STError, match="is it the dictionary of the training"):
         import_fairseq(str(folder), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("run", [import_fairseq, import_onmt])
+def test_a_checkpoint_that_is_not_converted_gets_the_remedy(run, tmp_path):
+    pickled = tmp_path / "checkpoint_best.pt"
+    pickled.write_bytes(b"x")
+    for given, what in ((pickled, "a file, not a folder"), (tmp_path, "config.json: no such file")):
+        with pytest.raises(S2STError, match=what) as caught:
+            run(str(given), str(tmp_path / "out"), "en", "fr")
+        assert str(caught.value).endswith("the script in docs/other-toolkits.md")
