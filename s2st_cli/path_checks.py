@@ -22,7 +22,8 @@ INPUTS = frozenset(
         "config", "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from",
         "folder", "input", "lexicon", "nbest", "oracle", "paths", "phrases", "prefix", "ref",
         "run_dir",
-        "shortlist", "source", "source_embeddings", "source_sentencepiece", "srcdict", "target",
+        "shortlist", "source", "source_embeddings", "source_sentencepiece", "source_vectors",
+        "srcdict", "target",
         "target_embeddings", "target_sentencepiece", "text", "tgtdict", "tokenizer_json",
         "train_source", "tsv", "tune", "unk_dictionary", "vectors", "vocabulary", "weights",
         "word_alignments",
@@ -32,13 +33,13 @@ LISTS = frozenset({"path"})  # paths separated by ":"
 LABELED = frozenset({"hyp", "a", "b", "models"})  # FILE or label=FILE
 PREFIXES = frozenset({"pair", "trainpref", "validpref", "testpref"})  # PREFIX of PREFIX.LANG
 MODULES = frozenset({"plugin"})
-OUTPUTS = frozenset({"output_file", "alignments", "explain", "report", "weights_out"})
+OUTPUTS = frozenset({"output_file", "alignments", "explain", "npy", "report", "weights_out"})
 FIGURES = frozenset({"figure"})  # NAME.svg and NAME.png
 FOLDERS = frozenset({"destdir", "dir", "release", "save_dir"})
 NO_FILES = frozenset(
     (
         "allow_host", "arch", "best_checkpoint_metric", "bleu_tokenize", "corpus_weight",
-        "criterion", "freeze", "host", "kind", "lang", "lr_scheduler", "members", "memory",
+        "criterion", "freeze", "host", "kind", "lang", "lr_scheduler", "members", "memory", "next",
         "optimizer", "part", "prefix_text", "prune", "recipe", "search", "sentence", "shard",
         "source_lang", "target_lang", "temporary_folder", "title", "tokenize", "tokenizer",
         "tuner", "utility", "weight", "words",

@@ -41,6 +41,12 @@ def assert_equal(found, expected):
     }
 
 
+# values that the other values of "others" do not contradict
+GO_TOGETHER = {
+    "aligned-rnn": {"cell": "rnn"},  # has a nonlinearity
+    "lstm-attention": {"attention": "dot"},  # not none
+    "gru-attention": {"attention": "dot"},
+}
 CHOICES = [(role.name, entry.name) for role in TRAIN_SPEC.roles for entry in role.offered()]
 
 
@@ -53,6 +59,7 @@ def test_every_option_comes_back(tmp_path, role, name, values):
         defaults = {r.name: r.default for r in TRAIN_SPEC.roles} | chosen
         types += [r.registry.get(defaults[r.name]).config_type for r in TRAIN_SPEC.roles]
         chosen |= {s.name: another(s) for t in types for s in option_specs(t)}
+        chosen |= GO_TOGETHER.get(name, {})
         chosen["finetune_from"] = None  # read at once, so it must exist
     expected = resolve(TRAIN_SPEC, [OptionSource("test", chosen)])
     assert_equal(written(tmp_path, expected), expected)
