@@ -105,7 +105,8 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
         if role in before and before[role] != new.options.get(role):
             before[role] = before[role].replace("_", "-")
     changed = [
-        f"--{name.replace('_', '-')} was {before.get(name)}, is {new.options.get(name)}"
+        f"--{name.replace('_', '-')} was {_said(before.get(name))}, "
+        f"is {_said(new.options.get(name))}"
         for name in sorted(before)
         if before.get(name) != new.options.get(name)
     ]
@@ -123,6 +124,11 @@ def check_identity(old: "RunIdentity", new: "RunIdentity", options: Resolved, pa
         )
 
 
+def _said(value: object) -> object:
+    """An option's value for a message."""
+    return "not set" if value is None else value
+
+
 def log_changes(old: "RunIdentity", new: "RunIdentity") -> None:
     """Log differences that do not change the mathematics."""
     for before, now, text in (
@@ -134,7 +140,7 @@ def log_changes(old: "RunIdentity", new: "RunIdentity") -> None:
         ),
     ):
         changed = [
-            f"{name.replace('_', '-')} was {before.get(name)}, is {value}"
+            f"{name.replace('_', '-')} was {_said(before.get(name))}, is {_said(value)}"
             for name, value in now.items()
             if before.get(name) != value
         ]

@@ -113,7 +113,7 @@ def test_tokens_alone_are_not_limited_by_the_default_number_of_sentences(tmp_pat
     assert train(many, tmp_path / "alone", **tokens).update == 1
     assert recorded(tmp_path / "alone")["batch_size"] is None
     assert train(many, tmp_path / "named", **{**tokens, "batch_size": 64}).update == 3
-    with pytest.raises(UsageError, match="--batch-size was None, is 64"):
+    with pytest.raises(UsageError, match="--batch-size was not set, is 64"):
         train(many, tmp_path / "alone", **{**tokens, "batch_size": 64})
     # an earlier version capped this command at 64 pairs: its run keeps them
     before = {**tokens, "batch_size": 64}
