@@ -62,6 +62,7 @@ s2st train bin-back {SMALL} --save-dir back
 s2st train bin-lm {SMALL} --arch lstm-lm --save-dir lm
 s2st train-lexicon bin -o lexicon.tsv
 s2st train-ngram train.fr -o fr.arpa --order 2 --dict bin --lang fr
+s2st train-ngram train.en -o lm.arpa --order 2 --discount-fallback
 s2st generate --checkpoint model/checkpoint_best --nbest 4 --format moses test.en -o test.nbest
 """
 LINKS = {
