@@ -228,7 +228,9 @@ def test_attention_maps(run, attending, tmp_path):
     assert best.attention == pytest.approx(free[1].weights, abs=1e-6)
     with pytest.raises(library.DataError, match="lines, line 2: it has no words"):
         model.attention(["a", " "])
-    with pytest.raises(library.DataError, match="1 lines, but 2 targets"):
+    with pytest.raises(
+        library.DataError, match="targets must have one line for each of the 1 lines, not 2"
+    ):
         model.attention(["a"], ["v", "w"])
     with pytest.raises(library.UsageError, match="beam cannot be combined with targets"):
         model.attention(["a"], ["v"], beam=2)

@@ -17,7 +17,7 @@ from s2st.data.batch_planner import BatchingConfig
 from s2st.errors import UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.model_files import read_saved
-from s2st.models.registry import RecurrentConfig
+from s2st.models.registry import ARCHITECTURES
 from s2st.models.softmax.rank_divided_loss import word_range
 from s2st.models.weight_files import load_tensors, save_tensors
 from s2st.options.resolution import OptionSource, resolve
@@ -51,7 +51,8 @@ LIMIT = 0.01  # of the norm: all gradients are clipped
 
 def loss_of(case):
     cell, layers, _, smoothing, sparse, dtype = CASES[case]
-    config = RecurrentConfig(**{**STILL, "layers": layers}, reverse_source=True)
+    config_type = ARCHITECTURES.get(cell).config_type
+    config = config_type(**{**STILL, "layers": layers}, reverse_source=True)
     low = dtype == torch.bfloat16  # of products only
     made = model(cell, config, dtype=torch.float32 if low else dtype)
     set_sparse_tables(made, sparse)

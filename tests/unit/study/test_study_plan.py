@@ -18,8 +18,8 @@ def plan(name):
     return read_plan(PLANS / f"{name}.toml")
 
 
-def test_there_are_the_four_scales():
-    assert NAMES == ["cpu", "gpu", "paper", "smoke"]
+def test_there_are_the_four_scales_and_the_converged_plan():
+    assert NAMES == ["converged", "cpu", "gpu", "paper", "smoke"]
 
 
 @pytest.mark.parametrize("name", NAMES)

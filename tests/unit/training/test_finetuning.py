@@ -307,7 +307,7 @@ def test_another_beginning_is_another_run(tmp_path, stores, begun):
         ({"finetune_from": str(tmp_path / "copy")}, "--finetune-from was .*, is "),
         ({"finetune_from": begin, "lr": 0.5}, "--lr was .*with --finetune-from .*, a new run"),
         ({"finetune_from": begin, "freeze": ("encoder",)}, r"--freeze was \[\], is \['encoder'\]"),
-        (options_of("lstm"), "--finetune-from was .*, is None"),
+        (options_of("lstm"), "--finetune-from was .*, is not set"),
     ):
         with pytest.raises(UsageError, match=text):
             train(stores["b"], tmp_path / "b", **options)
