@@ -81,12 +81,14 @@ def rows():
         seen.add(name)
         names = SEARCHES.names()
         turn = {"beam", names[len(seen) % len(names)]} if first else {"beam", names[index % 7]}
+        if name == "aligned-rnn":  # the limits of this test leave it no complete output
+            turn -= {"exhaustive"}
         yield pytest.param(
             name, config, sorted(turn), id=label, marks=[] if first else [pytest.mark.extensive]
         )
         if first:
             others = sorted(set(names) - turn)
-            if name == "aligned-rnn":  # the limits of this test leave it no complete output
+            if name == "aligned-rnn":
                 others.remove("exhaustive")
             yield pytest.param(
                 name, config, others, id=f"{label}-others", marks=[pytest.mark.extensive]
