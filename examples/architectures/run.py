@@ -7,7 +7,6 @@ after a stop. It prints the table and writes it to RUN/results.md.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -16,29 +15,20 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "sutskever2014"), str(HERE.parent)]
 
 from comparison import expand, put_texts, read_plan, translate_words  # noqa: E402
-from study.steps import Runner, StoppedError, StudyError, machine, versions  # noqa: E402
+from study.command import CORES, exit_code_of, say  # noqa: E402
+from study.steps import Runner, machine, versions  # noqa: E402
 from table import render  # noqa: E402
 
-from s2st.errors import S2STError  # noqa: E402
 from s2st.process import durable_files as durable  # noqa: E402
 from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
 
 
 def main() -> int:
     arguments = _parse()
-    try:
-        _compare(arguments)
-    except StoppedError as stop:
-        _say(f"stopped by {stop}; run the same command again to resume")
-        return 128 + stop.number
-    except (StudyError, S2STError) as error:
-        _say(f"error: {error}")
-        return getattr(error, "exit_code", 1)
-    return 0
+    return exit_code_of(lambda: _compare(arguments))
 
 
 def _parse() -> argparse.Namespace:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--plan", type=Path, default=HERE / "plan.toml", help="TOML file that defines the models"
@@ -47,7 +37,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--lists", type=Path, help="folder with the Moses n-best lists")
     parser.add_argument("--run", type=Path, default=HERE / "run", help="folder to work in")
     parser.add_argument(
-        "--jobs", type=int, default=cores, help="steps to run in parallel (number of cores)"
+        "--jobs", type=int, default=CORES, help="steps to run in parallel (number of cores)"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads per step (1)")
     return parser.parse_args()
@@ -58,16 +48,12 @@ def _compare(arguments: argparse.Namespace) -> None:
     with hold_work_folder(run):
         lists = put_texts(plan, arguments.data, arguments.lists, run)
         if not lists:
-            _say("no n-best lists: rescoring is skipped (name their folder with --lists)")
-        Runner(run, arguments.jobs, arguments.threads, _say).run(expand(plan, lists))
+            say("no n-best lists: rescoring is skipped (name their folder with --lists)")
+        Runner(run, arguments.jobs, arguments.threads, say).run(expand(plan, lists))
         translate_words(plan, run)
         text = render(plan, run, lists) + f"\n{machine()}; {versions()}.\n"
         durable.replace_file(run / "results.md", text.encode())
     print(text, end="")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

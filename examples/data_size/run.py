@@ -19,9 +19,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "sutskever2014"), str(HERE.parent)]
 
 from cells import Cells, Plan, read_plan  # noqa: E402
 from multi30k.corpus import SHARED  # noqa: E402
+from study.command import exit_code_of, say  # noqa: E402
 from study.steps import StoppedError, StudyError, machine, versions  # noqa: E402
 
-from s2st.errors import S2STError  # noqa: E402
 from s2st.process import durable_files  # noqa: E402
 from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
 
@@ -30,16 +30,7 @@ def main() -> int:
     arguments = _parse()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    try:
-        with hold_work_folder(arguments.run):
-            _compare(arguments)
-    except StoppedError as stop:
-        _say(f"stopped by {stop}; run the same command again to resume")
-        return 128 + stop.number
-    except (StudyError, S2STError) as error:
-        _say(f"error: {error}")
-        return getattr(error, "exit_code", 1)
-    return 0
+    return exit_code_of(lambda: _compare(arguments))
 
 
 def _parse() -> argparse.Namespace:
@@ -60,19 +51,20 @@ def _parse() -> argparse.Namespace:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    plan = read_plan(arguments.plan)
-    names = [corpus.name for corpus in plan.corpora]
-    wanted = arguments.corpus or names
-    if not set(wanted) <= set(names):
-        raise StudyError(f"--corpus: the plan has {', '.join(names)}")
-    budget = 60 * arguments.budget
-    cells = Cells(plan, arguments.data, arguments.run, budget, arguments.threads, _say)
-    for corpus in plan.corpora:
-        for model in plan.models if corpus.name in wanted else ():
-            cells.compute(corpus, model)
-    text = render(plan, cells) + f"\n{machine()}; {versions()}.\n"
-    durable_files.replace_file(arguments.run / "results.md", text.encode())
-    print(text, end="")
+    with hold_work_folder(arguments.run):
+        plan = read_plan(arguments.plan)
+        names = [corpus.name for corpus in plan.corpora]
+        wanted = arguments.corpus or names
+        if not set(wanted) <= set(names):
+            raise StudyError(f"--corpus: the plan has {', '.join(names)}")
+        budget = 60 * arguments.budget
+        cells = Cells(plan, arguments.data, arguments.run, budget, arguments.threads, say)
+        for corpus in plan.corpora:
+            for model in plan.models if corpus.name in wanted else ():
+                cells.compute(corpus, model)
+        text = render(plan, cells) + f"\n{machine()}; {versions()}.\n"
+        durable_files.replace_file(arguments.run / "results.md", text.encode())
+        print(text, end="")
 
 
 def render(plan: Plan, cells: Cells) -> str:
@@ -97,10 +89,6 @@ def render(plan: Plan, cells: Cells) -> str:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     raise StoppedError(number)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Run the script again to resume it after a stop. It writes the report to RUN/repo
 """
 
 import argparse
-import os
 import shlex
 import subprocess
 import sys
@@ -15,39 +14,24 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from study.command import CORES, exit_code_of, say  # noqa: E402
 from study.cost import cost_table  # noqa: E402
 from study.data import put_corpus, put_lists  # noqa: E402
 from study.expand import expand  # noqa: E402
 from study.plan import read_plan  # noqa: E402
 from study.report import write_report  # noqa: E402
-from study.steps import Runner, StoppedError, StudyError  # noqa: E402
+from study.steps import Runner, StudyError  # noqa: E402
 
 from s2st.analysis.figures import require_matplotlib  # noqa: E402
-from s2st.errors import S2STError  # noqa: E402
 from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
 
 
 def main() -> int:
     arguments = _parse()
-    try:
-        _study(arguments)
-    except StoppedError as stop:
-        _say(f"stopped by {stop}; run the same command again to resume")
-        return 128 + stop.number
-    except KeyboardInterrupt:  # before or after the steps
-        _say("stopped by SIGINT; run the same command again to resume")
-        return 130
-    except (StudyError, S2STError) as error:
-        _say(f"error: {error}")
-        return getattr(error, "exit_code", 1)
-    except OSError as error:
-        _say(f"error: {error.filename or 'the run folder'}: {error.strerror or error}")
-        return 1
-    return 0
+    return exit_code_of(lambda: _study(arguments))
 
 
 def _parse() -> argparse.Namespace:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", default="cpu", help="plan in plans/: cpu, smoke, gpu or paper")
     parser.add_argument("--plan", type=Path, help="your own plan file, instead of --scale")
@@ -55,7 +39,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--lists", type=Path, help="folder with the plan's n-best lists")
     parser.add_argument("--run", type=Path, help="folder to work in (default: run-SCALE here)")
     parser.add_argument(
-        "--jobs", type=_count, default=cores, help="steps to run in parallel (number of cores)"
+        "--jobs", type=_count, default=CORES, help="steps to run in parallel (number of cores)"
     )
     parser.add_argument("--threads", type=_count, default=1, help="CPU threads per step (1)")
     parser.add_argument(
@@ -76,7 +60,7 @@ def _study(arguments: argparse.Namespace) -> None:
     if plan.cost is not None and not arguments.insist:
         for line in cost_table(plan, HERE.parents[1]):
             print(line)
-        _say("this is the estimated cost; --insist runs the plan")
+        say("this is the estimated cost; --insist runs the plan")
         return
     require_matplotlib()  # fail now, not after hours of training
     run: Path = arguments.run or HERE / f"run-{path.stem}"
@@ -84,9 +68,9 @@ def _study(arguments: argparse.Namespace) -> None:
         put_corpus(plan, arguments.data, run)
         lists = put_lists(plan, arguments.lists, run)
         if not lists:
-            _say("no n-best lists: rescoring is skipped (name their folder with --lists)")
+            say("no n-best lists: rescoring is skipped (name their folder with --lists)")
         steps = expand(plan, lists)
-        Runner(run, arguments.jobs, arguments.threads, _say).run(steps)
+        Runner(run, arguments.jobs, arguments.threads, say).run(steps)
         command = shlex.join(["python", *sys.argv])
         write_report(plan, run, steps, lists, command)
     page = run / "report.html"
@@ -94,11 +78,7 @@ def _study(arguments: argparse.Namespace) -> None:
     if subprocess.run(words).returncode:
         raise StudyError(f"`s2st report {run}` failed")
     print((run / "results.md").read_text("utf-8"), end="")
-    _say(f"full report: {page}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(f"full report: {page}")
 
 
 if __name__ == "__main__":
