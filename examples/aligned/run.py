@@ -7,13 +7,15 @@ There are three languages of 8 words. The script prints every command before it 
 
 import argparse
 import random
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # for the module of all examples
+
+from one_command import s2st  # noqa: E402
+
 WORDS = list("abcdefgh")
 FIRST = dict(zip(WORDS, "ABCDEFGH", strict=True))
 SECOND = dict(zip(WORDS, "HGFEDCBA", strict=True))
@@ -113,25 +115,6 @@ def words_right(
         for mine, its in zip(hypothesis, reference, strict=False)
     )
     return f"{100 * right / sum(map(len, references)):.1f}"
-
-
-def s2st(arguments: str, may_fail: bool = False) -> str | None:
-    """Run a command and return its stdout; return None if it fails and `may_fail` is set."""
-    say(f"$ s2st {arguments}")
-    started = time.perf_counter()
-    words = [sys.executable, "-m", "s2st_cli", *arguments.split()]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        say(done.stderr.rstrip())
-        if may_fail:
-            return None
-        sys.exit(done.returncode)
-    say(f"  {time.perf_counter() - started:.0f} s")
-    return done.stdout
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ the share of captions that are right. It prints every command before it runs it.
 """
 
 import argparse
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
-from scenes import Pixels, make_scenes, patches
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # for the module of all examples
+
+import numpy as np  # noqa: E402
+from one_command import s2st, say  # noqa: E402
+from scenes import Pixels, make_scenes, patches  # noqa: E402
+
 MODELS = {
     "lstm-forward": "--arch lstm-forward",
     "gru-attention": "--arch gru-attention",
@@ -125,23 +126,6 @@ def wrapped(text: str, width: int = 40) -> list[str]:
                 lines.append("")
             lines[-1] = f"{lines[-1]} {word}".strip()
     return lines
-
-
-def s2st(arguments: str) -> str:
-    """Run a command and return its standard output; stop if it fails."""
-    say(f"$ s2st {arguments}")
-    started = time.perf_counter()
-    words = [sys.executable, "-m", "s2st_cli", *arguments.split()]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        say(done.stderr.rstrip())
-        sys.exit(done.returncode)
-    say(f"  {time.perf_counter() - started:.0f} s")
-    return done.stdout
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

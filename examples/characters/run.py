@@ -10,21 +10,22 @@ resume it after a stop. It writes tables and figures to RUN.
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from tasks import TASKS, draw_splits
-
-from s2st import load
-from s2st.analysis.figures import Series, draw_curves
-from s2st.errors import S2STError
-from s2st.process import durable_files
-from s2st.text.line_files import read_lines
-from s2st.training.save_folder_lock import hold_work_folder
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # for the module of all examples
+
+from one_command import s2st  # noqa: E402
+from tasks import TASKS, draw_splits  # noqa: E402
+
+from s2st import load  # noqa: E402
+from s2st.analysis.figures import Series, draw_curves  # noqa: E402
+from s2st.errors import S2STError  # noqa: E402
+from s2st.process import durable_files  # noqa: E402
+from s2st.text.line_files import read_lines  # noqa: E402
+from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
+
 REVERSED = "--arch lstm-reversed"
 SAMPLING = f"{REVERSED} --criterion scheduled-sampling --teacher-forcing-updates 1"
 COMPARISONS = {
@@ -69,7 +70,8 @@ def compare(options: argparse.Namespace, task: str, comparison: str) -> None:
     folder = options.run / f"{task}-{options.pairs}"
     write_texts(folder, task, options.pairs)
     prefixes = f"--trainpref {folder}/train --validpref {folder}/valid"
-    s2st(f"preprocess -s x -t y {prefixes} --tokenizer characters --destdir", folder / "bin")
+    if not (folder / "bin").exists():
+        s2st(f"preprocess -s x -t y {prefixes} --tokenizer characters --destdir {folder}/bin")
     curves = {
         label: accuracies(folder, name_of(label), words, options.epochs)
         for label, words in COMPARISONS[comparison].items()
@@ -124,22 +126,6 @@ def accuracies(folder: Path, model: str, options: str, epochs: int) -> list[floa
         found.append(100 * right / len(references))
     durable_files.replace_file(record, json.dumps(found).encode())
     return found
-
-
-def s2st(arguments: str, output: Path | None = None) -> None:
-    """Run a command, unless its output, its last argument, exists."""
-    if output is not None and output.exists():
-        return
-    words = [*arguments.split(), *([str(output)] if output else [])]
-    print(f"$ s2st {' '.join(words)}", file=sys.stderr, flush=True)
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "s2st_cli", *words], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        print(done.stderr.rstrip(), file=sys.stderr)
-        sys.exit(done.returncode)
-    print(f"  {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

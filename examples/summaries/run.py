@@ -8,19 +8,20 @@ writes it to RUN/results.md. It needs s2st[rouge].
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from reports import draw_splits
-
-from s2st.errors import S2STError
-from s2st.process import durable_files
-from s2st.text.line_files import read_lines
-from s2st.training.save_folder_lock import hold_work_folder
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # for the module of all examples
+
+from one_command import s2st  # noqa: E402
+from reports import draw_splits  # noqa: E402
+
+from s2st.errors import S2STError  # noqa: E402
+from s2st.process import durable_files  # noqa: E402
+from s2st.text.line_files import read_lines  # noqa: E402
+from s2st.training.save_folder_lock import hold_work_folder  # noqa: E402
+
 MODELS = {
     "reversed LSTM": "--arch lstm-reversed",
     "LSTM with attention": "--arch lstm-attention",
@@ -77,18 +78,6 @@ def row(label: str, summaries: Path, run: Path) -> str:
     words = f"score {summaries} --ref {run}/test.headline --tokenize none --rouge --format json"
     found = json.loads(s2st(words))
     return f"| {label} | " + " | ".join(f"{found[kind]['score']:.2f}" for kind in KINDS) + " |"
-
-
-def s2st(arguments: str) -> str:
-    """Run a command and return its stdout; end if it fails."""
-    print(f"$ s2st {arguments}", file=sys.stderr, flush=True)
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "s2st_cli", *arguments.split()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr.rstrip())
-    print(f"  {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-    return done.stdout
 
 
 if __name__ == "__main__":
