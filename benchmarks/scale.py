@@ -31,8 +31,8 @@ from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig
 from s2st.data.store import Store
 from s2st.models.base import ModelSizes
+from s2st.models.configs import RecurrentConfig
 from s2st.models.recurrent.encoder_decoder import build_lstm
-from s2st.models.registry import RecurrentConfig
 from s2st.process.device import keep_freed_pages
 from s2st.scoring.base import Scorer, TextSide
 from s2st.scoring.ensemble_scorer import EnsembleScorer

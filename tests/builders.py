@@ -17,9 +17,10 @@ from s2st.data.preprocess_options import PreprocessConfig
 from s2st.data.store import ParallelCorpus, Side
 from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.configs import EnsembleConfig
 from s2st.models.model_building import build_model
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import ARCHITECTURES, EnsembleConfig
+from s2st.models.registry import ARCHITECTURES
 from s2st.options.option_fields import config_values, option_specs
 from s2st.scoring.base import Scorer
 from s2st.scoring.ensemble_scorer import EnsembleScorer

@@ -7,7 +7,7 @@ from builders import TINY, corpus, model, random_sentences, record
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
-from s2st.models.registry import RecurrentConfig
+from s2st.models.configs import RecurrentConfig
 from s2st.training.checkpoint import RunIdentity
 from s2st.training.gradient_accumulation import Gradients, Loss
 from s2st.training.lr_schedules import SCHEDULES

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import CheckpointError, UsageError
-from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
+from s2st.models.configs import with_default_sizes
+from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.options.option_fields import config_values, option
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.bounded_read import missing

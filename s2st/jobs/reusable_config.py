@@ -9,7 +9,7 @@ from s2st.data.store import Store
 from s2st.errors import CheckpointError
 from s2st.jobs.finetune import architecture_values, read_checkpoint_manifest, recorded_plugins
 from s2st.jobs.train import TRAIN_SPEC
-from s2st.models.registry import with_default_sizes
+from s2st.models.configs import with_default_sizes
 from s2st.options.option_fields import check_value, option_specs
 from s2st.options.option_file_text import option_file, toml_line, toml_value
 from s2st.options.registry import Entry

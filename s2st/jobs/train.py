@@ -34,7 +34,8 @@ from s2st.jobs.training_resume_checks import (
 )
 from s2st.jobs.validation_decoding import plan_validation
 from s2st.jobs.validation_metrics import METRICS
-from s2st.models.registry import ARCHITECTURES, UNTRAINED, with_default_sizes
+from s2st.models.configs import with_default_sizes
+from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.device import DeviceConfig, environment, setup_device

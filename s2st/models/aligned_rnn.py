@@ -25,8 +25,8 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
+from s2st.models.configs import AlignedConfig, vanilla_cell
 from s2st.models.recurrent.layer_stack import Stack
-from s2st.models.registry import AlignedConfig, vanilla_cell
 from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.vector_input import VectorInput, input_table

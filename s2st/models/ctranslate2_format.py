@@ -11,10 +11,11 @@ from torch import nn
 
 from s2st.errors import UsageError
 from s2st.models.base import Seq2SeqModel
+from s2st.models.configs import TransformerConfig
 from s2st.models.extra_packages import import_extra
 from s2st.models.language_models import TransformerLM
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import ARCHITECTURES, TransformerConfig
+from s2st.models.registry import ARCHITECTURES
 from s2st.models.transformer.encoder_decoder import TransformerModel, TransformerStack
 from s2st.models.transformer.layers import MultiHeadAttention, TransformerLayer, sinusoids
 from s2st.text.vocabulary import BOS_ID, EOS_ID, SPECIALS, UNK_ID

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from s2st.errors import DataError
+from s2st.models.configs import AttentionConfig
 from s2st.models.fairseq_words import word_rows
 from s2st.models.foreign_folder import ForeignFolder, take
 from s2st.models.foreign_recurrent import (
@@ -22,7 +23,6 @@ from s2st.models.foreign_recurrent import (
 )
 from s2st.models.marian_format import Imported
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import AttentionConfig
 from s2st.options.option_fields import make_config
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary

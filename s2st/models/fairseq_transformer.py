@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from s2st.errors import DataError
+from s2st.models.configs import TransformerConfig
 from s2st.models.fairseq_words import word_rows
 from s2st.models.foreign_folder import ForeignFolder, integer, take
 from s2st.models.marian_format import Imported, attention_and_parts
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import TransformerConfig
 from s2st.options.option_fields import make_config
 from s2st.text.tokenizers import TokenizerSpec
 from s2st.text.vocabulary import Vocabulary

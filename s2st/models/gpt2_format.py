@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from s2st.errors import DataError
+from s2st.models.configs import TransformerLMConfig
 from s2st.models.foreign_folder import ForeignFolder, integer, take
 from s2st.models.marian_format import NEVER, Imported
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import TransformerLMConfig
 from s2st.options.option_fields import make_config
 from s2st.text.huggingface_tokenizer import byte_bpe_of_files
 from s2st.text.tokenizer_files import read_model

@@ -12,6 +12,7 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
+from s2st.models.configs import RecurrentLMConfig, TransformerLMConfig
 from s2st.models.prefix_tree import PrefixTree
 from s2st.models.recurrent.decoder import (
     RecurrentState,
@@ -20,7 +21,6 @@ from s2st.models.recurrent.decoder import (
     step_decoder,
 )
 from s2st.models.recurrent.layer_stack import Stack
-from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
 from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.transformer.decoder_cache import TransformerState, WordCache, first_rows

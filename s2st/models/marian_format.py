@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from s2st.errors import DataError, UsageError
+from s2st.models.configs import TransformerConfig
 from s2st.models.foreign_folder import ForeignFolder, integer, take, text_of
 from s2st.models.languages import Languages, LanguageSide
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import TransformerConfig
 from s2st.options.option_fields import make_config
 from s2st.text.tokenizer_files import read_model
 from s2st.text.tokenizers import SPACE_SIGN, SentencePieceConfig, TokenizerSpec

@@ -8,8 +8,9 @@ from torch.overrides import TorchFunctionMode
 
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.configs import EnsembleConfig
 from s2st.models.multi_decoder import MultiDecoderModel
-from s2st.models.registry import ARCHITECTURES, EnsembleConfig
+from s2st.models.registry import ARCHITECTURES
 from s2st.models.vector_input import reads_vectors
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from s2st.errors import DataError
+from s2st.models.configs import AttentionConfig, TransformerConfig
 from s2st.models.foreign_folder import CONVERT, ForeignFolder, take, text_of
 from s2st.models.foreign_recurrent import widened
 from s2st.models.marian_format import NEVER, Imported
@@ -23,7 +24,6 @@ from s2st.models.onmt_rnn import TABLE, recurrent_model
 from s2st.models.onmt_support import check_supported
 from s2st.models.onmt_transformer import transformer_model
 from s2st.models.onmt_words import Words, picked, read_words
-from s2st.models.registry import AttentionConfig, TransformerConfig
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec
 
 # option -> the values with which s2st reads a model

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from s2st.models.configs import AttentionConfig
 from s2st.models.foreign_folder import ForeignFolder, take
 from s2st.models.foreign_recurrent import (
     cell_layers,
@@ -17,7 +18,6 @@ from s2st.models.foreign_recurrent import (
     is_bidirectional,
 )
 from s2st.models.onmt_support import check_supported
-from s2st.models.registry import AttentionConfig
 from s2st.options.option_fields import make_config
 
 ENCODER, CELLS, FUSED = "encoder.rnn", "decoder.rnn.layers", "decoder.rnn"

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from s2st.errors import DataError
+from s2st.models.configs import TransformerConfig
 from s2st.models.fairseq_transformer import fairseq_sinusoids
 from s2st.models.foreign_folder import ForeignFolder, integer, take, text_of
 from s2st.models.onmt_support import check_supported
-from s2st.models.registry import TransformerConfig
 from s2st.options.option_fields import make_config
 
 MAX_POSITIONS = 5000  # rows of their table of positions

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s2st.errors import ConfigError, S2STError, UsageError
-from s2st.models.registry import EnsembleConfig
+from s2st.models.configs import EnsembleConfig
 from s2st.options.option_fields import make_config, read_option_file, shown
 from s2st.process import durable_files
 from s2st.process.bounded_read import missing, unreadable

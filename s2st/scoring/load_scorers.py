@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from s2st.errors import UsageError
+from s2st.models.configs import EnsembleConfig
 from s2st.models.languages import ANY, LanguageChoice
 from s2st.models.model_files import load_saved
 from s2st.models.model_record import ModelRecord
-from s2st.models.registry import EnsembleConfig
 from s2st.ngram.arpa_files import is_arpa
 from s2st.process import durable_files
 from s2st.process.bounded_read import unreadable

@@ -252,7 +252,8 @@ def test_a_search_cannot_write_into_what_is_not_its_own(s2st, world, plugin):
 
 
 MODEL = """
-from s2st.models.registry import ARCHITECTURES, RecurrentConfig
+from s2st.models.configs import RecurrentConfig
+from s2st.models.registry import ARCHITECTURES
 from s2st.models.recurrent.encoder_decoder import build_lstm
 def build(config, sizes):
     model = build_lstm(config, sizes)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from s2st.jobs.train import TRAIN_SPEC
 from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.configs import with_default_sizes
 from s2st.models.model_building import hollow_model
-from s2st.models.registry import with_default_sizes
 from s2st.options.resolution import OptionSource, resolve
 from study.plan import Model, Plan
 from study.steps import StudyError

@@ -33,11 +33,11 @@ from s2st.models.base import (
     ModelStep,
     without_eos,
 )
+from s2st.models.configs import AttentionConfig
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.recurrent.word_inputs import word_inputs
-from s2st.models.registry import AttentionConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.vector_input import input_table

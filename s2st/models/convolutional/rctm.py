@@ -27,10 +27,10 @@ from s2st.models.base import (
     ModelSizes,
     ModelStep,
 )
+from s2st.models.configs import ConvolutionalConfig
 from s2st.models.convolutional.sentence_convolution import SentenceConvolution
 from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
 from s2st.models.recurrent.layer_stack import Stack
-from s2st.models.registry import ConvolutionalConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.vector_input import input_table

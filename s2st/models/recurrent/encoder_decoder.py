@@ -19,6 +19,7 @@ from s2st.models.base import (
     Reading,
     reverse_tokens,
 )
+from s2st.models.configs import RecurrentConfig, VanillaConfig
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.decoder import (
     RecurrentState,
@@ -29,7 +30,6 @@ from s2st.models.recurrent.decoder import (
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
 from s2st.models.recurrent.pipeline_stage import RecurrentStage
 from s2st.models.recurrent.word_inputs import word_inputs
-from s2st.models.registry import RecurrentConfig, VanillaConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.vector_input import InputTable, input_table, refuse_vectors

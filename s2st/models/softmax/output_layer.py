@@ -13,8 +13,8 @@ from torch import nn
 from s2st.data.batch import moved
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes
+from s2st.models.configs import ModelConfig
 from s2st.models.packed.packed_linear import make_product
-from s2st.models.registry import ModelConfig
 from s2st.models.softmax.chunked_loss import at_least_float32, softmax_loss
 from s2st.models.vector_input import VectorInput
 from s2st.text.vocabulary import PAD_ID

@@ -20,8 +20,8 @@ from s2st.models.base import (
     ModelStep,
     without_eos,
 )
+from s2st.models.configs import TransformerConfig
 from s2st.models.prefix_tree import PrefixTree, TreeParts
-from s2st.models.registry import TransformerConfig
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
 from s2st.models.transformer.decoder_cache import (

@@ -9,7 +9,7 @@ from builders import TINY, model, random_sentences, variants
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch import make_batch
-from s2st.models.registry import RecurrentConfig
+from s2st.models.configs import RecurrentConfig
 from s2st.text.vocabulary import PAD_ID
 
 

@@ -23,7 +23,7 @@ from s2st.criteria.scheduled_sampling import ScheduledSampling, teacher_forcing_
 from s2st.data.batch import make_batch
 from s2st.errors import InterruptedBySignalError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
-from s2st.models.registry import RecurrentConfig
+from s2st.models.configs import RecurrentConfig
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 from s2st.training.observer import Observer

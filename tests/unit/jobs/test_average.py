@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 
 from s2st.errors import InputMissingError, OutputError, UsageError
 from s2st.jobs.average_checkpoints import average, last_checkpoints
+from s2st.models.configs import RecurrentConfig
 from s2st.models.model_files import read_saved, write_manifest, write_model_files
-from s2st.models.registry import RecurrentConfig
 from s2st.text.tokenizers import MosesConfig, NoneConfig, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 

@@ -7,7 +7,7 @@ from builders import scorer as tiny_scorer
 from s2st.errors import DataError
 from s2st.jobs import pair_scoring_tasks as score
 from s2st.jobs.pair_scoring_tasks import score_pairs
-from s2st.models.registry import AlignedConfig
+from s2st.models.configs import AlignedConfig
 from s2st.scoring.ensemble_scorer import EnsembleScorer
 
 

@@ -11,8 +11,8 @@ from torch import nn
 from s2st.data.batch import make_batch
 from s2st.errors import DataError, UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
+from s2st.models.configs import AlignedConfig
 from s2st.models.model_building import build_model
-from s2st.models.registry import AlignedConfig
 from s2st.text.vocabulary import EOS_ID, PAD_ID
 
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}

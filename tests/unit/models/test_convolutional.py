@@ -5,8 +5,8 @@ import pytest
 import torch
 from builders import TINY, model, random_sentences, source_batch
 
+from s2st.models.configs import ConvolutionalConfig
 from s2st.models.convolutional.sentence_convolution import SentenceConvolution
-from s2st.models.registry import ConvolutionalConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID
 
 

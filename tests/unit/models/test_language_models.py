@@ -7,8 +7,8 @@ from torch import nn
 
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes
+from s2st.models.configs import RecurrentLMConfig, TransformerLMConfig
 from s2st.models.model_building import build_model
-from s2st.models.registry import RecurrentLMConfig, TransformerLMConfig
 from s2st.text.vocabulary import BOS_ID
 
 LSTM = RecurrentLMConfig(layers=2, hidden_size=6, embedding_size=4, dropout=0.3)

@@ -10,9 +10,9 @@ from builders import TINY, model, pairs_of, random_sentences
 
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.configs import ModelConfig, RecurrentConfig
 from s2st.models.model_files import WEIGHTS, read_saved, write_manifest, write_model_files
 from s2st.models.recurrent.encoder_decoder import build_lstm
-from s2st.models.registry import ModelConfig, RecurrentConfig
 from s2st.models.softmax.output_layer import Output, default_cutoffs
 from s2st.models.weight_files import load_tensors
 

@@ -6,10 +6,10 @@ import torch
 from builders import TINY, model, source_batch
 
 from s2st.models.base import ModelSizes, reverse_tokens
+from s2st.models.configs import RecurrentConfig, VanillaConfig
 from s2st.models.recurrent.cell_formulas import SigmoidRNN
 from s2st.models.recurrent.encoder_decoder import RecurrentModel
 from s2st.models.recurrent.layer_stack import Stack
-from s2st.models.registry import RecurrentConfig, VanillaConfig
 from s2st.text.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 CELLS = ["lstm", "gru", "rnn", "rnn-sigmoid"]

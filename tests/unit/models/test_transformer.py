@@ -12,13 +12,9 @@ from torch import nn
 from s2st.data.batch import make_batch
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, parameters_by_part
+from s2st.models.configs import TransformerConfig, TransformerLMConfig, with_default_sizes
 from s2st.models.model_building import build_model
-from s2st.models.registry import (
-    ARCHITECTURES,
-    TransformerConfig,
-    TransformerLMConfig,
-    with_default_sizes,
-)
+from s2st.models.registry import ARCHITECTURES
 from s2st.models.transformer.decoder_cache import (
     FEWEST_COLUMNS,
     GROUP_ROWS,

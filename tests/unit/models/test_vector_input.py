@@ -9,8 +9,9 @@ from fakes import text_side
 from s2st.data.batch import make_batch, make_source
 from s2st.errors import UsageError
 from s2st.models.base import ModelSizes
+from s2st.models.configs import TransformerConfig
 from s2st.models.model_building import build_model
-from s2st.models.registry import ARCHITECTURES, TransformerConfig
+from s2st.models.registry import ARCHITECTURES
 from s2st.models.vector_input import VectorInput
 from s2st.scoring.base import TextSide
 from s2st.scoring.ensemble_scorer import EnsembleScorer

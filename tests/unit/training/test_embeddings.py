@@ -12,8 +12,8 @@ from s2st.data.store import Store
 from s2st.errors import DataError, InputMissingError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import Embeddings, ModelSizes
+from s2st.models.configs import RecurrentConfig
 from s2st.models.model_files import read_saved
-from s2st.models.registry import RecurrentConfig
 from s2st.models.weight_files import load_tensors
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.vocabulary import Vocabulary

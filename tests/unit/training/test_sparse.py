@@ -9,8 +9,8 @@ from trainers import trainer
 
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.models.base import ModelSizes
+from s2st.models.configs import RecurrentConfig
 from s2st.models.model_files import WEIGHTS
-from s2st.models.registry import RecurrentConfig
 from s2st.models.weight_files import load_tensors
 from s2st.options.resolution import OptionSource, resolve
 from s2st.training.observer import Observer
