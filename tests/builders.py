@@ -12,9 +12,9 @@ from fakes import text_side
 from ngram_models import tiny_ngrams
 
 from s2st.data.batch import Batch, SourceBatch, make_batch, make_source
+from s2st.data.parallel_corpus import ParallelCorpus, Side
 from s2st.data.preprocess import write_store
 from s2st.data.preprocess_options import PreprocessConfig
-from s2st.data.store import ParallelCorpus, Side
 from s2st.errors import DataError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.configs import EnsembleConfig

@@ -10,7 +10,7 @@ from s2st.data.batch import Batch, batch_of, pad_rows, source_of, vector_source
 from s2st.data.batch_planner import BatchingConfig, Indices, plan_batches
 from s2st.data.corpora import CorpusSet, corpus_set
 from s2st.data.corpus_mixing import pairs_of_epoch
-from s2st.data.store import ParallelCorpus, Side
+from s2st.data.parallel_corpus import ParallelCorpus, Side
 from s2st.text.vocabulary import PAD_ID
 
 

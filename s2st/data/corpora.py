@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from s2st.data.store import ParallelCorpus, Store
+from s2st.data.parallel_corpus import ParallelCorpus
+from s2st.data.store import Store
 
 Indices = npt.NDArray[np.int64]
 Reading = Callable[[ParallelCorpus], ParallelCorpus]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from s2st.data.store import ParallelCorpus, Side
+from s2st.data.parallel_corpus import ParallelCorpus, Side
 from s2st.errors import UsageError
 from s2st.options.option_fields import option
 from s2st.text.tokenizers import SampledTokenizer, TokenizerSpec

@@ -21,7 +21,8 @@ from s2st.text.vocabulary import Vocabulary
 from s2st.training.options import FinetuneConfig, TrainerConfig
 
 if TYPE_CHECKING:
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.parallel_corpus import ParallelCorpus
+    from s2st.data.store import Store
     from s2st.models.model_record import ModelRecord
 
 log = logging.getLogger("s2st")

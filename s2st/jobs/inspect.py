@@ -22,7 +22,8 @@ from s2st.text.vocabulary import SPECIALS, Vocabulary
 from s2st.training.observer import perplexity_text
 
 if TYPE_CHECKING:
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.parallel_corpus import ParallelCorpus
+    from s2st.data.store import Store
     from s2st.models.base import ModelSizes
     from s2st.models.model_files import SavedModel
     from s2st.models.model_record import ModelRecord

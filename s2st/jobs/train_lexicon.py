@@ -11,7 +11,8 @@ from s2st.lexicon.options import LexiconConfig
 from s2st.options.resolution import CommandSpec, Resolved
 
 if TYPE_CHECKING:
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.parallel_corpus import ParallelCorpus
+    from s2st.data.store import Store
 
 LEXICON_SPEC = CommandSpec(fixed=(LexiconConfig,))
 log = logging.getLogger("s2st")

@@ -13,7 +13,8 @@ from s2st.training.options import TrainerConfig
 
 if TYPE_CHECKING:
     from s2st.data.corpora import CorpusSet
-    from s2st.data.store import ParallelCorpus, Store
+    from s2st.data.parallel_corpus import ParallelCorpus
+    from s2st.data.store import Store
     from s2st.models.languages import Languages
     from s2st.models.model_record import ModelRecord
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from s2st.data.store import ParallelCorpus, Side
+from s2st.data.parallel_corpus import ParallelCorpus, Side
 from s2st.ngram.external_sort import count_keys, mapped
 from s2st.text.vocabulary import PAD_ID
 

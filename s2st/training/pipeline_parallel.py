@@ -16,7 +16,7 @@ from s2st.criteria.cross_entropy import Criterion
 from s2st.data.batch import Batch
 from s2st.data.batch_loader import load_batch
 from s2st.data.batch_planner import BatchingConfig, plan_in_order
-from s2st.data.store import ParallelCorpus
+from s2st.data.parallel_corpus import ParallelCorpus
 from s2st.errors import UsageError
 from s2st.models.base import ModelStage, Seq2SeqModel
 from s2st.models.softmax.rank_divided_loss import divided_softmax_loss, word_range

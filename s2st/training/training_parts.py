@@ -6,7 +6,7 @@ import torch
 
 from s2st.criteria.cross_entropy import Criterion
 from s2st.data.corpora import CorpusSet
-from s2st.data.store import ParallelCorpus
+from s2st.data.parallel_corpus import ParallelCorpus
 from s2st.models.base import Seq2SeqModel
 from s2st.models.model_record import ModelRecord
 from s2st.training.checkpoint import RunIdentity

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from s2st.data.batch import make_batch, make_source, pad_rows
 from s2st.data.batch_loader import TrainingLoader, load_batch
 from s2st.data.batch_planner import BatchingConfig
-from s2st.data.store import ParallelCorpus, Side
+from s2st.data.parallel_corpus import ParallelCorpus, Side
 from s2st.errors import CheckpointError
 
 

@@ -16,9 +16,10 @@ from s2st.data.corpora import CorpusSet, read_split
 from s2st.data.corpus_mixing import MixingConfig, pairs_of_epoch, pairs_per_epoch, shares_of
 from s2st.data.corpus_texts import corpus_texts, texts_of_pairs
 from s2st.data.duplicate_filter import SeenHashes
+from s2st.data.parallel_corpus import ParallelCorpus
 from s2st.data.preprocess import write_store
 from s2st.data.preprocess_options import PreprocessConfig
-from s2st.data.store import ParallelCorpus, Store
+from s2st.data.store import Store
 from s2st.errors import CheckpointError, DataError, UsageError
 from s2st.process.folder_manifest import MANIFEST, read_sealed, seal
 from s2st.text.tokenizers import NoneConfig, TokenizerSpec

@@ -15,7 +15,7 @@ from subword_nmt import apply_bpe
 
 from s2st.data.batch_loader import TrainingLoader
 from s2st.data.batch_planner import BatchingConfig
-from s2st.data.store import ParallelCorpus, Side
+from s2st.data.parallel_corpus import ParallelCorpus, Side
 from s2st.data.subword_sampling import (
     SampledSide,
     SideSampler,
