@@ -1,7 +1,7 @@
 """Checks of what Python programs pass: lines of text, paths, and plugins."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from s2st.errors import DataError, UsageError
@@ -157,3 +157,17 @@ def load_plugins(modules: Sequence[str]) -> None:
         raise UsageError(f"plugin must be a list of names of modules, not {shown(modules)}")
     for name in names:
         load_plugin(name)
+
+
+def phrase_lines(constraints: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the phrases of each line, separated by tabs, as in a file of `--constraints`."""
+    if isinstance(constraints, str) or not isinstance(constraints, Iterable):
+        raise UsageError(
+            f"constraints must be a list of phrases for each line, not {shown(constraints)}"
+        )
+    for number, phrases in enumerate(constraints, start=1):
+        if isinstance(phrases, str) or not isinstance(phrases, Iterable):
+            raise UsageError(
+                f"constraints, line {number} must be a list of phrases, not {shown(phrases)}"
+            )
+        yield "\t".join(lines_of(phrases, f"constraints, line {number}"))

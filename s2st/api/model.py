@@ -4,9 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from s2st.api.arguments import Path, lines_of, load_plugins, paths_of, sources_of
+from s2st.api.arguments import (
+    Path,
+    lines_of,
+    load_plugins,
+    paths_of,
+    phrase_lines,
+    sources_of,
+)
 from s2st.api.hypotheses import END, hypotheses_of
-from s2st.api.keywords import Option, refuse_names, resolved_keywords
+from s2st.api.keywords import Option, resolved_keywords
 from s2st.api.records import (
     AttentionMap,
     Candidate,
@@ -16,13 +23,13 @@ from s2st.api.records import (
     PairScore,
     Rescoring,
 )
+from s2st.api.translate_options import refuse, search_of, translate_options, with_beam
 from s2st.errors import UsageError
 from s2st.jobs.generate import translate_lines
 from s2st.jobs.load_models import LoadedModels, load_models
-from s2st.jobs.options import MODELS_SPEC, TRANSLATE_SPEC
+from s2st.jobs.options import MODELS_SPEC
 from s2st.jobs.score import score_lines
-from s2st.options.option_fields import option_specs, shown
-from s2st.options.resolution import OptionSource, Resolved, select
+from s2st.options.option_fields import shown
 from s2st.process.consistent_reads import one_run
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
@@ -31,10 +38,6 @@ if TYPE_CHECKING:
     from s2st.api.arguments import Sources
     from s2st.api.records import Floats
     from s2st.jobs.translation_tasks import Translation
-    from s2st.search.base import Search
-
-# options of `generate` about files and about arguments that the methods have
-FILE_OPTIONS = ("format", "alignments", "resume", "encoding_errors", "source_vectors")
 
 
 def load(
@@ -144,7 +147,7 @@ class Model:
             UsageError: wrong arguments, or options that the model does not support.
             DataError: a line cannot be used.
         """
-        _refuse(options, "translate", "nbest", "call Model.nbest for several hypotheses")
+        refuse(options, "translate", "nbest", "call Model.nbest for several hypotheses")
         found = self._translations("translate", lines, prefix, constraints, options)
         return [translation.texts[0] for translation in found]
 
@@ -169,8 +172,8 @@ class Model:
         Raises:
             UsageError, DataError: see `translate`.
         """
-        _refuse(options, "nbest", "nbest", "use the argument n")
-        wider = _with_beam({**options, "nbest": n}, n)
+        refuse(options, "nbest", "nbest", "use the argument n")
+        wider = with_beam({**options, "nbest": n}, n)
         found = self._translations("nbest", lines, prefix, constraints, wider)
         return [hypotheses_of(translation) for translation in found]
 
@@ -188,8 +191,8 @@ class Model:
         Raises:
             UsageError, DataError: see `translate`.
         """
-        _refuse(options, "sample", "nbest", "use the argument n")
-        _refuse(options, "sample", "search", "call Model.nbest for another search")
+        refuse(options, "sample", "nbest", "use the argument n")
+        refuse(options, "sample", "search", "call Model.nbest for another search")
         given = {**options, "search": "sampling", "nbest": n}
         found = self._translations("sample", lines, None, None, given)
         return [hypotheses_of(translation) for translation in found]
@@ -332,8 +335,8 @@ class Model:
         choice = {"part": part, "layer": layer, "head": head, "words": words}
         search = None
         if targets is None:
-            _refuse(options, "attention", "nbest", "the map shows the best translation")
-            search = _search(_resolved("attention", options))
+            refuse(options, "attention", "nbest", "the map shows the best translation")
+            search = search_of(translate_options("attention", options))
         return attention(self._models.scorer, lines, targets, choice, search, list(options))
 
     def explain(
@@ -358,12 +361,12 @@ class Model:
         """
         from s2st.api.explaining import explain
 
-        _refuse(options, "explain", "search", "it shows beam search")
-        _refuse(options, "explain", "shortlist", "the model chooses among all words")
-        resolved = _resolved("explain", options)
+        refuse(options, "explain", "search", "it shows beam search")
+        refuse(options, "explain", "shortlist", "the model chooses among all words")
+        resolved = translate_options("explain", options)
         if "nbest" not in options:
             wider = {**options, "nbest": resolved.configs["search"].beam}
-            resolved = _resolved("explain", wider)
+            resolved = translate_options("explain", wider)
         return explain(self._models.scorer, resolved, sentence, prefix, alternatives)
 
     def _translations(
@@ -376,50 +379,9 @@ class Model:
     ) -> "Iterator[Translation]":
         texts = sources_of(lines, self._models.scorer.source)
         beginnings = None if prefix is None else lines_of(prefix, "prefix")
-        phrases = None if constraints is None else list(_phrases(constraints))
-        resolved = _resolved(method, options)
+        phrases = None if constraints is None else list(phrase_lines(constraints))
+        resolved = translate_options(method, options)
         return translate_lines(resolved, texts, self._models.scorer, beginnings, phrases)
-
-
-def _resolved(method: str, options: Mapping[str, Option]) -> Resolved:
-    where = f"Model.{method}()"
-    refuse_names(where, options, FILE_OPTIONS)
-    return resolved_keywords(where, TRANSLATE_SPEC, options)
-
-
-def _search(options: Resolved) -> "Search":
-    search: Search = options.entries["search"].build(options.configs["search"])
-    return search
-
-
-def _refuse(options: Mapping[str, Option], method: str, name: str, remedy: str) -> None:
-    """Raise UsageError if the options contain a name that the method fixes itself."""
-    if name in options:
-        raise UsageError(f"Model.{method}(): option {name!r} is not possible here; {remedy}")
-
-
-def _with_beam(options: dict[str, Option], n: object) -> dict[str, Option]:
-    """Return the options with a beam of at least n, if the search has one and none is given."""
-    names = {name: value for name, value in options.items() if name == "search"}
-    entry = select(TRANSLATE_SPEC, [OptionSource("Model.nbest()", names)])["search"]
-    beam = next((spec for spec in option_specs(entry.config_type) if spec.name == "beam"), None)
-    if beam is None or "beam" in options or not isinstance(n, Integral):
-        return options
-    return {**options, "beam": max(int(n), entry.overrides.get("beam", beam.default))}
-
-
-def _phrases(constraints: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the phrases of each line, separated by tabs, as in a file of `--constraints`."""
-    if isinstance(constraints, str) or not isinstance(constraints, Iterable):
-        raise UsageError(
-            f"constraints must be a list of phrases for each line, not {shown(constraints)}"
-        )
-    for number, phrases in enumerate(constraints, start=1):
-        if isinstance(phrases, str) or not isinstance(phrases, Iterable):
-            raise UsageError(
-                f"constraints, line {number} must be a list of phrases, not {shown(phrases)}"
-            )
-        yield "\t".join(lines_of(phrases, f"constraints, line {number}"))
 
 
 def _models(channel: "Sequence[Model]") -> "list[Model]":
