@@ -3,16 +3,22 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
+from multi30k.corpus import (
+    SHARED,
+    CorpusError,
+    find_text,
+    first_hypotheses,
+    plain_or_gz,
+    put_lines,
+)
 from study.expand import option_words
 from study.steps import Step, StudyError
 
 from s2st.demo_corpus import read_corpus
-from s2st.process import durable_files
+from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import read_lines, split_words
 from s2st.text.vocabulary import SPECIALS, UNK_ID
 
@@ -96,8 +102,8 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
         made = read_corpus(plan.demo_pairs, 100, 100)
         for part in PARTS:
             pairs = getattr(made, part)
-            _write(run / f"data/{part}.en", [pair.source for pair in pairs])
-            _write(run / f"data/{part}.fr", [pair.target for pair in pairs])
+            put_lines(run / f"data/{part}.en", [pair.source for pair in pairs])
+            put_lines(run / f"data/{part}.fr", [pair.target for pair in pairs])
         return True
     names = [f"{name}.{language}" for name in PARTS.values() for language in ("en", "fr")]
     try:
@@ -107,7 +113,7 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
     for part, name in PARTS.items():
         for language in ("en", "fr"):
             lines = read_lines(str(plain_or_gz(found, f"{name}.{language}")))
-            _write(run / f"data/{part}.{language}", list(lines))
+            put_lines(run / f"data/{part}.{language}", list(lines))
     folder = lists or SHARED / "smt-multi30k"
     for part in ("valid", "test"):
         path = folder / f"{PARTS[part]}.1000best.gz"
@@ -117,22 +123,10 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
             return False
         own = (run / f"lists/{part}.nbest", run / f"lists/{part}.size")
         if not own[1].exists() or own[1].read_text() != f"{plan.nbest}\n":
-            _write(own[0], list(_first(path, plan.nbest)))
-            _write(own[1], [str(plan.nbest)])
+            own[0].parent.mkdir(exist_ok=True)
+            write_whole(str(own[0]), first_hypotheses(str(path), plan.nbest))
+            put_lines(own[1], [str(plan.nbest)])
     return True
-
-
-def _first(path: Path, count: int) -> Iterator[str]:
-    """Yield the first `count` hypotheses of every list."""
-    for _, entries in groupby(read_lines(str(path)), key=lambda line: line.partition(" ")[0]):
-        yield from islice(entries, count)
-
-
-def _write(path: Path, lines: Sequence[str]) -> None:
-    content = "".join(f"{line}\n" for line in lines).encode()
-    if not path.exists() or path.read_bytes() != content:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable_files.replace_file(path, content)
 
 
 def expand(plan: Plan, lists: bool) -> list[Step]:
@@ -173,7 +167,7 @@ def translate_words(plan: Plan, run: Path) -> None:
                 " ".join(best.get(word, word) for word in split_words(line))
                 for line in read_lines(str(run / "data/test.en"))
             ]
-            _write(run / f"out/{row.name}.fr", lines)
+            put_lines(run / f"out/{row.name}.fr", lines)
 
 
 def _preprocess(plan: Plan, store: str, source: str, target: str) -> Step:

@@ -4,16 +4,21 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
+from multi30k.corpus import (
+    SHARED,
+    CorpusError,
+    find_text,
+    first_hypotheses,
+    plain_or_gz,
+    put_lines,
+)
 from study.expand import option_words
 from study.steps import Step, StudyError
 
 from s2st.demo_corpus import read_corpus
-from s2st.process import durable_files
 from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import read_lines
 
@@ -126,8 +131,8 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
         made = read_corpus(plan.pairs, 100, 100)
         parts = {"train": made.train, DEV: made.valid} | dict.fromkeys(plan.sets, made.test)
         for name, pairs in parts.items():
-            _write(run / f"data/{name}.{SOURCE}", [pair.source for pair in pairs])
-            _write(run / f"data/{name}.{TARGET}", [pair.target for pair in pairs])
+            put_lines(run / f"data/{name}.{SOURCE}", [pair.source for pair in pairs])
+            put_lines(run / f"data/{name}.{TARGET}", [pair.target for pair in pairs])
         return lists is not None and _put_lists(plan, lists, run)
     names = ("train", DEV, *plan.sets)
     files = [f"{name}.{language}" for name in names for language in (SOURCE, TARGET)]
@@ -136,7 +141,7 @@ def put_texts(plan: Plan, data: Path | None, lists: Path | None, run: Path) -> b
     except CorpusError as error:
         raise StudyError(str(error)) from error
     for file in files:
-        _write(run / "data" / file, list(read_lines(str(plain_or_gz(found, file)))))
+        put_lines(run / "data" / file, list(read_lines(str(plain_or_gz(found, file)))))
     folder = lists or SHARED / "smt-multi30k"
     if lists is None and not plain_or_gz(folder, f"{DEV}.1000best").is_file():
         return False
@@ -151,22 +156,9 @@ def _put_lists(plan: Plan, folder: Path, run: Path) -> bool:
         own, size = run / baseline_lists(name), run / f"lists/{name}.size"
         if not size.exists() or size.read_text("utf-8") != f"{plan.nbest}\n":
             own.parent.mkdir(exist_ok=True)
-            write_whole(str(own), _first(path, plan.nbest))
-            _write(size, [str(plan.nbest)])
+            write_whole(str(own), first_hypotheses(str(path), plan.nbest))
+            put_lines(size, [str(plan.nbest)])
     return True
-
-
-def _first(path: Path, count: int) -> Iterator[str]:
-    """Yield the first `count` hypotheses of every list."""
-    for _, entries in groupby(read_lines(str(path)), key=lambda line: line.partition(" ")[0]):
-        yield from (f"{line}\n" for line in islice(entries, count))
-
-
-def _write(path: Path, lines: Sequence[str]) -> None:
-    content = "".join(f"{line}\n" for line in lines).encode()
-    if not path.exists() or path.read_bytes() != content:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable_files.replace_file(path, content)
 
 
 def averaged(member: str) -> str:

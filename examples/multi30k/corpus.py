@@ -1,11 +1,14 @@
-"""Find tokenized Multi30k: in a given folder, beside the project, or by download."""
+"""Tokenized Multi30k: in a given folder, beside the project, or by download; files made of it."""
 
 import hashlib
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+
+from s2st.process import durable_files
+from s2st.text.line_files import read_lines
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/tok/{}.lc.norm.tok.{}"
@@ -68,3 +71,22 @@ def _download(name: str, path: Path) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(content)
     part.replace(path)
+
+
+def first_hypotheses(path: str, top: int | None) -> Iterator[str]:
+    """Yield the lines of the first hypotheses of each list; all of them if `top` is None."""
+    current, count = "", 0
+    for line in read_lines(path):
+        identifier = line.split("|||", 1)[0].strip()
+        count = count + 1 if identifier == current else 1
+        current = identifier
+        if top is None or count <= top:
+            yield f"{line}\n"
+
+
+def put_lines(path: Path, lines: Sequence[str]) -> None:
+    """Write a file of lines, unless it has them already: steps that read it then stay complete."""
+    content = "".join(f"{line}\n" for line in lines).encode()
+    if not path.exists() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable_files.replace_file(path, content)

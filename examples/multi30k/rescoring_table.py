@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus import SHA256, SHARED, CorpusError, find_text, plain_or_gz
+from corpus import SHA256, SHARED, CorpusError, find_text, first_hypotheses, plain_or_gz
 
 from s2st.errors import S2STError
 from s2st.process import durable_files
@@ -173,17 +173,6 @@ class Work:
             ])  # fmt: skip
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
         return found
-
-
-def first_hypotheses(path: str, top: int | None) -> Iterator[str]:
-    """Yield the lines of the first hypotheses of each list; all of them if `top` is None."""
-    current, count = "", 0
-    for line in read_lines(path):
-        identifier = line.split("|||", 1)[0].strip()
-        count = count + 1 if identifier == current else 1
-        current = identifier
-        if top is None or count <= top:
-            yield f"{line}\n"
 
 
 def show(interval: dict[str, float]) -> str:

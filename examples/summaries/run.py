@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # for the module of all examples
 
+from multi30k.corpus import put_lines  # noqa: E402
 from one_command import s2st  # noqa: E402
 from reports import draw_splits  # noqa: E402
 
@@ -47,9 +48,9 @@ def work(run: Path, pairs: int, epochs: int) -> None:
     """Write the texts, train, summarize, and print the table."""
     for split, drawn in draw_splits(pairs, 500, 2014).items():
         for suffix, side in zip(("text", "headline"), zip(*drawn, strict=True), strict=True):
-            write(run / f"{split}.{suffix}", side)
+            put_lines(run / f"{split}.{suffix}", side)
     first = [line.partition(" . ")[0] + " ." for line in read_lines(str(run / "test.text"))]
-    write(run / "first.headline", first)
+    put_lines(run / "first.headline", first)
     if not (run / "bin").exists():
         texts = f"--trainpref {run}/train --validpref {run}/valid"
         s2st(f"preprocess -s text -t headline {texts} --destdir {run}/bin")
@@ -64,13 +65,6 @@ def work(run: Path, pairs: int, epochs: int) -> None:
     text = "\n".join(lines) + "\n"
     durable_files.replace_file(run / "results.md", text.encode())
     print(text, end="")
-
-
-def write(path: Path, lines: list[str] | tuple[str, ...]) -> None:
-    """Write lines, unless the file has them already."""
-    content = "".join(f"{line}\n" for line in lines).encode()
-    if not path.exists() or path.read_bytes() != content:
-        durable_files.replace_file(path, content)
 
 
 def row(label: str, summaries: Path, run: Path) -> str:
