@@ -3,10 +3,11 @@
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
+
+from ports import free_port
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -60,9 +61,7 @@ class Browser:
 @contextlib.contextmanager
 def running_browser(folder):
     """A browser with its profile in a folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     driver = subprocess.Popen(
         [DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

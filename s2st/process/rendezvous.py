@@ -74,14 +74,23 @@ def open_store(rank: int, waiting: Waiting, environment: Mapping[str, str] = os.
         variables = f"MASTER_ADDR={host!r}, MASTER_PORT={port!r}"
         raise UsageError(f"the environment has {variables[:200]}: start the job with torchrun")
     serving = rank == 0 and environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
-    while not serving:  # a signal would not interrupt torch's own wait
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
-            break
+    while not (serving or _is_served(host, int(port))):  # no signal interrupts torch's own wait
         waiting.pause("rank 0")
     return TCPStore(
         host, int(port), None, serving, timedelta(seconds=waiting.left),
         wait_for_workers=False, multi_tenant=serving,
     )  # fmt: skip
+
+
+def _is_served(host: str, port: int) -> bool:
+    """Whether somebody else listens there.
+
+    Where nobody does, the kernel may connect a socket of this machine with itself, if it happens to
+    choose the same port for its own end; that would keep the port from rank 0.
+    """
+    with contextlib.suppress(OSError), socket.create_connection((host, port), 1) as probe:
+        return bool(probe.getsockname() != probe.getpeername())
+    return False
 
 
 def gather(store: "Store", rank: int, size: int, waiting: Waiting) -> str:

@@ -7,24 +7,18 @@ torchrun itself: they start at once. Torchrun does the rest.
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 SECONDS = 100  # longer, and a test would rather fail than wait
 SHORT = ["--max-len-a", "0", "--max-len-b", "6", "--threads", "1"]
 WORDS = ["le", "la", "un", "une", "chat", "chien", "homme", "femme", "dort", "lit", "."]
 LISTS = 150  # more than two blocks of 64
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from builders import store
+from ports import free_port
 from ranks_job import train
 
 from s2st.models.weight_files import load_tensors
@@ -56,12 +56,6 @@ KINDS = {
     "sharded bfloat16": {"optimizer": "sgd", "lr": 0.5, "precision": "bfloat16"},
 }
 LAST = "checkpoint_last"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def environment(rank=None, port=None):

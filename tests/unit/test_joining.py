@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch.distributed as dist
+from ports import free_port
 
 from s2st.errors import UsageError
 from s2st.process import stop_signals
@@ -74,9 +75,7 @@ def test_a_signal_ends_the_waiting_though_it_is_only_noted(store, monkeypatch):
 
 
 def test_the_store_is_rank_0s_own_or_that_of_torchrun():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     agent = told | {"TORCHELASTIC_USE_AGENT_STORE": "True"}
     for rank, environment in ((1, told), (0, agent)):  # nobody serves it
@@ -86,6 +85,23 @@ def test_the_store_is_rank_0s_own_or_that_of_torchrun():
     own.set("a", "b")
     for rank, environment in ((1, told), (0, agent)):
         assert open_store(rank, Waiting(SECONDS), environment).get("a") == b"b"
+
+
+def test_a_socket_that_the_kernel_connects_with_itself_is_not_rank_0(monkeypatch):
+    port = free_port()
+    connect = socket.create_connection
+    with_itself = []
+
+    def connect_from_the_same_port(address, timeout):
+        made = connect(address, timeout, ("127.0.0.1", port))
+        with_itself.append(made.getsockname() == made.getpeername())
+        return made
+
+    monkeypatch.setattr(socket, "create_connection", connect_from_the_same_port)
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with pytest.raises(MissingRankError, match="rank 0"):
+        open_store(1, Waiting(0.3), told)
+    assert with_itself[:1] == [True]
 
 
 @pytest.mark.parametrize("port", ["", "x", "99999", "9" * 5000])
