@@ -81,13 +81,19 @@ class Part:
 
 
 def training(
-    size: str, peers: tuple[str, ...], rounds: int, ways: tuple[str, ...], *minutes: float
+    size: str,
+    peers: tuple[str, ...],
+    rounds: int,
+    ways: tuple[str, ...],
+    *minutes: float,
+    dropout: str = "",
 ) -> Part:
     """Training of one size; a short run has so many rounds, and these of our own ways."""
     quick = "--width", "16", "--updates", "2", "--warm", "1", "--repeats", "1", *TINY_PEAK
     return Part(
-        f"training-{size}", {"--store": "store"}, peers, quick, script="training",
-        options=("--size", size), full=("--repeats", "3" if rounds > 1 else "1"),
+        f"training-{size}" + "-dropout" * bool(dropout), {"--store": "store"}, peers, quick,
+        script="training", options=("--size", size, *(("--dropout", dropout) if dropout else ())),
+        full=("--repeats", "3" if rounds > 1 else "1"),
         short=("--repeats", str(rounds), "--ways", *ways), minutes=(minutes[0], minutes[1]),
     )  # fmt: skip
 
@@ -120,6 +126,8 @@ PARTS = (
     training("S", PEERS, 2, ("s2st, bfloat16", "random batches"), 8, 4),
     training("L", PEERS, 1, ("s2st, bfloat16",), 6, 4.5),
     training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2.5),
+    training("S", PEERS[:3], 2, ("s2st, bfloat16",), 4, 2.5, dropout="0.3"),
+    training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2.5, dropout="0.3"),
     decoding("decoding-S", "models", PEERS, 20, 8),
     decoding("decoding-T", "transformer", TRANSFORMER_PEERS, 12, 6),
     rescoring("S"),

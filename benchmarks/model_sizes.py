@@ -55,21 +55,25 @@ def architecture_of(size: str) -> str:
     return TRANSFORMER if size == "T" else LSTM
 
 
-def make_config(architecture: str, layers: int, width: int) -> tuple[str, Any]:
-    """The name and the config of a model without dropout: the paper's LSTM, or the Transformer."""
+def make_config(
+    architecture: str, layers: int, width: int, dropout: float = 0.0
+) -> tuple[str, Any]:
+    """The name and the config of a model: the paper's LSTM, or the Transformer."""
     if architecture == TRANSFORMER:
         entry = ARCHITECTURES.get(TRANSFORMER)
-        shape = {"heads": HEADS, "dropout": 0.0}
+        shape = {"heads": HEADS}
     else:
         entry = ARCHITECTURES.get("lstm-sutskever2014")
         shape = {"embedding_size": width}
-    shape = {**entry.overrides, **shape, "layers": layers, "hidden_size": width}
+    shape = {**entry.overrides, **shape, "layers": layers, "hidden_size": width, "dropout": dropout}
     return entry.base, entry.config_type(**shape)
 
 
-def make_model(architecture: str, layers: int, width: int, sizes: ModelSizes) -> Seq2SeqModel:
+def make_model(
+    architecture: str, layers: int, width: int, sizes: ModelSizes, dropout: float = 0.0
+) -> Seq2SeqModel:
     """A model with random weights."""
-    return build_model(*make_config(architecture, layers, width), sizes)
+    return build_model(*make_config(architecture, layers, width, dropout), sizes)
 
 
 def task_shape(model: Any, layers: int, width: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Training: words a second, share of the machine's peak, memory; bucketing, softmax, peers.
 
     python benchmarks/training.py --store DIR [--size S L T] [--updates N] [--opennmt PYTHON]
-        [--fairseq PYTHON] [--joeynmt PYTHON] [--marian PYTHON] [--json FILE]
+        [--fairseq PYTHON] [--joeynmt PYTHON] [--marian PYTHON] [--dropout P] [--json FILE]
 
-All ways make full updates (forward, backward, clipping at 5, Adam) without dropout on batches that
-are ready in memory; the first ones are not timed. The store is one of `s2st preprocess`. A peer
+All ways make full updates (forward, backward, clipping at 5, Adam), without dropout unless
+--dropout says otherwise, on batches that are ready in memory; the first ones are not timed. The store is one of `s2st preprocess`. A peer
 that cannot be imported by its interpreter is reported as such. See benchmarks/README.md.
 """
 
@@ -96,6 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--warm", type=int, default=2, help="updates before them")
     parser.add_argument("--repeats", type=int, default=2, help="rounds")
     parser.add_argument("--batch", type=int, default=128, help="sentences")
+    parser.add_argument("--dropout", type=float, default=0.0, help="as each toolkit applies it")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--peak-size", type=int, default=4096, help="of the peak's matrices")
     for name in PEERS:
@@ -122,7 +123,7 @@ class Benchmark:
         self.sizes = ModelSizes(len(store.source_vocabulary), len(store.target_vocabulary))
         self.updates = Updates(
             self.layers, self.width, self.sizes, "adam", architecture=self.architecture,
-            precision=precision,
+            precision=precision, dropout=arguments.dropout,
         )  # fmt: skip
         self.batches = {kind: self.load(kind) for kind in ("bucketed", "random")}
 
@@ -174,7 +175,7 @@ class Benchmark:
             print(text)
         return {
             "size": self.size, "architecture": self.architecture, "layers": self.layers,
-            "width": self.width,
+            "width": self.width, "dropout": self.arguments.dropout,
             "vocabularies": [self.sizes.source_vocabulary, self.sizes.target_vocabulary],
             "peak_gflops": peak, "ways": rows, "missing": missing,
         }  # fmt: skip
@@ -186,6 +187,7 @@ class Benchmark:
             f"\n{self.size}: {self.architecture}, {self.layers} layers x {self.width}, "
             f"{self.sizes.source_vocabulary} / {self.sizes.target_vocabulary} words; "
             f"{self.count} updates of {self.arguments.batch} pairs a round; "
+            f"dropout {self.arguments.dropout:g}; "
             f"matrix-product peak {peak:.0f} GFLOP/s"
         )
         for kind, (source, target) in words.items():
@@ -256,13 +258,16 @@ class Benchmark:
         return [
             sys.executable, __file__, "--store", own.store, "--size", self.size,
             "--width", str(self.width), "--updates", str(self.count), "--warm", str(own.warm),
-            "--batch", str(own.batch), "--threads", str(torch.get_num_threads()), "--way", name,
+            "--batch", str(own.batch), "--dropout", str(own.dropout),
+            "--threads", str(torch.get_num_threads()), "--way", name,
         ]  # fmt: skip
 
     def peers(self) -> tuple[dict[str, list[str]], list[str]]:
         """Commands of the peers that can be run, and a line on each other one."""
         pythons = {name: getattr(self.arguments, name.split("-")[0].lower()) for name in PEERS}
         peers = TRANSFORMER_PEERS if self.architecture == TRANSFORMER else PEERS
+        if self.arguments.dropout:  # the adapter of Marian has none
+            peers = {name: peer for name, peer in peers.items() if name != "Marian"}
         return peers_here(peers, pythons)
 
     def work(self, name: str, command: list[str], memory: dict[str, float]) -> Callable[[], float]:
@@ -286,7 +291,7 @@ class Benchmark:
         task = {
             **task_shape(self.updates.model, self.layers, self.width),
             "source_words": self.sizes.source_vocabulary,
-            "target_words": self.sizes.target_vocabulary,
+            "target_words": self.sizes.target_vocabulary, "dropout": self.arguments.dropout,
             "threads": torch.get_num_threads(), "warm": self.arguments.warm, "batches": batches,
         }  # fmt: skip
         path = folder / "task.json"

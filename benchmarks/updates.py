@@ -21,7 +21,7 @@ Loss = Callable[[Seq2SeqModel, Batch], torch.Tensor]
 
 
 class Updates:
-    """A model of any size without dropout, with an optimizer of ours, and how it learns.
+    """A model of any size, with an optimizer of ours, and how it learns.
 
     Args:
         layers, width: of encoder and decoder.
@@ -30,6 +30,7 @@ class Updates:
         device: of the model; batches are moved to it.
         architecture: LSTM (the paper's) or TRANSFORMER.
         precision: of the trainer's own loss: float32 or bfloat16.
+        dropout: of the model.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Updates:
         device: torch.device = CPU,
         architecture: str = LSTM,
         precision: str = "float32",
+        dropout: float = 0.0,
     ) -> None:
         torch.manual_seed(1)
-        self.model = make_model(architecture, layers, width, sizes).train().to(device)
+        self.model = make_model(architecture, layers, width, sizes, dropout).train().to(device)
         criterion = CrossEntropy(CrossEntropyConfig())
         self.loss = TrainingLoss(self.model, criterion, device, precision)
         self.device = device

@@ -172,6 +172,17 @@ def test_forbidden_calls():
     assert offenders(rule) == []
 
 
+def test_dropout_is_the_fast_one():
+    """torch's own takes several times as long on a CPU."""
+
+    def rule(name):
+        for called, node in calls(name):
+            if called.endswith(("F.dropout", "nn.Dropout")) and name != "s2st.models.dropout":
+                yield f"{name}, line {node.lineno}: {called}"
+
+    assert offenders(rule) == []
+
+
 def test_all_text_reaches_the_terminal_by_one_module():
     """So that nothing there is obeyed, and what plugins print gets nowhere near the data."""
     writers = {"print", "click.echo", "click.secho", "click.style", "warnings.warn", "input"}

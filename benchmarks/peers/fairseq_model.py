@@ -33,8 +33,9 @@ from tasks import (  # noqa: E402
 
 
 def build(task, embedding=None):
-    """Its configuration, task and model with random weights and no dropout."""
-    command = ["nowhere", "--dropout", "0", "--cpu", "--criterion", "cross_entropy"]
+    """Its configuration, task and model with random weights."""
+    dropout = str(task.get("dropout", 0.0))
+    command = ["nowhere", "--dropout", dropout, "--cpu", "--criterion", "cross_entropy"]
     if task["architecture"] == "transformer":
         command += transformer_options(task)
     else:

@@ -33,19 +33,19 @@ class Words:
 
 
 def build_model(task):
-    """With random weights by its defaults, no dropout."""
-    width = task["width"]
+    """With random weights by its defaults."""
+    width, dropout = task["width"], task.get("dropout", 0.0)
     shared = {
         "type": "recurrent",
         "rnn_type": "lstm",
         "num_layers": task["layers"],
-        "embeddings": {"embedding_dim": width, "dropout": 0.0},
-        "dropout": 0.0,
+        "embeddings": {"embedding_dim": width, "dropout": dropout},
+        "dropout": dropout,
     }
     encoder = {**shared, "hidden_size": width // 2, "bidirectional": True}
     decoder = {
         **shared, "hidden_size": width, "attention": "luong", "init_hidden": "last",
-        "input_feeding": True, "hidden_dropout": 0.0,
+        "input_feeding": True, "hidden_dropout": dropout,
     }  # fmt: skip
     config = {"encoder": encoder, "decoder": decoder}
     model = build(config, Words(task["source_words"]), Words(task["target_words"]))

@@ -29,10 +29,13 @@ def build_model(task, embedding=None):
         return build_transformer(task)
     layers, width = task["layers"], task["width"]
     embedding = embedding or width
-    source = Embeddings(embedding, task["source_words"], PAD)
-    target = Embeddings(embedding, task["target_words"], PAD)
-    encoder = RNNEncoder("LSTM", False, layers, width, 0.0, source)
-    decoder = StdRNNDecoder("LSTM", False, layers, width, attn_type=None, embeddings=target)
+    dropout = task.get("dropout", 0.0)
+    source = Embeddings(embedding, task["source_words"], PAD, dropout=dropout)
+    target = Embeddings(embedding, task["target_words"], PAD, dropout=dropout)
+    encoder = RNNEncoder("LSTM", False, layers, width, dropout, source)
+    decoder = StdRNNDecoder(
+        "LSTM", False, layers, width, attn_type=None, dropout=dropout, embeddings=target
+    )
     model = NMTModel(encoder, decoder)
     model.generator = torch.nn.Linear(width, task["target_words"])
     for parameter in model.parameters():

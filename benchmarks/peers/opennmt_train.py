@@ -30,7 +30,7 @@ def main():
         [],
         Optimizer(build_torch_optimizer(model, options), 0.001, max_grad_norm=5.0),
         report_manager=onmt.utils.ReportMgr(report_every=50),
-        dropout=[0.0],
+        dropout=[task["dropout"]],
     )
     clock = Clock(task["warm"])
     batches = [

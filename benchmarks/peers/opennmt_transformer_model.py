@@ -16,14 +16,15 @@ def build_transformer(task):
     """Glorot-uniform matrices, as its option `param_init_glorot` gives."""
     width = task["width"]
     sizes = (task["layers"], width, task["heads"], task["inner"])
+    dropout = task.get("dropout", 0.0)
     source, target = (
-        Embeddings(width, task[f"{side}_words"], PAD, position_encoding=True)
+        Embeddings(width, task[f"{side}_words"], PAD, position_encoding=True, dropout=dropout)
         for side in ("source", "target")
     )
     same = {"add_qkvbias": True, "norm_eps": 1e-5}
-    encoder = TransformerEncoder(*sizes, 0.0, 0.0, source, 0, 0, **same)
+    encoder = TransformerEncoder(*sizes, dropout, 0.0, source, 0, 0, **same)
     decoder = TransformerDecoder(
-        *sizes, False, "scaled-dot-flash", 0.0, 0.0, target, 0, 0, False, False, 0, 0, **same
+        *sizes, False, "scaled-dot-flash", dropout, 0.0, target, 0, 0, False, False, 0, 0, **same
     )
     model = NMTModel(encoder, decoder)
     model.generator = torch.nn.Linear(width, task["target_words"])

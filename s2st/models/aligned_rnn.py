@@ -26,6 +26,7 @@ from s2st.models.base import (
     ModelStep,
 )
 from s2st.models.configs import AlignedConfig, vanilla_cell
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.softmax.output_layer import Output
 from s2st.models.softmax.softmax_model import WordModel
@@ -101,7 +102,7 @@ class AlignedModel(WordModel):
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The top state of every position; neither later words nor padding change a state."""
         table = input_table(self.source_embedding, source)
-        inputs = F.dropout(table(source.tokens.t()), self.dropout, self.training)
+        inputs = dropped(table(source.tokens.t()), self.dropout, self.training)
         before = inputs.new_zeros(self.layers.planes, len(source), self.hidden_size)
         states, _ = self.layers.run(inputs, before, self.dropout)
         states = states.transpose(0, 1)
@@ -131,7 +132,7 @@ class AlignedModel(WordModel):
         features = state.features[state.rows].index_select(1, positions)
         if not self.training:
             return features
-        states = F.dropout(features[..., :-1], self.dropout)
+        states = dropped(features[..., :-1], self.dropout, True)
         return torch.cat([states, features[..., -1:]], dim=-1)
 
     def project(self, features: torch.Tensor) -> torch.Tensor:

@@ -153,3 +153,43 @@ def test_restrictions(either, world, attending, tmp_path, restriction):
         either, "generate", "--checkpoint", attending / "checkpoint_best", *SHORT, *form, *options,
         stdin="".join(sources).encode(),
     )  # fmt: skip
+
+
+LANGUAGES = {
+    "tags": (("--joined-dictionary",), ()),
+    "decoders": ((), ("--decoders", "per-language")),
+    "subword-sampling": (
+        ("--tokenizer", "sentencepiece", "--sentencepiece-vocab-size", 60, "--joined-dictionary"),
+        ("--subword-sampling",),
+    ),
+}
+
+
+@pytest.mark.extensive
+@pytest.mark.parametrize("kind", list(LANGUAGES))
+def test_several_languages_and_changing_batches(either, s2st, world, tiny, tmp_path, kind):
+    for name, old in (("text", "train"), ("valid", "valid")):
+        for language, out in (("en", "en"), ("fr", "fr"), ("fr", "xx")):
+            text = Path(f"{world.folder}/{old}.{language}").read_text()
+            (tmp_path / f"{name}.{out}").write_text(text.upper() if out == "xx" else text)
+    pairs = [f"en-{language}:{tmp_path}" for language in ("fr", "xx")]
+    preprocessed, trained = LANGUAGES[kind]
+    made = s2st(
+        "preprocess", *(part for pair in pairs for part in ("--pair", f"{pair}/text")),
+        *(part for pair in pairs for part in ("--validpref", f"{pair}/valid")),
+        *preprocessed, "--destdir", tmp_path / "store",
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    for where in (NAME, "cpu"):
+        either(
+            where, "train", tmp_path / "store", *tiny, *trained, "--optimizer", "sgd",
+            "--max-update", 4, "--save-dir", tmp_path / where,
+        )  # fmt: skip
+    for key, value in weights(tmp_path / "cpu").items():
+        np.testing.assert_allclose(weights(tmp_path / NAME)[key], value, rtol=1e-3, atol=1e-4)
+    text = "".join(world.source.read_text().splitlines(keepends=True)[:4]).encode()
+    for language in ("fr", "xx"):
+        check(
+            either, "generate", "--checkpoint", tmp_path / "cpu" / "checkpoint_last", *SHORT,
+            "--target-lang", language, stdin=text,
+        )  # fmt: skip

@@ -18,7 +18,6 @@ predicted from f_t = tanh(W [c_t; s_t]), as in Luong et al. (Bahdanau et al. hav
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import Batch, SourceBatch, moved
@@ -34,6 +33,7 @@ from s2st.models.base import (
     without_eos,
 )
 from s2st.models.configs import AttentionConfig
+from s2st.models.dropout import dropped
 from s2st.models.packed.packed_linear import PreparedLinear
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack
@@ -166,13 +166,13 @@ class AttentionModel(WordModel):
             source = source.select(state.sentences)
         table, tokens = self.target_embedding, target_in.t()
         if self.config.input_feeding:
-            inputs = F.dropout(table(tokens), self.dropout, self.training)
+            inputs = dropped(table(tokens), self.dropout, self.training)
             features = self._decode_fed(inputs, state, source)
         else:
             inputs, rows = word_inputs(table, tokens, self.decoder, self.dropout)
             tops = self.decoder.run(inputs, state.memory, self.dropout, rows)[0].transpose(0, 1)
             features = self._attended(tops, source)
-        return F.dropout(features, self.dropout, self.training)
+        return dropped(features, self.dropout, self.training)
 
     def _decode_fed(
         self, inputs: torch.Tensor, state: AttentionState, source: AttendedSource | None

@@ -17,7 +17,6 @@ RCTM II is not implemented. Its decoder knows the target's length and unfolds th
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import SourceBatch
@@ -29,6 +28,7 @@ from s2st.models.base import (
 )
 from s2st.models.configs import ConvolutionalConfig
 from s2st.models.convolutional.sentence_convolution import SentenceConvolution
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.decoder import RecurrentState, run_decoder, step_decoder
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.softmax.output_layer import Output, word_tables
@@ -65,7 +65,7 @@ class ConvolutionalModel(WordModel):
     def encode(self, source: SourceBatch) -> EncoderOutput:
         """The vector (B, E) of each source."""
         table = input_table(self.source_embedding, source)
-        inputs = F.dropout(table(source.tokens), self.dropout, self.training)
+        inputs = dropped(table(source.tokens), self.dropout, self.training)
         return EncoderOutput((self.encoder(inputs, source.lengths),))
 
     def initial_state(self, encoder_output: EncoderOutput) -> RecurrentState:

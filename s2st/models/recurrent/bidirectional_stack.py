@@ -4,11 +4,11 @@ Letters: S positions, B sentences, E input width, H width of both directions tog
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s2st.data.batch import moved
 from s2st.errors import UsageError
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.layer_stack import PLAIN, Stack, StackDesign
 from s2st.models.recurrent.token_steps import top_of
 
@@ -105,7 +105,7 @@ class BidirectionalStack(nn.Module):
                 turned = rows.gather(0, index)
                 back, second = halves[1].run_padded(inputs, lengths, dropout, turned)
             else:
-                read = F.dropout(inputs, dropout, self.training) if level else inputs
+                read = dropped(inputs, dropout, self.training) if level else inputs
                 ahead, first = halves[0].run_padded(read, lengths, dropout)
                 back, second = halves[1].run_padded(_picked(read, index), lengths, dropout)
             outputs = torch.cat([ahead, _picked(back, index)], dim=2)

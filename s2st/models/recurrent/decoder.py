@@ -6,10 +6,10 @@ Letters: B sentences, N rows being decoded, T target length, E embedding, H widt
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s2st.models.base import DecoderState, ModelStep
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.recurrent.word_inputs import word_inputs
 
@@ -47,11 +47,11 @@ def run_decoder(
     if state.context is None:
         inputs, rows = word_inputs(words, target_in.t(), stack, dropout)
     else:
-        inputs = F.dropout(words(target_in.t()), dropout, stack.training)
+        inputs = dropped(words(target_in.t()), dropout, stack.training)
         context = state.context.unsqueeze(0).expand(len(inputs), -1, -1)
         inputs = torch.cat([inputs, context], dim=2)
     outputs, _ = stack.run(inputs, state.memory, dropout, rows)
-    return F.dropout(outputs, dropout, stack.training).transpose(0, 1)
+    return dropped(outputs, dropout, stack.training).transpose(0, 1)
 
 
 def step_decoder(

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from s2st.data.batch import moved
+from s2st.models.dropout import dropped
 from s2st.models.packed.packed_linear import make_product
 from s2st.models.recurrent.bfloat16_layer import (
     MOST_WORDS,
@@ -60,7 +61,7 @@ class Stack(nn.Module):
     """Recurrent layers with dropout between them.
 
     Each layer is an `nn.RNNBase` of one layer, or a `NormedLayer`. Dropout between them is
-    `F.dropout`: it draws from torch's own generator, so that a resumed run repeats the draws.
+    `dropped`: it draws from torch's own generator, so that a resumed run repeats the draws.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Stack(nn.Module):
                     self.cell, layer, inputs, rows.flatten(), rows.shape, state
                 )
             else:
-                read = F.dropout(inputs, dropout, self.training) if index else inputs
+                read = dropped(inputs, dropout, self.training) if index else inputs
                 outputs, final = run_layer(self.cell, layer, read, state, self._mask(read))
             inputs = outputs + inputs if index and self.design.residual else outputs
             planes = final if isinstance(final, tuple) else (final,)
@@ -218,7 +219,7 @@ class Stack(nn.Module):
         for index, layer in enumerate(self.layers):
             read = packed
             if index:
-                read = PackedSequence(F.dropout(packed.data, dropout, self.training), *packed[1:])
+                read = PackedSequence(dropped(packed.data, dropout, self.training), *packed[1:])
             outputs, final = layer(read)
             if index and self.design.residual:
                 outputs = PackedSequence(outputs.data + packed.data, *outputs[1:])
@@ -254,7 +255,7 @@ class Stack(nn.Module):
             else:
                 read = pieces
                 if index:
-                    read = [F.dropout(piece, dropout, self.training) for piece in pieces]
+                    read = [dropped(piece, dropout, self.training) for piece in pieces]
                 outputs, final = self._layer_stretches(layer, read)
             if index and self.design.residual:
                 outputs = [output + piece for output, piece in zip(outputs, pieces, strict=True)]
@@ -305,7 +306,7 @@ class Stack(nn.Module):
         if not self._drops:
             return None
         width = self.layers[0].get_parameter("weight_hh_l0").shape[1]
-        return F.dropout(inputs.new_ones(inputs.shape[1], width), self.design.recurrent_dropout)
+        return dropped(inputs.new_ones(inputs.shape[1], width), self.design.recurrent_dropout, True)
 
     def prepare(self, precision: str) -> None:
         """Packs the weights for token steps, permanently; `run` is then a loop over token steps."""

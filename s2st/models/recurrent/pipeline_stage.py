@@ -10,6 +10,7 @@ from torch import nn
 
 from s2st.data.batch import SourceBatch
 from s2st.models.base import ModelStage, reverse_tokens
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.layer_stack import Stack
 
 
@@ -55,8 +56,8 @@ class RecurrentStage(ModelStage):
         widths = len(source), len(target)
         # the rest is padding: all states that a pipeline sends have one shape
         longest = int(source_lengths.max()), max(1, int(target_lengths.max()))
-        source = F.dropout(source[: longest[0]], self.dropout, self.training)
-        target = F.dropout(target[: longest[1]], self.dropout, self.training)
+        source = dropped(source[: longest[0]], self.dropout, self.training)
+        target = dropped(target[: longest[1]], self.dropout, self.training)
         if self.last:
             memory = self.encoder.run_packed(source, source_lengths, self.dropout)
         else:
@@ -64,7 +65,7 @@ class RecurrentStage(ModelStage):
         target, _ = self.decoder.run(target, memory, self.dropout)
         target = _widened(target, widths[1])
         if self.last:
-            return (F.dropout(target, self.dropout, self.training).transpose(0, 1),)
+            return (dropped(target, self.dropout, self.training).transpose(0, 1),)
         return _widened(source, widths[0]), target
 
 

@@ -1,8 +1,8 @@
 """Inputs of the first recurrent layer: embeddings of distinct words, or of every position."""
 
 import torch
-import torch.nn.functional as F
 
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.layer_stack import Stack
 from s2st.models.vector_input import InputTable
@@ -26,4 +26,4 @@ def word_inputs(
         words, rows = torch.unique(tokens, return_inverse=True)
         if stack.worth_sharing(rows, len(words)):
             return table(words), rows
-    return F.dropout(table(tokens), dropout, stack.training), None
+    return dropped(table(tokens), dropout, stack.training), None

@@ -21,6 +21,7 @@ from s2st.models.base import (
     without_eos,
 )
 from s2st.models.configs import TransformerConfig
+from s2st.models.dropout import dropped
 from s2st.models.prefix_tree import PrefixTree, TreeParts
 from s2st.models.softmax.output_layer import Output, word_tables
 from s2st.models.softmax.softmax_model import WordModel
@@ -32,7 +33,6 @@ from s2st.models.transformer.decoder_cache import (
     first_rows,
     grouped,
 )
-from s2st.models.transformer.dropout import dropped
 from s2st.models.transformer.layers import TransformerLayer, sinusoids, sizes_of
 from s2st.models.transformer.packing import Packing, packing_of
 from s2st.models.vector_input import InputTable, VectorInput, input_table

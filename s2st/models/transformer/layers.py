@@ -18,12 +18,12 @@ from torch import nn
 from s2st.errors import UsageError
 from s2st.models.attention_record import is_recording, note
 from s2st.models.configs import TransformerConfig
+from s2st.models.dropout import add_dropped
 from s2st.models.packed.packed_linear import PackedWeight, PreparedLinear, make_product
 from s2st.models.packed.trained_linear import linear
 from s2st.models.prefix_tree import BLOCK, TreePart
 from s2st.models.softmax.chunked_loss import at_least_float32
 from s2st.models.transformer.decoder_cache import Rows, WordCache
-from s2st.models.transformer.dropout import add_dropped
 from s2st.models.transformer.packing import Packing
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -6,6 +6,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s2st.errors import UsageError
+from s2st.models.dropout import dropped
 from s2st.models.recurrent.bidirectional_stack import BidirectionalStack
 from s2st.models.recurrent.cell_formulas import CELLS, UNFUSED
 from s2st.models.recurrent.layer_stack import Stack, StackDesign
@@ -186,7 +187,7 @@ def test_recurrent_dropout_is_one_mask_a_sentence_on_what_the_recurrent_weights_
     torch.manual_seed(5)
     outputs, _ = stack.run_padded(inputs, LENGTHS, 0.0)
     torch.manual_seed(5)  # rows of the mask are drawn for the longest sentence first
-    mask = 2.0 * (torch.nn.functional.dropout(torch.ones(5, 4).double(), 0.5) > 0)
+    mask = dropped(torch.ones(5, 4).double(), 0.5, True)
     assert 0 < mask.sum() < 2 * mask.numel()
     order = LENGTHS.argsort(descending=True, stable=True).tolist()
     for place, row in enumerate(order):

@@ -342,7 +342,9 @@ def test_only_leftovers_of_saves_are_swept(tmp_path):
 
 SETTINGS = {
     "adam": {"optimizer": "adam", "lr": 0.02, "schedule": "plateau"},
-    "too fast": {"optimizer": "adam", "lr": 1.0, "schedule": "plateau"},
+    "too fast": {
+        "optimizer": "adam", "lr": 1.0, "schedule": "plateau", "validate_interval_updates": 2,
+    },
     "sgd": {"optimizer": "sgd", "lr": 0.5, "schedule": "halve-after", "clip_norm": 1.0},
     "lazy-adam": {"optimizer": "lazy-adam", "lr": 0.02, "clip_norm": 1.0},
     "often": {
