@@ -14,6 +14,7 @@ import argparse
 import datetime
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -312,7 +313,7 @@ def run_part(
             last = report.without_folders(last)[:200]
             return {"state": f"failed with {code}: {last}", "seconds": seconds}
         made = json.loads(figures.read_text("utf-8"))
-    command = report.without_folders(" ".join(["python", f"benchmarks/{part.file}", *options]))
+    command = report.without_folders(shlex.join(["python", f"benchmarks/{part.file}", *options]))
     return {
         "state": "done",
         "seconds": seconds,

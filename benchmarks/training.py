@@ -4,8 +4,9 @@
         [--fairseq PYTHON] [--joeynmt PYTHON] [--marian PYTHON] [--dropout P] [--json FILE]
 
 All ways make full updates (forward, backward, clipping at 5, Adam), without dropout unless
---dropout says otherwise, on batches that are ready in memory; the first ones are not timed. The store is one of `s2st preprocess`. A peer
-that cannot be imported by its interpreter is reported as such. See benchmarks/README.md.
+--dropout says otherwise, on batches that are ready in memory; the first ones are not timed. The
+store is one of `s2st preprocess`. A peer that cannot be imported by its interpreter is reported as
+such. See benchmarks/README.md.
 """
 
 import argparse
