@@ -173,6 +173,12 @@ PARTS = (
         minutes=(10, 1.5),
     ),
     Part(
+        "waiting",
+        {"--store": "store"},
+        quick=("--width", "16", "--updates", "1", "--repeats", "1"),
+        minutes=(2.5, 2.5),
+    ),
+    Part(
         "gpu",
         {"--store": "store", "--lists": "lists", "--source": "test.en"},
         quick=(

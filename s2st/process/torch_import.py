@@ -16,6 +16,7 @@ SPACE_OF_NUMPY = 256 << 20  # bytes of address space for numpy on two cores, wit
 SPACE_OF_TORCH = 768 << 20
 # what users set to choose how idle OpenMP threads wait: the standard's, GNU's, LLVM's and Intel's
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+SPINS = 2000  # of GNU's library before a thread sleeps: longer than between most parallel loops
 
 
 def import_torch() -> None:
@@ -35,12 +36,13 @@ def import_torch() -> None:
 
 
 def set_waiting_policy(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let idle OpenMP threads sleep instead of spin, unless the user has chosen.
+    """Let idle OpenMP threads sleep after a short spin, unless the user has chosen.
 
-    Beside other busy processes, a spinning thread takes CPU time from the thread that it waits for.
+    Beside other busy processes, a spinning thread takes CPU time from the thread that it waits for;
+    on an idle machine, a sleeping thread wakes late. The policy is for libraries other than GNU's.
     """
     if not any(name in environment for name in WAITING):
-        environment["OMP_WAIT_POLICY"] = "passive"
+        environment |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(SPINS)}
 
 
 def check_space(needed: int) -> None:

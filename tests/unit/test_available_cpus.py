@@ -101,10 +101,10 @@ def test_who_set_the_variable_is_read_from_the_parent(tmp_path):
     assert module._set_by_parent(tmp_path)
 
 
-def test_waiting_policy_is_passive_unless_the_user_chose():
+def test_idle_threads_sleep_after_a_short_spin_unless_the_user_chose():
     plain = {"A": "1"}
     set_waiting_policy(plain)
-    assert plain == {"A": "1", "OMP_WAIT_POLICY": "passive"}
+    assert plain == {"A": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
         chosen = {name: "7"}
         set_waiting_policy(chosen)
@@ -137,7 +137,8 @@ def test_taskset_limits_the_threads():
 
 @pytest.mark.slow
 def test_libgomp_sees_the_waiting_policy():
-    shown = in_process(OMP_DISPLAY_ENV="true").stderr  # printed when the library is loaded
+    shown = in_process(OMP_DISPLAY_ENV="verbose").stderr  # printed when the library is loaded
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in shown
+    assert "GOMP_SPINCOUNT = '2000'" in shown
     shown = in_process(OMP_DISPLAY_ENV="true", OMP_WAIT_POLICY="active").stderr
     assert "OMP_WAIT_POLICY = 'ACTIVE'" in shown
