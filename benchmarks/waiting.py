@@ -19,7 +19,6 @@ from typing import Any
 
 from machine import alternate, facts, median, write_results
 
-from s2st.process.available_cpus import default_threads
 from s2st.process.torch_import import SPINS, WAITING
 
 OURS = f"s2st's own: {SPINS} spins, then sleep"
@@ -38,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryFile() as nothing:
         busy = [
             subprocess.Popen([sys.executable, "-c", "while True: pass"], stderr=nothing)
-            for _ in range(default_threads(1))
+            for _ in range(machine["threads"])
         ]
         try:
             beside = rates(arguments)

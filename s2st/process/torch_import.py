@@ -42,7 +42,7 @@ def set_waiting_policy(environment: MutableMapping[str, str] = os.environ) -> No
     on an idle machine, a sleeping thread wakes late. The policy is for libraries other than GNU's.
     """
     if not any(name in environment for name in WAITING):
-        environment |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(SPINS)}
+        environment.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT=str(SPINS))
 
 
 def check_space(needed: int) -> None:
