@@ -20,7 +20,7 @@ def add_dropped(
 ) -> torch.Tensor:
     """base + dropout(update)."""
     if not _is_fast(update, probability, training) or base.dtype != update.dtype:
-        return base + F.dropout(update, probability, training)
+        return base + dropped(update, probability, training)
     apply: Any = _AddMasked.apply
     result: torch.Tensor = apply(base, update, _mask(update, probability))
     return result

@@ -42,3 +42,11 @@ def test_dropout_and_sum_are_those_of_the_parts(training):
     ):
         torch.testing.assert_close(own, theirs)
     assert torch.equal(add_dropped(base, update, 0.0, True), base + update)
+
+
+def test_dropout_and_sum_of_two_types_is_the_fast_one_too():
+    base, update = torch.zeros(9, 7), torch.ones(9, 7, dtype=torch.bfloat16)
+    torch.manual_seed(3)
+    made = add_dropped(base, update, 0.3, True)
+    torch.manual_seed(3)
+    assert torch.equal(made, dropped(update, 0.3, True).float())

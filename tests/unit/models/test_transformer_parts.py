@@ -7,6 +7,7 @@ from torch import nn
 
 from s2st.models.packed import trained_linear
 from s2st.models.packed.trained_linear import linear
+from s2st.models.transformer.layers import MultiHeadAttention
 from s2st.models.transformer.packing import packing_of
 
 
@@ -80,3 +81,21 @@ def test_gradients_add_up_over_batches():
         linear(half, weight).square().sum().backward()
     torch.testing.assert_close(weight.grad, whole, rtol=1e-5, atol=1e-3)
     assert weight.grad.is_contiguous()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_trained_in_bfloat16_computes_in_float32(causal):
+    """Its result is the float32 one rounded once: the parts of attention are not rounded."""
+    attention = MultiHeadAttention(8, 2)
+    parts = [torch.randn(3, 5, 8), torch.randn(3, 2, 5, 4), torch.randn(3, 2, 5, 4)]
+    narrow = [part.bfloat16().requires_grad_() for part in parts]
+    wide = [part.detach().float().requires_grad_() for part in narrow]
+    with torch.autocast("cpu", torch.bfloat16):
+        made = attention.attend(*narrow, causal=causal)
+    expected = attention.attend(*wide, causal=causal)
+    assert torch.equal(made, expected.bfloat16())
+    gradient = torch.randn_like(expected).bfloat16()
+    made.backward(gradient)
+    expected.backward(gradient.float())
+    for own, other in zip(narrow, wide, strict=True):
+        torch.testing.assert_close(own.grad, other.grad.bfloat16(), rtol=0.01, atol=0.01)
