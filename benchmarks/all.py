@@ -119,18 +119,18 @@ def rescoring(size: str) -> Part:
     return Part(
         f"rescoring-{size}", inputs, PEERS[:2], quick, script="rescoring",
         options=("--size", size), full=("--count", "12", "--repeats", "3"),
-        short=("--count", "6", "--repeats", "2"), minutes=(9, 3),
+        short=("--count", "6", "--repeats", "2"), minutes=(9, 2.5),
     )  # fmt: skip
 
 
 PARTS = (
-    training("S", PEERS, 2, ("s2st, bfloat16", "random batches"), 8, 4),
-    training("L", PEERS, 1, ("s2st, bfloat16",), 6, 4.5),
-    training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2.5),
-    training("S", PEERS[:3], 2, ("s2st, bfloat16",), 4, 2.5, dropout="0.3"),
-    training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2.5, dropout="0.3"),
-    decoding("decoding-S", "models", PEERS, 20, 8),
-    decoding("decoding-T", "transformer", TRANSFORMER_PEERS, 12, 6),
+    training("S", PEERS, 2, ("s2st, bfloat16", "random batches"), 8, 4.5),
+    training("L", PEERS, 1, ("s2st, bfloat16",), 6, 4),
+    training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2),
+    training("S", PEERS[:3], 2, ("s2st, bfloat16",), 4, 3, dropout="0.3"),
+    training("T", PEERS[:2], 2, ("s2st, bfloat16",), 4, 2, dropout="0.3"),
+    decoding("decoding-S", "models", PEERS, 20, 7),
+    decoding("decoding-T", "transformer", TRANSFORMER_PEERS, 12, 6.5),
     rescoring("S"),
     rescoring("T"),
     Part(
@@ -143,34 +143,34 @@ PARTS = (
         },
         quick=("--count", "4"),
         short=("--count", "40"),
-        minutes=(3, 1.5),
+        minutes=(3, 0.5),
     ),
     Part(
         "scale",
         {"--plot": "plots"},
         quick=(*TINY_SCALE, *TINY_PEAK, "--repeats", "1"),
         short=("--repeats", "1", "--pairs", "10000", "100000"),
-        minutes=(10, 3),
+        minutes=(10, 1),
     ),
     Part(
         "memory",
         quick=("--words", "50/50", "--layers", "1", "--width", "16", "--updates", "1", *TINY_PEAK),
         short=("--words", "160000/80000", "--optimizer", "sgd", "--updates", "4"),
-        minutes=(12, 2.5),
+        minutes=(12, 1),
     ),
     Part(
         "startup",
         {"--checkpoint": "checkpoint", "--lines": "test.en"},
         quick=("--repeats", "1", "--only", "generate", "--count", "2", "--beam", "2"),
         short=("--repeats", "5"),
-        minutes=(3.5, 2.5),
+        minutes=(3.5, 2),
     ),
     Part(
         "searches",
         {"--checkpoint": "checkpoint", "--lines": "test.en"},
         quick=("--repeats", "1", "--max-len-b", "2"),
         short=("--repeats", "2", "--count", "200"),
-        minutes=(10, 1.5),
+        minutes=(10, 3.5),
     ),
     Part(
         "waiting",

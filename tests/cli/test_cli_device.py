@@ -159,7 +159,7 @@ LANGUAGES = {
     "tags": (("--joined-dictionary",), ()),
     "decoders": ((), ("--decoders", "per-language")),
     "subword-sampling": (
-        ("--tokenizer", "sentencepiece", "--sentencepiece-vocab-size", 60, "--joined-dictionary"),
+        ("--tokenizer", "sentencepiece", "--sentencepiece-vocab-size", 90, "--joined-dictionary"),
         ("--subword-sampling",),
     ),
 }

@@ -25,7 +25,7 @@ OTHERS = {  # options of programs that the documents also name
     "--rdzv-endpoint", "--rdzv-id", "--rm", "--standalone", "--logdir", "--model_prefix",
     "--alignment", "--exponential-smoothing", "--word-scores", "--output-type",
     "--gpus-per-node", "--local-addr", "--nodes", "--fairseq", "--joeynmt", "--marian", "--opennmt",
-    "--score-reference",
+    "--score-reference", "--ctranslate2",
 }  # fmt: skip
 CODE = re.compile(r"(?s)```.*?\n(.*?)```|((?:^ {4,}\S.*\n)+)", re.MULTILINE)
 
