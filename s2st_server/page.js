@@ -177,9 +177,8 @@ function attentionPart(answer) {
   const rows = best.attention.map((weights, row) => make("tr", {},
     make("th", { scope: "row" }, token(best.tokens[row])),
     ...weights.map((weight) => {
-      const cell = make("td", { class: weight > 0.55 ? "strong" : null },
-        weight >= 0.095 ? (100 * weight).toFixed(0) : "");
-      cell.style.backgroundColor = `rgb(var(--accent) / ${(0.04 + 0.96 * weight).toFixed(3)})`;
+      const cell = make("td", {}, weight >= 0.095 ? (100 * weight).toFixed(0) : "");
+      cell.style.setProperty("--weight", weight.toFixed(3));
       return cell;
     })));
   return [

@@ -157,13 +157,26 @@ def clip_gradients(
     parameters = list(parameters)
     coalesce_gradients(parameters)
     gradients = [_values(p.grad) for p in parameters if p.grad is not None]
-    norm = over_ranks(torch.nn.utils.get_total_norm(gradients))
+    norm = over_ranks(_total_norm(gradients))
     # on a CPU skip the pass over all gradients if possible; on a GPU the check itself would wait
     if limit < math.inf and (norm.device.type != "cpu" or float(norm) > limit):
         scale = (limit / norm).clamp(max=1.0)
         for gradient in gradients:
             gradient.mul_(scale)
     return norm
+
+
+def _total_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
+    """Return the common norm, which does not depend on how many of the gradients are zero.
+
+    In one process a part of the model without a batch has no gradient, with ranks it has zeros. In
+    float32, more numbers would be summed in another order.
+    """
+    if not gradients:
+        return torch.zeros(())
+    norms = torch.stack(torch._foreach_norm(gradients))
+    total: torch.Tensor = torch.linalg.vector_norm(norms, dtype=torch.float64)
+    return total.to(norms.dtype)
 
 
 def _values(gradient: torch.Tensor) -> torch.Tensor:

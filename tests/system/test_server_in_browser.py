@@ -266,6 +266,14 @@ def test_text_is_readable(browser, address, mode):
     browser.evaluate("document.querySelectorAll('.tools button')[0].click()")
     worst = browser.evaluate(CONTRAST)
     assert worst[0][0] >= 4.5, worst
+    for weight in ("0", "0.5", "1"):  # whatever this model's attention is
+        browser.evaluate(f"""
+            for (const cell of document.querySelectorAll(".map td")) {{
+              cell.style.setProperty("--weight", "{weight}");
+              cell.textContent = "50";
+            }}""")
+        worst = browser.evaluate(CONTRAST)
+        assert worst[0][0] >= 4.5, worst
 
 
 @pytest.mark.parametrize("width", WIDTHS)
