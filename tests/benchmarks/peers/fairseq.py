@@ -31,7 +31,7 @@ def parse_args_and_arch(parser, input_args):
 
 
 def convert_namespace_to_omegaconf(args):
-    assert (args.arch, args.decoder_attention, args.dropout) == ("lstm", 0, 0.0)
+    assert (args.arch, args.decoder_attention) == ("lstm", 0)
     return SimpleNamespace(task=args, model=args, criterion=args, optimization=args)
 
 

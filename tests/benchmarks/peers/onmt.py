@@ -15,12 +15,13 @@ class DefaultTokens:
 
 
 class Embeddings(nn.Module):
-    def __init__(self, word_vec_size, word_vocab_size, word_padding_idx):
+    def __init__(self, word_vec_size, word_vocab_size, word_padding_idx, dropout=0.0):
         super().__init__()
         self.word_lut = nn.Embedding(word_vocab_size, word_vec_size, word_padding_idx)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, ids):  # (B, T, 1)
-        return self.word_lut(ids.squeeze(2))
+        return self.dropout(self.word_lut(ids.squeeze(2)))
 
 
 class RNN(nn.Module):
@@ -42,10 +43,17 @@ class RNNEncoder(RNN):
 
 class StdRNNDecoder(RNN):
     def __init__(
-        self, rnn_type, bidirectional_encoder, num_layers, hidden_size, attn_type, embeddings
+        self,
+        rnn_type,
+        bidirectional_encoder,
+        num_layers,
+        hidden_size,
+        attn_type,
+        dropout,
+        embeddings,
     ):
         assert (rnn_type, bidirectional_encoder, attn_type) == ("LSTM", False, None)
-        super().__init__(embeddings, num_layers, hidden_size)
+        super().__init__(embeddings, num_layers, hidden_size, dropout)
 
     def init_state(self, src, enc_out, enc_final_hs):
         self.state = enc_final_hs
@@ -124,7 +132,7 @@ class Trainer:
         report_manager, dropout,
     ):  # fmt: skip
         assert isinstance(report_manager, ReportMgr)
-        assert dropout == [0.0]
+        assert len(dropout) == 1
         self.model, self.loss, self.optim = model, train_loss, optim
 
     def train(self, train_iter, train_steps):
