@@ -9,14 +9,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from s2st.data.array_files import ArrayWriter, open_array
-from s2st.data.corpus_texts import CorpusText, PairTexts, text_file
+from s2st.data.corpus_reader import CorpusReader
+from s2st.data.corpus_texts import CorpusText, PairTexts
 from s2st.data.duplicate_filter import SeenHashes
 from s2st.data.id_writer import (
     SideWriter,
@@ -44,14 +45,11 @@ from s2st.errors import DataError
 from s2st.process import durable_files, durable_folders
 from s2st.process.folder_manifest import MANIFEST, seal
 from s2st.process.worker_processes import run_in_subprocess
-from s2st.text.line_files import read_aligned, read_lines
 from s2st.text.tokenizer_files import read_model, save_models
 from s2st.text.tokenizers import ABSENT, MODEL_KINDS, TokenizerSpec
-from s2st.text.vector_files import open_vectors
 from s2st.text.vocabulary import UNK_ID, mostly_unknown
 
 log = logging.getLogger("s2st")
-SPOOL_LINES = 1000
 REASONS = ("empty", "long", "ratio", "copies")  # of skipped pairs, besides duplicates
 
 
@@ -93,13 +91,13 @@ class _Preprocessing:
         self.folder = folder
         self.texts = texts
         self.languages = {language.name: language for language in languages}
-        self.tsv = config.tsv
+        self.reader = CorpusReader(config, self.languages)
         self.reports: list[SplitReport] = []
 
     def run(self) -> PreprocessReport:
         languages = list(self.languages.values())
-        if self.tsv is not None and any(language.needs_model for language in languages):
-            self.tsv = self._spool(self.tsv)  # the text is read twice, which a pipe does not allow
+        if any(language.needs_model for language in languages):
+            self.reader.spool(self.folder)  # the training text is read twice
         for language in languages:
             if language.spec.name in MODEL_KINDS and language.spec.model is None:
                 language.spec = self._with_model(language)
@@ -118,8 +116,7 @@ class _Preprocessing:
             for kind, texts in (("valid", pair.valid), ("test", pair.test)):
                 for number, text in enumerate(texts):
                     self._held_out_split(self._split(kind, pair, number), text)
-        if self.tsv is not None and self.tsv != self.config.tsv:
-            durable_files.remove_file(Path(self.tsv))
+        self.reader.remove_spool()
         self._write_manifest()
         sizes = {language.name: language.words_kept for language in languages}
         return PreprocessReport(self.folder, sizes, tuple(self.reports))
@@ -137,12 +134,12 @@ class _Preprocessing:
             if first.spec.model is not None:
                 return replace(spec, model=first.spec.model)
             lines: Iterable[str] = chain.from_iterable(
-                chain.from_iterable(self._training_pairs(pair)) for pair in self.texts
+                chain.from_iterable(self.reader.training_pairs(pair)) for pair in self.texts
             )
             name = " and ".join(self.languages)  # one model for all
         else:
             lines = chain.from_iterable(
-                (row[side] for row in self._training_pairs(pair))
+                (row[side] for row in self.reader.training_pairs(pair))
                 for pair in self.texts
                 for side, own in enumerate((pair.source, pair.target))
                 if own == language.name
@@ -151,64 +148,7 @@ class _Preprocessing:
         arguments = (spec.name, spec.config, name)
         return replace(spec, model=run_in_subprocess(train_model, lines, arguments))
 
-    def _spool(self, tsv: str) -> str:
-        spool = self.folder / "spool.tsv"
-        lines = (f"{source}\t{target}\n" for source, target in self._tsv_pairs(tsv))
-        with durable_files.Writer(spool) as writer:
-            while piece := "".join(islice(lines, SPOOL_LINES)):
-                writer.write(piece.encode())
-        return str(spool)
-
     # text
-
-    def _training_pairs(self, pair: PairTexts) -> Iterator[tuple[str, ...]]:
-        """Yield the (source, target) lines of all corpora of a pair."""
-        if self.tsv is not None:
-            return self._tsv_pairs(self.tsv)
-        return chain.from_iterable(self._pairs(text) for text in pair.train)
-
-    def _tsv_pairs(self, tsv: str) -> Iterator[tuple[str, ...]]:
-        for number, line in enumerate(read_lines(tsv, self.config.encoding_errors), start=1):
-            fields = line.split("\t")
-            if len(fields) != 2:
-                message = f"{len(fields)} tab-separated fields, expected source TAB target"
-                raise DataError(message, tsv, number)
-            yield fields[0], fields[1]
-
-    def _files(self, text: CorpusText) -> list[str]:
-        """Return the files of a corpus, one per side; with --only-target just the target's."""
-        target_only = self.config.only_target or bool(text.vectors)
-        languages = (text.source, text.target)[1 if target_only else 0 :]
-        return [text_file(text.prefix, language) for language in languages]
-
-    def _pairs(self, text: CorpusText) -> Iterator[tuple[str, ...]]:
-        """Yield (source, target) lines of a corpus; lines of an absent source are empty."""
-        if text.vectors:
-            return self._vector_pairs(text)
-        rows = read_aligned(self._files(text), self.config.encoding_errors)
-        return (("", *row) for row in rows) if self.config.only_target else rows
-
-    def _vector_pairs(self, text: CorpusText) -> Iterator[tuple[str, ...]]:
-        """Yield (source, target) lines of a corpus whose sources are vectors."""
-        found, size = open_vectors(text.vectors), self.languages[text.source].spec.vector_size
-        if found.size != size:
-            first = self.config.source_vectors[0]
-            raise DataError(f"vectors of size {found.size}, but {first} has {size}", found.path)
-        target = text_file(text.prefix, text.target)
-        vectors = found.lines()
-        number = 0
-        for number, line in enumerate(read_lines(target, self.config.encoding_errors), start=1):
-            if number > len(found):
-                raise DataError(
-                    f"has more lines than {found.path} has sentences ({len(found):,})",
-                    target,
-                    number,
-                )
-            yield next(vectors), line
-        if number < len(found):
-            raise DataError(
-                f"has {len(found):,} sentences, but {target} has {number:,} lines", found.path
-            )
 
     def _tokenized(
         self, pairs: Iterable[tuple[str, ...]], text: CorpusText, rules: Rules | None = None
@@ -226,9 +166,7 @@ class _Preprocessing:
     def _training_splits(self) -> None:
         counted = []
         for pair in self.texts:
-            texts = pair.train
-            if self.tsv is not None:
-                texts = (CorpusText("train", "", pair.source, pair.target),)
+            texts = self.reader.training_texts(pair)
             if texts:
                 counted.append((pair, self._training_split(pair, texts)))
         if not counted:
@@ -263,9 +201,8 @@ class _Preprocessing:
         seen = SeenHashes()
         counts = []
         for text in texts:
-            rows = self._tsv_pairs(self.tsv) if self.tsv is not None else self._pairs(text)
             skipped, pairs, duplicates = Counter[str](), 0, 0
-            for chunk in self._tokenized(rows, text, self._rules()):
+            for chunk in self._tokenized(self.reader.pairs(text), text, self._rules()):
                 skipped.update({name: getattr(chunk, name) for name in REASONS})
                 if chunk.hashes is not None:
                     new = seen.add(chunk.hashes)
@@ -305,7 +242,7 @@ class _Preprocessing:
         )
 
     def _nothing_usable(self, text: CorpusText, corpus: CorpusCounts) -> DataError:
-        name = self._files(text)[0] if text.prefix else self.tsv
+        name = self.reader.files(text)[0]
         unit = "lines" if self.config.only_target else "pairs"
         if not any(getattr(corpus, f"skipped_{reason}") for reason in (*REASONS, "duplicates")):
             return DataError(f"the training corpus is empty: the file has no {unit}", name)
@@ -325,7 +262,7 @@ class _Preprocessing:
         writers = [self._writer(split, side, provisional=False) for side in sides]
         unknown = [0, 0]
         pairs = 0
-        lines = self._pairs(text)
+        lines = self.reader.pairs(text)
         if split.startswith(VALIDATION):
             kept = ABSENT if text.vectors else text.source
             lines = with_text_kept(self.folder, split, (kept, text.target), lines)
@@ -345,7 +282,7 @@ class _Preprocessing:
         for writer in writers:
             writer.close()
         if pairs == 0:
-            raise DataError("no lines in the file", self._files(text)[0])
+            raise DataError("no lines in the file", self.reader.files(text)[0])
         source, target = (SideCounts(writers[i].tokens, unknown[i]) for i in (0, 1))
         self._report(
             SplitReport(
