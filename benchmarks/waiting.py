@@ -2,9 +2,9 @@
 
     python benchmarks/waiting.py --store DIR [--updates N] [--repeats N] [--json FILE]
 
-Trains an LSTM of 2 x 512 (--width: another one) with all CPUs as threads, by s2st's own policy, by
-sleeping at once, and by the library's own. Then the same beside one busy process for each CPU. The
-store is one of `s2st preprocess`. See benchmarks/README.md.
+Trains an LSTM of 2 x 512 (or --width) with three policies: s2st's own, sleeping at once, and the
+library's own. Then does the same beside one busy process for each thread. The store is one of
+`s2st preprocess`. See benchmarks/README.md.
 """
 
 import argparse

@@ -83,7 +83,7 @@ def open_store(rank: int, waiting: Waiting, environment: Mapping[str, str] = os.
 
 
 def _is_served(host: str, port: int) -> bool:
-    """Whether somebody else listens there.
+    """Return whether another socket listens there.
 
     Where nobody does, the kernel may connect a socket of this machine with itself, if it happens to
     choose the same port for its own end; that would keep the port from rank 0.

@@ -39,7 +39,8 @@ def set_waiting_policy(environment: MutableMapping[str, str] = os.environ) -> No
     """Let idle OpenMP threads sleep after a short spin, unless the user has chosen.
 
     Beside other busy processes, a spinning thread takes CPU time from the thread that it waits for;
-    on an idle machine, a sleeping thread wakes late. The policy is for libraries other than GNU's.
+    on an idle machine, a sleeping thread wakes late. GNU's library obeys GOMP_SPINCOUNT, the others
+    obey OMP_WAIT_POLICY.
     """
     if not any(name in environment for name in WAITING):
         environment.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT=str(SPINS))

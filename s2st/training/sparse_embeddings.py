@@ -169,8 +169,8 @@ def clip_gradients(
 def _total_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
     """Return the common norm, which does not depend on how many of the gradients are zero.
 
-    In one process a part of the model without a batch has no gradient, with ranks it has zeros. In
-    float32, more numbers would be summed in another order.
+    In one process a part of the model without a batch has no gradient, with ranks it has zeros.
+    More numbers change the order of a sum, and so the last bits of one in float32.
     """
     if not gradients:
         return torch.zeros(())

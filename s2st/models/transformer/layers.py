@@ -43,7 +43,7 @@ def _attention(
 ) -> torch.Tensor:
     """Scaled dot-product attention (B, A, T, D); in training on a CPU in float32.
 
-    There torch 2.13 takes seven times as long for the gradient in bfloat16.
+    On a CPU, torch 2.13 computes the gradient seven times as slowly in bfloat16.
     """
     attend = partial(
         F.scaled_dot_product_attention, attn_mask=mask, dropout_p=dropout, is_causal=causal
