@@ -174,7 +174,7 @@ def _total_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
     """
     if not gradients:
         return torch.zeros(())
-    norms = torch.stack(torch._foreach_norm(gradients))
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
     total: torch.Tensor = torch.linalg.vector_norm(norms, dtype=torch.float64)
     return total.to(norms.dtype)
 
