@@ -17,6 +17,8 @@ _IN_CHECKPOINT = f"{NOTHING}the checkpoint holds vocabularies and tokenizer"
 _IN_STORE = f"{NOTHING}the store holds it"
 _ON_PIPES = f"{NOTHING}there is no progress bar on a pipe; SAVE_DIR/metrics.jsonl has all figures"
 _NEW_RUN = "--finetune-from CHECKPOINT"
+_GUIDED = "--criterion guided-alignment --alignment-lexicon FILE"
+_TOP_LAYER = f"{NOTHING}--criterion guided-alignment guides the mean of the top layer's heads"
 
 # command -> option without its dashes, with "-" for "_" -> what s2st has instead
 FAIRSEQ: Mapping[str, Mapping[str, str]] = {
@@ -27,6 +29,9 @@ FAIRSEQ: Mapping[str, Mapping[str, str]] = {
     },
     "train": {
         "adam-betas": "--adam-beta1 X --adam-beta2 X",
+        "alignment-heads": _TOP_LAYER,
+        "alignment-lambda": f"{_GUIDED} --alignment-weight X",
+        "alignment-layer": _TOP_LAYER,
         "amp": "--precision bfloat16",
         "bf16": "--precision bfloat16",
         "cpu": "--device cpu",
@@ -55,6 +60,7 @@ FAIRSEQ: Mapping[str, Mapping[str, str]] = {
         "keep-best-checkpoints": "--keep-best N",
         "keep-interval-updates": "--keep-last N",
         "keep-last-epochs": "--keep-last N",
+        "load-alignments": _GUIDED,
         "log-format": _ON_PIPES,
         "lr-patience": "--plateau-patience N",
         "lr-shrink": "--plateau-factor X",
@@ -140,6 +146,8 @@ OPENNMT: Mapping[str, Mapping[str, str]] = {
     },
     "train": {
         "accum-count": "--update-freq N",
+        "alignment-heads": _TOP_LAYER,
+        "alignment-layer": _TOP_LAYER,
         "average-decay": "--ema-decay X",
         "batch-type": "--batch-size N for sentences, --max-tokens N for tokens",
         "data": "the store as an argument",
@@ -154,6 +162,7 @@ OPENNMT: Mapping[str, Mapping[str, str]] = {
         "gpu-ranks": _RANKS,
         "input-feed": "--arch lstm-attention --input-feeding",
         "keep-checkpoint": "--keep-last N",
+        "lambda-align": f"{_GUIDED} --alignment-weight X",
         "learning-rate": "--lr X",
         "learning-rate-decay": "--lr-scheduler plateau --plateau-factor X",
         "max-grad-norm": "--clip-norm X",
@@ -217,6 +226,9 @@ MARIAN: Mapping[str, Mapping[str, str]] = {
         "embedding-vectors": "--source-embeddings FILE --target-embeddings FILE",
         "enc-depth": "--layers N",
         "exponential-smoothing": "--ema-decay X",
+        "guided-alignment": _GUIDED,
+        "guided-alignment-cost": f"{NOTHING}the alignment loss is a cross entropy",
+        "guided-alignment-weight": f"{_GUIDED} --alignment-weight X",
         "learn-rate": "--lr X",
         "lr-decay-inv-sqrt": "--lr-scheduler inverse-sqrt",
         "lr-warmup": "--lr-scheduler inverse-sqrt --warmup-updates N",

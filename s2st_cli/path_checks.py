@@ -17,8 +17,8 @@ from s2st.text.overwrite_checks import check_destinations, check_readable
 
 INPUTS = frozenset(
     (
-        "aligner", "attention", "bpe_codes", "channel_checkpoint", "checkpoint", "checkpoints",
-        "compare",
+        "aligner", "alignment_lexicon", "attention", "bpe_codes", "channel_checkpoint",
+        "checkpoint", "checkpoints", "compare",
         "config", "constraints", "data", "dev_nbest", "dev_source", "dict", "finetune_from",
         "folder", "input", "lexicon", "nbest", "oracle", "paths", "phrases", "prefix", "ref",
         "run_dir",

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
-from builders import TINY, corpus, model, random_sentences, record
+from builders import SOURCE_WORDS, TARGET_WORDS, TINY, corpus, model, random_sentences, record
 
 from s2st.criteria.registry import CRITERIA
 from s2st.data.batch_planner import BatchingConfig
@@ -42,6 +43,30 @@ class Recorder(Observer):
         self.updates.append(report)
 
 
+def translations(seed=0):
+    """Lines of a lexicon: two random translations of each source word."""
+    draw = np.random.default_rng(seed)
+    targets = TARGET_WORDS.split()
+    for word in SOURCE_WORDS.split():
+        for other in draw.choice(targets, 2, replace=False):
+            yield f"{word}\t{other}\t{draw.uniform(0.1, 0.5):.3f}\n"
+
+
+def criterion_for(name, made, described, folder):
+    """The criterion with default options; guided alignment has a lexicon if the model attends."""
+    entry, options = CRITERIA.get(name), {}
+    guided = name == "guided-alignment" and made.source_attention()
+    if guided:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "lexicon"
+        path.write_text("".join(translations()))
+        options = {"alignment_lexicon": str(path)}
+    criterion = entry.build(entry.config_type(**options))
+    if guided:
+        criterion.read_files(described)
+    return criterion
+
+
 def trainer(
     folder, *, config=CONFIG, optimizer="sgd", lr=0.1, schedule="fixed", batch_size=4,
     valid=VALID, stop=lambda: 0, dtype=torch.float32, training=TRAIN, criterion="cross-entropy",
@@ -52,10 +77,11 @@ def trainer(
     entry, plan = OPTIMIZERS.get(optimizer), SCHEDULES.get(schedule)
     update_rule = entry.build(entry.config_type(lr=lr), made.parameters())
     set_sparse_tables(made, getattr(update_rule, "sparse_tables", False))
+    described = record(architecture, config)
     parts = TrainingParts(
-        record(architecture, config),
+        described,
         made,
-        CRITERIA.get(criterion).build(CRITERIA.get(criterion).config_type()),
+        criterion_for(criterion, made, described, folder),
         update_rule,
         plan.build(plan.config_type()),
         training,

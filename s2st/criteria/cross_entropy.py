@@ -9,6 +9,7 @@ from s2st.criteria.registry import CrossEntropyConfig, LabelSmoothingConfig
 from s2st.data.batch import Batch
 from s2st.errors import UsageError
 from s2st.models.base import DecoderState, Seq2SeqModel
+from s2st.models.model_record import ModelRecord
 from s2st.models.softmax.output_layer import Output
 
 
@@ -47,6 +48,13 @@ class Criterion(ABC):
 
         Raises:
             UsageError: this criterion cannot train the model.
+        """
+
+    def read_files(self, record: ModelRecord) -> None:  # noqa: B027 - most criteria have no files
+        """Called with the record of the model before training, after `check`.
+
+        Raises:
+            S2STError: a file that the options name cannot be used for the model.
         """
 
     @abstractmethod

@@ -63,6 +63,24 @@ class ScheduledSamplingConfig:
     )
 
 
+@dataclass(frozen=True)
+class GuidedAlignmentConfig:
+    """Options of guided alignment."""
+
+    alignment_lexicon: str | None = option(
+        None,
+        "file of word translations (from `s2st train-lexicon`, Moses or fast_align) that says "
+        "which source words attention should weight",
+        content=True,
+    )
+    alignment_weight: float = option(
+        0.1, "weight of the alignment loss beside the cross entropy", minimum=0, maximum=1000
+    )
+    label_smoothing: float = option(
+        0.0, "probability mass spread over the vocabulary", minimum=0, maximum=0.99
+    )
+
+
 _MODULE = "s2st.criteria.cross_entropy"
 CRITERIA.register(
     "cross-entropy", CrossEntropyConfig, f"{_MODULE}:CrossEntropy", "-log p(target | source)"
@@ -78,4 +96,10 @@ CRITERIA.register(
     ScheduledSamplingConfig,
     "s2st.criteria.scheduled_sampling:ScheduledSampling",
     "cross entropy while the decoder also reads words that the model predicted",
+)
+CRITERIA.register(
+    "guided-alignment",
+    GuidedAlignmentConfig,
+    "s2st.criteria.guided_alignment:GuidedAlignment",
+    "cross entropy while attention also learns the word alignment of a lexicon",
 )

@@ -22,7 +22,7 @@ from s2st.jobs.training_data import (
     open_training,
     open_validation,
 )
-from s2st.jobs.training_model import check_model, model_record, set_embeddings, set_weights
+from s2st.jobs.training_model import checked_criterion, model_record, set_embeddings, set_weights
 from s2st.jobs.training_records import log_costs, open_records
 from s2st.jobs.training_result import TrainResult
 from s2st.jobs.training_resume_checks import (
@@ -200,6 +200,7 @@ class _Job:
     validation: "CorpusSet | None"
     record: "ModelRecord"
     base: finetune.BaseModel | None
+    criterion: "Criterion"
     identity: "RunIdentity"
     best_metric: "BestMetric"
     decoder: "ValidationDecoder | None"
@@ -232,14 +233,16 @@ def _open(data: str, options: Resolved) -> _Job:
     config = with_default_sizes(config, sum(len(part.target.ids) for part in training.parts))
     base = finetune.read_base(options)
     record = model_record(options, config, store, base)
-    check_model(options, record, base, device)
+    criterion = checked_criterion(options, record, base, device)
     mathematics, other = identity_options(options, record.config)
     identity = RunIdentity(mathematics, store.content_hash(), other, environment(device))
     training = as_model_reads(training, store, record)
     if validation is not None:
         validation = as_model_reads(validation, store, record)
     metrics = plan_validation(options, store, record, device)
-    return _Job(device, store, training, validation, record, base, identity, *metrics)
+    return _Job(
+        device, store, training, validation, record, base, criterion, identity, *metrics
+    )  # fmt: skip
 
 
 def _train(
@@ -307,12 +310,11 @@ def _build_trainer(
     from s2st.training.trainer import Trainer
     from s2st.training.training_parts import TrainingParts
 
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
-    gradients, optimizer = _gradients(model, criterion, job.device, ranks, options)
+    gradients, optimizer = _gradients(model, job.criterion, job.device, ranks, options)
     parts = TrainingParts(
         record=job.record,
         model=model,
-        criterion=criterion,
+        criterion=job.criterion,
         optimizer=optimizer,
         schedule=options.entries["lr_scheduler"].build(options.configs["lr_scheduler"]),
         training=job.training,

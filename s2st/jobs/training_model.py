@@ -18,6 +18,7 @@ from s2st.training.options import EmbeddingsConfig, FinetuneConfig, LanguagesCon
 if TYPE_CHECKING:
     import torch
 
+    from s2st.criteria.cross_entropy import Criterion
     from s2st.data.store import Store
     from s2st.models.base import Seq2SeqModel
     from s2st.models.model_record import ModelRecord
@@ -62,10 +63,16 @@ def model_record(
     return record
 
 
-def check_model(
+def checked_criterion(
     options: Resolved, record: "ModelRecord", base: BaseModel | None, device: "torch.device"
-) -> None:
-    """Refuse incompatible components before memory is allocated, by a model without memory."""
+) -> "Criterion":
+    """Return the criterion of a training whose components fit each other.
+
+    The checks come before memory is allocated, by a model without memory.
+
+    Raises:
+        S2STError: components do not fit, or a file of the criterion cannot be used.
+    """
     from s2st.models.model_building import planned_model
     from s2st.training.finetuning import check_fit
     from s2st.training.frozen_parameters import freeze
@@ -77,7 +84,7 @@ def check_model(
         check_fit(base.record, record, base.path)
     freeze(model, options.config(FinetuneConfig).freeze)
     check_memory(model, device)
-    criterion = options.entries["criterion"].build(options.configs["criterion"])
+    criterion: Criterion = options.entries["criterion"].build(options.configs["criterion"])
     criterion.check(model)
     split = options.config(ParallelConfig)
     if split.split:
@@ -85,6 +92,8 @@ def check_model(
 
         stages = split.pipeline_stages
         check_division(model, criterion, stages, stages * split.vocabulary_parts)
+    criterion.read_files(record)
+    return criterion
 
 
 def set_weights(

@@ -5,7 +5,9 @@ A checkpoint of an older version lacks newer options. They count as having had t
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2st.data.batch_planner import BatchingConfig
@@ -14,6 +16,9 @@ from s2st.data.subword_sampling import SubwordSamplingConfig
 from s2st.errors import UsageError
 from s2st.options.option_fields import config_values, option_specs
 from s2st.options.resolution import Resolved
+from s2st.process import durable_files
+from s2st.process.bounded_read import unreadable
+from s2st.process.consistent_reads import note_path
 from s2st.process.device import DeviceConfig
 from s2st.process.ranks import read_ranks
 from s2st.training.options import (
@@ -41,8 +46,6 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
         options: resolved options of the command.
         architecture: options of the architecture, with all sizes.
     """
-    from s2st.training.pretrained_embeddings import file_hashes
-
     values: dict[str, Any] = {role: entry.base for role, entry in options.entries.items()}
     values.update(config_values(architecture))
     for role in ROLES[1:]:
@@ -56,13 +59,15 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     device = config_values(options.config(DeviceConfig))
     values.update({name: trainer.pop(name) for name in TRAINER})
     values["precision"] = device.pop("precision")
-    files = options.config(EmbeddingsConfig)
+    files = _content_files(options)
+    values = {name: value for name, value in values.items() if name not in files}
     if read_ranks().first:
-        values |= file_hashes(files)
+        values |= _file_hashes(files)
     validation = config_values(options.config(ValidationConfig))
     if options.entries[METRIC_ROLE].base != PERPLEXITY:  # the metric depends on the beam
         values["validate_beam"] = validation.pop("validate_beam")
-    chosen: dict[str, Any] = {k: v for k, v in config_values(files).items() if v is True}
+    vectors = config_values(options.config(EmbeddingsConfig))
+    chosen: dict[str, Any] = {name: value for name, value in vectors.items() if value is True}
     begin = options.config(FinetuneConfig)
     if begin.finetune_from is not None:
         chosen["finetune_from"] = os.path.normpath(begin.finetune_from)
@@ -73,11 +78,39 @@ def identity_options(options: Resolved, architecture: Any) -> tuple[dict[str, An
     return {**values, **chosen}, {**trainer, **validation, **device}
 
 
+def _content_files(options: Resolved) -> dict[str, str]:
+    """Return option name -> path for the files whose content counts."""
+    configs = [*(options.configs[role] for role in ROLES), options.config(EmbeddingsConfig)]
+    return {
+        spec.name: getattr(config, spec.name)
+        for config in configs
+        for spec in option_specs(type(config))
+        if spec.content and getattr(config, spec.name) is not None
+    }
+
+
+def _file_hashes(files: Mapping[str, str]) -> dict[str, str]:
+    """Return option name -> sha256 of each file that exists.
+
+    Raises:
+        InputMissingError: a file exists but cannot be read.
+    """
+    found = {}
+    for name, path in files.items():
+        if Path(path).is_file():
+            try:
+                note_path(path)
+                found[name] = f"sha256:{durable_files.sha256_of(Path(path))}"
+            except OSError as error:
+                raise unreadable(path, error) from error
+    return found
+
+
 def keep_hashes_of_missing_files(
     old: "RunIdentity", new: "RunIdentity", options: Resolved
 ) -> "RunIdentity":
-    """Return the new identity with the old hashes of embedding files that no longer exist."""
-    names = [f"{side}_embeddings" for side in options.config(EmbeddingsConfig).paths()]
+    """Return the new identity with the old hashes of files that no longer exist."""
+    names = _content_files(options)
     kept = {n: old.options[n] for n in names if n in old.options and n not in new.options}
     return replace(new, options={**new.options, **kept})
 

@@ -40,6 +40,11 @@ class Lexicon:
     values: npt.NDArray[np.float64]
     lines: int
 
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Return (L,) probabilities."""
+        logarithms = len(self.values) and self.values.min() < 0
+        return np.exp(self.values) if logarithms else self.values
+
 
 def lexicon_lines(
     table: Model1, source: Vocabulary, target: Vocabulary, least: float

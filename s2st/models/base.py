@@ -152,6 +152,13 @@ class Seq2SeqModel(nn.Module, ABC):
         """
         return {}
 
+    def source_attention(self) -> tuple[nn.Module, ...]:
+        """The modules that attend from the decoder to the source, the lowest layer first.
+
+        They `note` their weights (see `attention_record.py`). This default has none.
+        """
+        return ()
+
     def embeddings(self) -> Embeddings:
         """The tables of word vectors; this default has none."""
         return Embeddings(None, None)

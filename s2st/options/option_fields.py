@@ -98,6 +98,7 @@ class OptionSpec:
         repeated: whether the value is a tuple, from a flag that may be repeated.
         flags: further command-line spellings.
         words: texts that a numeric option accepts beside numbers, such as "auto".
+        content: whether it names a file whose content decides what a run computes.
     """
 
     name: str
@@ -110,6 +111,7 @@ class OptionSpec:
     repeated: bool
     flags: tuple[str, ...]
     words: tuple[str, ...] = ()
+    content: bool = False
 
     @property
     def flag(self) -> str:
@@ -138,6 +140,7 @@ def option(
     open_maximum: bool = False,
     flags: Sequence[str] = (),
     words: Sequence[str] = (),
+    content: bool = False,
 ) -> Any:
     """Return a dataclass field that defines an option.
 
@@ -149,6 +152,8 @@ def option(
         open_minimum, open_maximum: whether the bound itself is excluded.
         flags: further command-line spellings.
         words: texts that a numeric option accepts beside numbers, such as "auto".
+        content: whether it names a file whose content decides what a run computes. A run is then
+            resumed with a file of the same content, wherever it is.
     """
     metadata = {
         "help": help,
@@ -156,6 +161,7 @@ def option(
         "range": Range(minimum, maximum, open_minimum, open_maximum),
         "flags": tuple(flags),
         "words": tuple(words),
+        "content": content,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -179,6 +185,7 @@ def option_specs(config_type: type) -> tuple[OptionSpec, ...]:
                 repeated=repeated,
                 flags=meta.get("flags", ()),
                 words=meta.get("words", ()),
+                content=meta.get("content", False),
             )
         )
     return tuple(specs)

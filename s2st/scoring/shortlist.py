@@ -81,10 +81,8 @@ class Shortlists:
     ) -> None:
         words = lexicon.target >= target.first_word  # every sentence has the others
         sources, targets, probabilities = (
-            column[words] for column in (lexicon.source, lexicon.target, lexicon.values)
+            column[words] for column in (lexicon.source, lexicon.target, lexicon.probabilities())
         )
-        if len(probabilities) and probabilities.min() < 0:
-            probabilities = np.exp(probabilities)
         begins = np.searchsorted(sources, np.arange(len(source)))
         rank = np.arange(len(sources)) - begins[sources]
         kept = (rank < best) & (probabilities >= least)

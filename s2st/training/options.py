@@ -148,9 +148,10 @@ class EmbeddingsConfig:
         None,
         "initialize the source embeddings from this text file of word vectors (word2vec, GloVe, "
         "fastText)",
+        content=True,
     )
     target_embeddings: str | None = option(
-        None, "initialize the target embeddings from this text file of word vectors"
+        None, "initialize the target embeddings from this text file of word vectors", content=True
     )
     lowercase_embeddings: bool = option(
         False, "if a word has no vector, use the vector of its lowercased form"

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,6 @@ from torch import nn
 
 from s2st.errors import UsageError
 from s2st.models.base import Seq2SeqModel
-from s2st.process import durable_files
-from s2st.process.bounded_read import unreadable
-from s2st.process.consistent_reads import note_path
 from s2st.text.vocabulary import Vocabulary
 from s2st.text.word_vectors import WordVectors, read_vectors, vector_size
 from s2st.training.options import EmbeddingsConfig
@@ -44,23 +40,6 @@ def with_vector_size(config: Any, files: EmbeddingsConfig) -> Any:
 
 def _width_name(config: Any) -> str | None:
     return next((name for name in WIDTHS if hasattr(config, name)), None)
-
-
-def file_hashes(files: EmbeddingsConfig) -> dict[str, str]:
-    """Return option name -> sha256 of each file that exists.
-
-    Raises:
-        InputMissingError: a file exists but cannot be read.
-    """
-    found = {}
-    for side, path in files.paths().items():
-        if Path(path).is_file():
-            try:
-                note_path(path)
-                found[f"{side}_embeddings"] = f"sha256:{durable_files.sha256_of(Path(path))}"
-            except OSError as error:
-                raise unreadable(path, error) from error
-    return found
 
 
 def begin_with_vectors(

@@ -117,6 +117,8 @@ def small(world, s2st, tmp_path_factory):
     made("preprocess", "-s", "en", "-t", "fr", "--trainpref", equal, "--destdir", aligned)
     tiny = [word for pair in TINY.items() for word in pair]
     made("train", world.store, *tiny, "--arch", "lstm-attention", "--save-dir", attention)
+    made("train-lexicon", world.store, "-o", folder / "lexicon")
+    guided = ["--arch", "lstm-attention", "--alignment-lexicon", f"{folder}/lexicon"]
     model = ["--checkpoint", str(world.forward), "--threads", "1"]
     nbest = [str(folder / "nbest"), "--source", en]
     scored = made("rescore-nbest", *nbest, *model, "--format", "nbest")
@@ -160,6 +162,8 @@ def small(world, s2st, tmp_path_factory):
             "neighbors": ["--checkpoint", str(world.forward), word],
         }  # fmt: skip
         words = commands[case.words[1] if name in ("analyze", "import") else name]
+        if "guided-alignment" in case.words:
+            words = [*words, *guided]
         if (name, parameter) == ("average", "last"):
             words = [str(world.folder / "forward"), "-o", str(out / "mean")]
         if (name, parameter) == ("score", "samples"):

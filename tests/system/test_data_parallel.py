@@ -13,6 +13,7 @@ import torch
 from builders import store
 from ports import free_port
 from ranks_job import train
+from trainers import translations
 
 from s2st.models.weight_files import load_tensors
 from s2st.training.metrics_file import MEASURED
@@ -31,6 +32,10 @@ SHARED = {
     "hidden_size": 6, "embedding_size": 6, "tie_embeddings": "output", "softmax": "sampled",
     "softmax_samples": 3, "bidirectional": True, "layer_norm": True, "recurrent_dropout": 0.3,
     "criterion": "scheduled-sampling", "teacher_forcing": 0.2, "teacher_forcing_updates": 4,
+}  # fmt: skip
+GUIDED = {
+    "arch": "transformer", "hidden_size": 6, "heads": 2, "embedding_size": None,
+    "criterion": "guided-alignment", "alignment_weight": 0.5, "alignment_lexicon": "lexicon",
 }  # fmt: skip
 KINDS = {
     "adam": {
@@ -53,6 +58,8 @@ KINDS = {
     "compressed": {"optimizer": "sgd", "lr": 0.1, "gradient_compression": "bfloat16"},
     "sharded and clipped": {"optimizer": "sgd", "lr": 0.5, "clip_norm": 0.5},
     "bfloat16": {"optimizer": "adam", "lr": 0.02, "precision": "bfloat16"},
+    "guided": {"optimizer": "adam", "lr": 0.02, **GUIDED},
+    "sharded and guided": {"optimizer": "sgd", "lr": 0.2, **GUIDED, "clip_norm": 0.0},
     "sharded bfloat16": {"optimizer": "sgd", "lr": 0.5, "precision": "bfloat16"},
 }
 LAST = "checkpoint_last"
@@ -122,15 +129,21 @@ def runs(tmp_path_factory, data):
     """Every kind by one process and by two; and one run by 1, 2, sharded 2 and 1 processes."""
     folder = tmp_path_factory.mktemp("runs")
 
+    lexicon = folder / "lexicon"
+    lexicon.write_text("".join(translations()))
+
     def options(kind, name, **more):
         sharded = name.endswith("two") and kind.startswith("sharded")
-        return (
+        values = (
             OPTIONS
             | KINDS[kind]
             | {"save_dir": str(folder / name)}
             | more
             | ({"shard_parameters": True} if sharded else {})
         )
+        if "alignment_lexicon" in values:
+            values["alignment_lexicon"] = str(lexicon)
+        return {option: value for option, value in values.items() if value is not None}
 
     for kind in KINDS:
         train(data, options(kind, f"{kind} one"))
@@ -149,7 +162,9 @@ def runs(tmp_path_factory, data):
     return folder, said
 
 
-@pytest.mark.parametrize("kind", ["adam", "sgd", "lazy-adam", "shared weights", "bfloat16"])
+@pytest.mark.parametrize(
+    "kind", ["adam", "sgd", "lazy-adam", "shared weights", "bfloat16", "guided"]
+)
 def test_two_processes_are_one_that_accumulates(runs, kind):
     assert_same(runs[0] / f"{kind} one", runs[0] / f"{kind} two")
 
@@ -196,6 +211,7 @@ def test_a_run_may_go_on_with_another_number_of_processes(runs):
         ("sharded and clipped", 1e-6),
         ("sharded and shared", 1e-6),
         ("sharded bfloat16", 1e-6),
+        ("sharded and guided", 1e-6),
         ("elastic sharded", 1e-6),
         ("compressed", 1e-3),  # 8 bits of a number's digits, of gradients below 0.1
     ],

@@ -156,7 +156,11 @@ class AttentionModel(WordModel):
             return {}
         with recorded() as record:
             self.decode(batch.target_in, self.initial_state(self.encode(batch.source)))
-        return {"cross": weights_of(record, [self.attention])}
+        return {"cross": weights_of(record, self.source_attention())}
+
+    def source_attention(self) -> tuple[nn.Module, ...]:
+        """The only layer of attention, if there is one."""
+        return () if self.attention is None else (self.attention,)
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Features (B, T, H) after each token of target_in (B, T)."""

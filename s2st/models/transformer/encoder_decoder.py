@@ -155,11 +155,14 @@ class TransformerStack(nn.Module):
 
     def attention_weights(self, record: Record) -> dict[str, tuple[torch.Tensor, ...]]:
         """The weights that the layers noted: "self" and, if they read a source, "cross"."""
-        layers = self._layers()
-        found = {"self": weights_of(record, [layer.self_attention for layer in layers])}
-        if layers[0].reads_source:
-            found["cross"] = weights_of(record, [layer.cross_attention for layer in layers])
+        found = {"self": weights_of(record, [layer.self_attention for layer in self._layers()])}
+        if self.source_attention():
+            found["cross"] = weights_of(record, self.source_attention())
         return found
+
+    def source_attention(self) -> tuple[nn.Module, ...]:
+        """The cross-attention of each layer, if the layers read a source."""
+        return tuple(layer.cross_attention for layer in self._layers() if layer.reads_source)
 
     def _layers(self) -> list[TransformerLayer]:
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
@@ -277,6 +280,10 @@ class TransformerModel(WordModel):
         return {
             "encoder": encoder["self"], "decoder": decoder["self"], "cross": decoder["cross"],
         }  # fmt: skip
+
+    def source_attention(self) -> tuple[nn.Module, ...]:
+        """The cross-attention of each layer of the decoder."""
+        return self.decoder.source_attention()
 
     def decode(self, target_in: torch.Tensor, state: DecoderState) -> torch.Tensor:
         """Top states (B, T, H) after each token of target_in (B, T)."""

@@ -135,7 +135,7 @@ class MultiHeadAttention(nn.Module):
         Returns:
             (B, T, H).
         """
-        if is_recording():
+        if is_recording(self):
             note(self, self._weights(query, keys, mask, causal))
         attended = _attention(self.split(query), keys, values, mask, dropout, causal)
         return attended.transpose(1, 2).flatten(2)
