@@ -92,9 +92,10 @@ def replace_unknown(
 
 
 def read_dictionary(path: str | None) -> dict[str, str]:
-    """Read a dictionary from lines `source target`; return {} without a path.
+    """Read a dictionary; return {} without a path.
 
-    The first line of a source word counts, so a lexicon sorted by probability works too.
+    Lines are `source target`, or `source TAB target TAB probability` as `train-lexicon` writes
+    them. The first line of a source word counts, which in a lexicon has the highest probability.
 
     Raises:
         InputMissingError: the file cannot be read.
@@ -105,6 +106,8 @@ def read_dictionary(path: str | None) -> dict[str, str]:
         return dictionary
     for number, line in enumerate(read_lines(path), start=1):
         words = split_words(line)
+        if line.count("\t") == 2:  # of a lexicon
+            words = words[:-1]
         if len(words) != 2:
             message = f"{len(words)} words; expected `source target`, separated by a blank or tab"
             raise DataError(message, path, number)

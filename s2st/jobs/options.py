@@ -98,7 +98,9 @@ class TranslateConfig:
         False, "replace each <unk> with the source word of the largest attention weight"
     )
     unk_dictionary: str | None = option(
-        None, "with --replace-unk: file of translations of source words, lines `source target`"
+        None,
+        "with --replace-unk: file of translations of source words, from `s2st train-lexicon` or "
+        "with lines `source target`",
     )
     resume: bool = option(
         False, "continue a stopped run: reuse the results that it left next to its --output-file"

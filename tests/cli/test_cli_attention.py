@@ -64,6 +64,8 @@ def test_no_unknown_word_is_left_and_others_stay(generate, tmp_path):
     plain = generate().lines
     copied = generate("--replace-unk").lines
     looked_up = generate("--replace-unk", "--unk-dictionary", dictionary).lines
+    dictionary.write_text("qqq\tQQQ\t0.5\nqqq\tother\t0.4\nzebra\tZEBRA\t1\n")  # a lexicon
+    assert generate("--replace-unk", "--unk-dictionary", dictionary).lines == looked_up
     assert "<unk>" in " ".join(plain)
     for source, old, copy, new in zip(LINES.split("\n"), plain, copied, looked_up, strict=False):
         for was, word, translated in zip(old.split(), copy.split(), new.split(), strict=True):

@@ -134,6 +134,28 @@ def test_verse_is_written_after_training_on_a_named_text(tmp_path):
     assert "Traceback" not in lone.stderr
 
 
+@pytest.mark.extensive
+def test_guided_alignment_at_toy_size(tmp_path, texts):
+    data = tmp_path / "data"
+    data.mkdir()
+    for language in ("en", "fr"):
+        for name in ("train", "val"):
+            (data / f"{name}.{language}").write_bytes((texts / f"{name}.{language}").read_bytes())
+        (data / f"test_2016_flickr.{language}").write_bytes(
+            (texts / f"test.{language}").read_bytes()
+        )
+    words = [EXAMPLES / "guided_alignment" / "run.py", "--pairs", "60", "--epochs", "1",
+             "--data", data, "--run", tmp_path / "run"]  # fmt: skip
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "results.md").read_text() == done.stdout
+    assert done.stdout.count("\n| GRU") == done.stdout.count("\n| Transformer") == 3
+    assert "--alignment-weight 0.1" in done.stderr
+    again = run(*words, cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert "generate" not in again.stderr
+
+
 def test_multi30k_says_what_is_missing_from_a_folder(tmp_path):
     done = run(EXAMPLES / "multi30k" / "run.py", "--data", tmp_path, "--run", tmp_path / "run",
                cwd=tmp_path)  # fmt: skip
