@@ -146,6 +146,13 @@ PARTS = (
         minutes=(2.5, 2.5),
     ),
     Part(
+        "serving",
+        {"--checkpoint": "checkpoint", "--lines": "test.en"},
+        quick=("--count", "3", "--clients", "1", "2", "--beam", "2"),
+        full=("--clients", "1", "2", "4", "16", "64"),
+        minutes=(1, 0.5),
+    ),
+    Part(
         "gpu",
         {"--store": "store", "--lists": "lists", "--source": "test.en"},
         quick=(

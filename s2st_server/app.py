@@ -1,7 +1,9 @@
 """The ASGI application: the page, the JSON interface and its description."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,10 +17,11 @@ from s2st import __version__
 from s2st.errors import S2STError
 from s2st_server import answers
 from s2st_server.addresses import LOCAL, is_loopback
-from s2st_server.limits import JSON, Gate, Guard, read_body
+from s2st_server.limits import JSON, Guard, read_body
 from s2st_server.openapi import description
 from s2st_server.options import PageConfig, ServeConfig
 from s2st_server.page import live_page
+from s2st_server.queue import Queue, Work
 from s2st_server.requests import (
     ExplainRequest,
     RefusedError,
@@ -66,7 +69,7 @@ class _Server:
         self.first = models[0]
         self.config = config
         self.alternatives = page.alternatives
-        self.gate = Gate(config.concurrency, config.queue_size)
+        self.queue: Queue[Any] = Queue(config.concurrency, config.queue_size)
         described = [shown.described() for shown in models]
         limits = {"max_line_length": config.max_line_length, "max_beam": config.max_beam}
         first = {"beam": self.first.search["beam"], **limits}
@@ -81,20 +84,28 @@ class _Server:
         body = await read_body(request, self.config.max_request_bytes)
         asked = read_translate(body, self.config)
         shown = self._chosen(asked.model)
-        return await self._computed(request, lambda: _translated(shown, asked))
+        beam = max(shown.search["beam"], asked.nbest) if asked.beam is None else asked.beam
+        kind = shown.name, beam, asked.nbest, asked.prefix is None
+        compute = partial(_translated, shown, beam)
+        work = Work(asked, len(asked.lines), kind, compute, request.is_disconnected)
+        return await self._computed(work)
 
     async def explain(self, request: Request) -> Response:
         """`POST /explain`."""
         body = await read_body(request, self.config.max_request_bytes)
         asked = read_explain(body, self.config)
         shown = self._chosen(asked.model)
-        return await self._computed(request, lambda: _explained(shown, asked, self.alternatives))
+
+        def compute(batch: Sequence[ExplainRequest]) -> list[bytes]:
+            return [_explained(shown, one, self.alternatives) for one in batch]
+
+        return await self._computed(Work(asked, 1, None, compute, request.is_disconnected))
 
     async def health(self, request: Request) -> Response:
         """`GET /health`."""
         models = [shown.described() for shown in self.models.values()]
         values = {"status": "ok", "version": __version__, "models": models}
-        return _answer({**values, "requests": self.gate.accepted})
+        return _answer({**values, "requests": self.queue.accepted})
 
     async def openapi(self, request: Request) -> Response:
         """`GET /openapi.json`."""
@@ -107,34 +118,37 @@ class _Server:
             raise RefusedError(422, f"no model {name[:80]!r}; known: {', '.join(self.models)}")
         return self.models[name]
 
-    async def _computed(self, request: Request, work: Callable[[], Any]) -> Response:
-        """Answer with the JSON of a value that a thread computes and encodes."""
-
-        def compute() -> bytes:
-            try:
-                return answers.encoded(work())
-            except S2STError:
-                raise
-            except Exception as error:
-                log.warning("internal error: %s: %s", type(error).__name__, error)
-                raise RefusedError(500, "internal error; the server's log says which") from error
-
-        return Response(await self.gate.run(compute, request.is_disconnected), media_type=JSON)
+    async def _computed(self, work: Work[Any]) -> Response:
+        """Answer with the JSON that a thread computes."""
+        try:
+            return Response(await self.queue.run(work), media_type=JSON)
+        except (S2STError, RefusedError):
+            raise
+        except Exception as error:
+            log.warning("internal error: %s: %s", type(error).__name__, error)
+            raise RefusedError(500, "internal error; the server's log says which") from error
 
 
-def _translated(shown: Shown, asked: TranslateRequest) -> dict[str, Any]:
-    search = dict(shown.search)
-    search["beam"] = max(search["beam"], asked.nbest) if asked.beam is None else asked.beam
+def _translated(shown: Shown, beam: int, batch: Sequence[TranslateRequest]) -> list[bytes]:
+    """Return the JSON of each of some requests, which have the same options."""
+    search = {**shown.search, "beam": beam}
     search.pop("nbest", None)
-    found = shown.model.nbest(asked.lines, asked.nbest, prefix=asked.prefix, **search)
-    pairs = zip(asked.lines, found, strict=True)
-    return {
-        "model": shown.name,
-        "translations": [answers.translation(line, hypotheses) for line, hypotheses in pairs],
-    }
+    lines = [line for asked in batch for line in asked.lines]
+    prefix = None
+    if batch[0].prefix is not None:
+        prefix = [text for asked in batch for text in asked.prefix or ()]
+    found = shown.model.nbest(lines, batch[0].nbest, prefix=prefix, **search)
+    pairs = zip(lines, found, strict=True)
+    translations = (answers.translation(line, hypotheses) for line, hypotheses in pairs)
+    return [
+        answers.encoded(
+            {"model": shown.name, "translations": list(islice(translations, len(asked.lines)))}
+        )
+        for asked in batch
+    ]
 
 
-def _explained(shown: Shown, asked: ExplainRequest, alternatives: int) -> dict[str, Any]:
+def _explained(shown: Shown, asked: ExplainRequest, alternatives: int) -> bytes:
     search = dict(shown.search)
     search.pop("nbest", None)
     if asked.beam is not None:
@@ -145,7 +159,7 @@ def _explained(shown: Shown, asked: ExplainRequest, alternatives: int) -> dict[s
         alternatives=asked.alternatives or alternatives,
         **search,
     )
-    return answers.explanation(shown.name, found)
+    return answers.encoded(answers.explanation(shown.name, found))
 
 
 def _answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

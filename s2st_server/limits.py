@@ -1,10 +1,8 @@
-"""What the server refuses: strange hosts, large or slow bodies, and more work than it can queue."""
+"""What the server refuses: strange hosts, and large or slow bodies."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import anyio
-import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,8 +11,6 @@ from s2st_server.addresses import host_name
 from s2st_server.answers import encoded
 from s2st_server.requests import RefusedError
 
-T = TypeVar("T")
-LEFT = 499  # status that nobody reads, by the custom of nginx
 BODY_SECONDS = 20  # in which a body must arrive
 JSON = "application/json"
 HEADERS = {
@@ -25,47 +21,6 @@ HEADERS = {
 }
 # of every answer but the page, which has its own
 NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
-
-
-class Gate:
-    """Runs work in threads, a limited number at a time, and refuses more than it can queue.
-
-    Work of a client that left while it waited is not done: a page asks anew at every key.
-
-    Args:
-        concurrency: pieces of work at the same time.
-        queue_size: pieces that may wait.
-
-    Attributes:
-        accepted: pieces that run or wait.
-    """
-
-    def __init__(self, concurrency: int, queue_size: int) -> None:
-        self._most = concurrency + queue_size
-        self._turns = anyio.Semaphore(concurrency)
-        self._threads = anyio.CapacityLimiter(concurrency)
-        self.accepted = 0
-
-    async def run(self, work: Callable[[], T], left: Callable[[], Awaitable[bool]]) -> T:
-        """Run the work and return its result.
-
-        Args:
-            work: what a thread does.
-            left: whether the client is no longer there.
-
-        Raises:
-            RefusedError: the queue is full, or the client has left.
-        """
-        if self.accepted >= self._most:
-            raise RefusedError(503, "too many requests wait; try again", {"Retry-After": "1"})
-        self.accepted += 1
-        try:
-            async with self._turns:
-                if await left():
-                    raise RefusedError(LEFT, "the client has left")
-                return await anyio.to_thread.run_sync(work, limiter=self._threads)
-        finally:
-            self.accepted -= 1
 
 
 async def read_body(request: Request, most: int) -> bytes:

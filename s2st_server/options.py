@@ -34,7 +34,7 @@ class ServeConfig:
         "name by which a proxy on this machine may ask, besides localhost; only for a loopback "
         "address; repeatable",
     )
-    concurrency: int = option(2, "requests computed at the same time", minimum=1, maximum=1024)
+    concurrency: int = option(2, "batches computed at the same time", minimum=1, maximum=1024)
     queue_size: int = option(
         64, "requests that may wait; more get status 503", minimum=0, maximum=100_000
     )

@@ -280,6 +280,49 @@ def test_more_than_the_queue_holds_gets_503_and_the_rest_is_answered(shown, monk
     assert {answer.status_code for answer in answers} == {500}  # the stand-in found no lists
 
 
+def test_waiting_requests_are_computed_together_and_get_their_own_answers(shown, monkeypatch):
+    """One computes; meanwhile others with equal and other options arrive, one of them wrong."""
+    asked, go, started = [], threading.Event(), threading.Event()
+    nbest = shown[0].model.nbest
+
+    def wait(lines, count, **options):
+        asked.append((len(lines), count, options["beam"], options["prefix"] is not None))
+        started.set()
+        assert go.wait(30)
+        return nbest(lines, count, **options)
+
+    monkeypatch.setattr(shown[0].model, "nbest", wait)
+    sentences = [SENTENCE, "a dog", "", "the dog runs .", "cat"]
+    bodies = [{"lines": sentences[:2]}, {"text": sentences[2]}, {"lines": sentences[3:]}]
+    bodies += [{"text": SENTENCE, "beam": 2}, {"text": SENTENCE, "nbest": 2}]
+    config = ServeConfig(concurrency=1)
+    with TestClient(make_app(shown, config, PageConfig()), "http://localhost") as client:
+        found = {}
+
+        def ask(place, body):
+            found[place] = client.post("/translate", json=body)
+
+        threads = [threading.Thread(target=ask, args=(-1, {"text": "first"}))]
+        threads[0].start()
+        assert started.wait(30)
+        for place, body in enumerate(bodies):
+            threads.append(threading.Thread(target=ask, args=(place, body)))
+            threads[-1].start()
+            while client.get("/health").json()["requests"] < place + 2:
+                pass
+        go.set()
+        for thread in threads:
+            thread.join(30)
+    assert asked == [(1, 1, 3, False), (5, 1, 3, False), (1, 1, 2, False), (1, 2, 3, False)]
+    for place, body in enumerate(bodies):
+        lines = body.get("lines") or [body["text"]]
+        expected = nbest(lines, body.get("nbest", 1), **{**SEARCH, "beam": body.get("beam", 3)})
+        translations = found[place].json()["translations"]
+        assert [one["source"] for one in translations] == lines
+        for one, hypotheses in zip(translations, expected, strict=True):
+            assert [h["text"] for h in one["hypotheses"]] == [h.text for h in hypotheses]
+
+
 def test_an_internal_error_is_an_answer_without_details(shown, monkeypatch, caplog):
     def fail(*arguments, **options):
         raise RuntimeError("secret")
@@ -310,16 +353,3 @@ def test_a_body_that_does_not_arrive_is_refused(monkeypatch):
     with pytest.raises(RefusedError) as caught:
         anyio.run(limits.read_body, request, 100)
     assert caught.value.status == 408
-
-
-def test_work_of_a_client_that_left_is_not_done():
-    done = []
-
-    async def left():
-        return True
-
-    gate = limits.Gate(1, 0)
-    with pytest.raises(RefusedError):
-        anyio.run(gate.run, lambda: done.append(1), left)
-    assert done == []
-    assert gate.accepted == 0
