@@ -103,10 +103,6 @@ class GuidedAlignment(Criterion):
             )
         if record.source_tokenizer.vector_size:
             raise UsageError("--criterion guided-alignment needs sources of words, not vectors")
-        if record.languages is not None and record.languages.per_language:
-            raise UsageError(
-                "--criterion guided-alignment cannot be combined with --decoders per-language"
-            )
         source, target = record.source_vocabulary, record.target_vocabulary
         self._table = TranslationTable(read_lexicon(path, source, target), len(target))
 

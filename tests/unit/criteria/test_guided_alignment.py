@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -187,6 +188,10 @@ def test_lexicons_that_cannot_be_used(tmp_path):
         GuidedAlignment(GuidedAlignmentConfig()).read_files(record("lstm-attention", None))
     with pytest.raises(InputMissingError):
         built(tmp_path / "none")
+    vectors = SimpleNamespace(source_tokenizer=SimpleNamespace(vector_size=3))
+    criterion = GuidedAlignment(GuidedAlignmentConfig(alignment_lexicon="lexicon"))
+    with pytest.raises(UsageError, match="sources of words, not vectors"):
+        criterion.read_files(vectors)
     other = tmp_path / "other"
     other.write_text("x\ty\t0.5\n")
     with pytest.raises(DataError, match="none of its word pairs"):
