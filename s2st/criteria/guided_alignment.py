@@ -23,6 +23,7 @@ from s2st.lexicon.lexicon_files import Lexicon, read_lexicon
 from s2st.models.attention_record import recorded, weights_of
 from s2st.models.base import Seq2SeqModel
 from s2st.models.model_record import ModelRecord
+from s2st.models.multi_decoder import MultiDecoderModel
 from s2st.models.softmax.chunked_loss import at_least_float32
 
 
@@ -80,7 +81,12 @@ class GuidedAlignment(Criterion):
         self._table: TranslationTable | None = None
 
     def check(self, model: Seq2SeqModel) -> None:
-        """Raises UsageError for a model without attention, or as `check_smoothing`."""
+        """Raises UsageError for models that cannot be guided, or as `check_smoothing`."""
+        if isinstance(model, MultiDecoderModel):
+            raise UsageError(
+                "--criterion guided-alignment cannot be combined with --decoders per-language: a "
+                "lexicon has one target vocabulary"
+            )
         if not model.source_attention():
             raise UsageError(
                 "--criterion guided-alignment needs attention to the source: use --arch "

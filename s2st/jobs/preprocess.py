@@ -19,8 +19,8 @@ from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.ranks import read_ranks
 from s2st.text.tokenizers import (
     ABSENT,
+    INTERNAL,
     TOKENIZERS,
-    VECTORS,
     TokenizerSpec,
     absent_side,
     vectors_side,
@@ -28,7 +28,7 @@ from s2st.text.tokenizers import (
 
 PREPROCESS_SPEC = CommandSpec(
     fixed=(PreprocessConfig,),
-    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens", (), (VECTORS,)),),
+    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens", (), INTERNAL),),
 )
 log = logging.getLogger("s2st")
 

@@ -11,7 +11,7 @@ from s2st.ngram.options import NGramConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.consistent_reads import is_folder
 from s2st.text.line_files import read_lines
-from s2st.text.tokenizers import MODEL_KINDS, TOKENIZERS, VECTORS, TokenizerSpec
+from s2st.text.tokenizers import INTERNAL, MODEL_KINDS, TOKENIZERS, TokenizerSpec
 from s2st.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NGRAM_SPEC = CommandSpec(
     fixed=(NGramConfig,),
-    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens", (), (VECTORS,)),),
+    roles=(Role("tokenizer", TOKENIZERS, "none", "how lines become tokens", (), INTERNAL),),
 )
 log = logging.getLogger("s2st")
 

@@ -114,7 +114,7 @@ class Rehearsal:
             f"memory: {peak / GIB:.2f} GiB of {self.available / GIB:.2f} GiB available",
             *lines,
             f"largest --max-tokens that fits: {limit.tokens}{every}; tried up to {limit.tried}, "
-            f"{KEPT_FREE} % of the memory stay free",
+            f"{KEPT_FREE} % of the memory stays free",
             f"--max-tokens auto: {chosen} ({_reason(chosen, wanted)})",
         ]
 

@@ -10,7 +10,7 @@ from s2st.errors import UsageError
 from s2st.models.base import ModelSizes, Seq2SeqModel
 from s2st.models.configs import EnsembleConfig
 from s2st.models.multi_decoder import MultiDecoderModel
-from s2st.models.registry import ARCHITECTURES
+from s2st.models.registry import ARCHITECTURES, UNTRAINED
 from s2st.models.vector_input import reads_vectors
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ class Unfilled(TorchFunctionMode):
 def build_model(architecture: str, config: Any, sizes: ModelSizes) -> Seq2SeqModel:
     """A model with random weights; raises UsageError for an architecture without weights."""
     if isinstance(config, EnsembleConfig):
-        raise UsageError(
-            "an ensemble has no weights: train its members, then list them in a TOML file or "
-            "repeat --checkpoint"
-        )
+        raise UsageError(UNTRAINED["ensemble"])
     entry = ARCHITECTURES.get(architecture)
     if not sizes.decoders:
         model: Seq2SeqModel = entry.build(config, sizes)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from s2st.models.base import Seq2SeqModel
 
 ARCHITECTURES: Registry["Seq2SeqModel"] = Registry("architecture", "s2st.models.base:Seq2SeqModel")
-UNTRAINED = ("ensemble",)  # they have no weights of their own
+UNTRAINED = {
+    "ensemble": "an ensemble has no weights: train its members, then list them in a TOML file or "
+    "repeat --checkpoint"
+}
 
 _RECURRENT = "s2st.models.recurrent.encoder_decoder"
 ARCHITECTURES.register(

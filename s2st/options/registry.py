@@ -9,7 +9,7 @@ import difflib
 import importlib
 import importlib.metadata
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from s2st.errors import ConfigError, UsageError
@@ -129,8 +129,12 @@ class Registry(Generic[T]):
         _checked_name(self.kind, name)
         self._add(dataclasses.replace(entry, name=name, description=description, overrides=merged))
 
-    def get(self, name: str) -> Entry[T]:
+    def get(self, name: str, offered: Sequence[str] | None = None) -> Entry[T]:
         """Return the entry of that name, which may be written with "_" for "-", as fairseq does.
+
+        Args:
+            name: the name.
+            offered: names for the message; None for all.
 
         Raises:
             UsageError: there is no such entry; the message suggests similar names.
@@ -140,8 +144,9 @@ class Registry(Generic[T]):
         for spelling in (name, name.replace("_", "-")):
             if spelling in self._entries:
                 return self._entries[spelling]
-        near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self.names())}"
+        names = self.names() if offered is None else offered
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
         raise UsageError(f"unknown {self.kind} {name[:80]!r}; {hint}")
 
     def names(self, presets: bool = True) -> list[str]:

@@ -5,7 +5,7 @@ registry fills each role. The options of all of them share one flat name space.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from s2st.errors import ConfigError, UsageError
@@ -26,7 +26,7 @@ class Role:
     """A component that the user chooses by name: option `name` picks an entry of `registry`.
 
     Attributes:
-        excluded: entries that the command does not offer; its job refuses them with a message.
+        excluded: entries that the command does not offer, and why it refuses them.
     """
 
     name: str
@@ -34,11 +34,19 @@ class Role:
     default: str
     help: str
     flags: tuple[str, ...] = ()
-    excluded: tuple[str, ...] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
     def offered(self) -> list[Entry[Any]]:
         """Return the entries that the command offers."""
         return [entry for entry in self.registry.entries() if entry.name not in self.excluded]
+
+    def chosen(self, name: str) -> Entry[Any]:
+        """Return the entry of a name; raise UsageError if there is none that the command offers."""
+        entry = self.registry.get(name, [offered.name for offered in self.offered()])
+        if entry.name in self.excluded:
+            flag = self.name.replace("_", "-")
+            raise UsageError(f"--{flag} {entry.name}: {self.excluded[entry.name]}")
+        return entry
 
 
 @dataclass(frozen=True)
@@ -178,7 +186,7 @@ def _chosen(spec: CommandSpec, sources: Sequence[OptionSource]) -> dict[str, Ent
             name = source.values.get(role.name, name)
         if not isinstance(name, str):
             raise ConfigError(f"{role.name} must be a name, not {shown(name)}")
-        entries[role.name] = role.registry.get(name)
+        entries[role.name] = role.chosen(name)
     return entries
 
 

@@ -5,7 +5,7 @@ translations of each source word, target words spelled like a source word, and t
 sentence's prefix and phrases (Jean et al. 2015, section 3.3; `--shortlist` of Marian).
 
 The softmax of a sentence is over its own shortlist. A batch computes the union of its sentences'
-shortlists and masks, for each sentence, the words of the others. So neighbours in a batch do not
+shortlists and masks, for each sentence, the words of the others. So neighbors in a batch do not
 change a sentence's probabilities.
 
 Letters: B sentences, N rows being decoded, K words of the union, V words.

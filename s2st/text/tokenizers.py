@@ -16,7 +16,11 @@ from s2st.options.registry import Registry
 from s2st.text.line_files import split_words
 
 ABSENT = "nothing"
-VECTORS = "vectors"  # of a source of vectors; users do not choose it
+VECTORS = "vectors"  # of a source of vectors
+INTERNAL = {  # which users do not choose
+    ABSENT: "it is set by `s2st preprocess --only-target`",
+    VECTORS: "it is set by `s2st preprocess --source-vectors`",
+}
 MAX_MODEL_BYTES = 1 << 28  # of a trained model's file
 SPACE_SIGN = "\u2581"  # SentencePiece's sign for a space in a piece
 
@@ -157,14 +161,14 @@ class SentencePieceConfig:
 class CharactersConfig:
     """Options of the tokenizer `characters`."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
 
 
 @dataclass(frozen=True)
 class SubwordNmtConfig:
     """Options of the tokenizer `subword-nmt`; training alone uses the last one."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
     bpe_words: str = option(
         "spaces",
         "what splits text into words before BPE: white space, or the Moses tokenizer, which also "
@@ -180,7 +184,7 @@ class SubwordNmtConfig:
 class HuggingFaceConfig:
     """Options of the tokenizer `huggingface`; training alone uses the last one."""
 
-    lowercase: bool = option(False, "lower-case the text first")
+    lowercase: bool = option(False, "lowercase the text first")
     byte_bpe_vocab_size: int = option(
         8000,
         "number of pieces of byte-level BPE per side (training, without --tokenizer-json)",

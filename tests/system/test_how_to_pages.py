@@ -35,6 +35,7 @@ TINY = "--arch transformer --layers 1 --hidden-size 8"
 PIECES = ("--tokenizer sentencepiece", "--tokenizer sentencepiece --sentencepiece-vocab-size 120")
 SMALLER = {
     "README.md": [PIECES, ("--arch transformer", TINY)],
+    "docs/how-to/prepare-data.md": [("--arch transformer", TINY)],
     "docs/how-to/train.md": [PIECES, ("--arch transformer --max-tokens", f"{TINY} --max-tokens")],
     "docs/architectures.md": [("--order 5", "--order 2 --discount-fallback")],
 }

@@ -32,7 +32,9 @@ from s2st.data.batch import make_batch
 from s2st.errors import DataError, InputMissingError, InterruptedBySignalError, UsageError
 from s2st.jobs.train import TRAIN_SPEC, run_training
 from s2st.lexicon.lexicon_files import Lexicon, read_lexicon
+from s2st.models.base import ModelSizes
 from s2st.models.configs import AttentionConfig, TransformerConfig
+from s2st.models.model_building import build_model
 from s2st.options.resolution import OptionSource, resolve
 from s2st.text.vocabulary import SPECIALS
 from s2st.training.observer import Observer
@@ -181,6 +183,10 @@ def test_models_without_attention_are_refused():
         with pytest.raises(UsageError, match="attention to the source"):
             criterion.check(model(name, config))
     criterion.check(model("gru-attention", variants("gru-attention")[0]))
+    sizes = ModelSizes(9, 9, decoders=(("fr", 9), ("ko", 8)))
+    several = build_model("gru-attention", variants("gru-attention")[0], sizes)
+    with pytest.raises(UsageError, match="--decoders per-language"):
+        criterion.check(several)
 
 
 def test_lexicons_that_cannot_be_used(tmp_path):
