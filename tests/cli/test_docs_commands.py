@@ -27,7 +27,7 @@ OTHERS = {  # options of programs that the documents also name
     "--gpus-per-node", "--local-addr", "--nodes", "--fairseq", "--joeynmt", "--marian", "--opennmt",
     "--score-reference", "--ctranslate2",
 }  # fmt: skip
-CODE = re.compile(r"(?s)```.*?\n(.*?)```|((?:^ {4,}\S.*\n)+)", re.MULTILINE)
+CODE = re.compile(r"(?s)```.*?\n(.*?)```|((?:^ {4,}\S[^\n]*\n)+)", re.MULTILINE)
 
 
 def code_lines(text):
