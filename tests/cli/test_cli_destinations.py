@@ -6,6 +6,7 @@ from itertools import product
 import click
 import pytest
 
+from s2st.options.option_fields import option_specs
 from s2st_cli import path_checks
 from s2st_cli.click_options import Command, ConfiguredCommand, _options, _role_option
 from s2st_cli.main import main
@@ -82,9 +83,23 @@ PAIRS = [
 ]  # fmt: skip
 
 
+def choices(command, names):
+    """The options that choose a component which has some parameters, such as --criterion NAME."""
+    if not isinstance(command, ConfiguredCommand):
+        return
+    for role in command.spec.roles:
+        having = [
+            entry.name
+            for entry in role.registry.entries()
+            if {*names} & {spec.name for spec in option_specs(entry.config_type)}
+        ]
+        if having and role.default not in having and role.name not in names:
+            yield from (f"--{role.name.replace('_', '-')}", having[0])
+
+
 def arguments(words, given):
     """A command line of the given values and of names of nothing where more is needed."""
-    line, last = list(words), []
+    line, last = [*words, *choices(COMMANDS[words], given)], []
     for name, parameter in parameters(COMMANDS[words]).items():
         if isinstance(parameter, click.Argument):
             if parameter.required or name in given:
