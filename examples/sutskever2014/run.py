@@ -1,6 +1,6 @@
 """Repeat the paper's tables and figures: plan -> steps -> figures -> one HTML report.
 
-    python examples/sutskever2014/run.py [--scale cpu|smoke|gpu|paper] [--run DIR]
+    python examples/sutskever2014/run.py [--scale cpu|converged|smoke|gpu|paper] [--run DIR]
 
 Run the script again to resume it after a stop. It writes the report to RUN/report.html.
 """
@@ -33,7 +33,9 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", default="cpu", help="plan in plans/: cpu, smoke, gpu or paper")
+    parser.add_argument(
+        "--scale", default="cpu", help="plan in plans/: cpu, converged, smoke, gpu or paper"
+    )
     parser.add_argument("--plan", type=Path, help="your own plan file, instead of --scale")
     parser.add_argument("--data", type=Path, help="folder with the plan's text (NAME.LANG[.gz])")
     parser.add_argument("--lists", type=Path, help="folder with the plan's n-best lists")
