@@ -81,10 +81,10 @@ def row(run: Path, label: str, words: str, weight: float | None, epochs: int) ->
     s2st(f"train {run}/bin {words} {guide} {end}")  # a complete run ends at once
     scores = []
     replaced = f"--replace-unk --unk-dictionary {run}/lexicon.tsv"
-    for name, words in (("plain", ""), ("replaced", replaced)):
+    for name, more in (("plain", ""), ("replaced", replaced)):
         output = run / f"{save.name}.{name}.fr"
         if not output.exists():
-            s2st(f"generate --checkpoint {save}/checkpoint_best {words} {run}/test.en -o {output}")
+            s2st(f"generate --checkpoint {save}/checkpoint_best {more} {run}/test.en -o {output}")
         score = s2st(f"score {output} --ref {run}/test.fr --tokenize none --format json")
         scores.append(json.loads(score or "")["BLEU"]["score"])
     best = min(perplexities(save / "metrics.jsonl"))
