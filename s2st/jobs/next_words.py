@@ -12,12 +12,16 @@ from s2st.errors import DataError, UsageError
 from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig, ScoreConfig
 from s2st.jobs.report_types import ReportLine
-from s2st.jobs.scoring_job_files import check_vectors, require_checkpoints
+from s2st.jobs.scoring_job_files import (
+    check_vectors,
+    require_checkpoints,
+    source_inputs,
+    source_lines,
+)
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import read_ranks
 from s2st.process.torch_import import import_torch
-from s2st.text.line_files import read_lines
 
 if TYPE_CHECKING:
     from s2st.scoring.base import Scorer
@@ -52,6 +56,7 @@ def next_word_tables(options: Resolved, hyps: Sequence[str], output: str) -> Ite
             "--next cannot be combined with HYP, --ref, --target, --output-file or --resume"
         )
     require_checkpoints(options.config(ModelsConfig))
+    source_inputs(config.source, config.source_vectors)
     if not read_ranks().first:
         return
     import_torch()
@@ -72,14 +77,7 @@ def _sources(config: ScoreConfig) -> list[str] | None:
     path = config.source_vectors or config.source
     if path is None:
         return None
-    if config.source_vectors is None:
-        lines = list(read_lines(path))
-    elif config.source is None:
-        from s2st.text.vector_files import open_vectors
-
-        lines = list(open_vectors(path).lines())
-    else:
-        raise UsageError("give --source or --source-vectors, not both")
+    lines = list(source_lines(path, vectors=config.source_vectors is not None))
     if not lines:
         raise DataError("no lines", path)
     return lines

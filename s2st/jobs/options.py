@@ -13,6 +13,8 @@ from s2st.search.registry import SEARCHES, BeamConfig
 from s2st.text.nbest_dialects import AUTO
 from s2st.text.nbest_dialects import NAMES as FORMATS
 
+VECTORS_HELP = "vector sequences as the sources, in place of --source: .npy or .npz file or folder"
+
 
 @dataclass(frozen=True)
 class ModelsConfig:
@@ -251,9 +253,7 @@ class ScoreConfig:
 
     ref: tuple[str, ...] = option((), "reference file; repeatable", flags=("-r",))
     source: str | None = option(None, "source lines of the pairs that --checkpoint scores")
-    source_vectors: str | None = option(
-        None, "vector sequences as the sources, in place of --source: .npy or .npz file or folder"
-    )
+    source_vectors: str | None = option(None, VECTORS_HELP)
     target: str | None = option(None, "target lines of the pairs that --checkpoint scores")
     next: str | None = option(
         None,
@@ -286,6 +286,7 @@ class TuneLengthConfig:
     """The development set and the length penalties of `tune-length`."""
 
     source: str | None = option(None, "source lines of the development set")
+    source_vectors: str | None = option(None, VECTORS_HELP)
     ref: tuple[str, ...] = option((), "reference of the development set; repeatable", flags=("-r",))
     max_lenpen: float = option(2.0, "largest length penalty to try", minimum=0, maximum=10)
     lenpen_step: float = option(

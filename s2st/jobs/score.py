@@ -25,12 +25,13 @@ from s2st.jobs.scoring_job_files import (
     open_queue,
     refuse_shared_stdin,
     require_checkpoints,
-    vector_inputs,
+    source_inputs,
+    source_lines,
 )
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.torch_import import import_torch
-from s2st.text.line_files import open_output, read_aligned, read_lines
+from s2st.text.line_files import aligned, open_output, read_lines
 from s2st.text.overwrite_checks import check_destinations
 from s2st.training.observer import perplexity_text
 
@@ -120,7 +121,7 @@ def score_pairs(options: Resolved, output: str, progress: Progress) -> PairTotal
         totals.reads_source = not scorer.source.absent
         given = config.source is not None or config.source_vectors is not None
         _check_source(scorer, given, "--source FILE", "--target")
-        pairs = _pairs(config, paths)
+        pairs = _pairs(config)
         answers = in_order(
             plan(scorer, pairs), partial(_answer, as_json=config.format == "json"), queue
         )
@@ -157,12 +158,12 @@ def score_lines(
     return score_texts(scorer, texts)
 
 
-def _paired(
-    sources: Iterable[str], targets: Iterable[str], one: str = "sources", other: str = "targets"
-) -> Iterator[tuple[str, str]]:
+def _paired(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str, str]]:
     for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
         if source is None or target is None:
-            short, longer = (one, other) if source is None else (other, one)
+            short, longer = "sources", "targets"
+            if target is None:
+                short, longer = longer, short
             raise DataError(
                 f"{short} end after {number - 1} lines, but {longer} have more; give as many of "
                 "both"
@@ -189,11 +190,7 @@ def _job_files(config: ScoreConfig, models: ModelsConfig, output: str) -> JobFil
     require_checkpoints(models)
     if config.target is None:
         raise UsageError("--checkpoint needs the pairs to score: --source FILE and --target FILE")
-    inputs = {} if config.source is None else {"--source": config.source}
-    if config.source_vectors is not None:
-        if inputs:
-            raise UsageError("give --source or --source-vectors, not both")
-        inputs = vector_inputs(config.source_vectors)
+    inputs = source_inputs(config.source, config.source_vectors)
     files = JobFiles({**inputs, "--target": config.target}, output)
     paths = list(files.inputs.values())
     refuse_shared_stdin(*paths)
@@ -203,19 +200,19 @@ def _job_files(config: ScoreConfig, models: ModelsConfig, output: str) -> JobFil
     return files
 
 
-def _pairs(config: ScoreConfig, paths: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _pairs(config: ScoreConfig) -> Iterator[tuple[str, ...]]:
     """Return the pairs of the files; without a source, the sources are empty lines."""
-    if config.source_vectors is None:
-        return (("", *row)[-2:] for row in read_aligned(paths))
-    from s2st.text.vector_files import open_vectors
-
     assert config.target is not None
-    vectors = open_vectors(config.source_vectors).lines()
-    return _paired(vectors, read_lines(config.target), config.source_vectors, config.target)
+    targets = read_lines(config.target)
+    source = config.source_vectors or config.source
+    if source is None:
+        return (("", line) for line in targets)
+    sources = source_lines(source, vectors=config.source_vectors is not None)
+    return aligned([source, config.target], [sources, targets])
 
 
 def _count(paths: Sequence[str]) -> int:
-    return sum(1 for _ in read_aligned(paths[-1:]))
+    return sum(1 for _ in read_lines(paths[-1]))
 
 
 def _answer(pair: "PairScore", as_json: bool) -> tuple[str, float, int, int, int]:

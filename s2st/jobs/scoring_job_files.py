@@ -102,6 +102,36 @@ def vector_inputs(path: str) -> dict[str, str]:
     }
 
 
+def source_inputs(source: str | None, vectors: str | None) -> dict[str, str]:
+    """Return the file of `--source` or the files of `--source-vectors` for JobFiles.
+
+    Returns:
+        option -> file; empty if the user gives neither.
+
+    Raises:
+        UsageError: both are given.
+        InputMissingError, DataError: the vectors are missing, or not vectors.
+    """
+    if source is not None and vectors is not None:
+        raise UsageError("give --source or --source-vectors, not both")
+    if vectors is not None:
+        return vector_inputs(vectors)
+    return {} if source is None else {"--source": source}
+
+
+def source_lines(source: str, *, vectors: bool) -> Iterator[str]:
+    """Yield the lines of a file of text, or of a file of vectors as lines.
+
+    Raises:
+        DataError: the file is damaged, or not vectors.
+    """
+    if not vectors:
+        return read_lines(source)
+    from s2st.text.vector_files import open_vectors
+
+    return open_vectors(source).lines()
+
+
 def check_vectors(path: str | None, scorer: "Scorer") -> None:
     """Check that a model reads the vectors of `--source-vectors`; None is no such file.
 

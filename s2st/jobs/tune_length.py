@@ -11,13 +11,19 @@ from s2st.errors import DataError, UsageError
 from s2st.jobs.load_models import load_chosen_scorer
 from s2st.jobs.options import ModelsConfig, TuneLengthConfig
 from s2st.jobs.report_types import ReportLine
-from s2st.jobs.scoring_job_files import refuse_shared_stdin, require_checkpoints
+from s2st.jobs.scoring_job_files import (
+    check_vectors,
+    refuse_shared_stdin,
+    require_checkpoints,
+    source_inputs,
+    source_lines,
+)
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
 from s2st.process.ranks import read_ranks
 from s2st.process.torch_import import import_torch
 from s2st.search.registry import BeamConfig
-from s2st.text.line_files import read_aligned
+from s2st.text.line_files import aligned, read_lines
 
 log = logging.getLogger("s2st")
 
@@ -56,14 +62,18 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
     """
     config = options.config(TuneLengthConfig)
     require_checkpoints(options.config(ModelsConfig))
-    if config.source is None or not config.ref:
+    inputs = source_inputs(config.source, config.source_vectors)
+    source = config.source_vectors or config.source
+    if source is None or not config.ref:
         raise UsageError("give --source FILE and --ref FILE: tuning needs both")
-    refuse_shared_stdin(config.source, *config.ref)
+    refuse_shared_stdin(*inputs.values(), *config.ref)
     if not read_ranks().first:
         return
-    rows = list(zip(*read_aligned([config.source, *config.ref]), strict=True))
+    sources = source_lines(source, vectors=config.source_vectors is not None)
+    streams = [sources, *map(read_lines, config.ref)]
+    rows = list(zip(*aligned([source, *config.ref], streams), strict=True))
     if not rows:
-        raise DataError("the development set has no lines", config.source)
+        raise DataError("the development set has no lines", source)
     found = _measure(options, list(rows[0]), [list(lines) for lines in rows[1:]])
     best = max(found, key=lambda row: (row.bleu, -row.lenpen))
     if config.format == "json":
@@ -100,6 +110,7 @@ def _measure(options: Resolved, sources: list[str], references: list[list[str]])
     lenpens = config.lenpens()
     device = setup_device(options.config(ScoringDeviceConfig))
     scorer = load_chosen_scorer(options, device)
+    check_vectors(config.source_vectors, scorer)
     if scorer.source.absent:
         raise UsageError("tune-length needs a model with a source; this is a language model")
     search = LengthTuningSearch(options.config(BeamConfig), lenpens)

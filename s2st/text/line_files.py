@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -215,7 +215,16 @@ def read_line(path: str | Path, number: int) -> str | None:
 def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterator[tuple[str, ...]]:
     """Yield line i of every file together; raise DataError if one ends before the others."""
     names = [str(path) for path in paths]
-    streams = [read_lines(name, errors) for name in names]
+    return aligned(names, [read_lines(name, errors) for name in names])
+
+
+def aligned(names: Sequence[str], streams: Iterable[Iterable[str]]) -> Iterator[tuple[str, ...]]:
+    """Yield line i of every stream together; raise DataError if one ends before the others.
+
+    Args:
+        names: the files of the streams, for the message.
+        streams: their lines.
+    """
     for number, row in enumerate(zip_longest(*streams), start=1):
         if None in row:
             short = names[row.index(None)]

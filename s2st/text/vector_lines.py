@@ -85,8 +85,8 @@ class VectorTokenizer(Tokenizer):
         """
         if not isinstance(line, VectorLine):
             raise UsageError(
-                "the model reads vectors, not text: give --source-vectors FILE to `s2st generate` "
-                "or `s2st score`, or arrays to a model of s2st.load"
+                "the model reads vectors, not text: give --source-vectors FILE to `s2st generate`, "
+                "`score` or `tune-length`, or arrays to a model of s2st.load"
             )
         size = line.values.shape[1]
         if size != self.vector_size:

@@ -122,6 +122,24 @@ def test_scores_are_those_of_the_search_and_of_python(s2st, corpus):
     assert found.source == (*map(str, range(1, len(arrays(corpus)[0]) + 1)), "</s>")
 
 
+def test_length_penalties_have_the_bleu_of_generate(s2st, corpus, tmp_path):
+    model = ("--checkpoint", corpus / "run/checkpoint_best")
+    vectors = (*model, "--source-vectors", corpus / "test.npz")
+    tuned = s2st(
+        "tune-length", *vectors, "--ref", corpus / "test.en", "--lenpen-step", "2", "--format",
+        "json",
+    )  # fmt: skip
+    assert tuned.code == 0, tuned.err
+    rows = [json.loads(line) for line in tuned.lines]
+    assert [row["lenpen"] for row in rows] == [0, 2]
+    for row in rows:
+        out = tmp_path / f"{row['lenpen']}"
+        assert s2st("generate", *vectors, "--lenpen", row["lenpen"], "-o", out).code == 0
+        report = s2st("score", out, "--ref", corpus / "test.en", "--format", "json")
+        (found,) = map(json.loads, report.lines)
+        assert row["bleu"] == pytest.approx(found["BLEU"]["score"], abs=1e-6)
+
+
 def test_a_resumed_training_ends_with_the_same_weights(s2st, corpus, tmp_path):
     halves = tmp_path / "halves"
     assert s2st(*train(corpus, halves, "--max-update", "37")).code == 0
@@ -257,7 +275,20 @@ def test_models_and_sources_that_do_not_fit(s2st, corpus, world, attending, tmp_
         (["score", "--checkpoint", world.forward, *vectors, "--target", text], 2, "does not read"),
         (
             ["score", "--checkpoint", best, *vectors, "--target", corpus / "valid.en"],
-            65, "test.npz end after 12 lines, but",
+            65, "test.npz, line 13: ends after 12 lines, but",
+        ),
+        (
+            ["tune-length", "--checkpoint", best, *vectors, "--ref", corpus / "valid.en"],
+            65, "test.npz, line 13: ends after 12 lines, but",
+        ),
+        (
+            ["tune-length", "--checkpoint", best, *vectors, "--source", text, "--ref", text],
+            2, "not b",
+        ),
+        (["tune-length", "--checkpoint", best, "--source", text, "--ref", text], 2, "not text"),
+        (
+            ["tune-length", "--checkpoint", world.forward, *vectors, "--ref", text],
+            2, "does not read vectors",
         ),
         (["export", best, tmp_path / "x", "--format", "onnx"], 2, "format onnx cannot hold"),
         (["train-lexicon", corpus / "store", "-o", tmp_path / "l"], 2, "its sources are vectors"),
