@@ -33,13 +33,23 @@ SOURCE, TARGET = "en", "fr"
 
 @dataclass(frozen=True)
 class Model:
-    """One kind of model, trained with several seeds. `options` are those of `s2st train`."""
+    """One kind of model, trained with several seeds.
+
+    Attributes:
+        options: of `s2st train`. With the criterion guided-alignment, the lexicon is that of the
+            store.
+    """
 
     name: str
     label: str
     store: str
     seeds: tuple[int, ...]
     options: Mapping[str, Any]
+
+    @property
+    def lexicon(self) -> bool:
+        """Whether training reads a lexicon of the store."""
+        return self.options.get("criterion") == "guided-alignment"
 
     def members(self) -> list[str]:
         """Return the names of the trained models, one per seed."""
@@ -64,17 +74,17 @@ class Plan:
         pairs: training pairs of the corpus of `s2st demo`; 0 for Multi30k.
         average: number of last checkpoints whose weights are averaged.
         beam: of the translations; their length penalty is tuned on val.
-        nbest: hypotheses per list to rescore: the first ones.
+        nbest: set -> hypotheses per list to rescore: the first ones.
         rescoring, tuning: options of `rescore-nbest` for scoring, and for tuning.
         stores: options of `s2st preprocess` by name.
-        members: a feature of the rescored lists -> the kinds of model whose ensemble gives it.
+        members: a feature of the rescored lists -> the trained models whose ensemble gives it.
     """
 
     sets: tuple[str, ...]
     pairs: int
     average: int
     beam: int
-    nbest: int
+    nbest: Mapping[str, int]
     rescoring: Mapping[str, Any]
     tuning: Mapping[str, Any]
     stores: Mapping[str, Mapping[str, Any]]
@@ -110,10 +120,13 @@ def read_plan(path: Path) -> Plan:
         plan = Plan(models=models, ensembles=ensembles, members=members, **content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StudyError(f"{path}: not a plan: {error}") from error
-    named = {name for own in ensembles for name in own.models}
-    named |= {name for own in members.values() for name in own}
-    if unknown := named - {model.name for model in models}:
+    unknown = {name for own in ensembles for name in own.models} - {own.name for own in models}
+    trained = {name for own in models for name in own.members()}
+    unknown |= {name for own in members.values() for name in own} - trained
+    if unknown:
         raise StudyError(f"{path}: no model {min(unknown)!r}")
+    if missing := {DEV, plan.sets[0]} - plan.nbest.keys():
+        raise StudyError(f"{path}: nbest does not name {min(missing)!r}")
     return plan
 
 
@@ -153,11 +166,11 @@ def _put_lists(plan: Plan, folder: Path, run: Path) -> bool:
         path = plain_or_gz(folder, f"{name}.1000best")
         if not path.is_file():
             raise StudyError(f"{path}: no such file (name its folder with --lists)")
-        own, size = run / baseline_lists(name), run / f"lists/{name}.size"
-        if not size.exists() or size.read_text("utf-8") != f"{plan.nbest}\n":
+        own, size, count = run / baseline_lists(name), run / f"lists/{name}.size", plan.nbest[name]
+        if not size.exists() or size.read_text("utf-8") != f"{count}\n":
             own.parent.mkdir(exist_ok=True)
-            write_whole(str(own), first_hypotheses(str(path), plan.nbest))
-            put_lines(size, [str(plan.nbest)])
+            write_whole(str(own), first_hypotheses(str(path), count))
+            put_lines(size, [str(count)])
     return True
 
 
@@ -211,12 +224,15 @@ def choices(plan: Plan) -> dict[str, list[str]]:
 
 
 def training_steps(plan: Plan) -> Iterator[Step]:
-    """Yield the steps that make stores, models and averages."""
+    """Yield the steps that make stores, lexicons, models and averages."""
     for name, options in plan.stores.items():
         texts = ["--trainpref", "data/train", "--validpref", f"data/{DEV}"]
         words = ("preprocess", "-s", SOURCE, "-t", TARGET, *texts, *option_words(options))
         files = [f"data/{part}.{lang}" for part in ("train", DEV) for lang in (SOURCE, TARGET)]
         yield Step(f"preprocess-{name}", (*words, "--destdir", name), tuple(files), (name,))
+    for name in dict.fromkeys(model.store for model in plan.models if model.lexicon):
+        words = ("train-lexicon", name, "-o", f"{name}.lexicon")
+        yield Step(f"train-lexicon-{name}", words, (name,), (f"{name}.lexicon",))
     longest = max(len(model.seeds) for model in plan.models)
     for place in range(longest):  # first seeds first: a stopped run can be judged
         for model in plan.models:
@@ -227,9 +243,13 @@ def training_steps(plan: Plan) -> Iterator[Step]:
 def _training(plan: Plan, model: Model, seed: int) -> Iterator[Step]:
     name, folder = f"{model.name}-{seed}", f"models/{model.name}-{seed}"
     options = {**plan.train, **model.options, "seed": seed}
+    inputs = (model.store,)
+    if model.lexicon:
+        options["alignment-lexicon"] = f"{model.store}.lexicon"
+        inputs += (f"{model.store}.lexicon",)
     words = ("train", model.store, *option_words(options), "--save-dir", folder)
     last = f"{folder}/checkpoint_last"
-    yield Step(f"train-{name}", words, (model.store,), (last,), owned=(folder,))
+    yield Step(f"train-{name}", words, inputs, (last,), owned=(folder,))
     words = ("average", "--last", str(plan.average), folder, "-o", averaged(name))
     yield Step(f"average-{name}", words, (last,), (averaged(name),))
 
@@ -272,7 +292,7 @@ def _checkpoints(members: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ..
 def scoring_steps(plan: Plan) -> Iterator[Step]:
     """Yield the steps that score the lists with each member."""
     for member, models in plan.members.items():
-        flags, paths = _checkpoints(plan.trained(models))
+        flags, paths = _checkpoints(models)
         for name in (DEV, plan.sets[0]):
             lists, source = baseline_lists(name), f"data/{name}.{SOURCE}"
             words = ["rescore-nbest", lists, "--source", source, *flags]
