@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ class Plan:
         rescoring, tuning: options of `rescore-nbest` for scoring, and for tuning.
         stores: options of `s2st preprocess` by name.
         members: a feature of the rescored lists -> the trained models whose ensemble gives it.
+        variants: name -> more options of `rescore-nbest` for the tuning of all members.
     """
 
     sets: tuple[str, ...]
@@ -92,6 +93,7 @@ class Plan:
     models: tuple[Model, ...]
     ensembles: tuple[Ensemble, ...]
     members: Mapping[str, tuple[str, ...]]
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def trained(self, names: Sequence[str]) -> list[str]:
         """Return all trained models of some kinds."""
@@ -309,11 +311,14 @@ def tuning_steps(plan: Plan) -> Iterator[Step]:
     test = plan.sets[0]
     texts = (f"data/{test}.{SOURCE}", f"data/{DEV}.{SOURCE}", f"data/{DEV}.{TARGET}")
     reference = f"data/{test}.{TARGET}"
-    for choice in choices(plan):
-        lists, dev = (joined_lists(choice, name) for name in (test, DEV))
+    options = dict.fromkeys(choices(plan), plan.tuning)
+    options |= {f"all-{name}": {**plan.tuning, **more} for name, more in plan.variants.items()}
+    for choice, own in options.items():
+        joined = choice if choice in choices(plan) else "all"
+        lists, dev = (joined_lists(joined, name) for name in (test, DEV))
         outputs = (f"rescored/{choice}.{TARGET}", f"rescored/{choice}.json")
         words = ("rescore-nbest", lists, "--source", texts[0], "--dev-nbest", dev)
-        words += ("--dev-source", texts[1], "--tune", texts[2], *option_words(plan.tuning))
+        words += ("--dev-source", texts[1], "--tune", texts[2], *option_words(own))
         words += ("--oracle", reference, "--report", outputs[1], "-o", outputs[0])
         yield Step(f"tune-{choice}", words, (lists, dev, *texts, reference), outputs)
 

@@ -85,7 +85,7 @@ def rescoring_table(plan: Plan, run: Path) -> str:
     ]
     reports = {
         choice: json.loads((run / f"rescored/{choice}.json").read_text())
-        for choice in choices(plan)
+        for choice in [*choices(plan), *(f"all-{name}" for name in plan.variants)]
     }
     rows = dict(reports["all"]["headroom"]["rows"])
     lines.append(f"| nothing: their own choice | {_cell(rows['baseline 1-best'])} | | | |")
@@ -107,7 +107,7 @@ def rescoring_table(plan: Plan, run: Path) -> str:
 def _label(plan: Plan, choice: str) -> str:
     kind, _, member = choice.partition("-")
     if kind == "all":
-        return f"all {len(plan.members)} members"
+        return f"all {len(plan.members)} members" + (f", {member}" if member else "")
     return f"{member} alone" if kind == "only" else f"all but {member}"
 
 
