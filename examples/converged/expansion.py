@@ -127,6 +127,8 @@ def read_plan(path: Path) -> Plan:
     unknown |= {name for own in members.values() for name in own} - trained
     if unknown:
         raise StudyError(f"{path}: no model {min(unknown)!r}")
+    if double := trained & {own.name for own in ensembles}:
+        raise StudyError(f"{path}: {min(double)!r} is the name of a model and of an ensemble")
     if missing := {DEV, plan.sets[0]} - plan.nbest.keys():
         raise StudyError(f"{path}: nbest does not name {min(missing)!r}")
     return plan

@@ -77,3 +77,23 @@ def test_a_plan_that_is_not_whole_is_one_line(tmp_path):
     assert done.returncode == 1
     assert "not a plan" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[ensembles]\nboth", "[ensembles]\nreversed-2", "'reversed-2' is the name of a model and"),
+        ('gru = ["gru-1"]', 'gru = ["gru-2"]', "no model 'gru-2'"),
+        ('models = ["reversed", "gru"]', 'models = ["rnn"]', "no model 'rnn'"),
+        ("nbest = { val = 3,", "nbest = {", "nbest does not name 'val'"),
+    ],
+)
+def test_names_of_a_plan_that_do_not_fit_are_one_line(tmp_path, old, new, told):
+    text = (FOLDER / "plan-smoke.toml").read_text()
+    assert text.count(old) == 1
+    (tmp_path / "plan.toml").write_text(text.replace(old, new))
+    done = run(tmp_path / "run", "--plan", tmp_path / "plan.toml")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
