@@ -316,7 +316,10 @@ def _check_names(plan: Plan) -> None:
             raise StudyError(
                 f"models.{model.name}: seeds must differ, and there must be at least one"
             )
+    names = [own.name for own in (*plan.models, *plan.systems())]
     for own in plan.ensembles:
+        if names.count(own.name) > 1:
+            raise StudyError(f"ensembles.{own.name}: this is the name of another system")
         missing = set(own.seeds) - set(plan.model(own.model).seeds)
         if missing:
             raise StudyError(f"ensembles.{own.name}: {own.model} has no seed {min(missing)}")

@@ -118,13 +118,21 @@ class Runner:
         """Run the steps that are not complete, in the given order as far as inputs allow.
 
         Raises:
-            StudyError: a step failed (steps beside it finish first), or an input neither exists
-                nor is made by a step (checked before any step starts).
+            StudyError: a step failed (steps beside it finish first). Or, before any step starts:
+                an input neither exists nor is made by a step, or two steps have the same name
+                or output.
             StoppedError: one of SIGNALS arrived; running steps received SIGTERM and have ended.
         """
         for folder in ("steps", "logs"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
-        made_by = {output: step.name for step in steps for output in step.outputs}
+        made_by: dict[str, str] = {}
+        for step in steps:
+            for output in step.outputs:
+                if output in made_by:
+                    raise StudyError(f"{output}: {made_by[output]} and {step.name} both make it")
+                made_by[output] = step.name
+        if len({step.name for step in steps}) < len(steps):
+            raise StudyError("two steps have the same name")
         for step in steps:
             for path in step.inputs:
                 if path not in made_by and not (self.folder / path).exists():

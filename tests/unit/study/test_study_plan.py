@@ -81,6 +81,7 @@ def edited(tmp_path, old, new):
     ('beams = [1, 2, 4]', 'beams = [1, 2]', "search.beams must hold analysis.beam"),
     ('seeds = [1, 2]\noptions', 'seeds = [1, 1]\noptions', "models.forward: seeds must differ"),
     ('seeds = [1]', 'seeds = []', "models.depth2: seeds"),
+    ('[ensembles.ensemble-2]', '[ensembles.reversed-1]', "ensembles.reversed-1: this is the name"),
     ('systems = ["forward-1", ', 'systems = [', "rescoring.systems has no forward"),
     ('"reversed-1", "ensemble-5"]', '"reversed-1"]', "rescoring.systems has no ensemble-5"),
 ])  # fmt: skip

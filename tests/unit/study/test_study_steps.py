@@ -118,6 +118,20 @@ def test_a_missing_input_and_an_output_that_was_not_written_are_errors(folder):
         own.run([Step("a", ("list",), (), ("other",))])
 
 
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (listing("b", (), "out/a"), "out/a: a and b both make it"),
+        (listing("a", (), "out/b"), "two steps have the same name"),
+    ],
+)
+def test_two_steps_with_one_name_or_output_are_refused_before_any_starts(folder, second, told):
+    own, said = runner(folder)
+    with pytest.raises(StudyError, match=told):
+        own.run([listing("a", (), "out/a"), second])
+    assert said == []
+
+
 def test_a_step_alone_has_nothing_beside_it(folder):
     steps = [
         listing("a", (), "a"), listing("b", (), "b"), listing("alone", (), "c", alone=True),
