@@ -74,9 +74,10 @@ def _run(arguments: argparse.Namespace) -> None:
         if not lists:
             say("no n-best lists: rescoring is skipped (name their folder with --lists)")
         elif arguments.until is None:
-            runner.run(steps + list(scoring_steps(plan)))
+            steps += scoring_steps(plan)
+            runner.run(steps)
             join_lists(plan, run)
-            runner.run(list(tuning_steps(plan)))
+            runner.run([*steps, *tuning_steps(plan)])
             text += "\n" + rescoring_table(plan, run)
         text += f"\n{machine()}; {versions()}.\n"
         durable_files.replace_file(run / "results.md", text.encode())
