@@ -227,6 +227,18 @@ def choices(plan: Plan) -> dict[str, list[str]]:
     return found
 
 
+def tunings(plan: Plan) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return how weights are tuned: for every choice of members, and for every variant.
+
+    Returns:
+        name of the tuning -> (choice of members, options of `rescore-nbest`).
+    """
+    found = {choice: (choice, plan.tuning) for choice in choices(plan)}
+    for name, more in plan.variants.items():
+        found[f"all-{name}"] = ("all", {**plan.tuning, **more})
+    return found
+
+
 def training_steps(plan: Plan) -> Iterator[Step]:
     """Yield the steps that make stores, lexicons, models and averages."""
     for name, options in plan.stores.items():
@@ -313,10 +325,7 @@ def tuning_steps(plan: Plan) -> Iterator[Step]:
     test = plan.sets[0]
     texts = (f"data/{test}.{SOURCE}", f"data/{DEV}.{SOURCE}", f"data/{DEV}.{TARGET}")
     reference = f"data/{test}.{TARGET}"
-    options = dict.fromkeys(choices(plan), plan.tuning)
-    options |= {f"all-{name}": {**plan.tuning, **more} for name, more in plan.variants.items()}
-    for choice, own in options.items():
-        joined = choice if choice in choices(plan) else "all"
+    for choice, (joined, own) in tunings(plan).items():
         lists, dev = (joined_lists(joined, name) for name in (test, DEV))
         outputs = (f"rescored/{choice}.{TARGET}", f"rescored/{choice}.json")
         words = ("rescore-nbest", lists, "--source", texts[0], "--dev-nbest", dev)

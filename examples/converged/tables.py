@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from expansion import DEV, SOURCE, TARGET, Plan, choices, evaluation, length_penalty, translation
+from expansion import DEV, SOURCE, TARGET, Plan, evaluation, length_penalty, translation, tunings
 from study.measures import Measured, Measures
 from study.steps import Step
 
@@ -85,7 +85,7 @@ def rescoring_table(plan: Plan, run: Path) -> str:
     ]
     reports = {
         choice: json.loads((run / f"rescored/{choice}.json").read_text())
-        for choice in [*choices(plan), *(f"all-{name}" for name in plan.variants)]
+        for choice in tunings(plan)
     }
     rows = dict(reports["all"]["headroom"]["rows"])
     lines.append(f"| nothing: their own choice | {_cell(rows['baseline 1-best'])} | | | |")

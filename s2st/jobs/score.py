@@ -161,12 +161,10 @@ def score_lines(
 def _paired(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str, str]]:
     for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
         if source is None or target is None:
-            short, longer = "sources", "targets"
-            if target is None:
-                short, longer = longer, short
+            ends = ("sources", "targets") if source is None else ("targets", "sources")
             raise DataError(
-                f"{short} end after {number - 1} lines, but {longer} have more; give as many of "
-                "both"
+                f"{ends[0]} end after {number - 1} lines, but {ends[1]} have more; give as many "
+                "of both"
             )
         yield source, target
 
