@@ -208,7 +208,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         _ENSEMBLE,
         Rule(
             ("tokenize", "lowercase", "ter", "samples"), lambda v: bool(v["ref"]),
-            "needs --ref FILE: it applies to BLEU, chrF and TER",
+            "needs --ref FILE: it applies to metrics of translations",
         ),
         Rule(
             ("samples",), lambda v: len(v["hyp"]) > 1,

@@ -80,7 +80,7 @@ def rescoring_table(plan: Plan, run: Path) -> str:
     test = plan.sets[0]
     lines = [
         f"| lists of {test} rescored by | BLEU | gain over the lists' own choice | "
-        f"less than all members | held-out gain on {DEV} |",
+        f"difference from all members | held-out gain on {DEV} |",
         "|---|---:|---:|---:|---:|",
     ]
     reports = {
@@ -107,7 +107,7 @@ def rescoring_table(plan: Plan, run: Path) -> str:
 def _label(plan: Plan, choice: str) -> str:
     kind, _, member = choice.partition("-")
     if kind == "all":
-        return f"all {len(plan.members)} members" + (f", {member}" if member else "")
+        return f"all {len(plan.members)} members" + (f", with {member}" if member else "")
     return f"{member} alone" if kind == "only" else f"all but {member}"
 
 

@@ -200,8 +200,8 @@ def _groups(side: TextSide, labels: Sequence[str]) -> list[tuple[range, str]]:
 def _no_part(part: str, parts: Sequence[str]) -> UsageError:
     if not parts:
         return UsageError(
-            "--part, --layer and --head need one model with attention in layers or heads, such as "
-            "transformer, lstm-attention or transformer-lm"
+            "maps of layers and heads (--part, --layer, --head) need one model with attention in "
+            "layers or heads, such as transformer, lstm-attention or transformer-lm"
         )
     return UsageError(f"--part {part}: this model has only {' and '.join(parts)}")
 

@@ -42,15 +42,15 @@ def read_pairs(source: str, target: str, alignments: str | None) -> Iterator[Pai
     Raises:
         InputMissingError, DataError: the files cannot be read, or differ in length.
     """
-    lines = enumerate(read_aligned([source, target]), start=1)
+    lines = read_aligned([source, target])
     if alignments is None:
-        yield from (Pair(number, texts[0], texts[1]) for number, texts in lines)
+        yield from (Pair(number, pair[0], pair[1]) for number, pair in enumerate(lines, start=1))
         return
-    for line, links in zip_longest(lines, read_alignments(alignments)):
-        if line is None or links is None:
-            short, other = (source, alignments) if line is None else (alignments, source)
-            raise DataError(f"has fewer lines than {other}", short)
-        number, texts = line
+    rows = zip_longest(lines, read_alignments(alignments))
+    for number, (texts, links) in enumerate(rows, start=1):
+        if texts is None or links is None:
+            short, other = (source, alignments) if texts is None else (alignments, source)
+            raise DataError(f"has {number - 1} lines, but {other} has more", short, number)
         yield Pair(number, texts[0], texts[1], links, alignments)
 
 

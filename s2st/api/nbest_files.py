@@ -39,7 +39,7 @@ def read_nbest(paths: Path | Sequence[Path], nbest_format: str = AUTO) -> list[l
     form = options.config(RescoreConfig).nbest_format
     lists: list[list[Candidate]] = []
     with one_run():
-        for entries in ListFiles(names, names, "strict", False, form).read():
+        for entries in ListFiles(names, names, None, False, form).read():
             lists += [[] for _ in range(entries[0].id - len(lists))]
             lists.append([candidate_of(entry) for entry in entries])
     return lists

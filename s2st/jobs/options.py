@@ -1,5 +1,6 @@
 """Options of the jobs generate, score and rescore-nbest, importable without torch."""
 
+import math
 from dataclasses import dataclass
 
 from s2st.errors import UsageError
@@ -305,9 +306,9 @@ class TuneLengthConfig:
     format: str = report_format("JSON lines")
 
     def lenpens(self) -> list[float]:
-        """Return the penalties, from 0 to `max_lenpen`."""
-        count = int(self.max_lenpen / self.lenpen_step + 1e-9)
-        return [round(i * self.lenpen_step, 10) for i in range(count + 1)]
+        """Return the penalties: 0, the multiples of `lenpen_step` below `max_lenpen`, and that."""
+        count = math.ceil(self.max_lenpen / self.lenpen_step - 1e-9)
+        return [*(round(i * self.lenpen_step, 10) for i in range(count)), self.max_lenpen]
 
 
 GENERATE_SPEC = CommandSpec(

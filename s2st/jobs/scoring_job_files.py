@@ -183,8 +183,8 @@ def _named_languages(models: ModelsConfig) -> dict[str, str]:
     return {flag: language for flag, language in named.items() if language is not None}
 
 
-def count_lines(path: str, errors: str = "strict") -> int:
-    """Return the number of lines of a file; `errors` says how to treat bad UTF-8."""
+def count_lines(path: str, errors: str | None = None) -> int:
+    """Return the number of lines of a file; `errors` as for `read_lines`."""
     return sum(1 for _ in read_lines(path, errors))
 
 

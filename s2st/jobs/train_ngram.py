@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s2st.errors import UsageError
+from s2st.errors import DataError, UsageError
 from s2st.ngram.options import NGramConfig
 from s2st.options.resolution import CommandSpec, Resolved, Role
 from s2st.process.consistent_reads import is_folder
@@ -51,7 +51,12 @@ def train_ngram(options: Resolved, texts: Sequence[str], output: str) -> "NGramR
             f"--tokenizer {spec.name} needs --dict: name a store or checkpoint that holds the model"
         )
     lines = chain.from_iterable(read_lines(text, config.encoding_errors) for text in texts)
-    report = train_ngrams(lines, Path(output), config, spec, vocabulary)
+    try:
+        report = train_ngrams(lines, Path(output), config, spec, vocabulary)
+    except DataError as error:
+        if error.path is not None:
+            raise
+        raise DataError(str(error), " + ".join(texts)) from error
     log.info("%s tokens, including <s> and </s>", f"{report.tokens:,}")
     for order, size in enumerate(report.ngrams, start=1):
         log.info("%s %d-grams", f"{size:,}", order)

@@ -37,7 +37,7 @@ class Demand:
 LineSource: TypeAlias = str | Iterable[str] | None
 
 
-def _lines_of(source: str | Iterable[str], errors: str) -> Iterator[str]:
+def _lines_of(source: str | Iterable[str], errors: str | None) -> Iterator[str]:
     return read_lines(source, errors) if isinstance(source, str) else iter(source)
 
 
@@ -47,14 +47,14 @@ class Demands:
     Args:
         scorer: the model or ensemble.
         prefix, constraints: the files, "-" for standard input, or their lines; None for none.
-        errors: for bad UTF-8, "strict" or "replace".
+        errors: for bad UTF-8, as for `read_lines`.
 
     Raises:
         UsageError: the model cannot keep a prefix.
     """
 
     def __init__(
-        self, scorer: Scorer, prefix: LineSource, constraints: LineSource, errors: str = "strict"
+        self, scorer: Scorer, prefix: LineSource, constraints: LineSource, errors: str | None = None
     ) -> None:
         if prefix is not None:
             _check_prefix(scorer)

@@ -52,8 +52,8 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
         options: resolved options of TUNE_LENGTH_SPEC.
 
     Yields:
-        The report: records with `--format json`, text otherwise. Only the first rank yields
-        anything.
+        The report: records with `--format json`, text otherwise. No row is the best one if all
+        have the same BLEU to two decimals. Only the first rank yields anything.
 
     Raises:
         UsageError: options are missing or contradict each other.
@@ -76,15 +76,16 @@ def tune_length(options: Resolved) -> Iterator[ReportLine]:
         raise DataError("the development set has no lines", source)
     found = _measure(options, list(rows[0]), [list(lines) for lines in rows[1:]])
     best = max(found, key=lambda row: (row.bleu, -row.lenpen))
-    if config.format == "json":
-        for row in found:
-            yield {**vars(row), "best": row is best}
-        return
-    yield f"lenpen   BLEU  length ratio   ({best.signature})"
     equal = all(f"{row.bleu:.2f}" == f"{best.bleu:.2f}" for row in found)
+    if config.format == "text":
+        yield f"lenpen   BLEU  length ratio   ({best.signature})"
     for row in found:
-        mark = "  <- best" if row is best and not equal else ""
-        yield f"{row.lenpen:6.4g} {row.bleu:6.2f}  {row.ratio:12.3f}{mark}"
+        chosen = row is best and not equal
+        if config.format == "json":
+            yield {**vars(row), "best": chosen}
+        else:
+            mark = "  <- best" if chosen else ""
+            yield f"{row.lenpen:6.4g} {row.bleu:6.2f}  {row.ratio:12.3f}{mark}"
     if equal:
         log.warning(f"BLEU is {best.bleu:.2f} under every length penalty: nothing to choose")
         return

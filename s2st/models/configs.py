@@ -21,8 +21,8 @@ class DefaultSizes:
     dropout: float
 
 
-# The first two were found on the demo's corpus and on Multi30k; the others have the paper's width
-# and depth.
+# The first two were found on the demo's corpus and on Multi30k; the others have the paper's width,
+# and the last one also its depth.
 DEFAULT_SIZES = (
     DefaultSizes(3e5, 1, 256, 256, 0.2),
     DefaultSizes(3e6, 1, 512, 256, 0.4),

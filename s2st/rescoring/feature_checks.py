@@ -6,7 +6,7 @@ then 0. All other features are dense: each hypothesis has them, with the same nu
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from s2st.errors import DataError
@@ -179,6 +179,7 @@ class FeatureGuard:
             message = "no features, but --baseline-features own needs some: leave out the option"
             raise DataError(message, path, first[0].line)
         self._checks = bool(self._needed) or self._closed or rules.scored
+        self._known: Collection[str] = () if self._layout is None else self._layout.counts
         self._place = "the weights"
         if self._layout is not None:
             self._place = self._layout.place
@@ -214,6 +215,9 @@ class FeatureGuard:
             twice = [name for name, count in names.items() if count > 1 and self._weighs(name)]
             if twice:
                 raise DataError(f"feature {twice[0][:40]!r} appears twice", path, line)
+        for name in found if self._rules.scored else ():
+            if is_ours(name) and name not in COMPUTED and name not in self._known:
+                raise DataError(_difference(name, found[name], None, self._place), path, line)
         for name, wanted in self._needed.items():
             count = found.get(name)
             if count != wanted and not (count is None and is_sparse(name)):

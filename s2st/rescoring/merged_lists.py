@@ -40,11 +40,11 @@ def merge_lists(
     deviation in the merged list, because totals of different systems have different scales.
 
     Args:
-        streams: the lists of each system, with rising ids. One system's lists are passed on as they
-            are.
+        streams: the lists of each system, with rising ids and the system's own totals. One
+            system's lists are passed on as they are.
         paths: the files of the streams, for messages.
-        use_scores: whether to keep the models' scores of an earlier rescoring, and to merge the
-            totals that the systems had before it.
+        use_scores: whether to keep the models' scores of an earlier rescoring, if all files have
+            them.
         heads: the first hypothesis of each file, if the streams are parts of the files.
 
     Raises:
@@ -58,12 +58,12 @@ def merge_lists(
         _System(index, stream, path, None if heads is None else heads[index])
         for index, (stream, path) in enumerate(zip(streams, paths, strict=True))
     ]
-    restored = use_scores and all(system.has_baseline for system in systems)
+    scored = use_scores and all(system.rescored for system in systems)
     while True:
         ids = [system.next_id for system in systems if system.next_id is not None]
         if not ids:
             return
-        yield _merged([system.take(min(ids)) for system in systems], systems, restored)
+        yield _merged([system.take(min(ids)) for system in systems], systems, scored)
 
 
 class _System:
@@ -81,7 +81,7 @@ class _System:
                 raise DataError("no lists", path)
             self._lists, head = chain([first], self._lists), first[0]
         self._dense = _dense(head)
-        self.has_baseline = BASELINE in dict(head.features)
+        self.rescored = BASELINE in dict(head.features)
         self._next: list[NBestEntry] | None = None
         self._advance()
 
@@ -135,18 +135,18 @@ def _dense(entry: NBestEntry) -> dict[str, int]:
 
 
 def _merged(
-    lists: Sequence[dict[str, NBestEntry]], systems: Sequence[_System], restored: bool
+    lists: Sequence[dict[str, NBestEntry]], systems: Sequence[_System], scored: bool
 ) -> list[NBestEntry]:
     """Return one list from those of the systems, each by text."""
     texts = list(dict.fromkeys(text for own in lists for text in own))
     features: list[Features] = [()] * len(texts)
     totals = []
     for own, system in zip(lists, systems, strict=True):
-        floor = min(own.values(), key=lambda entry: _rank(_total(entry, restored)), default=None)
+        floor = min(own.values(), key=lambda entry: _rank(entry.total), default=None)
         column = []
         for index, text in enumerate(texts):
             entry = own.get(text, floor)
-            total = 0.0 if entry is None else _total(entry, restored)
+            total = 0.0 if entry is None else entry.total
             features[index] += system.features(entry, total, text in own)
             column.append(total)
         if own:
@@ -155,21 +155,11 @@ def _merged(
     merged = []
     for text, values, mean in zip(texts, features, means, strict=True):
         first = next(own[text] for own in lists if text in own)
-        if restored:
+        if scored:
             kept = tuple(x for x in first.features if is_ours(x[0]) and x[0] != BASELINE)
-            scores = tuple(x for x in kept if x[0] not in COMPUTED)
-            values = (*values, (BASELINE, (mean,)), *scores)
+            values += tuple(x for x in kept if x[0] not in COMPUTED)
         merged.append(NBestEntry(first.id, text, values, mean, first.extra, first.line))
     return merged
-
-
-def _total(entry: NBestEntry, restored: bool) -> float:
-    """Return the system's own total of a hypothesis, also after a rescoring."""
-    if restored:
-        values = dict(entry.features).get(BASELINE, ())
-        if len(values) == 1:
-            return values[0]
-    return entry.total
 
 
 def _rank(total: float) -> float:

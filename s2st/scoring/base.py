@@ -165,7 +165,10 @@ class Scorer(ABC):
         Raises:
             UsageError: this scorer has no sentence vectors.
         """
-        raise UsageError(f"{type(self).__name__} has no sentence vectors")
+        raise UsageError(
+            "this model has no sentence vectors; name a model with a source, such as lstm or "
+            "transformer"
+        )
 
     def attention_weights(self, batch: Batch) -> dict[str, tuple[torch.Tensor, ...]]:
         """Attention weights of all layers and heads: see `Seq2SeqModel.attention_weights`.

@@ -63,6 +63,7 @@ class EnsembleScorer(Scorer):
         self.members = tuple(members)
         self.weights = tuple(weight / sum(weights) for weight in weights)
         self.mode = mode
+        self.log_zero = self._log_zero()
         self._forbidden: torch.Tensor | None = None  # (B, V) words that a shortlist leaves out
         self.device = members[0].device
         self.computes_trees = all(member.computes_trees for member in members)
@@ -70,6 +71,17 @@ class EnsembleScorer(Scorer):
         self.source = _union_source([member.source for member in members])
         self._source_maps = [self._map(self.source.vocabulary, m.source) for m in members]
         self._target_maps = [self._target_map(m.target) for m in members]
+
+    def _log_zero(self) -> float:
+        """The bound of log-probabilities that stand for 0; only n-gram models have a finite one.
+
+        With the mean of log-probabilities one member's 0 is enough. Its weighted bound is far below
+        the sum that the others reach for a word. With the mean of probabilities all must be 0.
+        """
+        bounds = [member.log_zero for member in self.members]
+        if self.mode == "log-probability":
+            return max(w * bound for w, bound in zip(self.weights, bounds, strict=True))
+        return max(bounds) if all(map(math.isfinite, bounds)) else -math.inf
 
     def start(self, source: SourceBatch) -> DecoderState:
         """Starts every member with the sources in the member's ids."""
@@ -80,11 +92,12 @@ class EnsembleScorer(Scorer):
         """The members' vectors, concatenated for each part; the ensemble's weights do not matter.
 
         Members without a part are skipped.
+
+        Raises:
+            UsageError: a member has no sentence vectors.
         """
         found: dict[str, list[torch.Tensor]] = {}
         for member, member_source in zip(self.members, self._member_sources(source), strict=True):
-            if member.source.absent:
-                continue
             for name, part in member.sentence_vectors(member_source).items():
                 found.setdefault(name, []).append(part)
         return {name: torch.cat(parts, dim=1) for name, parts in found.items()}

@@ -97,11 +97,12 @@ class LineDecoder:
 
     Args:
         path: name of the input for messages, "-" for standard input.
-        errors: for bytes that are not UTF-8, "strict" raises an error that names the line;
-            "replace" puts U+FFFD and counts the line.
+        errors: `--encoding-errors`: for bytes that are not UTF-8, "strict" raises an error that
+            names the line; "replace" puts U+FFFD and counts the line. None for an input to which
+            the option does not apply: as "strict", but the message does not name the option.
     """
 
-    def __init__(self, path: str | Path, errors: str = "strict") -> None:
+    def __init__(self, path: str | Path, errors: str | None = None) -> None:
         self.path = str(path)
         self._shown = "standard input" if self.path == "-" else self.path
         self.errors = errors
@@ -132,12 +133,11 @@ class LineDecoder:
             if self.errors == "replace":
                 self.replaced_lines += 1
                 return raw.decode("utf-8", "replace")
-            raise DataError(
-                f"not UTF-8 at byte {error.start + 1} of the line; convert the file with iconv, or "
-                "use --encoding-errors replace to read bad bytes as U+FFFD",
-                self.path,
-                self.line,
-            ) from error
+            remedy = "convert the file with iconv"
+            if self.errors is not None:
+                remedy += ", or use --encoding-errors replace to read bad bytes as U+FFFD"
+            message = f"not UTF-8 at byte {error.start + 1} of the line; {remedy}"
+            raise DataError(message, self.path, self.line) from error
 
     def _check_encoding(self, raw: bytes) -> None:
         """Raise DataError if the first lines are UTF-16, UTF-32 or tar, whatever `errors` is."""
@@ -162,7 +162,9 @@ def line_too_long(path: str, line: int) -> DataError:
     return DataError(f"the line has more than {MAX_BYTES} bytes", path, line)
 
 
-def read_lines(path: str | Path, errors: str = "strict", name: str | None = None) -> Iterator[str]:
+def read_lines(
+    path: str | Path, errors: str | None = None, name: str | None = None
+) -> Iterator[str]:
     """Yield the lines of a file, lazily.
 
     Args:
@@ -172,8 +174,8 @@ def read_lines(path: str | Path, errors: str = "strict", name: str | None = None
 
     Raises:
         InputMissingError: the file cannot be opened.
-        DataError: bytes that are not UTF-8 (with errors="strict"), a line of more than MAX_BYTES,
-            or compressed data that are damaged or truncated.
+        DataError: bytes that are not UTF-8 (unless errors is "replace"), a line of more than
+            MAX_BYTES, or compressed data that are damaged or truncated.
     """
     decoder = LineDecoder(path if name is None else name, errors)
     with open_input(path, name) as stream:
@@ -212,7 +214,9 @@ def read_line(path: str | Path, number: int) -> str | None:
     return line
 
 
-def read_aligned(paths: Iterable[str | Path], errors: str = "strict") -> Iterator[tuple[str, ...]]:
+def read_aligned(
+    paths: Iterable[str | Path], errors: str | None = None
+) -> Iterator[tuple[str, ...]]:
     """Yield line i of every file together; raise DataError if one ends before the others."""
     names = [str(path) for path in paths]
     return aligned(names, [read_lines(name, errors) for name in names])

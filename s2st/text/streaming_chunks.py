@@ -19,7 +19,7 @@ READ_SIZE = 1 << 16
 GRACE = 0.002  # seconds that a chunk waits for further lines of a busy writer
 
 
-def read_chunks(path: str | Path, size: int, errors: str = "strict") -> Iterator[list[str]]:
+def read_chunks(path: str | Path, size: int, errors: str | None = None) -> Iterator[list[str]]:
     """Yield lists of 1 to `size` lines; `errors` and exceptions as for `read_lines`."""
     if str(path) == "-" and _is_stream():
         yield from _stream_chunks(size, errors)
@@ -54,7 +54,7 @@ class _Pipe:
         return data
 
 
-def _stream_chunks(size: int, errors: str) -> Iterator[list[str]]:
+def _stream_chunks(size: int, errors: str | None) -> Iterator[list[str]]:
     pipe = _Pipe()
     decoder = LineDecoder("-", errors)
     lines: list[bytes] = []

@@ -156,6 +156,7 @@ def test_one_model_and_lists_with_scores_alone(explain, s2st, files, world, tmp_
         tmp_path / "again.json",
     )  # fmt: skip
     assert again.code == 0, again.err
+    assert f"wrote {tmp_path / 'again.json'}" in again.err
     found = json.loads((tmp_path / "again.json").read_text())
     assert found["models"] == []
     assert found["changed"] == json.loads(text)["changed"]

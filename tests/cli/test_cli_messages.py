@@ -27,9 +27,11 @@ def files(tmp_path, world):
         ("score --checkpoint {model} --source {src} --target {ref} -o {tmp}/o", ["o"]),
         (
             "rescore-nbest {tmp}/lists --checkpoint {model} --source {src} -o {tmp}/o "
-            "--weights-out {tmp}/w --report {tmp}/r",
-            ["o", "w", "r"],
+            "--weights-out {tmp}/w --report {tmp}/r --explain {tmp}/e.html",
+            ["o", "w", "r", "e.html"],
         ),
+        ("convert-nbest {tmp}/lists -o {tmp}/o", ["o"]),
+        ("analyze vectors {tmp}/phrases --checkpoint {model} --npy {tmp}/o.npy", ["o.npy"]),
         ("report {run} -o {tmp}/o", ["o"]),
         ("export {model} {tmp}/o", ["o"]),
         ("average {model} -o {tmp}/o", ["o"]),
@@ -61,7 +63,43 @@ def test_every_file_that_was_written_is_named(s2st, files, command, names):
     for name in names:
         assert (files["tmp"] / name).exists()
         path = re.escape(str(files["tmp"] / name))
-        assert re.search(rf"(wrote|and) {path}(,| and|$)", told, re.MULTILINE)
+        assert re.search(rf"(wrote|and) {path}(,|:| and|$)", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "generate --checkpoint {model} {bad}",
+        "generate --checkpoint {model} {src} --prefix {bad}",
+        "score {bad} --ref {ref}",
+        "score {ref} --ref {bad}",
+        "score --checkpoint {model} --source {bad} --target {ref}",
+        "rescore-nbest {lists} --checkpoint {model} --source {bad}",
+        "rescore-nbest {bad} --checkpoint {model} --source {src}",
+        "rescore-nbest {lists} --checkpoint {model} --source {src} --weights {bad}",
+        "convert-nbest {bad}",
+        "preprocess -s en -t fr --trainpref {bad} --destdir {tmp}/o",
+        "train-ngram {bad} -o {tmp}/o.arpa",
+        "tune-length --checkpoint {model} --source {bad} --ref {ref}",
+        "compare {bad} {ref} --ref {ref} --source {src}",
+        "analyze lengths {bad} --ref {ref} --source {src}",
+        "analyze states {bad} --checkpoint {model}",
+        "analyze vectors {bad} --checkpoint {model}",
+        "analyze gradients {model} --source {bad} --target {ref}",
+    ],
+)
+def test_advice_about_bad_bytes_names_only_options_of_the_command(s2st, files, command):
+    bad = files["tmp"] / "bad"
+    for path in (bad, bad.with_suffix(".en"), bad.with_suffix(".fr")):
+        path.write_bytes(b"0 ||| \xff ||| A= 1 ||| -1\n" * 4)
+    words = command.format(**files, bad=bad, lists=files["tmp"] / "lists").split()
+    outcome = s2st(*words)
+    assert (outcome.code, outcome.out) == (65, "")
+    assert f"{bad}" in outcome.err
+    assert "line 1: not UTF-8" in outcome.err
+    name = words[: 2 if words[0] == "analyze" else 1]
+    known = set(re.findall(r"--[a-z-]+", s2st(*name, "--help").out))
+    assert set(re.findall(r"--[a-z-]+", outcome.err)) <= known
 
 
 def test_what_failed_was_not_written(s2st, files):

@@ -116,8 +116,30 @@ def test_a_member_of_an_ensemble_and_a_feature(s2st, translator, tmp_path):
         assert float(re.search(r"S2ST1= (\S+)", row)[1]) == pytest.approx(value, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("mode", "smoothed", "infinite"),
+    [("log-probability", "add-k", True), ("probability", "add-k", False),
+     ("probability", "none", True), ("log-probability", "none", True)],
+)  # fmt: skip
+def test_an_ensemble_tells_when_a_text_is_impossible(s2st, tmp_path, mode, smoothed, infinite):
+    """One member's 0 is enough in a product of probabilities; a sum needs all members' 0."""
+    (tmp_path / "train").write_text("a b\nb a\n")
+    (tmp_path / "target").write_text("a b\na a\n")  # "a a" never occurs
+    for name, smoothing in (("x", "none"), ("y", smoothed)):
+        outcome = s2st("train-ngram", tmp_path / "train", "-o", tmp_path / f"{name}.arpa",
+                       "--order", 2, "--smoothing", smoothing)  # fmt: skip
+        assert outcome.code == 0, outcome.err
+    outcome = s2st("score", "--checkpoint", tmp_path / "x.arpa", "--checkpoint",
+                   tmp_path / "y.arpa", "--target", tmp_path / "target",
+                   "--ensemble-mode", mode)  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert ("infinite" in outcome.err) == infinite, outcome.err
+
+
 def test_mistakes(s2st, text, tmp_path):
     arpa = tmp_path / "m.arpa"
+    (tmp_path / "small").write_text("\n")
+    s2st("train-ngram", tmp_path / "small", "-o", arpa).check_error(65, "small: the text has no")
     s2st("train-ngram", text, "-o", tmp_path / "m.txt").check_error(2, "m.txt", ".arpa")
     s2st("train-ngram", tmp_path / "none", "-o", arpa).check_error(66, "none")
     (tmp_path / "small").write_text("a b\n")

@@ -1,4 +1,8 @@
-"""Tests of `s2st rescore-nbest` without --checkpoint: the scores of an earlier run are used."""
+"""Tests of `s2st rescore-nbest` on lists that it wrote before.
+
+Without --checkpoint it uses their scores. With --checkpoint it scores anew. In both cases the
+baseline's totals are the original ones.
+"""
 
 import json
 import random
@@ -105,3 +109,62 @@ def test_lists_without_scores_need_a_checkpoint(rescore, files, scored):
     outcome = rescore("scored", "--weight", "S2ST2=1")
     assert outcome.code == 2
     assert "S2ST2" in outcome.err
+
+
+@pytest.fixture
+def rewritten(rescore, files):
+    """Write a rescoring of "list" that orders it by something else; return its name."""
+    weights = ("--consensus", "chrf", "--weight", "S2STConsensus=9", "--weight", "Baseline=-3")
+    outcome = rescore("list", *weights, "--format", "nbest", "-o", files / "rewritten")
+    assert outcome.code == 0, outcome.err
+    return "rewritten"
+
+
+def test_scored_anew_rescored_lists_have_the_original_totals(rescore, files, scored, rewritten):
+    """Whatever wrote the lists: models, or the consensus alone."""
+
+    def facts(name, *options):
+        outcome = rescore(name, *scored, "--format", "nbest", *options)
+        assert outcome.code == 0, outcome.err
+        return sorted(outcome.lines), outcome.err.count("Baseline=")
+
+    weights = ("--weight", "Baseline=0.7", "--weight", "S2ST0=0.3")
+    expected = facts("list", *weights)
+    assert facts("scored", *weights) == expected
+    assert facts(rewritten, *weights) == expected
+
+
+def test_development_lists_and_merged_systems_have_the_original_totals(
+    rescore, s2st, files, scored, rewritten
+):
+    def tuned(name):
+        dev = ("--dev-nbest", files / name, "--dev-source", files / "src", "--tune", files / "ref")
+        outcome = rescore("list", *scored, *dev, "--weights-out", files / "weights")
+        assert outcome.code == 0, outcome.err
+        text = (files / "weights").read_text()
+        return outcome.out, [float(word) for word in text.split() if word[-1].isdigit()]
+
+    chosen, weights = tuned("list")
+    for name in (rewritten, "scored"):  # other order of hypotheses, so other rounding
+        assert tuned(name) == (chosen, pytest.approx(weights, rel=1e-9))
+
+    def merged(*names):
+        paths = [files / name for name in names]
+        outcome = s2st(
+            "rescore-nbest", *paths, "--source", files / "src", *scored, "--format", "nbest"
+        )
+        assert outcome.code == 0, outcome.err
+        return sorted(outcome.lines)
+
+    assert merged("list", rewritten) == merged("list", "list")
+
+
+def test_a_score_that_the_first_hypothesis_lacks_is_not_ignored(rescore, files, scored):
+    lines = (files / "scored").read_text().split("\n")
+    features = [word for word in lines[0].split() if word == "S2ST1="]
+    assert features  # the file is what the test takes it for
+    lines[0] = lines[0].replace("S2ST1=", "Other=")
+    (files / "headless").write_text("\n".join(lines))
+    outcome = rescore("headless")
+    assert (outcome.code, outcome.out) == (65, "")
+    assert "line 2: feature 'S2ST1' has 1 value" in outcome.err

@@ -44,6 +44,18 @@ def test_mistakes_of_vectors(s2st, world, tmp_path):
     s2st("analyze", "vectors", stdin=b"a\n").check_error(2, "--checkpoint")
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_language_model_has_no_sentence_vectors(s2st, world, tmp_path, others):
+    """It is not left out silently beside other models."""
+    (tmp_path / "train").write_text("a b\nb a\n")
+    arpa = tmp_path / "m.arpa"
+    made = s2st("train-ngram", tmp_path / "train", "-o", arpa, "--smoothing", "add-k")
+    assert made.code == 0, made.err
+    models = ["--checkpoint", arpa, *["--checkpoint", world.forward] * others]
+    outcome = s2st("analyze", "vectors", *models, stdin=b"a\n")
+    outcome.check_error(2, "this model has no sentence vectors", "a model with a source")
+
+
 def test_word_vectors_are_read_back(s2st, world, tmp_path):
     outcome = s2st("export", world.forward, tmp_path / "words", "--format", "word2vec")
     assert outcome.code == 0, outcome.err

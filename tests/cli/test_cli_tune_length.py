@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from s2st.jobs.options import TuneLengthConfig
+
 SHORT = ["--max-len-a", "1", "--max-len-b", "8", "--threads", "1"]
 
 
@@ -41,7 +43,8 @@ def test_each_row_is_the_score_of_its_translations(s2st, world, tune, tmp_path, 
         assert row["bleu"] == pytest.approx(scored["score"], abs=1e-9)
         assert row["ratio"] > 0
     best = max(rows, key=lambda row: row["bleu"])
-    assert [row["best"] for row in rows] == [row is best for row in rows]
+    differ = len({f"{row['bleu']:.2f}" for row in rows}) > 1
+    assert [row["best"] for row in rows] == [row is best and differ for row in rows]
 
 
 def test_the_table_marks_the_best(tune, world):
@@ -60,8 +63,21 @@ def test_equal_penalties_have_no_best(s2st, world, tmp_path):
                    "--ref", tmp_path / "ref", *SHORT, "--max-lenpen", 0.5)  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "<- best" not in outcome.out
+    records = s2st("tune-length", "--checkpoint", world.forward, "--source", world.source,
+                   "--ref", tmp_path / "ref", *SHORT, "--max-lenpen", 0.5,
+                   "--format", "json")  # fmt: skip
+    assert not any(json.loads(line)["best"] for line in records.lines)
+    assert records.err == outcome.err
     assert "BLEU is 0.00 under every length penalty: nothing to choose" in outcome.err
     assert "use --lenpen" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("most", "step", "expected"),
+    [(1, 0.4, [0, 0.4, 0.8, 1]), (1, 5, [0, 1]), (0.3, 0.1, [0, 0.1, 0.2, 0.3]), (0, 0.1, [0])],
+)
+def test_the_largest_penalty_is_tried_whatever_the_step(most, step, expected):
+    assert TuneLengthConfig(max_lenpen=most, lenpen_step=step).lenpens() == expected
 
 
 def test_what_it_needs(s2st, world, tmp_path):

@@ -97,6 +97,7 @@ def test_lopsided_spreads_are_said_once_and_not_after_normalizing(rescore):
     plain = rescore()
     assert plain.err.count("nearly follows the model's choice alone") == 1
     assert "nearly" not in rescore("--normalize", "list").err
+    assert "nearly" not in rescore("--baseline-features", "own").err  # each score counts equally
 
 
 def test_tuning_raises_bleu_and_its_weights_give_the_same_choice_again(rescore, files, tmp_path):

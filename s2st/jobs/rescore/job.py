@@ -24,7 +24,6 @@ from s2st.jobs.scoring_job_files import (
     models_identity,
     open_queue,
     refuse_shared_stdin,
-    require_checkpoints,
 )
 from s2st.options.resolution import Resolved
 from s2st.process.device import ScoringDeviceConfig
@@ -100,7 +99,10 @@ def rescore_nbest(
         if not paths:
             names = earlier_names(first)
             if not names and config.consensus == "none":
-                require_checkpoints(models)
+                raise UsageError(
+                    "no model: give --checkpoint FOLDER, or --consensus bleu or chrf to choose "
+                    "without one"
+                )
             inputs = replace(inputs, scored=names)
         guard = _guard(given, config, names, first, inputs)
         inputs = replace(inputs, guard=guard)
@@ -115,6 +117,7 @@ def rescore_nbest(
             job.run(chain([first], lists) if first else lists, again)
             if config.explain is not None and write_explanation is not None:
                 write_explanation(config.explain, job.explanation())
+                log.info("wrote %s", config.explain)
 
 
 def rescore_lists(

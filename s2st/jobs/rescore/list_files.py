@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from s2st.errors import DataError
 from s2st.jobs.options import RescoreConfig
+from s2st.rescoring.earlier_totals import restored_totals
 from s2st.rescoring.merge_checks import MergeCheck
 from s2st.rescoring.merged_lists import merge_lists
 from s2st.text.line_files import read_lines
@@ -27,14 +28,14 @@ class ListFiles:
     Attributes:
         paths: the files to read.
         names: their names in messages: they differ from the paths for a copy of standard input.
-        encoding_errors: how to treat bad UTF-8.
+        encoding_errors: how to treat bad UTF-8, as for `read_lines`.
         use_scores: whether merging keeps the models' scores of an earlier rescoring.
         form: the format of each file, or "auto".
     """
 
     paths: tuple[str, ...]
     names: tuple[str, ...]
-    encoding_errors: str
+    encoding_errors: str | None
     use_scores: bool
     form: str = AUTO
 
@@ -52,16 +53,19 @@ class ListFiles:
         )
 
     def read(self, wanted: Callable[[int], bool] | None = None) -> Iterator[list[NBestEntry]]:
-        """Yield the lists, merged if there are several files.
+        """Yield the lists with the systems' totals, merged if there are several files.
 
         Args:
             wanted: whether to parse the list with an id; called for each line of each file.
 
         Raises:
-            DataError: see read_nbest and merge_lists.
+            DataError: see read_nbest, restored_totals and merge_lists.
         """
         streams = [
-            read_nbest(read_lines(path, self.encoding_errors, name), name, wanted, self.form)
+            restored_totals(
+                read_nbest(read_lines(path, self.encoding_errors, name), name, wanted, self.form),
+                name,
+            )
             for path, name in zip(self.paths, self.names, strict=True)
         ]
         heads = None
@@ -99,9 +103,9 @@ class ListsInMemory:
 
     def read(self, wanted: Callable[[int], bool] | None = None) -> Iterator[list[NBestEntry]]:
         """Yield the lists that have hypotheses; `wanted` as for `ListFiles.read`."""
-        for entries in self.lists:
-            if entries and (wanted is None or wanted(entries[0].id)):
-                yield list(entries)
+        found = (list(entries) for entries in self.lists if entries)
+        chosen = (entries for entries in found if wanted is None or wanted(entries[0].id))
+        return restored_totals(chosen, self.name)
 
     def checked(self, lists: Iterator[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
         """Return the lists; only files of several systems can have different sources."""

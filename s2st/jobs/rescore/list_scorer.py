@@ -7,7 +7,6 @@ the work queue.
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from s2st.jobs.rescore.scored_list import ScoredList, TokenScores
 from s2st.jobs.rescore.sharding import BLOCK
 from s2st.jobs.work_queue import TaskName, WorkQueue
 from s2st.process.device import out_of_memory_errors
-from s2st.rescoring.feature_weights import BASELINE, CHANNEL, MODEL, model_names
+from s2st.rescoring.feature_weights import CHANNEL, MODEL, model_names
 from s2st.rescoring.text_mismatch_check import UnknownWords
 from s2st.scoring.nbest_features import ListFeature, tokens_of
 from s2st.scoring.prefix_sharing import MAX_PADDED_SOURCE
@@ -163,22 +162,13 @@ class EarlierScores:
     """Replacement of a ListScorer that takes the scores of an earlier rescoring from the lists.
 
     Args:
-        names: features that every hypothesis has in addition to Baseline.
+        names: features that every hypothesis has.
         path: name of the n-best file, for messages.
     """
 
     def __init__(self, names: tuple[str, ...], path: str) -> None:
         self.names = names
         self.path = path
-
-    def restored(self, lists: Iterable[list[NBestEntry]]) -> Iterator[list[NBestEntry]]:
-        """Yield the lists with the totals that they had before the earlier rescoring.
-
-        Raises:
-            DataError: a hypothesis lacks a feature; the message names the line.
-        """
-        for entries in lists:
-            yield [replace(entry, total=self._value(entry, BASELINE)) for entry in entries]
 
     def score(self, lists: Iterable[list[NBestEntry]]) -> Iterator[ScoredList]:
         """Yield the lists with their scores, in order.

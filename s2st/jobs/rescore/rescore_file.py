@@ -126,7 +126,7 @@ class RescoringJob:
             files: the same lists, which are read again if `reads_twice` is true.
         """
         config = self.config
-        lists = self.inputs.nbest.checked(self._restored(lists, self.inputs.nbest.name))
+        lists = self.inputs.nbest.checked(self._guarded(lists, self.inputs.nbest.name))
         if config.tune or config.oracle:
             log.info(how(self.metric))
         tuning = None
@@ -175,25 +175,23 @@ class RescoringJob:
             found = headroom(collection, self.even, weights, self.metric)
             for line in found.lines():
                 log.info(line)
-        again = self._restored(files.read(), files.name)
+        again = self._guarded(files.read(), files.name)
         centered = config.normalize == "list"
         self._write(
             (rank(item, weights, config.length_feature, centered) for item in kept.restored(again)),
             weights,
         )
         spread = collection.spread()
-        if self.given is None and tuning is None and config.normalize == "none" and self.names:
+        even = self.given is None and tuning is None and self.names
+        if even and config.normalize == "none" and config.baseline_features == "total":
             _warn_if_lopsided(spread[BASELINE], spread[self.names[0]])
         self._save_report(tuning, found, weights, spread)
 
     # scores
 
-    def _restored(self, lists: Lists, name: str) -> Lists:
-        """Check the lists, and restore the baseline's totals that an earlier rescoring replaced."""
-        scored = self.inputs.scored
-        if self.inputs.guard is not None:
-            lists = self.inputs.guard.watch(lists, name)
-        return EarlierScores(scored, name).restored(lists) if scored else lists
+    def _guarded(self, lists: Lists, name: str) -> Lists:
+        """Check the features of the lists while they are read."""
+        return lists if self.inputs.guard is None else self.inputs.guard.watch(lists, name)
 
     def _references(self, paths: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
         """Return the lines of references; raise DataError if their number is not the source's."""
@@ -321,7 +319,7 @@ class RescoringJob:
 
     def _tune_on_development(self, files: ListFiles) -> TuningReport:
         sources, name = self.development_sources, files.name
-        lists = files.checked(self._restored(files.read(), name))
+        lists = files.checked(self._guarded(files.read(), name))
         scored = self._scored_of(lists, sources, name, "development lists", len(sources), 0)
         return self._tune(self._collect(scored, self.config.tune, sources, name, lambda item: None))
 

@@ -159,7 +159,7 @@ def test_an_ensembles_vectors_are_its_members_side_by_side():
 
 
 def test_a_scorer_without_vectors_says_so():
-    with pytest.raises(UsageError, match="FakeScorer has no sentence vectors"):
+    with pytest.raises(UsageError, match="this model has no sentence vectors; name"):
         phrase_states(FakeScorer({4: random_table(0, 2)}, "x y"), [Phrase("A")] * 3)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from s2st.errors import DataError
+from s2st.rescoring.earlier_totals import restored_totals
 from s2st.rescoring.feature_weights import competes
 from s2st.rescoring.merged_lists import merge_lists
 from s2st.text.nbest_lists import read_nbest
@@ -82,19 +83,42 @@ def test_equal_hypotheses_of_a_system_keep_the_highest_total():
     assert dict(found[0].features)["System0X"] == (2.0,)
 
 
-def test_scores_of_an_earlier_rescoring_are_kept_once_and_totals_restored():
+def test_scores_of_an_earlier_rescoring_are_kept_once():
     rows = ["0 ||| a ||| X= 1 Baseline= -1 S2ST0= -4 S2STLength= 1 ||| -9",
             "0 ||| b ||| X= 2 Baseline= -3 S2ST0= -5 S2STLength= 1 ||| -8"]  # fmt: skip
     other = ["0 ||| c ||| X= 1 Baseline= -2 S2ST0= -6 S2STLength= 1 ||| -7"]
     (found,) = merged(rows, other, use_scores=True)
     features = [dict(e.features) for e in found]
     assert [f["S2ST0"] for f in features] == [(-4.0,), (-5.0,), (-6.0,)]
-    assert [f["System0Total"] for f in features] == [(-1.0,), (-3.0,), (-3.0,)]
-    assert [f["Baseline"][0] for f in features] == [e.total for e in found]
-    assert not any("S2STLength" in f or "System0S2ST0" in f for f in features)
-    plain = dict(merged(rows, other)[0][0].features)
-    assert "S2ST0" not in plain
-    assert plain["System0Total"] == (-9.0,)
+    assert not any({"S2STLength", "System0S2ST0", "Baseline"} & f.keys() for f in features)
+    assert "S2ST0" not in dict(merged(rows, other)[0][0].features)
+    # of two files, only one of which has scores, no scores are kept
+    assert "S2ST0" not in dict(merged(rows, A, use_scores=True)[0][0].features)
+
+
+RESCORED = ["0 ||| a ||| X= 1 Baseline= -1 ||| -9", "0 ||| b ||| X= 2 Baseline= -3 ||| -8",
+            "1 ||| a ||| X= 2 Baseline= -4 ||| -7"]  # fmt: skip
+
+
+def test_rescored_lists_have_the_totals_of_the_baseline():
+    found = list(restored_totals(lists(*RESCORED), "x"))
+    assert [[e.total for e in own] for own in found] == [[-1.0, -3.0], [-4.0]]
+    assert list(restored_totals(lists(*A), "x")) == list(lists(*A))
+
+
+@pytest.mark.parametrize(
+    ("lines", "number", "part"),
+    [
+        ([RESCORED[0], "0 ||| b ||| X= 2 ||| -8"], 2, "no feature Baseline"),
+        ([RESCORED[0], "1 ||| b ||| X= 2 ||| -8"], 2, "no feature Baseline"),
+        (["0 ||| b ||| X= 2 ||| -8", RESCORED[2]], 2, "feature Baseline, which the first"),
+        (["0 ||| b ||| Baseline= 2 Baseline= 1 ||| -8"], 1, "twice"),
+        (["0 ||| b ||| Baseline= 2 1 ||| -8"], 1, "2 values"),
+    ],
+)
+def test_lists_of_two_kinds_are_refused(lines, number, part):
+    with pytest.raises(DataError, match=f"x, line {number}: .*{part}"):
+        list(restored_totals(lists(*lines), "x"))
 
 
 def test_a_total_that_is_not_finite_is_no_floor_and_ranks_last():
