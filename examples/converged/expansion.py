@@ -11,9 +11,9 @@ from multi30k.corpus import (
     SHARED,
     CorpusError,
     find_text,
-    first_hypotheses,
     plain_or_gz,
     put_lines,
+    put_lists,
 )
 from study.expand import option_words
 from study.steps import Step, StudyError
@@ -170,11 +170,7 @@ def _put_lists(plan: Plan, folder: Path, run: Path) -> bool:
         path = plain_or_gz(folder, f"{name}.1000best")
         if not path.is_file():
             raise StudyError(f"{path}: no such file (name its folder with --lists)")
-        own, size, count = run / baseline_lists(name), run / f"lists/{name}.size", plan.nbest[name]
-        if not size.exists() or size.read_text("utf-8") != f"{count}\n":
-            own.parent.mkdir(exist_ok=True)
-            write_whole(str(own), first_hypotheses(str(path), count))
-            put_lines(size, [str(count)])
+        put_lists(path, run / baseline_lists(name), plan.nbest[name])
     return True
 
 

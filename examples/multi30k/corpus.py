@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from s2st.process import durable_files
+from s2st.text.atomic_text_output import write_whole
 from s2st.text.line_files import read_lines
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -90,3 +91,12 @@ def put_lines(path: Path, lines: Sequence[str]) -> None:
     if not path.exists() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
         durable_files.replace_file(path, content)
+
+
+def put_lists(path: Path, own: Path, top: int) -> None:
+    """Write the first `top` hypotheses of each list to `own`, unless it has them already."""
+    size = own.with_name(own.name.partition(".")[0] + ".size")
+    if not size.exists() or size.read_text("utf-8") != f"{top}\n":
+        own.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(str(own), first_hypotheses(str(path), top))
+        put_lines(size, [str(top)])

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
+from multi30k.corpus import put_lists as put_first_hypotheses
 
 from s2st.demo_corpus import read_corpus
 from s2st.process import durable_files
@@ -43,7 +44,9 @@ def put_corpus(plan: Plan, named: Path | None, run: Path) -> None:
 
 
 def put_lists(plan: Plan, named: Path | None, run: Path) -> bool:
-    """Link RUN/lists/{valid,test}.nbest.gz to real lists, unless a model of the study makes them.
+    """Put real lists in RUN/lists/{valid,test}.nbest.gz, unless a model of the study makes them.
+
+    They are links to the files, or the first hypotheses of each list if the plan wants only these.
 
     Returns:
         Whether there are lists; without them the study has no rescoring.
@@ -60,8 +63,13 @@ def put_lists(plan: Plan, named: Path | None, run: Path) -> bool:
     (run / "lists").mkdir(parents=True, exist_ok=True)
     for part, path in sources.items():
         link = run / "lists" / f"{part}.nbest.gz"
-        if not link.is_symlink() or link.resolve() != path.resolve():
+        if part == "valid" and plan.lists.valid_nbest:
+            if link.is_symlink():  # of a plan that wanted whole lists; never write to its target
+                link.unlink()
+            put_first_hypotheses(path, link, plan.lists.valid_nbest)
+        elif not link.is_symlink() or link.resolve() != path.resolve():
             link.unlink(missing_ok=True)
+            link.with_name(f"{part}.size").unlink(missing_ok=True)
             link.symlink_to(path.resolve())
     return True
 

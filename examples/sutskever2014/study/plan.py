@@ -44,12 +44,14 @@ class Lists:
     Attributes:
         label: name of their system in the tables.
         valid, test: file names in --lists.
+        valid_nbest: hypotheses of each validation list to use: the first ones; 0 for all.
         model, nbest: the system that makes the lists, and hypotheses per sentence.
     """
 
     label: str
     valid: str = ""
     test: str = ""
+    valid_nbest: int = 0
     model: str = ""
     nbest: int = 0
 

@@ -1,10 +1,13 @@
 """Tests of study plans: reading, refusing wrong plans, and estimating costs."""
 
+import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from study.cost import SPECIALS, cost_table, model_cost
+from study.data import put_lists
 from study.expand import expand
 from study.plan import read_plan
 from study.steps import StudyError
@@ -123,3 +126,24 @@ def test_hours_are_operations_over_the_measured_speed(tmp_path):
     measured.write_text("{}")
     with pytest.raises(StudyError, match="no measured training"):
         list(cost_table(own, tmp_path))
+
+
+def test_lists_are_links_or_the_first_hypotheses(tmp_path):
+    """A change from whole lists to the first hypotheses leaves the user's file as it is."""
+    text = "0 ||| a ||| ||| 1\n0 ||| b ||| ||| 0\n2 ||| c ||| ||| 1\n"
+    own = tmp_path / "own"
+    own.mkdir()
+    whole = plan("cpu")
+    for name in (whole.lists.valid, whole.lists.test):
+        with gzip.open(own / name, "wt") as file:
+            file.write(text)
+    part = replace(whole, lists=replace(whole.lists, valid_nbest=1))
+    found = tmp_path / "lists" / "valid.nbest.gz"
+    for chosen, expected in (
+        (whole, text), (part, text.replace("0 ||| b ||| ||| 0\n", "")), (whole, text),
+        (part, text.replace("0 ||| b ||| ||| 0\n", "")),
+    ):  # fmt: skip
+        assert put_lists(chosen, own, tmp_path)
+        test = tmp_path / "lists" / "test.nbest.gz"
+        for path, content in ((found, expected), (own / whole.lists.valid, text), (test, text)):
+            assert gzip.decompress(path.read_bytes()).decode() == content
