@@ -10,9 +10,10 @@ from s2st.errors import UsageError
 from s2st.jobs.options import RESCORE_LISTS_SPEC, RescoreConfig
 from s2st.jobs.rescore.list_files import ListFiles
 from s2st.process.consistent_reads import one_run
-from s2st.text.line_files import open_output
+from s2st.text.line_files import open_output, read_lines
 from s2st.text.nbest_dialects import AUTO
 from s2st.text.nbest_lists import format_entry
+from s2st.text.nbest_lists import read_nbest as read_entries
 from s2st.text.overwrite_checks import check_destinations
 
 
@@ -25,6 +26,8 @@ def read_nbest(paths: Path | Sequence[Path], nbest_format: str = AUTO) -> list[l
 
     Returns:
         For each id from 0 its candidates in the order of the file; empty for an id without a list.
+        The totals of one file are those written in it. Merged lists that have been rescored have
+        the systems' own totals, as with `s2st rescore-nbest`.
 
     Raises:
         InputMissingError: a file cannot be read.
@@ -39,7 +42,11 @@ def read_nbest(paths: Path | Sequence[Path], nbest_format: str = AUTO) -> list[l
     form = options.config(RescoreConfig).nbest_format
     lists: list[list[Candidate]] = []
     with one_run():
-        for entries in ListFiles(names, names, None, False, form).read():
+        if len(names) == 1:
+            found = read_entries(read_lines(names[0]), names[0], form=form)
+        else:
+            found = ListFiles(names, names, None, False, form).read()
+        for entries in found:
             lists += [[] for _ in range(entries[0].id - len(lists))]
             lists.append([candidate_of(entry) for entry in entries])
     return lists

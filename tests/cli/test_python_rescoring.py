@@ -98,6 +98,23 @@ def test_lists_are_those_of_the_command(rescored, world, model, files, flags, ar
         }
 
 
+def test_lists_rescored_again_have_the_original_totals(model, files):
+    """Reading a file gives its totals; only rescoring goes back to the baseline's."""
+    lists = [*library.read_nbest(files / "list"), []]
+    weights = {"Baseline": -1, "S2ST0": 0.3}
+    first = model.rescore(SOURCE, lists, weights=weights)
+    library.write_nbest(files / "again", first.lists)
+    read = library.read_nbest(files / "again")
+    totals = [[one.total for one in candidates] for candidates in first.lists]
+    for candidates, expected in zip(read, totals, strict=False):
+        assert [one.total for one in candidates] == pytest.approx(expected, rel=1e-4)
+    for source in (first.lists, [*read, []]):
+        again = model.rescore(SOURCE, source, weights=weights)
+        assert again.best == first.best
+        found = [[one.features["Baseline"] for one in candidates] for candidates in again.lists]
+        assert found == [[one.features["Baseline"] for one in row] for row in first.lists]
+
+
 def test_tuning_and_oracle_are_those_of_the_command(rescored, world, model, files):
     lists = [*library.read_nbest(files / "list"), []]
     found = model.rescore(SOURCE, lists, tune=REFERENCES, oracle=[REFERENCES], folds=2)
