@@ -50,7 +50,7 @@ def read_pairs(source: str, target: str, alignments: str | None) -> Iterator[Pai
     for number, (texts, links) in enumerate(rows, start=1):
         if texts is None or links is None:
             short, other = (source, alignments) if texts is None else (alignments, source)
-            raise DataError(f"has {number - 1} lines, but {other} has more", short, number)
+            raise DataError(f"ends after {number - 1} lines, but {other} has more", short, number)
         yield Pair(number, texts[0], texts[1], links, alignments)
 
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_measured_is_said(run, s2st, world, links, tmp_path):
     run(*two).check_error(2, "only one of --word-alignments, --lexicon and --aligner")
     short = tmp_path / "short"
     short.write_text("0-0\n")
-    run("--word-alignments", short).check_error(65, "short", "fewer lines")
+    run("--word-alignments", short).check_error(65, "short", "short, line 2: ends after 1 lines")
     far = tmp_path / "far"
     far.write_text("0-99\n" + "\n" * 99)
     run("--word-alignments", far, "--sentences", 1).check_error(65, "far, line 1", "0-99", "words")
