@@ -58,7 +58,7 @@ def test_both_tables_of_a_toy_plan(tmp_path, lists):
     numbers = {a: float(b) for a, b in re.findall(r"(?m)^\| ([^|]+) \| ([\d.]+) \[", text)}
     own = numbers["nothing: their own choice"]
     assert own < numbers["oracle by corpus BLEU"]
-    for label in ("gru alone", "all 3 members", "all but lstm", "all 3 members, consensus"):
+    for label in ("gru alone", "all 3 members", "all but lstm", "all 3 members, with consensus"):
         gain = float(table[label][1].split()[0])
         assert numbers[label] - own == pytest.approx(gain, abs=0.011)
     less = float(table["all but gru"][2].split()[0])
