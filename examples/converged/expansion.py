@@ -12,8 +12,8 @@ from multi30k.corpus import (
     CorpusError,
     find_text,
     plain_or_gz,
+    put_first_hypotheses,
     put_lines,
-    put_lists,
 )
 from study.expand import option_words
 from study.steps import Step, StudyError
@@ -170,7 +170,7 @@ def _put_lists(plan: Plan, folder: Path, run: Path) -> bool:
         path = plain_or_gz(folder, f"{name}.1000best")
         if not path.is_file():
             raise StudyError(f"{path}: no such file (name its folder with --lists)")
-        put_lists(path, run / baseline_lists(name), plan.nbest[name])
+        put_first_hypotheses(path, run / baseline_lists(name), plan.nbest[name])
     return True
 
 

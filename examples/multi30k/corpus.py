@@ -93,10 +93,10 @@ def put_lines(path: Path, lines: Sequence[str]) -> None:
         durable_files.replace_file(path, content)
 
 
-def put_lists(path: Path, own: Path, top: int) -> None:
+def put_first_hypotheses(path: Path, own: Path, top: int) -> None:
     """Write the first `top` hypotheses of each list to `own`, unless it has them already."""
     size = own.with_name(own.name.partition(".")[0] + ".size")
-    if not size.exists() or size.read_text("utf-8") != f"{top}\n":
+    if not (own.exists() and size.exists() and size.read_text("utf-8") == f"{top}\n"):
         own.parent.mkdir(parents=True, exist_ok=True)
         write_whole(str(own), first_hypotheses(str(path), top))
         put_lines(size, [str(top)])

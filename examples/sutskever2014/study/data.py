@@ -3,8 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from multi30k.corpus import SHARED, CorpusError, find_text, plain_or_gz
-from multi30k.corpus import put_lists as put_first_hypotheses
+from multi30k.corpus import (
+    SHARED,
+    CorpusError,
+    find_text,
+    plain_or_gz,
+    put_first_hypotheses,
+)
 
 from s2st.demo_corpus import read_corpus
 from s2st.process import durable_files
@@ -69,7 +74,6 @@ def put_lists(plan: Plan, named: Path | None, run: Path) -> bool:
             put_first_hypotheses(path, link, plan.lists.valid_nbest)
         elif not link.is_symlink() or link.resolve() != path.resolve():
             link.unlink(missing_ok=True)
-            link.with_name(f"{part}.size").unlink(missing_ok=True)
             link.symlink_to(path.resolve())
     return True
 
